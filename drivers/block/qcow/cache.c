@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The L2 cache of one device. It reads slices and keeps them; what their entries mean is
+ * map.c's, where they are on disk is its caller's.
+ *
+ * Life of a slice: charged, allocated, inserted while loading, read, put on the clock,
+ * evicted (out of its image's xarray and off the clock), freed and uncharged after a grace
+ * period and the last reference. A slice that finds no room or no memory is none of that:
+ * it comes from the reserve, is seen by nobody else and goes back when its holder puts it.
+ */
+
+#include <linux/completion.h>
+#include <linux/log2.h>
+#include <linux/minmax.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+
+#include "cache.h"
+#include "compat.h"
+#include "image.h"
+#include "store.h"
+
+#define QCOW_SLICE_MIN_BYTES	512U
+#define QCOW_SLICE_CLASSES	4
+
+/* Second chances given in search of one slice to evict; bounds the time under the lock. */
+#define QCOW_CLOCK_STEPS	64
+
+/*
+ * What may be on its way through RCU while the cache stays full: at 1 MiB, about 250
+ * misses in one grace period.
+ */
+#define QCOW_MAX_HEADROOM	SZ_1M
+
+static struct kmem_cache *slice_slab;
+static struct kmem_cache *entry_slabs[QCOW_SLICE_CLASSES];
+
+static struct kmem_cache *entry_slab(u32 bytes)
+{
+	return entry_slabs[ilog2(bytes) - ilog2(QCOW_SLICE_MIN_BYTES)];
+}
+
+static struct qcow_slice *slice_alloc(u32 bytes, gfp_t gfp)
+{
+	struct qcow_slice *slice = kmem_cache_zalloc(slice_slab, gfp);
+
+	if (!slice)
+		return NULL;
+	slice->entries = kmem_cache_alloc(entry_slab(bytes), gfp);
+	if (!slice->entries) {
+		kmem_cache_free(slice_slab, slice);
+		return NULL;
+	}
+	slice->bytes = bytes;
+	return slice;
+}
+
+static void slice_free(struct qcow_slice *slice)
+{
+	kmem_cache_free(entry_slab(slice->bytes), slice->entries);
+	kmem_cache_free(slice_slab, slice);
+}
+
+/* The reserve has slices of the largest class, they serve every image of the device. */
+static void *reserve_alloc(gfp_t gfp, void *unused)
+{
+	return slice_alloc(QCOW_SLICE_BYTES, gfp);
+}
+
+static void reserve_free(void *slice, void *unused)
+{
+	slice_free(slice);
+}
+
+static void slice_init(struct qcow_slice *slice, struct qcow_cache *cache,
+		       struct qcow_image *image, u64 idx, u32 charge)
+{
+	slice->image = image;
+	slice->idx = idx;
+	slice->cache = cache;
+	slice->charge = charge;
+	slice->referenced = false;
+	slice->loading = true;
+	INIT_LIST_HEAD(&slice->clock);
+	INIT_LIST_HEAD(&slice->waiters);
+}
+
+static void slice_free_rcu(struct rcu_head *rcu)
+{
+	struct qcow_slice *slice = container_of(rcu, struct qcow_slice, rcu);
+	struct qcow_cache *cache = slice->cache;
+	u32 charge = slice->charge;
+
+	slice_free(slice);
+	atomic64_sub(charge, &cache->bytes);
+}
+
+void qcow_slice_put(struct qcow_cache *cache, struct qcow_slice *slice)
+{
+	if (!refcount_dec_and_test(&slice->refs))
+		return;
+	if (slice->charge)
+		call_rcu(&slice->rcu, slice_free_rcu);
+	else
+		mempool_free(slice, cache->reserve);
+}
+
+/* Out of sight of new look-ups; freed when the last holder lets go. */
+static void slice_remove_locked(struct qcow_cache *cache, struct qcow_slice *slice)
+{
+	lockdep_assert_held(&cache->lock);
+
+	xa_erase(&slice->image->slices, slice->idx);
+	if (!list_empty(&slice->clock)) {
+		list_del_init(&slice->clock);
+		WRITE_ONCE(cache->nr_slices, cache->nr_slices - 1);
+	}
+	cache->live -= slice->charge;
+	qcow_slice_put(cache, slice);
+}
+
+/*
+ * Move the clock hand over one slice: evict it, or, when it was used and @forced is not
+ * set, let it live for another round.
+ */
+static bool clock_step_locked(struct qcow_cache *cache, bool forced)
+{
+	struct qcow_slice *slice;
+
+	lockdep_assert_held(&cache->lock);
+
+	slice = list_first_entry(&cache->clock, struct qcow_slice, clock);
+	if (READ_ONCE(slice->referenced) && !forced) {
+		WRITE_ONCE(slice->referenced, false);
+		list_move_tail(&slice->clock, &cache->clock);
+		return false;
+	}
+	slice_remove_locked(cache, slice);
+	atomic64_inc(&cache->evictions);
+	return true;
+}
+
+static void evict_one_locked(struct qcow_cache *cache)
+{
+	unsigned int step = 0;
+
+	while (!clock_step_locked(cache, step == QCOW_CLOCK_STEPS))
+		step++;
+}
+
+/*
+ * Take @cost out of the limit before anything is allocated. What is evicted for it comes
+ * back only after a grace period, hence the headroom.
+ */
+static bool charge(struct qcow_cache *cache, u32 cost)
+{
+	bool fits;
+
+	spin_lock(&cache->lock);
+	while (cache->live + cost > cache->limit - cache->headroom &&
+	       !list_empty(&cache->clock))
+		evict_one_locked(cache);
+	fits = atomic64_read(&cache->bytes) + cost <= cache->limit;
+	if (fits) {
+		atomic64_add(cost, &cache->bytes);
+		cache->live += cost;
+	}
+	spin_unlock(&cache->lock);
+	return fits;
+}
+
+static void uncharge(struct qcow_cache *cache, u32 cost)
+{
+	spin_lock(&cache->lock);
+	cache->live -= cost;
+	spin_unlock(&cache->lock);
+	atomic64_sub(cost, &cache->bytes);
+}
+
+/* A slice within the limit, seen by nobody yet; NULL: no room or no memory. */
+static struct qcow_slice *slice_create(struct qcow_cache *cache, struct qcow_image *image,
+				       u64 idx)
+{
+	u32 bytes = qcow_slice_bytes(&image->geo);
+	u32 cost = bytes + sizeof(struct qcow_slice);
+	struct qcow_slice *slice;
+
+	if (!charge(cache, cost))
+		return NULL;
+	slice = slice_alloc(bytes, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	if (!slice) {
+		uncharge(cache, cost);
+		return NULL;
+	}
+	slice_init(slice, cache, image, idx, cost);
+	/* the cache's own and the loader's */
+	refcount_set(&slice->refs, 2);
+	return slice;
+}
+
+/* Undo slice_create() of a slice that has stayed unseen. */
+static void slice_discard(struct qcow_cache *cache, struct qcow_slice *slice)
+{
+	u32 cost = slice->charge;
+
+	slice_free(slice);
+	uncharge(cache, cost);
+}
+
+struct qcow_slice *qcow_cache_lookup(struct qcow_image *image, u64 idx)
+{
+	struct qcow_slice *slice = xa_load(&image->slices, idx);
+
+	/* Pairs with smp_store_release() in load_end(): the entries have been read. */
+	if (!slice || smp_load_acquire(&slice->loading))
+		return NULL;
+	if (!READ_ONCE(slice->referenced))
+		WRITE_ONCE(slice->referenced, true);
+	return slice;
+}
+
+/* A waiter that sleeps. */
+struct sleeper {
+	struct qcow_waiter waiter;
+	struct completion woken;
+};
+
+static void sleeper_wake(struct qcow_waiter *waiter)
+{
+	complete(&container_of(waiter, struct sleeper, waiter)->woken);
+}
+
+/*
+ * Use what somebody else has read or is reading: 0 with a reference, -EINPROGRESS when
+ * @waiter has been parked, -ENOENT when there is nobody.
+ */
+static int join(struct qcow_cache *cache, struct qcow_image *image, u64 idx,
+		struct qcow_waiter *waiter, struct qcow_slice **result)
+{
+	struct qcow_slice *slice;
+	int err = 0;
+
+	spin_lock(&cache->lock);
+	slice = xa_load(&image->slices, idx);
+	if (!slice) {
+		err = -ENOENT;
+	} else if (slice->loading) {
+		list_add_tail(&waiter->node, &slice->waiters);
+		err = -EINPROGRESS;
+	} else {
+		refcount_inc(&slice->refs);
+		*result = slice;
+	}
+	spin_unlock(&cache->lock);
+	return err;
+}
+
+static int read_slice(struct qcow_cache *cache, struct qcow_slice *slice, u64 host)
+{
+	struct qcow_image *image = slice->image;
+
+	atomic64_inc(&cache->misses);
+	return qcow_store_read(image->store, slice->entries, host, qcow_slice_bytes(&image->geo));
+}
+
+/* The load of an inserted slice is over: publish it or take it out, wake who waits. */
+static void load_end(struct qcow_cache *cache, struct qcow_slice *slice, int err)
+{
+	struct qcow_waiter *waiter, *next;
+	LIST_HEAD(waiters);
+
+	spin_lock(&cache->lock);
+	list_splice_init(&slice->waiters, &waiters);
+	if (err) {
+		slice_remove_locked(cache, slice);
+	} else {
+		/* Pairs with smp_load_acquire() in qcow_cache_lookup(). */
+		smp_store_release(&slice->loading, false);
+		list_add_tail(&slice->clock, &cache->clock);
+		WRITE_ONCE(cache->nr_slices, cache->nr_slices + 1);
+	}
+	spin_unlock(&cache->lock);
+
+	list_for_each_entry_safe(waiter, next, &waiters, node) {
+		list_del_init(&waiter->node);
+		waiter->wake(waiter);
+	}
+}
+
+static int load_uncached(struct qcow_cache *cache, struct qcow_image *image, u64 idx, u64 host,
+			 struct qcow_slice **result)
+{
+	struct qcow_slice *slice = mempool_alloc(cache->reserve, GFP_NOIO);
+	int err;
+
+	slice_init(slice, cache, image, idx, 0);
+	refcount_set(&slice->refs, 1);
+	err = read_slice(cache, slice, host);
+	if (err) {
+		qcow_slice_put(cache, slice);
+		return err;
+	}
+	slice->loading = false;
+	*result = slice;
+	return 0;
+}
+
+/* -EBUSY: somebody else has begun to load it meanwhile. */
+static int load(struct qcow_cache *cache, struct qcow_image *image, u64 idx, u64 host,
+		struct qcow_slice **result)
+{
+	struct qcow_slice *slice = slice_create(cache, image, idx);
+	int err;
+
+	if (!slice)
+		return load_uncached(cache, image, idx, host, result);
+
+	/* The limit on L1 tables keeps slice numbers below 1 << 32, an xarray index anywhere. */
+	err = xa_insert(&image->slices, idx, slice, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	if (err) {
+		slice_discard(cache, slice);
+		if (err == -EBUSY)
+			return err;
+		return load_uncached(cache, image, idx, host, result);
+	}
+
+	err = read_slice(cache, slice, host);
+	load_end(cache, slice, err);
+	if (err) {
+		qcow_slice_put(cache, slice);
+		return err;
+	}
+	*result = slice;
+	return 0;
+}
+
+int qcow_cache_load(struct qcow_cache *cache, struct qcow_image *image, u64 idx, u64 host,
+		    struct qcow_waiter *waiter, struct qcow_slice **slice)
+{
+	struct sleeper sleeper = { .waiter.wake = sleeper_wake };
+	unsigned int noio = memalloc_noio_save();
+	int err;
+
+	for (;;) {
+		init_completion(&sleeper.woken);
+		err = join(cache, image, idx, waiter ?: &sleeper.waiter, slice);
+		if (err == -EINPROGRESS && !waiter) {
+			wait_for_completion(&sleeper.woken);
+			continue;
+		}
+		if (err != -ENOENT)
+			break;
+		err = load(cache, image, idx, host, slice);
+		if (err != -EBUSY)
+			break;
+	}
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+void qcow_cache_drop_image(struct qcow_cache *cache, struct qcow_image *image)
+{
+	unsigned long idx = 0;
+	struct qcow_slice *slice;
+
+	/* The clock and the shrinker take slices out meanwhile: find each under the lock. */
+	do {
+		spin_lock(&cache->lock);
+		slice = xa_find(&image->slices, &idx, ULONG_MAX, XA_PRESENT);
+		if (slice)
+			slice_remove_locked(cache, slice);
+		spin_unlock(&cache->lock);
+		cond_resched();
+	} while (slice);
+	xa_destroy(&image->slices);
+}
+
+static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	struct qcow_cache *cache = qcow_shrinker_data(shrinker);
+
+	return READ_ONCE(cache->nr_slices);
+}
+
+static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	struct qcow_cache *cache = qcow_shrinker_data(shrinker);
+	unsigned long step, freed = 0;
+
+	spin_lock(&cache->lock);
+	for (step = 0; step < sc->nr_to_scan && !list_empty(&cache->clock); step++)
+		freed += clock_step_locked(cache, false);
+	spin_unlock(&cache->lock);
+	return step ? freed : SHRINK_STOP;
+}
+
+int qcow_cache_init(struct qcow_cache *cache, u64 limit)
+{
+	memset(cache, 0, sizeof(*cache));
+	cache->limit = limit;
+	cache->headroom = min_t(u64, limit / 8, QCOW_MAX_HEADROOM);
+	spin_lock_init(&cache->lock);
+	INIT_LIST_HEAD(&cache->clock);
+
+	cache->reserve = mempool_create(1, reserve_alloc, reserve_free, NULL);
+	if (!cache->reserve)
+		return -ENOMEM;
+	cache->shrinker = qcow_shrinker_create("qcow-l2", shrink_count, shrink_scan, cache);
+	if (!cache->shrinker) {
+		mempool_destroy(cache->reserve);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void qcow_cache_destroy(struct qcow_cache *cache)
+{
+	qcow_shrinker_destroy(cache->shrinker);
+	WARN_ON_ONCE(!list_empty(&cache->clock));
+	/* slice_free_rcu() uncharges the cache. */
+	rcu_barrier();
+	WARN_ON_ONCE(atomic64_read(&cache->bytes));
+	mempool_destroy(cache->reserve);
+}
+
+int qcow_cache_module_init(void)
+{
+	static const char * const names[QCOW_SLICE_CLASSES] = {
+		"qcow_slice_512", "qcow_slice_1k", "qcow_slice_2k", "qcow_slice_4k",
+	};
+	unsigned int i;
+
+	slice_slab = KMEM_CACHE(qcow_slice, SLAB_HWCACHE_ALIGN | SLAB_RECLAIM_ACCOUNT);
+	if (!slice_slab)
+		return -ENOMEM;
+	for (i = 0; i < QCOW_SLICE_CLASSES; i++) {
+		u32 bytes = QCOW_SLICE_MIN_BYTES << i;
+
+		/* Aligned to their size: direct I/O goes straight into them. */
+		entry_slabs[i] = kmem_cache_create(names[i], bytes, bytes,
+						   SLAB_RECLAIM_ACCOUNT, NULL);
+		if (!entry_slabs[i]) {
+			qcow_cache_module_exit();
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void qcow_cache_module_exit(void)
+{
+	unsigned int i;
+
+	/* Slices of caches that are gone have been freed: qcow_cache_destroy() waits. */
+	for (i = 0; i < QCOW_SLICE_CLASSES; i++) {
+		kmem_cache_destroy(entry_slabs[i]);
+		entry_slabs[i] = NULL;
+	}
+	kmem_cache_destroy(slice_slab);
+	slice_slab = NULL;
+}

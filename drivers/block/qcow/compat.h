@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Linux 6.12 meanings on older kernels, from features that Kbuild probes in the target's
+ * headers. The only place, with compat.c, that knows of a difference between kernels.
+ */
+#ifndef _QCOW_COMPAT_H
+#define _QCOW_COMPAT_H
+
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/shrinker.h>
+
+/*
+ * open and release take a gendisk. QCOW_DISK_OPEN(fn) makes what an older block layer calls
+ * around fn, QCOW_DISK_OPEN_OP(fn) is what block_device_operations gets; likewise release.
+ */
+#ifdef QCOW_HAVE_BLK_MODE
+#define QCOW_DISK_OPEN(fn)
+#define QCOW_DISK_RELEASE(fn)
+#define QCOW_DISK_OPEN_OP(fn)		fn
+#define QCOW_DISK_RELEASE_OP(fn)	fn
+#else
+typedef fmode_t blk_mode_t;
+
+#define QCOW_DISK_OPEN(fn)						\
+static int fn##_bdev(struct block_device *bdev, fmode_t mode)		\
+{									\
+	return fn(bdev->bd_disk, mode);					\
+}
+#define QCOW_DISK_RELEASE(fn)						\
+static void fn##_disk(struct gendisk *disk, fmode_t mode)		\
+{									\
+	fn(disk);							\
+}
+#define QCOW_DISK_OPEN_OP(fn)		fn##_bdev
+#define QCOW_DISK_RELEASE_OP(fn)	fn##_disk
+#endif
+
+#ifndef QCOW_HAVE_DISK_LIMITS
+/* Every disk of ours is non-rotational, as all are on 6.12 that do not say otherwise. */
+struct gendisk *qcow_disk_set_limits(struct gendisk *disk, const struct queue_limits *lim);
+
+static inline struct gendisk *qcow_disk_alloc(struct blk_mq_tag_set *set, void *queuedata)
+{
+	return blk_mq_alloc_disk(set, queuedata);
+}
+
+#undef blk_mq_alloc_disk
+#define blk_mq_alloc_disk(set, lim, queuedata) \
+	qcow_disk_set_limits(qcow_disk_alloc(set, queuedata), lim)
+#endif
+
+typedef unsigned long (*qcow_shrink_fn)(struct shrinker *shrinker, struct shrink_control *sc);
+
+/**
+ * qcow_shrinker_create() - make and register a shrinker
+ * @name: as debugfs shows it
+ * @count: objects that could be freed
+ * @scan: free some
+ * @data: for qcow_shrinker_data()
+ *
+ * Context: process context, may sleep.
+ * Return: the shrinker, which may be called at once, or NULL: no memory.
+ */
+struct shrinker *qcow_shrinker_create(const char *name, qcow_shrink_fn count,
+				      qcow_shrink_fn scan, void *data);
+void *qcow_shrinker_data(struct shrinker *shrinker);
+
+/* Waits until it is called no more. @shrinker may be NULL. */
+void qcow_shrinker_destroy(struct shrinker *shrinker);
+
+#endif /* _QCOW_COMPAT_H */

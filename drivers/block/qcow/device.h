@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * An attached image: the chain, the disk and all that serves it, from attach to detach.
+ */
+#ifndef _QCOW_DEVICE_H
+#define _QCOW_DEVICE_H
+
+#include <linux/blk-mq.h>
+#include <linux/mempool.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+#include <uapi/linux/qcow.h>
+
+#include "cache.h"
+
+struct qcow_image;
+struct qcow_inflate;
+struct qcow_report;
+
+#define QCOW_DEFAULT_QUEUE_DEPTH	128
+#define QCOW_MAX_QUEUE_DEPTH		4096
+
+/**
+ * struct qcow_device - one attached image
+ * @index: N of /dev/qcowN
+ * @name: "qcowN"
+ * @chain: the active image, its backing images behind it
+ * @depth: layers of @chain
+ * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
+ * @cache: L2 slices of all layers
+ * @inflate: decompressed clusters of all layers
+ * @wq: mapping that has to read, decompression, I/O that has to block
+ * @fragments: reserve of struct qcow_fragment
+ * @error_lock: the bad range of every request
+ * @tag_set: of the queue
+ * @disk: the disk
+ * @detaching: no more opens; set once, under @disk->open_mutex
+ * @lazy: detach at the last close; under @disk->open_mutex
+ * @detach_work: detaches after the last close
+ */
+struct qcow_device {
+	unsigned int index;
+	char name[DISK_NAME_LEN];
+	struct qcow_image *chain;
+	unsigned int depth;
+	u32 snapshot;
+	struct qcow_cache cache;
+	struct qcow_inflate *inflate;
+	struct workqueue_struct *wq;
+	mempool_t fragments;
+	spinlock_t error_lock;
+	struct blk_mq_tag_set tag_set;
+	struct gendisk *disk;
+	bool detaching;
+	bool lazy;
+	struct work_struct detach_work;
+};
+
+/**
+ * qcow_device_attach() - make a disk of a chain of open descriptors
+ * @args: checked by the caller: sizes, flags and counts are sane
+ * @layers: @args->nr_layers of them
+ * @rep: says what is wrong
+ *
+ * Publishing the disk is the last step.
+ *
+ * Context: process context of the owner of the descriptors.
+ * Return: the device's index, or -errno: -EEXIST (that number is taken), what opening a
+ * store or an image brings, -ENOMEM.
+ */
+int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *layers,
+		       struct qcow_report *rep);
+
+/**
+ * qcow_device_detach() - remove the disk and let go of the files
+ * @index: of the device
+ * @lazy: when it is busy, at the last close
+ * @rep: says what is wrong
+ *
+ * Return: 0; -ENXIO: no such device; -EBUSY: open; -EINPROGRESS: @lazy and still open.
+ */
+int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep);
+
+int qcow_device_module_init(void);
+void qcow_device_module_exit(void);
+
+/* blk-mq's side, queue.c */
+extern const struct blk_mq_ops qcow_queue_ops;
+
+/* /sys/block/qcowN/qcow/, sysfs.c */
+extern const struct attribute_group *qcow_sysfs_groups[];
+
+#endif /* _QCOW_DEVICE_H */

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One layer of a chain in memory: its validated header and L1 table, or the knowledge that
+ * it is raw. Opening reads the store; nothing here knows of requests or devices.
+ */
+#ifndef _QCOW_IMAGE_H
+#define _QCOW_IMAGE_H
+
+#include <linux/types.h>
+#include <linux/xarray.h>
+#include <qcow/header.h>
+#include <qcow/l2.h>
+
+struct qcow_cache;
+struct qcow_report;
+struct qcow_store;
+
+/**
+ * struct qcow_image - one layer; immutable after open but for @slices
+ * @name: of the device, for messages
+ * @layer: 0 for the active image, 1 for its backing file, ...
+ * @raw: no format: guest offset is host offset
+ * @size: guest bytes, a multiple of 512; beyond it the layer reads as zeros
+ * @header: not for raw
+ * @geo: not for raw
+ * @store: metadata, and data unless @data is another; owned
+ * @data: data clusters: @store, or the external data file; owned
+ * @l1: L1 table of the active state or of the snapshot, big endian as on disk
+ * @l1_entries: that @l1 has; what lies beyond is not allocated
+ * @cache: of the device
+ * @slices: cached slices by slice index, see cache.h
+ * @backing: the next layer, or NULL
+ */
+struct qcow_image {
+	const char *name;
+	unsigned int layer;
+	bool raw;
+	u64 size;
+	struct qcow_header header;
+	struct qcow_geometry geo;
+	struct qcow_store *store;
+	struct qcow_store *data;
+	__be64 *l1;
+	u32 l1_entries;
+	struct qcow_cache *cache;
+	struct xarray slices;
+	struct qcow_image *backing;
+};
+
+/* Which state of an image to open. */
+#define QCOW_ACTIVE_STATE	(~0U)
+
+/**
+ * struct qcow_image_params - how to open a layer
+ * @name: of the device; must outlive the image
+ * @layer: its depth
+ * @raw: do not look for a header
+ * @writable: refuse what must not be written: dirty, corrupt, a snapshot
+ * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
+ * @cache: of the device
+ */
+struct qcow_image_params {
+	const char *name;
+	unsigned int layer;
+	bool raw;
+	bool writable;
+	u32 snapshot;
+	struct qcow_cache *cache;
+};
+
+/**
+ * qcow_image_open() - read and validate a layer
+ * @p: how
+ * @store: its file; owned by the image from now on, also when opening fails
+ * @data: its external data file or NULL; likewise
+ * @rep: says which field is wrong
+ *
+ * Refuses encryption by name, a data file that is missing or not asked for, and what
+ * qcow_header_parse() refuses.
+ *
+ * Context: process context, may sleep.
+ * Return: the image or ERR_PTR: -EINVAL, -EOPNOTSUPP, -EFBIG, -ENOMEM, -EIO, -EUCLEAN
+ * (corrupt or dirty, and @p->writable).
+ */
+struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
+				   struct qcow_store *data, struct qcow_report *rep);
+
+/* Drops its slices from the cache and frees it and its stores; not its backing image. */
+void qcow_image_close(struct qcow_image *image);
+
+#endif /* _QCOW_IMAGE_H */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Memory of decompression: workspaces of one method, shared by all who decompress, and
+ * buffers. Of inflate.c only.
+ */
+#ifndef _QCOW_INFLATE_POOL_H
+#define _QCOW_INFLATE_POOL_H
+
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+struct qcow_codec;
+
+/**
+ * struct qcow_workspace - what one decompression works in
+ * @node: on the pool's list while idle
+ * @memory: the method's
+ */
+struct qcow_workspace {
+	struct list_head node;
+	u8 memory[] __aligned(8);
+};
+
+/**
+ * struct qcow_workspaces - the workspaces of one method
+ * @codec: the method
+ * @max: workspaces at most: more than CPUs would not make anything faster
+ * @filling: held by who makes the first one
+ * @lock: @idle, @nr_idle, @nr
+ * @idle: workspaces that nobody uses
+ * @nr_idle: how many
+ * @nr: workspaces there are, never none again after qcow_workspaces_fill()
+ * @returned: woken when one becomes idle
+ */
+struct qcow_workspaces {
+	const struct qcow_codec *codec;
+	unsigned int max;
+	struct mutex filling;	/* taken before @lock */
+	spinlock_t lock;	/* protects the next three */
+	struct list_head idle;
+	unsigned int nr_idle;
+	unsigned int nr;
+	wait_queue_head_t returned;
+};
+
+/* Makes no workspace yet. */
+void qcow_workspaces_init(struct qcow_workspaces *pool, const struct qcow_codec *codec);
+
+/* All must be idle. */
+void qcow_workspaces_destroy(struct qcow_workspaces *pool);
+
+/**
+ * qcow_workspaces_fill() - set the first workspace aside
+ * @pool: the pool
+ *
+ * Context: process context, may sleep; GFP_NOIO.
+ * Return: 0 or -ENOMEM.
+ */
+int qcow_workspaces_fill(struct qcow_workspaces *pool);
+
+/**
+ * qcow_workspaces_get() - a workspace to decompress in
+ * @pool: the pool, filled
+ *
+ * Waits for one when there are @max or no memory is left. That ends: who has one neither
+ * waits nor does I/O.
+ *
+ * Context: process context, may sleep; GFP_NOIO.
+ * Return: the workspace, for qcow_workspaces_put().
+ */
+struct qcow_workspace *qcow_workspaces_get(struct qcow_workspaces *pool);
+void qcow_workspaces_put(struct qcow_workspaces *pool, struct qcow_workspace *workspace);
+
+/* Idle workspaces that could be freed; one is kept. */
+unsigned long qcow_workspaces_spare(struct qcow_workspaces *pool);
+
+/* Free at most @nr of them; returns how many. Process context, does not sleep for memory. */
+unsigned long qcow_workspaces_trim(struct qcow_workspaces *pool, unsigned long nr);
+
+/**
+ * qcow_inflate_alloc() - a buffer; page aligned if @bytes is a multiple of the page size
+ * @bytes: its size
+ * @try: give up early, something else is set aside for that; else reclaim what can be
+ *
+ * Context: process context, may sleep; GFP_NOIO.
+ * Return: the buffer, for kvfree(), or NULL.
+ */
+void *qcow_inflate_alloc(size_t bytes, bool try);
+
+#endif /* _QCOW_INFLATE_POOL_H */

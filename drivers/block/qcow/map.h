@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * From guest ranges to where their bytes are, through one image and through its chain.
+ * A mapping is a plain value; I/O loops consume it.
+ */
+#ifndef _QCOW_MAP_H
+#define _QCOW_MAP_H
+
+#include <linux/types.h>
+#include <qcow/l2.h>
+
+struct qcow_image;
+struct qcow_waiter;
+
+/**
+ * struct qcow_mapping - one contiguous guest range and its source
+ * @ext: what it is, never a HOLE: what no layer has reads as ZERO
+ * @image: the layer that has it (undefined for ZERO)
+ *
+ * DATA may reach beyond the end of @image->data: in a raw layer whose length is no multiple
+ * of 512, and in the cluster that straddles the end. What lies beyond reads as zeros, and
+ * the reader clears it. A cluster that begins at or beyond the end is corrupt, and never
+ * part of an extent; in a raw external data file it is ZERO.
+ */
+struct qcow_mapping {
+	struct qcow_extent ext;
+	struct qcow_image *image;
+};
+
+/**
+ * qcow_map_try() - map through the chain from memory alone
+ * @top: the active image
+ * @guest: first byte, below @top->size
+ * @len: bytes wanted, at least 1
+ * @map: result: at least 1, at most @len bytes from @guest on
+ *
+ * Neighbours that continue each other are one mapping, across slices and L2 tables as far
+ * as those are in memory. What an image does not have at all (beyond its size, beyond its
+ * L1 table, an empty L1 entry) costs no look-up.
+ *
+ * Context: any that may take rcu_read_lock(); does not sleep, takes no lock.
+ * Return: 0; -EAGAIN: a slice is not cached, call qcow_map_wait(); -EUCLEAN: the entry is
+ * corrupt, named in the log (rate-limited).
+ */
+int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping *map);
+
+/**
+ * qcow_map_wait() - the same, reading slices that are not cached
+ * @top: the active image
+ * @guest: first byte
+ * @len: bytes wanted
+ * @waiter: parked instead of waiting for somebody else's read, or NULL
+ * @map: result
+ *
+ * Context: process context, may sleep; GFP_NOIO.
+ * Return: 0; -EINPROGRESS: @waiter will be woken, call again then; -EUCLEAN; -EIO and
+ * others from the store.
+ */
+int qcow_map_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter *waiter,
+		  struct qcow_mapping *map);
+
+#endif /* _QCOW_MAP_H */

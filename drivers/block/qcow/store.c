@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Stores in general: choosing one for a descriptor, and reads of any alignment. What is
+ * special to files and to block devices is in store_file.c and store_bdev.c; image.c,
+ * cache.c, inflate.c and request.c call.
+ */
+#include <linux/blkdev.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/stat.h>
+#include <qcow/report.h>
+
+#include "store.h"
+
+/* Most bytes that one read through a buffer moves. */
+#define BOUNCE_BYTES	(64U << 10)
+
+/* Alignments that direct I/O is tried with, when the file system states none that works. */
+static const u32 direct_aligns[] = { 512, 4096 };
+
+static bool probe_direct(struct qcow_store *store, u32 align)
+{
+	ssize_t ret;
+	void *buf;
+
+	buf = kzalloc(max_t(u32, align, 512), GFP_KERNEL);
+	if (!buf)
+		return false;
+
+	store->align = align;
+	store->direct = true;
+	ret = store->ops->read(store, buf, 0, align);
+	kfree(buf);
+	return ret >= 0;
+}
+
+/* Alignment that the file system or device states; 0: none, direct I/O is not supported. */
+static u32 stated_align(struct qcow_store *store)
+{
+	struct file *file = store->file;
+	struct inode *inode = file_inode(file);
+	struct kstat stat;
+
+	if (!(file->f_mode & FMODE_CAN_ODIRECT))
+		return 0;
+	if (S_ISBLK(inode->i_mode)) {
+		store->mem_align = bdev_dma_alignment(I_BDEV(file->f_mapping->host)) + 1;
+		return bdev_logical_block_size(I_BDEV(file->f_mapping->host));
+	}
+
+	if (!vfs_getattr(&file->f_path, &stat, STATX_DIOALIGN, AT_STATX_DONT_SYNC) &&
+	    (stat.result_mask & STATX_DIOALIGN)) {
+		store->mem_align = stat.dio_mem_align;
+		return stat.dio_offset_align;
+	}
+	if (inode->i_sb->s_bdev)
+		return bdev_logical_block_size(inode->i_sb->s_bdev);
+	return 512;
+}
+
+static bool open_direct(struct qcow_store *store)
+{
+	u32 stated = stated_align(store);
+	unsigned int i;
+
+	if (!stated || stated > PAGE_SIZE)
+		return false;
+	if (probe_direct(store, max_t(u32, stated, 512)))
+		return true;
+	for (i = 0; i < ARRAY_SIZE(direct_aligns); i++) {
+		if (direct_aligns[i] > stated && probe_direct(store, direct_aligns[i]))
+			return true;
+	}
+	return false;
+}
+
+static int choose_mode(struct qcow_store *store, enum qcow_direct direct, struct qcow_report *rep)
+{
+	if (direct != QCOW_DIRECT_OFF && open_direct(store))
+		return 0;
+	if (direct == QCOW_DIRECT_ON) {
+		qcow_report(rep, "direct I/O is not possible on the file system of %pD",
+			    store->file);
+		return -EOPNOTSUPP;
+	}
+	if (direct == QCOW_DIRECT_AUTO)
+		qcow_report(rep, "no direct I/O on the file system of %pD, using the page cache",
+			    store->file);
+
+	/* A remapped bio would pass by the page cache, so a file's path serves both. */
+	store->ops = &qcow_store_file_ops;
+	store->direct = false;
+	store->align = 1;
+	return 0;
+}
+
+struct qcow_store *qcow_store_open(int fd, enum qcow_direct direct, struct workqueue_struct *wq,
+				   struct qcow_report *rep)
+{
+	struct qcow_store *store;
+	struct file *file;
+	umode_t mode;
+	int err;
+
+	file = fget(fd);
+	if (!file) {
+		qcow_report(rep, "descriptor %d is not open", fd);
+		return ERR_PTR(-EBADF);
+	}
+
+	mode = file_inode(file)->i_mode;
+	if (!(S_ISREG(mode) || S_ISBLK(mode)) || !file->f_op->read_iter) {
+		qcow_report(rep, "%pD is neither a regular file nor a block device", file);
+		err = -EINVAL;
+		goto err_file;
+	}
+	if (!(file->f_mode & FMODE_READ)) {
+		qcow_report(rep, "%pD is not open for reading", file);
+		err = -EBADF;
+		goto err_file;
+	}
+
+	store = kzalloc(sizeof(*store), GFP_KERNEL);
+	if (!store) {
+		err = -ENOMEM;
+		goto err_file;
+	}
+	store->ops = S_ISBLK(mode) ? &qcow_store_bdev_ops : &qcow_store_file_ops;
+	store->file = file;
+	store->bytes = i_size_read(file->f_mapping->host);
+	store->mem_align = 1;
+	store->nowait = file->f_mode & FMODE_NOWAIT;
+	store->wq = wq;
+
+	/*
+	 * The descriptor is the driver's now. An update of the access time would start a
+	 * transaction of the file system below from within one of the one above.
+	 */
+	spin_lock(&file->f_lock);
+	file->f_flags |= O_NOATIME;
+	spin_unlock(&file->f_lock);
+
+	/* What was written through the page cache must be what direct I/O reads. */
+	err = filemap_write_and_wait(file->f_mapping);
+	if (!err)
+		err = choose_mode(store, direct, rep);
+	if (err)
+		goto err_store;
+	return store;
+
+err_store:
+	kfree(store);
+err_file:
+	fput(file);
+	return ERR_PTR(err);
+}
+
+void qcow_store_destroy(struct qcow_store *store)
+{
+	if (store->file)
+		fput(store->file);
+	kfree(store);
+}
+
+static bool store_aligned(const struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	u64 mem = (unsigned long)buf;
+
+	return IS_ALIGNED(pos | len | mem, store->align);
+}
+
+/* One read through @bounce: the aligned range around as much of the wanted one as fits. */
+static ssize_t read_bounced(struct qcow_store *store, void *bounce, void *buf, u64 pos, size_t len)
+{
+	u64 start = round_down(pos, store->align);
+	size_t head = pos - start;
+	size_t want = min_t(size_t, round_up(head + len, store->align), BOUNCE_BYTES);
+	ssize_t ret;
+
+	ret = store->ops->read(store, bounce, start, want);
+	if (ret < 0)
+		return ret;
+	if (ret <= head)
+		return 0;
+	ret = min_t(size_t, ret - head, len);
+	memcpy(buf, bounce + head, ret);
+	return ret;
+}
+
+int qcow_store_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
+{
+	unsigned int noio = memalloc_noio_save();
+	void *bounce = NULL;
+	ssize_t ret = 0;
+
+	if (!store_aligned(store, buf, pos, len)) {
+		size_t need = round_up(len, store->align) + store->align;
+
+		/* Only powers of two are aligned in every kmalloc(). */
+		need = roundup_pow_of_two(min_t(size_t, need, BOUNCE_BYTES));
+		bounce = kvmalloc(need, GFP_NOIO);
+		if (!bounce) {
+			ret = -ENOMEM;
+			goto out;
+		}
+	}
+
+	while (len) {
+		if (bounce)
+			ret = read_bounced(store, bounce, buf, pos, len);
+		else
+			ret = store->ops->read(store, buf, pos, len);
+		if (ret <= 0)
+			break;
+		ret = min_t(size_t, ret, len);
+		buf += ret;
+		pos += ret;
+		len -= ret;
+		/* A short read left an odd position: the end of the store, or nearly. */
+		if (len && !bounce && !store_aligned(store, buf, pos, len)) {
+			ret = -ENODATA;
+			goto out;
+		}
+	}
+	if (len && !ret)
+		ret = -ENODATA;
+out:
+	kvfree(bounce);
+	memalloc_noio_restore(noio);
+	return ret < 0 ? ret : 0;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /sys/block/qcowN/qcow/: what an attached image is and what it uses, one value a file,
+ * read-only. Decides nothing; Documentation/admin-guide.rst describes every file.
+ */
+#include <linux/blk-mq.h>
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/sysfs.h>
+
+#include "device.h"
+#include "image.h"
+#include "inflate.h"
+#include "store.h"
+
+static struct qcow_device *to_device(struct device *dev)
+{
+	return dev_to_disk(dev)->private_data;
+}
+
+/* One line with the path of a file as its opener sees it now; empty without a file. */
+static ssize_t emit_path(char *buf, const struct qcow_store *store)
+{
+	char *path;
+	size_t len;
+
+	if (!store)
+		return sysfs_emit(buf, "\n");
+
+	/* file_path() works from the end of its buffer; one byte stays for the line feed. */
+	path = file_path(store->file, buf, PAGE_SIZE - 1);
+	if (IS_ERR(path))
+		return PTR_ERR(path);
+	len = strlen(path);
+	memmove(buf, path, len);
+	buf[len] = '\n';
+	return len + 1;
+}
+
+static ssize_t image_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return emit_path(buf, to_device(dev)->chain->store);
+}
+static DEVICE_ATTR_RO(image);
+
+static ssize_t backing_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	const struct qcow_image *backing = to_device(dev)->chain->backing;
+
+	return emit_path(buf, backing ? backing->store : NULL);
+}
+static DEVICE_ATTR_RO(backing);
+
+static ssize_t data_file_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	const struct qcow_image *image = to_device(dev)->chain;
+
+	return emit_path(buf, image->data != image->store ? image->data : NULL);
+}
+static DEVICE_ATTR_RO(data_file);
+
+static ssize_t snapshot_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	u32 snapshot = to_device(dev)->snapshot;
+
+	if (snapshot == QCOW_ACTIVE_STATE)
+		return sysfs_emit(buf, "\n");
+	return sysfs_emit(buf, "%u\n", snapshot);
+}
+static DEVICE_ATTR_RO(snapshot);
+
+static ssize_t store_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", to_device(dev)->chain->store->ops->name);
+}
+static DEVICE_ATTR_RO(store);
+
+#define QCOW_ATTR(_name, _type, _value)							\
+static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,		\
+			    char *buf)							\
+{											\
+	const struct qcow_device *qdev = to_device(dev);				\
+											\
+	return sysfs_emit(buf, _type "\n", _value);					\
+}											\
+static DEVICE_ATTR_RO(_name)
+
+QCOW_ATTR(version, "%u", qdev->chain->header.version);
+QCOW_ATTR(cluster_size, "%llu", qcow_cluster_bytes(&qdev->chain->geo));
+QCOW_ATTR(depth, "%u", qdev->depth);
+QCOW_ATTR(direct_io, "%d", qdev->chain->data->direct);
+QCOW_ATTR(lazy, "%d", qdev->lazy);
+QCOW_ATTR(nr_queues, "%u", qdev->tag_set.nr_hw_queues);
+QCOW_ATTR(queue_depth, "%u", qdev->tag_set.queue_depth);
+QCOW_ATTR(cache_limit, "%llu", qdev->cache.limit);
+QCOW_ATTR(cache_used, "%lld", (s64)atomic64_read(&qdev->cache.bytes));
+QCOW_ATTR(cache_misses, "%lld", (s64)atomic64_read(&qdev->cache.misses));
+QCOW_ATTR(cache_evictions, "%lld", (s64)atomic64_read(&qdev->cache.evictions));
+QCOW_ATTR(inflated_bytes, "%llu", qcow_inflate_bytes(qdev->inflate));
+
+static struct attribute *qcow_attrs[] = {
+	&dev_attr_image.attr,
+	&dev_attr_version.attr,
+	&dev_attr_cluster_size.attr,
+	&dev_attr_snapshot.attr,
+	&dev_attr_depth.attr,
+	&dev_attr_backing.attr,
+	&dev_attr_data_file.attr,
+	&dev_attr_store.attr,
+	&dev_attr_direct_io.attr,
+	&dev_attr_lazy.attr,
+	&dev_attr_nr_queues.attr,
+	&dev_attr_queue_depth.attr,
+	&dev_attr_cache_limit.attr,
+	&dev_attr_cache_used.attr,
+	&dev_attr_cache_misses.attr,
+	&dev_attr_cache_evictions.attr,
+	&dev_attr_inflated_bytes.attr,
+	NULL,
+};
+
+static const struct attribute_group qcow_group = {
+	.name = "qcow",
+	.attrs = qcow_attrs,
+};
+
+const struct attribute_group *qcow_sysfs_groups[] = {
+	&qcow_group,
+	NULL,
+};

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The header of an image: decode, validate. Every number that leaves here is within the
+ * limits of ondisk.h and inside the file where it has to be; nobody checks it again.
+ */
+#ifndef _QCOW_HEADER_H
+#define _QCOW_HEADER_H
+
+#include <qcow/l2.h>
+#include <qcow/ondisk.h>
+#include <qcow/report.h>
+#include <qcow/types.h>
+
+/* The first read of an image: enough to know how long its header is. */
+#define QCOW_PROBE_BYTES	512
+
+/**
+ * struct qcow_header - a validated header, CPU order
+ * @version: 1, 2 or 3
+ * @cluster_bits: log2 of the cluster size
+ * @l2_bits: log2 of the entries of one L2 table
+ * @size: virtual size in bytes as the header has it (users of it round, see geometry)
+ * @l1_offset: of the active L1 table, bytes
+ * @l1_entries: that the table has; may be fewer or more than @size asks for
+ * @backing_offset: of the backing file's name, 0: no backing file
+ * @backing_len: of the name, bytes, without NUL
+ * @crypt_method: QCOW_CRYPT_*
+ * @compression_type: QCOW_COMPRESSION_*
+ * @mtime: version 1, seconds
+ * @refcount_table_offset: bytes; 0 in version 1
+ * @refcount_table_clusters: as it says
+ * @refcount_order: refcount width is 1 << refcount_order bits; 4 in version 2
+ * @nr_snapshots: internal snapshots
+ * @snapshots_offset: of the snapshot table
+ * @incompatible: feature bits, 0 before version 3; unknown ones have been refused
+ * @compatible: feature bits
+ * @autoclear: feature bits
+ * @length: of the header, extensions follow; 48, 72, or what version 3 says
+ */
+struct qcow_header {
+	u32 version;
+	u32 cluster_bits;
+	u32 l2_bits;
+	u64 size;
+	u64 l1_offset;
+	u32 l1_entries;
+	u64 backing_offset;
+	u32 backing_len;
+	u32 crypt_method;
+	u32 compression_type;
+	u32 mtime;
+	u64 refcount_table_offset;
+	u32 refcount_table_clusters;
+	u32 refcount_order;
+	u32 nr_snapshots;
+	u64 snapshots_offset;
+	u64 incompatible;
+	u64 compatible;
+	u64 autoclear;
+	u32 length;
+};
+
+/**
+ * qcow_header_span() - how much of the file qcow_header_parse() wants to see
+ * @buf: the first bytes of the file
+ * @len: how many, QCOW_PROBE_BYTES unless the file is shorter
+ *
+ * Return: bytes from the start of the file that hold the header and its extensions: the
+ * header (version 1), one cluster (2, 3); @len when it is no QCOW header at all, so that
+ * parse says what is wrong. At most 1 << QCOW_MAX_CLUSTER_BITS.
+ */
+size_t qcow_header_span(const void *buf, size_t len);
+
+/**
+ * qcow_header_parse() - decode and validate
+ * @h: result
+ * @buf: the first bytes of the file
+ * @len: how many: min(qcow_header_span(), @file_bytes)
+ * @file_bytes: length of the file; tables must lie inside it
+ * @rep: says which field is wrong, with its value
+ *
+ * Checks the magic, the version, unknown incompatible bits (named from the feature name
+ * table), cluster and L2 sizes, every offset and count against the limits of ondisk.h and
+ * the end of the file, backing name, refcount width, compression type, header length.
+ * Encryption, dirty and corrupt are valid here; whether they are welcome is the caller's.
+ *
+ * Return: 0; -EINVAL: not a QCOW image or a bad field; -EOPNOTSUPP: a version or an
+ * incompatible feature that is not known; -EFBIG: a table over the limit.
+ */
+int qcow_header_parse(struct qcow_header *h, const void *buf, size_t len, u64 file_bytes,
+		      struct qcow_report *rep);
+
+/**
+ * qcow_header_geometry() - what mapping needs, from a validated header
+ * @h: the header
+ * @file_bytes: length of the file that holds the metadata
+ * @g: result
+ */
+void qcow_header_geometry(const struct qcow_header *h, u64 file_bytes, struct qcow_geometry *g);
+
+/**
+ * struct qcow_ext - one header extension, in place
+ * @type: QCOW_EXT_*
+ * @len: bytes at @data
+ * @data: points into the buffer that was walked
+ */
+struct qcow_ext {
+	u32 type;
+	u32 len;
+	const void *data;
+};
+
+/**
+ * qcow_ext_next() - walk the header extensions
+ * @h: the header
+ * @buf: the first bytes of the file, as for qcow_header_parse()
+ * @len: how many
+ * @pos: where the walk is, 0 to begin
+ * @ext: the next extension, also of unknown type
+ * @rep: says what is wrong
+ *
+ * Return: 1 with @ext filled, 0 at the end, -EINVAL when an extension leaves the buffer or
+ * reaches into the backing file's name, or is of a known type with a length that its type
+ * does not have. qcow_header_parse() has walked all of them.
+ */
+int qcow_ext_next(const struct qcow_header *h, const void *buf, size_t len, size_t *pos,
+		  struct qcow_ext *ext, struct qcow_report *rep);
+
+/**
+ * qcow_ext_feature_name() - name of a feature bit out of the image's own table
+ * @h: the header
+ * @buf: the first bytes of the file
+ * @len: how many
+ * @type: QCOW_FEATURE_*
+ * @bit: 0-63
+ * @name: buffer of at least 47 bytes; empty when the table does not know the bit
+ *
+ * Unprintable bytes of the name come out as '?'.
+ */
+void qcow_ext_feature_name(const struct qcow_header *h, const void *buf, size_t len, u8 type,
+			   u8 bit, char *name);
+
+/**
+ * qcow_ext_known_feature() - name of a feature bit that this code knows
+ * @type: QCOW_FEATURE_*
+ * @bit: 0-63
+ *
+ * Return: the name, or NULL.
+ */
+const char *qcow_ext_known_feature(u8 type, u8 bit);
+
+/**
+ * struct qcow_snapshot - a validated snapshot table entry, CPU order
+ * @l1_offset: of its L1 table, bytes
+ * @l1_entries: of that table
+ * @disk_bytes: virtual size when it was taken
+ * @vm_state_bytes: saved VM state, 0: none
+ * @date_sec: when it was taken, UTC
+ * @date_nsec: sub-second part
+ * @vm_clock_nsec: time the guest had run
+ * @icount: executed instructions, ~0: not recorded
+ * @id: its id, not NUL terminated, points into the table
+ * @id_len: bytes at @id
+ * @name: its name, likewise
+ * @name_len: bytes at @name
+ */
+struct qcow_snapshot {
+	u64 l1_offset;
+	u32 l1_entries;
+	u64 disk_bytes;
+	u64 vm_state_bytes;
+	u32 date_sec;
+	u32 date_nsec;
+	u64 vm_clock_nsec;
+	u64 icount;
+	const char *id;
+	u32 id_len;
+	const char *name;
+	u32 name_len;
+};
+
+/**
+ * qcow_snapshot_next() - walk the snapshot table
+ * @h: the header
+ * @file_bytes: length of the file; L1 tables must lie inside it
+ * @buf: bytes of the table from @h->snapshots_offset on
+ * @len: how many are there
+ * @pos: where the walk is, 0 to begin
+ * @idx: which entry @pos is at, for messages and the end: 0 to begin
+ * @snap: the next entry
+ * @rep: says what is wrong
+ *
+ * The table's length is nowhere on disk: -EAGAIN means that the entry does not end within
+ * @len, read more (QCOW_MAX_SNAPSHOT_TABLE_BYTES at most) and call again with the same
+ * @pos and @idx.
+ *
+ * Return: 1 with @snap filled, 0 after the last one, -EAGAIN, -EINVAL, -EFBIG.
+ */
+int qcow_snapshot_next(const struct qcow_header *h, u64 file_bytes, const void *buf, size_t len,
+		       size_t *pos, u32 *idx, struct qcow_snapshot *snap, struct qcow_report *rep);
+
+#endif /* _QCOW_HEADER_H */

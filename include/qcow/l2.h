@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Mapping arithmetic: from guest offsets to L1 and L2 indices, from table entries to
+ * extents. Pure: all numbers come in, a plain value comes out.
+ */
+#ifndef _QCOW_L2_H
+#define _QCOW_L2_H
+
+#include <qcow/ondisk.h>
+#include <qcow/report.h>
+#include <qcow/types.h>
+
+/* An L2 table is read and cached in slices of at most this many bytes. */
+#define QCOW_SLICE_BITS		12
+#define QCOW_SLICE_BYTES	4096U
+static_assert(QCOW_SLICE_BYTES == 1U << QCOW_SLICE_BITS);
+
+/**
+ * struct qcow_geometry - the constants of one image that mapping works with
+ * @size: guest bytes, rounded down to 512 as QEMU does
+ * @file_bytes: length of the file that holds the metadata
+ * @version: 1, 2 or 3
+ * @cluster_bits: log2 of the cluster size
+ * @l2_bits: log2 of the entries of one L2 table
+ * @entry_bits: log2 of the bytes of one L2 entry: 3, or 4 with subclusters
+ * @slice_bits: log2 of the entries of one slice
+ * @subcluster_bits: log2 of the subcluster size; @cluster_bits without extended L2
+ * @extended_l2: two-word entries with subclusters
+ * @data_file: data clusters are in an external file; offset 0 is a valid host offset
+ * @l1_reserved: bits of an L1 entry that must be zero
+ * @l1_offset_mask: the L2 table's offset in an L1 entry
+ * @reserved: bits of a standard L2 entry that must be zero
+ * @offset_mask: the host offset in a standard L2 entry
+ * @host_align_mask: bits of a data cluster's host offset that must be zero
+ * @copied: flag of L1 and L2 entries: reference count is exactly one; 0 in version 1
+ * @compressed: flag of a compressed L2 entry
+ * @zero: flag of an entry that reads as zeros; 0 before version 3 and with subclusters
+ * @csize_shift: where a compressed entry's size field starts
+ * @csize_mask: the size field, after the shift
+ * @csize_sectors: the size field counts additional sectors (2, 3), else bytes (1)
+ * @metadata_end: bytes at the start of the file where no table can be (the header)
+ */
+struct qcow_geometry {
+	u64 size;
+	u64 file_bytes;
+	u8 version;
+	u8 cluster_bits;
+	u8 l2_bits;
+	u8 entry_bits;
+	u8 slice_bits;
+	u8 subcluster_bits;
+	bool extended_l2;
+	bool data_file;
+	u64 l1_reserved;
+	u64 l1_offset_mask;
+	u64 reserved;
+	u64 offset_mask;
+	u32 host_align_mask;
+	u64 copied;
+	u64 compressed;
+	u64 zero;
+	u8 csize_shift;
+	u32 csize_mask;
+	bool csize_sectors;
+	u32 metadata_end;
+};
+
+static inline u64 qcow_cluster_bytes(const struct qcow_geometry *g)
+{
+	return 1ULL << g->cluster_bits;
+}
+
+static inline u32 qcow_slice_bytes(const struct qcow_geometry *g)
+{
+	return 1U << (g->slice_bits + g->entry_bits);
+}
+
+/* Which slice of the image maps this guest byte; slices are numbered over all L2 tables. */
+static inline u64 qcow_slice_idx(const struct qcow_geometry *g, u64 guest)
+{
+	return guest >> (g->cluster_bits + g->slice_bits);
+}
+
+/* Guest byte where the slice begins. */
+static inline u64 qcow_slice_guest(const struct qcow_geometry *g, u64 slice_idx)
+{
+	return slice_idx << (g->cluster_bits + g->slice_bits);
+}
+
+static inline u64 qcow_slice_l1_idx(const struct qcow_geometry *g, u64 slice_idx)
+{
+	return slice_idx >> (g->l2_bits - g->slice_bits);
+}
+
+/* Bytes from the start of its L2 table to the slice. */
+static inline u64 qcow_slice_in_table(const struct qcow_geometry *g, u64 slice_idx)
+{
+	u64 slices = 1ULL << (g->l2_bits - g->slice_bits);
+
+	return (slice_idx & (slices - 1)) << (g->slice_bits + g->entry_bits);
+}
+
+/* L1 entries that a virtual size asks for. */
+u64 qcow_l1_needed(const struct qcow_geometry *g);
+
+/**
+ * qcow_l1_decode() - where the L2 table is
+ * @g: the geometry
+ * @entry: the L1 entry, CPU order
+ * @table: host offset of the L2 table, 0: not allocated
+ * @flaw: filled when the entry is wrong
+ *
+ * Return: 0, or -EUCLEAN: reserved bits, an offset that is no multiple of the cluster
+ * size (2, 3), a table over the header or beyond the end of the file.
+ */
+int qcow_l1_decode(const struct qcow_geometry *g, u64 entry, u64 *table, struct qcow_flaw *flaw);
+
+/**
+ * enum qcow_extent_kind - what a guest range is
+ * @QCOW_EXTENT_HOLE: not in this image: the backing file's, or zeros
+ * @QCOW_EXTENT_ZERO: reads as zeros, whatever the backing file has
+ * @QCOW_EXTENT_DATA: at a host offset
+ * @QCOW_EXTENT_COMPRESSED: one compressed cluster
+ */
+enum qcow_extent_kind {
+	QCOW_EXTENT_HOLE,
+	QCOW_EXTENT_ZERO,
+	QCOW_EXTENT_DATA,
+	QCOW_EXTENT_COMPRESSED,
+};
+
+/**
+ * struct qcow_extent - how one contiguous guest range is stored
+ * @kind: see there
+ * @allocated: host space belongs to it: always for DATA; for ZERO a preallocated cluster;
+ *             for HOLE an unallocated subcluster of an allocated cluster
+ * @len: guest bytes, from the byte that was asked for, never 0
+ * @host: DATA, and the others when @allocated: host offset of the first of these bytes.
+ *        COMPRESSED: where the compressed data of the whole cluster starts
+ * @compressed_len: COMPRESSED: bytes from @host that may be compressed data (an upper
+ *                  bound in version 2 and 3); 0 otherwise
+ */
+struct qcow_extent {
+	enum qcow_extent_kind kind;
+	bool allocated;
+	u64 len;
+	u64 host;
+	u32 compressed_len;
+};
+
+/**
+ * qcow_l2_map() - the extent at a place in a slice
+ * @g: the geometry
+ * @entries: the slice, big endian as read; entries may be changed by others meanwhile,
+ *           each word is read once
+ * @in_slice: guest bytes from the start of the slice, less than the slice maps
+ * @max: guest bytes wanted, at least 1
+ * @ext: result; covers as many neighbouring entries as continue it, but never leaves the
+ *       slice. A compressed extent ends with its cluster.
+ * @flaw: filled when the first entry is wrong
+ *
+ * An entry with a flaw further on only ends the extent before it.
+ *
+ * Return: 0, or -EUCLEAN: reserved bits, an offset that is no multiple of the cluster size
+ * (2, 3), a subcluster that is both zero and allocated, arithmetic that overflows.
+ * Whether host offsets lie inside the data file is the reader's to check.
+ */
+int qcow_l2_map(const struct qcow_geometry *g, const __be64 *entries, u64 in_slice, u64 max,
+		struct qcow_extent *ext, struct qcow_flaw *flaw);
+
+#endif /* _QCOW_L2_H */

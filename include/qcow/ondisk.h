@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The QCOW format as it stands on disk, big endian. Versions 2 and 3: QEMU's
+ * docs/interop/qcow2; version 1: the header of QEMU's first format. Only the pure format
+ * code reads these; everybody else uses struct qcow_header and struct qcow_geometry.
+ */
+#ifndef _QCOW_ONDISK_H
+#define _QCOW_ONDISK_H
+
+#include <qcow/types.h>
+
+#define QCOW_MAGIC			0x514649fbU	/* "QFI\xfb" */
+
+struct qcow_v1_disk_header {
+	__be32 magic;
+	__be32 version;
+	__be64 backing_offset;
+	__be32 backing_size;
+	__be32 mtime;
+	__be64 size;
+	u8 cluster_bits;
+	u8 l2_bits;
+	__be16 padding;
+	__be32 crypt_method;
+	__be64 l1_offset;
+} __packed;
+static_assert(sizeof(struct qcow_v1_disk_header) == 48);
+
+/* Versions 2 and 3; version 2 ends before incompatible_features. */
+struct qcow_disk_header {
+	__be32 magic;
+	__be32 version;
+	__be64 backing_offset;
+	__be32 backing_size;
+	__be32 cluster_bits;
+	__be64 size;
+	__be32 crypt_method;
+	__be32 l1_entries;
+	__be64 l1_offset;
+	__be64 refcount_table_offset;
+	__be32 refcount_table_clusters;
+	__be32 nr_snapshots;
+	__be64 snapshots_offset;
+	__be64 incompatible_features;
+	__be64 compatible_features;
+	__be64 autoclear_features;
+	__be32 refcount_order;
+	__be32 header_length;
+	u8 compression_type;
+	u8 padding[7];
+} __packed;
+#define QCOW_V2_HEADER_BYTES		72
+#define QCOW_V3_HEADER_BYTES		104
+static_assert(sizeof(struct qcow_disk_header) == 112);
+static_assert(offsetof(struct qcow_disk_header, incompatible_features) == QCOW_V2_HEADER_BYTES);
+static_assert(offsetof(struct qcow_disk_header, compression_type) == QCOW_V3_HEADER_BYTES);
+
+#define QCOW_INCOMPAT_DIRTY		BIT_ULL(0)
+#define QCOW_INCOMPAT_CORRUPT		BIT_ULL(1)
+#define QCOW_INCOMPAT_DATA_FILE		BIT_ULL(2)
+#define QCOW_INCOMPAT_COMPRESSION	BIT_ULL(3)
+#define QCOW_INCOMPAT_EXTENDED_L2	BIT_ULL(4)
+#define QCOW_INCOMPAT_KNOWN		GENMASK_ULL(4, 0)
+
+#define QCOW_COMPAT_LAZY_REFCOUNTS	BIT_ULL(0)
+
+#define QCOW_AUTOCLEAR_BITMAPS		BIT_ULL(0)
+#define QCOW_AUTOCLEAR_RAW_DATA_FILE	BIT_ULL(1)
+
+#define QCOW_CRYPT_NONE			0
+#define QCOW_CRYPT_AES			1
+#define QCOW_CRYPT_LUKS			2
+
+#define QCOW_COMPRESSION_ZLIB		0
+#define QCOW_COMPRESSION_ZSTD		1
+
+/* Header extensions, each padded to 8 bytes. */
+struct qcow_disk_ext {
+	__be32 type;
+	__be32 len;
+} __packed;
+#define QCOW_EXT_END			0x00000000U
+#define QCOW_EXT_BACKING_FORMAT		0xe2792acaU
+#define QCOW_EXT_FEATURE_NAMES		0x6803f857U
+#define QCOW_EXT_BITMAPS		0x23852875U
+#define QCOW_EXT_CRYPTO_HEADER		0x0537be77U
+#define QCOW_EXT_DATA_FILE		0x44415441U
+
+struct qcow_disk_feature_name {
+	u8 type;
+	u8 bit;
+	char name[46];
+} __packed;
+static_assert(sizeof(struct qcow_disk_feature_name) == 48);
+#define QCOW_FEATURE_INCOMPATIBLE	0
+#define QCOW_FEATURE_COMPATIBLE		1
+#define QCOW_FEATURE_AUTOCLEAR		2
+
+/* Snapshot table entry; extra data, id and name follow, padded to 8 bytes. */
+struct qcow_disk_snapshot {
+	__be64 l1_offset;
+	__be32 l1_entries;
+	__be16 id_len;
+	__be16 name_len;
+	__be32 date_sec;
+	__be32 date_nsec;
+	__be64 vm_clock_nsec;
+	__be32 vm_state_bytes;
+	__be32 extra_len;
+} __packed;
+static_assert(sizeof(struct qcow_disk_snapshot) == 40);
+
+struct qcow_disk_snapshot_extra {
+	__be64 vm_state_bytes;
+	__be64 disk_bytes;
+	__be64 icount;
+} __packed;
+static_assert(sizeof(struct qcow_disk_snapshot_extra) == 24);
+
+/* Limits, those of QEMU where it has one. */
+#define QCOW_MIN_CLUSTER_BITS		9
+#define QCOW_MAX_CLUSTER_BITS		21
+#define QCOW_V1_MAX_CLUSTER_BITS	16
+#define QCOW_V1_MIN_L2_BITS		6	/* (9 - 3): L2 tables of 512 bytes */
+#define QCOW_V1_MAX_L2_BITS		13	/* (16 - 3): L2 tables of 64 KiB */
+#define QCOW_EXTENDED_L2_MIN_CLUSTER_BITS 14
+#define QCOW_SUBCLUSTER_BITS		5
+#define QCOW_SUBCLUSTERS		32
+#define QCOW_MAX_REFCOUNT_ORDER		6
+#define QCOW_MAX_L1_BYTES		(32U << 20)
+#define QCOW_V1_MAX_L1_BYTES		(256U << 20)	/* 64 TiB at 4 KiB clusters */
+#define QCOW_MAX_REFCOUNT_TABLE_BYTES	(8U << 20)
+#define QCOW_MAX_BACKING_NAME		1023
+#define QCOW_MAX_SNAPSHOTS		65536
+#define QCOW_MAX_SNAPSHOT_EXTRA		1024
+#define QCOW_MAX_SNAPSHOT_TABLE_BYTES	(1024ULL * QCOW_MAX_SNAPSHOTS)
+
+#endif /* _QCOW_ONDISK_H */

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Control interface of the qcow block driver: ioctls on /dev/qcow-control.
+ *
+ * Every argument is an extensible structure: @size is the size that the caller was
+ * compiled with. A kernel that knows less accepts a longer structure as long as what it
+ * does not know is zero (else -E2BIG), and one that knows more takes what is missing as
+ * zero. Unknown flags are refused with -EINVAL.
+ *
+ * When a call fails, the kernel writes a text that says why, NUL terminated, several lines
+ * at most, into the caller's message buffer (it may be absent).
+ *
+ * All calls need CAP_SYS_ADMIN in the initial user namespace.
+ */
+#ifndef _UAPI_LINUX_QCOW_H
+#define _UAPI_LINUX_QCOW_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define QCOW_CONTROL_NODE	"qcow-control"
+
+/* Layers of one chain, and bytes of one message, at most. */
+#define QCOW_MAX_LAYERS		4096
+#define QCOW_MAX_MESSAGE	65536
+
+/* Device number: let the driver choose. */
+#define QCOW_INDEX_ANY		0xffffffffU
+
+/**
+ * enum qcow_layer_format - how the bytes of one layer are to be read
+ * @QCOW_FORMAT_RAW: as they are; a backing file only
+ * @QCOW_FORMAT_QCOW: QCOW version 1, 2 or 3, as the header says
+ */
+enum qcow_layer_format {
+	QCOW_FORMAT_RAW = 0,
+	QCOW_FORMAT_QCOW = 1,
+};
+
+/**
+ * struct qcow_layer - one layer of a backing chain, as open descriptors
+ * @image_fd: the image, a regular file or a block device; image locks taken on this
+ *            descriptor stay as long as the image is attached
+ * @data_fd: its external data file, or -1
+ * @format: enum qcow_layer_format
+ * @flags: 0
+ *
+ * The descriptors must be readable, and writable where the layer is to be written. The
+ * driver takes references of its own; the caller may close them when the call returns.
+ */
+struct qcow_layer {
+	__s32 image_fd;
+	__s32 data_fd;
+	__u32 format;
+	__u32 flags;
+};
+
+/* struct qcow_attach: flags */
+#define QCOW_ATTACH_READ_ONLY	(1U << 0)	/* no byte of the image changes */
+#define QCOW_ATTACH_SNAPSHOT	(1U << 1)	/* the snapshot, not the active state */
+#define QCOW_ATTACH_NO_PARTSCAN	(1U << 2)	/* do not look for partitions */
+#define QCOW_ATTACH_DIRECT	(1U << 3)	/* direct I/O or fail */
+#define QCOW_ATTACH_BUFFERED	(1U << 4)	/* never direct I/O */
+
+/**
+ * struct qcow_attach - argument of QCOW_ATTACH
+ * @size: sizeof(struct qcow_attach)
+ * @flags: QCOW_ATTACH_*
+ * @layers: address of an array of struct qcow_layer, the active image first, each
+ *          following one the backing of the one before
+ * @nr_layers: its length, 1 to QCOW_MAX_LAYERS
+ * @index: in: the number N of the wanted /dev/qcowN, or QCOW_INDEX_ANY; out: the number
+ * @snapshot: with QCOW_ATTACH_SNAPSHOT, position in the active image's snapshot table
+ * @nr_queues: hardware queues, 0: one per CPU
+ * @queue_depth: requests in flight per queue, 0: 128
+ * @message_size: bytes at @message, 0: no message wanted
+ * @message: address of a buffer for the message
+ * @cache_bytes: limit of the L2 cache, 0: 32 MiB
+ *
+ * On success the device node exists and partitions have been scanned.
+ */
+struct qcow_attach {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 layers;
+	__u32 nr_layers;
+	__u32 index;
+	__u32 snapshot;
+	__u32 nr_queues;
+	__u32 queue_depth;
+	__u32 message_size;
+	__aligned_u64 message;
+	__aligned_u64 cache_bytes;
+};
+
+/* struct qcow_detach: flags */
+#define QCOW_DETACH_LAZY	(1U << 0)	/* at the last close, when it is busy now */
+
+/**
+ * struct qcow_detach - argument of QCOW_DETACH
+ * @size: sizeof(struct qcow_detach)
+ * @flags: QCOW_DETACH_*
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ *
+ * -EBUSY while somebody has the device or a partition of it open (a mount counts).
+ */
+struct qcow_detach {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+};
+
+#define QCOW_IOCTL_TYPE		0xC3
+#define QCOW_ATTACH		_IOWR(QCOW_IOCTL_TYPE, 0x01, struct qcow_attach)
+#define QCOW_DETACH		_IOW(QCOW_IOCTL_TYPE, 0x02, struct qcow_detach)
+
+#endif /* _UAPI_LINUX_QCOW_H */
