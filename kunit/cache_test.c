@@ -310,10 +310,10 @@ static void loader_start(struct loader *l, struct fixture *f, u64 idx)
 /* Until a reader stands before the closed gate. */
 static void wait_for_reads(struct fixture *f, int nr)
 {
-	unsigned int ms;
+	unsigned int naps;
 
-	for (ms = 0; atomic_read(&f->disk->reads) < nr && ms < 10000; ms++)
-		msleep(1);
+	for (naps = 0; atomic_read(&f->disk->reads) < nr && naps < 500; naps++)
+		msleep(20);
 	KUNIT_EXPECT_EQ(f->test, nr, atomic_read(&f->disk->reads));
 }
 

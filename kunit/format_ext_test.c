@@ -243,4 +243,5 @@ static struct kunit_suite ext_suite = {
 	.name = "qcow_format_ext",
 	.test_cases = ext_cases,
 };
+
 kunit_test_suite(ext_suite);

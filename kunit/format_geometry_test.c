@@ -5,7 +5,7 @@
 #include <kunit/test.h>
 #include <qcow/header.h>
 
-#define MIB		(1ULL << 20)
+#define MIB		BIT_ULL(20)
 
 struct geometry_case {
 	const char *name;
@@ -136,4 +136,5 @@ static struct kunit_suite geometry_suite = {
 	.name = "qcow_format_geometry",
 	.test_cases = geometry_test_cases,
 };
+
 kunit_test_suite(geometry_suite);

@@ -6,9 +6,9 @@
 #include <kunit/test.h>
 #include <qcow/header.h>
 
-#define C		(1ULL << 63)	/* copied; version 1: compressed */
-#define Z		(1ULL << 62)	/* compressed */
-#define FILE_BYTES	(1ULL << 40)
+#define C		BIT_ULL(63)	/* copied; version 1: compressed */
+#define Z		BIT_ULL(62)	/* compressed */
+#define FILE_BYTES	BIT_ULL(40)
 
 enum kind_of_image { V1, V2, V3, V3_SMALL, V3_LARGE, V3_SUB, V3_FILE, V3_SUB_FILE };
 
@@ -416,4 +416,5 @@ static struct kunit_suite l2_suite = {
 	.name = "qcow_format_l2",
 	.test_cases = l2_cases,
 };
+
 kunit_test_suite(l2_suite);

@@ -73,4 +73,5 @@ static struct kunit_suite report_suite = {
 	.name = "qcow_format_report",
 	.test_cases = report_cases,
 };
+
 kunit_test_suite(report_suite);

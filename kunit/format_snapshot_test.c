@@ -7,7 +7,7 @@
 
 #define BUF_BYTES	8192
 #define TABLE		0x10000ULL
-#define FILE_BYTES	(1ULL << 40)
+#define FILE_BYTES	BIT_ULL(40)
 
 static const struct qcow_header base = {
 	.version = 3, .cluster_bits = 16, .l2_bits = 13, .size = 12345 * 512, .length = 112,
@@ -307,4 +307,5 @@ static struct kunit_suite snapshot_suite = {
 	.name = "qcow_format_snapshot",
 	.test_cases = snapshot_cases,
 };
+
 kunit_test_suite(snapshot_suite);

@@ -193,18 +193,17 @@ void image_build_new_l1(struct image_builder *b)
 
 KUNIT_DEFINE_ACTION_WRAPPER(close_action, qcow_image_close, struct qcow_image *);
 
-static struct qcow_image *open_layer(struct kunit *test, struct ram_disk *disk,
-				     struct qcow_cache *cache, unsigned int layer, bool raw)
+static struct qcow_image *open_layer(struct kunit *test, struct qcow_image_params p,
+				     struct ram_disk *disk, struct ram_disk *data)
 {
-	struct qcow_image_params p = {
-		.name = "kunit", .layer = layer, .raw = raw,
-		.snapshot = QCOW_ACTIVE_STATE, .cache = cache,
-	};
 	char text[256] = "";
 	struct qcow_report rep = { .buf = text, .size = sizeof(text) };
 	struct qcow_image *image;
 
-	image = qcow_image_open(&p, ram_store_create(test, disk), NULL, &rep);
+	p.name = "kunit";
+	p.snapshot = QCOW_ACTIVE_STATE;
+	image = qcow_image_open(&p, ram_store_create(test, disk),
+				data ? ram_store_create(test, data) : NULL, &rep);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL_MSG(test, image, "%s", text);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, close_action, image));
 	return image;
@@ -213,13 +212,17 @@ static struct qcow_image *open_layer(struct kunit *test, struct ram_disk *disk,
 struct qcow_image *image_build_open(struct image_builder *b, struct qcow_cache *cache,
 				    unsigned int layer)
 {
-	return open_layer(b->test, b->disk, cache, layer, false);
+	struct qcow_image_params p = { .layer = layer, .cache = cache };
+
+	return open_layer(b->test, p, b->disk, b->data);
 }
 
 struct qcow_image *image_open_raw(struct kunit *test, struct ram_disk *disk,
 				  struct qcow_cache *cache, unsigned int layer)
 {
-	return open_layer(test, disk, cache, layer, true);
+	struct qcow_image_params p = { .layer = layer, .raw = true, .cache = cache };
+
+	return open_layer(test, p, disk, NULL);
 }
 
 KUNIT_DEFINE_ACTION_WRAPPER(destroy_action, qcow_cache_destroy, struct qcow_cache *);

@@ -6,6 +6,7 @@
 #ifndef _QCOW_KUNIT_IMAGE_BUILDER_H
 #define _QCOW_KUNIT_IMAGE_BUILDER_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
 
 struct kunit;
@@ -14,9 +15,9 @@ struct qcow_image;
 struct ram_disk;
 
 /* Flags of L1 and L2 entries as the format has them. */
-#define ENTRY_COPIED		(1ULL << 63)
-#define ENTRY_COMPRESSED	(1ULL << 62)	/* version 2 and 3 */
-#define ENTRY_ZERO		1ULL		/* version 3 */
+#define ENTRY_COPIED		BIT_ULL(63)
+#define ENTRY_COMPRESSED	BIT_ULL(62)	/* version 2 and 3 */
+#define ENTRY_ZERO		BIT_ULL(0)		/* version 3 */
 
 /**
  * struct image_shape - what kind of image
@@ -47,6 +48,7 @@ struct image_shape {
  * @test: whose
  * @shape: with the defaults filled in
  * @disk: the file
+ * @data: the external data file, set by the test; NULL: none
  * @l1_offset: of the L1 table that entries go into
  * @l1_entries: that it has
  * @l2_bits: log2 of entries per L2 table
@@ -58,6 +60,7 @@ struct image_builder {
 	struct kunit *test;
 	struct image_shape shape;
 	struct ram_disk *disk;
+	struct ram_disk *data;
 	u64 l1_offset;
 	u32 l1_entries;
 	u32 l2_bits;

@@ -148,6 +148,15 @@ struct qcow_extent {
 	u32 compressed_len;
 };
 
+/* Whether @next, right behind @ext in the guest, is more of the same. */
+static inline bool qcow_extent_continues(const struct qcow_extent *ext,
+					 const struct qcow_extent *next)
+{
+	if (next->kind != ext->kind || next->allocated != ext->allocated)
+		return false;
+	return !ext->allocated || next->host == ext->host + ext->len;
+}
+
 /**
  * qcow_l2_map() - the extent at a place in a slice
  * @g: the geometry

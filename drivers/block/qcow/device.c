@@ -126,11 +126,12 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args,
 		image = layer_open(dev, args, &layers[dev->depth], dev->depth, rep);
 		if (IS_ERR(image)) {
 			if (dev->depth)
-				qcow_report(rep, "in layer %u of the backing chain", dev->depth);
+				qcow_report(rep, "this is layer %u of the backing chain",
+					    dev->depth);
 			return PTR_ERR(image);
 		}
 		if (chain_has_inode(dev->chain, image)) {
-			qcow_report(rep, "layer %u of the backing chain is a file that is in it already",
+			qcow_report(rep, "layer %u: the backing chain has this file already",
 				    dev->depth);
 			qcow_image_close(image);
 			return -ELOOP;

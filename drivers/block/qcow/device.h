@@ -49,7 +49,7 @@ struct qcow_device {
 	struct qcow_inflate *inflate;
 	struct workqueue_struct *wq;
 	mempool_t fragments;
-	spinlock_t error_lock;
+	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */
 	struct blk_mq_tag_set tag_set;
 	struct gendisk *disk;
 	bool detaching;

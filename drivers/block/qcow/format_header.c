@@ -353,12 +353,13 @@ static int check_extensions(const struct qcow_header *h, const void *buf, size_t
 static int parse_fields(struct qcow_header *h, const void *buf, size_t len,
 			struct qcow_report *rep)
 {
+	u32 least = h->version > 2 ? QCOW_V3_HEADER_BYTES : QCOW_V2_HEADER_BYTES;
 	struct qcow_disk_header disk = {};
 	int err;
 
-	if (len < QCOW_V2_HEADER_BYTES) {
+	if (len < least) {
 		qcow_report(rep, "header is cut off after %zu bytes, version %u has at least %u",
-			    len, h->version, QCOW_V2_HEADER_BYTES);
+			    len, h->version, least);
 		return -EINVAL;
 	}
 	memcpy(&disk, buf, min_t(size_t, len, sizeof(disk)));

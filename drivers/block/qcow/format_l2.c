@@ -188,13 +188,6 @@ static __always_inline int map_entry(const struct qcow_geometry *g, const __be64
 			    be64_to_cpu(READ_ONCE(entries[2 * idx + 1])), in_cluster, ext, flaw);
 }
 
-static bool continues(const struct qcow_extent *ext, const struct qcow_extent *next)
-{
-	if (next->kind != ext->kind || next->allocated != ext->allocated)
-		return false;
-	return !ext->allocated || next->host == ext->host + ext->len;
-}
-
 int qcow_l2_map(const struct qcow_geometry *g, const __be64 *entries, u64 in_slice, u64 max,
 		struct qcow_extent *ext, struct qcow_flaw *flaw)
 {
@@ -210,7 +203,7 @@ int qcow_l2_map(const struct qcow_geometry *g, const __be64 *entries, u64 in_sli
 	while (ext->len < max && in_slice + ext->len < end &&
 	       ext->kind != QCOW_EXTENT_COMPRESSED) {
 		err = map_entry(g, entries, in_slice + ext->len, &next, &ignored);
-		if (err || !continues(ext, &next))
+		if (err || !qcow_extent_continues(ext, &next))
 			break;
 		ext->len += next.len;
 	}

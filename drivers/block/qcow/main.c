@@ -50,5 +50,4 @@ module_exit(qcow_exit);
 MODULE_DESCRIPTION("QCOW disk images as block devices");
 MODULE_AUTHOR("The qcow authors");
 MODULE_LICENSE("GPL");
-MODULE_ALIAS("devname:qcow-control");
 MODULE_SOFTDEP("pre: zlib_inflate zstd_decompress");

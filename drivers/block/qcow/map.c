@@ -87,14 +87,6 @@ static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
 	return qcow_l2_map(g, slice->entries, guest - qcow_slice_guest(g, idx), max, ext, flaw);
 }
 
-/* Whether @next, the stretch right behind @ext, is more of the same. */
-static bool continues(const struct qcow_extent *ext, const struct qcow_extent *next)
-{
-	if (next->kind != ext->kind || next->allocated != ext->allocated)
-		return false;
-	return !ext->allocated || next->host == ext->host + ext->len;
-}
-
 /*
  * Hold a DATA extent against the end of the file it lies in: it ends with the last cluster
  * that begins inside. Version 1 has clusters at any offset, so they are counted from the
@@ -144,7 +136,7 @@ static __always_inline int map_image(struct walk *w, u64 guest, u64 max, struct 
 	while (unlikely(ext->len < max) && ext->kind != QCOW_EXTENT_COMPRESSED) {
 		/* What is not in memory or corrupt only ends the extent here. */
 		if (map_stretch(w, guest + ext->len, max - ext->len, &next, &flaw) ||
-		    !continues(ext, &next))
+		    !qcow_extent_continues(ext, &next))
 			break;
 		ext->len += next.len;
 	}

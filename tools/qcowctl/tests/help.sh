@@ -1,0 +1,13 @@
+#!/bin/bash
+# Help and version go to stdout and end with 0.
+set -euo pipefail
+# shellcheck source=tools/qcowctl/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+for command in '' attach detach list info map; do
+	# shellcheck disable=SC2086 # no command is no argument
+	"$QCOWCTL" $command --help >out 2>err
+	grep -q '^Usage: qcowctl' out
+	[[ ! -s err ]]
+done
+"$QCOWCTL" --version | grep -qE '^qcowctl [0-9]'

@@ -1,0 +1,42 @@
+#!/bin/bash
+# Random bytes in the metadata end in a message or a description.
+set -euo pipefail
+# shellcheck source=tools/qcowctl/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+seed=${SEED:-$RANDOM}
+echo "SEED=$seed"
+create raw base.raw 1M
+create qcow2 -o cluster_size=512 -b base.raw -F raw v3 1M
+io v3 qcow2 'write 0 100K'
+qemu-img snapshot -c one v3
+qemu-img bitmap --add v3 two
+create qcow2 -o cluster_size=16K,extended_l2=on sub 1M
+io sub qcow2 'write 1K 100K'
+create qcow v1 1M
+io v1 qcow 'write 0 100K'
+python3 - "$seed" "$QCOWCTL" <<'PY'
+import random
+import subprocess
+import sys
+
+seed, program = sys.argv[1:]
+rng = random.Random(int(seed))
+fine = {0, 3, 4, 5, 7, 9}
+images = {name: open(name, "rb").read() for name in ("v3", "sub", "v1")}
+for step in range(300):
+    name = rng.choice(list(images))
+    data = bytearray(images[name])
+    where = rng.choice((112, 600, len(data)))
+    for _ in range(rng.randint(1, 6)):
+        at = rng.randrange(4, where)
+        data[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+    with open("bent", "wb") as f:
+        f.write(data)
+    for command in (["info"], ["info", "--output", "json"], ["map"]):
+        done = subprocess.run(
+            [program, *command, "bent"], timeout=30, capture_output=True, check=False
+        )
+        if done.returncode not in fine or (done.returncode and not done.stderr):
+            sys.exit(f"step {step} {name} {command}: {done.returncode} {done.stderr!r}")
+PY

@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# What the tests share; tests/run starts each in a fresh directory that is
+# removed afterwards.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# No sanitizer report goes unseen: its status is none of qcowctl's.
+export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1
+export TZ=UTC
+
+# Exit statuses, as in qcowctl.h.
+# shellcheck disable=SC2034 # used by the tests
+USAGE=1 NOT_QCOW=3 BAD_IMAGE=4 UNSUPPORTED=5 BUSY=6 POLICY=7 NO_DRIVER=8 NOT_FOUND=9
+
+die() {
+	printf '%s\n' "$*" >&2
+	exit 1
+}
+
+# expect STATUS PATTERN ARGUMENT...: qcowctl ends with this status and its
+# messages match the regular expression.
+expect() {
+	local status=$1 pattern=$2 got=0
+	shift 2
+	"$QCOWCTL" "$@" >out 2>err </dev/null || got=$?
+	[[ $got -eq $status ]] || die "qcowctl $*: status $got, not $status: $(cat err)"
+	grep -qE -- "$pattern" err || die "qcowctl $*: no message like '$pattern': $(cat err)"
+}
+
+# Everything is fine until the driver is wanted, which is not on this machine.
+expect_ready() {
+	[[ ! -e /dev/qcow-control ]] || die "the driver is loaded: run this test elsewhere"
+	expect "$NO_DRIVER" 'the driver is not there' attach "$@"
+}
+
+create() {
+	qemu-img create -q -f "$@"
+}
+
+# QEMU ends with 1 after a good conversion to a compressed version 1 image.
+create_v1_compressed() {
+	qemu-img convert -c -f raw -O qcow "$1" "$2" 2>/dev/null || [[ -s $2 ]]
+}
+
+io() {
+	local image=$1 format=$2 command
+	local -a args=()
+	shift 2
+	for command in "$@"; do
+		args+=(-c "$command")
+	done
+	qemu-io -f "$format" "${args[@]}" "$image" >/dev/null
+}
+
+# same_info FORMAT IMAGE [OPTION...]: what qemu-img says of it
+same_info() {
+	local format=$1 image=$2
+	shift 2
+	qemu-img info -U --output=json -f "$format" "$@" "$image" >want.json
+	"$QCOWCTL" info --output json "$@" "$image" >got.json
+	python3 "$here/compare.py" info want.json got.json || die "info of $image differs"
+	"$QCOWCTL" info "$@" "$image" >out
+	grep -q 'virtual size: ' out || die "no text for people about $image"
+}
+
+# same_map FORMAT IMAGE [OPTION...]
+same_map() {
+	local format=$1 image=$2
+	shift 2
+	qemu-img map -U --output=json -f "$format" "$image" >want.json
+	"$QCOWCTL" map --output json "$@" "$image" >got.json
+	python3 "$here/compare.py" map want.json got.json || die "map of $image differs"
+	"$QCOWCTL" map "$@" "$image" >out
+	[[ $(wc -l <out) -ge 2 ]] || die "no text for people about $image"
+}
+
+# poke FILE OFFSET HEXBYTES
+poke() {
+	python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.argv[1]))' "$3" |
+		dd of="$1" bs=1 seek="$(($2))" conv=notrunc status=none
+}
+
+# unstate IMAGE: make the backing file's format an extension that nobody knows;
+# QEMU makes no such image any more, but they are around.
+unstate() {
+	python3 - "$1" <<-'PY'
+	import sys
+	with open(sys.argv[1], "r+b") as f:
+	    at = f.read(4096).index(bytes.fromhex("e2792aca"))
+	    f.seek(at)
+	    f.write(bytes.fromhex("e2792acb"))
+	PY
+}

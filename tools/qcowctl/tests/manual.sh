@@ -1,0 +1,20 @@
+#!/bin/bash
+# The manual page is clean, and knows every option, command and exit status.
+set -euo pipefail
+# shellcheck source=tools/qcowctl/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+page=$here/../../../Documentation/man/qcowctl.8
+man -l -Tutf8 --warnings=w "$page" 2>warnings | col -b >text
+[[ ! -s warnings ]] || die "$(cat warnings)"
+for command in attach detach list info map; do
+	"$QCOWCTL" "$command" --help >help
+	grep -q "qcowctl $command" text
+	grep -oE -- '--[a-z-]+' help | sort -u >options
+	while read -r option; do
+		grep -qF -- "$option" text || die "$command $option is not in the manual"
+	done <options
+done
+for status in 0 1 2 3 4 5 6 7 8 9; do
+	grep -qE "^ +$status( |$)" text || die "status $status is not in the manual"
+done

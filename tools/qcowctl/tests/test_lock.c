@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Opens a chain, takes the image locks and holds them until standard input ends:
+ * what an attached image does, without the driver.
+ */
+#include <unistd.h>
+
+#include "chain.h"
+
+int main(int argc, char **argv)
+{
+	struct chain_options opts = { 0 };
+	struct chain chain;
+	char c;
+	int err;
+
+	if (argc != 3)
+		return QC_USAGE;
+	opts.write = !strcmp(argv[1], "rw");
+	err = chain_open(&chain, argv[2], &opts);
+	if (!err)
+		err = lock_chain(&chain, opts.write);
+	if (!err) {
+		puts("locked");
+		fflush(stdout);
+		while (read(0, &c, 1) > 0)
+			;
+	}
+	chain_close(&chain);
+	return err;
+}

@@ -1,0 +1,24 @@
+#!/bin/bash
+# A wrong command line ends with the usage status and says where help is.
+set -euo pipefail
+# shellcheck source=tools/qcowctl/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+expect "$USAGE" 'Usage:'
+expect "$USAGE" 'no such command' frobnicate
+expect "$USAGE" 'try: qcowctl attach --help' attach
+expect "$USAGE" 'one image is wanted, 2 given' attach a b
+expect "$USAGE" 'try: qcowctl attach --help' attach --frobnicate a
+expect "$USAGE" 'none of auto, on, off' attach --direct-io maybe a
+expect "$USAGE" 'no number from 1' attach --nr-queues 0 a
+expect "$USAGE" 'no number from 1' attach --queue-depth -3 a
+expect "$USAGE" 'no size' attach --cache-size 1X a
+expect "$USAGE" 'form qcowN' attach --device loop0 a
+expect "$USAGE" 'none of raw, qcow, qcow2' attach --backing-format vmdk a
+expect "$USAGE" 'no device and no image' detach
+expect "$USAGE" 'exclude each other' detach --all qcow0
+expect "$USAGE" 'no number of seconds' detach --wait soon qcow0
+expect "$USAGE" 'no column' list -o NAME,COLOUR
+expect "$USAGE" 'exclude each other' list -J --raw
+expect "$USAGE" 'not human or json' map --output xml a
+expect "$USAGE" 'human nor json' info --output xml a
