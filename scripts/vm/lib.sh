@@ -115,3 +115,146 @@ fill() {
 		head -c "$(numfmt --from=iec "$2")" >"$1" || true
 	[[ $(stat -c %s "$1") -eq $(numfmt --from=iec "$2") ]] || fail "fill $1"
 }
+
+# attr DEVICE NAME: value of an attribute of the driver, as /dev/qcow0 depth.
+attr() { cat "/sys/block/${1#/dev/}/qcow/$2"; }
+
+assert_attr() { assert_eq "$(attr "$1" "$2")" "$3" "$2 of $1"; }
+
+# random_seed: begin a repeatable sequence and say which; QCOW_SEED in the
+# environment of scripts/vm/test asks for one seen before.
+random_seed() {
+	SEED=${QCOW_SEED:-$SRANDOM}
+	RANDOM=$((SEED % 32768))
+	echo "seed $SEED"
+}
+
+# random BELOW: the next number of the sequence, in $R.
+random() { R=$((((RANDOM << 30) ^ (RANDOM << 15) ^ RANDOM) % $1)); }
+
+# poke FILE OFFSET HEX: overwrite bytes.
+poke() {
+	local at escaped=''
+	for ((at = 0; at < ${#3}; at += 2)); do
+		escaped+="\\x${3:at:2}"
+	done
+	printf '%b' "$escaped" | dd of="$1" bs=1 seek="$(($2))" conv=notrunc status=none
+}
+
+# peek FILE OFFSET BYTES: a big-endian number of 1, 2, 4 or 8 bytes.
+peek() { od -An -v -j "$(($2))" -N "$3" -t "u$3" --endian=big "$1" | tr -d ' \n'; }
+
+# image_io FORMAT IMAGE COMMAND...: commands of qemu-io. A message of it is a
+# failure: its exit status does not tell.
+image_io() {
+	local format=$1 image=$2 command output args=()
+	shift 2
+	for command in "$@"; do
+		args+=(-c "$command")
+	done
+	output=$(qemu-io -f "$format" "${args[@]}" "$image" 2>&1) || fail "qemu-io $image: $output"
+	! grep -Ei 'fail|error|invalid|not found|cannot|denied|syntax|unable|argument' \
+		<<<"$output" || fail "qemu-io $image: $*"
+}
+
+# noise_files: noise0 to noise7, bytes that do not compress, and text0 to text7,
+# which do a bit. None is as long as whole clusters.
+noise_files() {
+	fill noise 600040 "$((SEED % 1000000007))"
+	base64 -w 60 noise >text
+	split -n 8 -d -a 1 noise noise
+	split -n 8 -d -a 1 text text
+}
+
+# one_write KIND START LENGTH: adds to WRITES, somewhere in that range.
+one_write() {
+	local from len
+	random "$(($3 / 512))"
+	from=$(($2 + R * 512))
+	random "$((($2 + $3 - from) / 512))"
+	len=$(((R + 1) * 512))
+	case $1 in
+	noise | text) WRITES+=("write -s $1$((RANDOM % 8)) $from $len") ;;
+	pattern) WRITES+=("write -P $((len / 512 % 255 + 1)) $from $len") ;;
+	zero) WRITES+=("write -z $from $len") ;;
+	unmap) WRITES+=("write -z -u $from $len") ;;
+	discard) WRITES+=("discard $from $len") ;;
+	esac
+}
+
+# one_compressed START LENGTH CLUSTER: whole clusters, which must be fresh.
+one_compressed() {
+	local sources=("-P 85" "-s text" "-s text" "-s noise") at source nr=$(($2 / $3))
+	random "$nr"
+	nr=$((R + 1))
+	for ((at = $1; nr > 0; nr--, at += $3)); do
+		source=${sources[RANDOM % 4]}
+		[[ $source == -P* ]] || source+=$((RANDOM % 8))
+		WRITES+=("write -c $source $at $3")
+	done
+}
+
+# random_writes SIZE CLUSTER KIND...: commands for image_io in WRITES that make
+# a fresh image a mixture of noise, text, pattern, zero, unmap, discard and
+# (without an external data file) compressed.
+random_writes() {
+	local size=$1 cluster=$2 slot at kind
+	shift 2
+	WRITES=()
+	slot=$((size / 24 / cluster * cluster))
+	[[ $slot -ge $cluster ]] || slot=$cluster
+	for ((at = 0; at + slot <= size; at += slot)); do
+		random "$(($# + 1))"
+		[[ $R -ne 0 ]] || continue
+		kind=${!R}
+		if [[ $kind == compressed ]]; then
+			# a few: QEMU is slow at it in a guest
+			one_compressed "$at" "$((slot < 8 * cluster ? slot : 8 * cluster))" \
+				"$cluster"
+		else
+			one_write "$kind" "$at" "$slot"
+		fi
+	done
+	# over the borders of what is there now
+	for kind in "$@" "$@"; do
+		random "$((size / 512))"
+		at=$((R * 512))
+		[[ $kind == compressed ]] ||
+			one_write "$kind" "$at" "$((size - at < 300000 ? size - at : 300000))"
+	done
+}
+
+# keep FILE...: assert_unchanged says that they are what they are now. (Checksums
+# are slow in a guest.)
+keep() {
+	mkdir -p kept
+	cp --parents --sparse=always -- "$@" kept
+}
+
+assert_unchanged() {
+	local file files
+	mapfile -t files < <(cd kept && find . -type f)
+	[[ ${#files[@]} -gt 0 ]] || fail "nothing was kept"
+	for file in "${files[@]}"; do
+		cmp "kept/$file" "$file" || fail "$file has changed"
+	done
+}
+
+# raw_of IMAGE [QEMU-IMG OPTION...]: IMAGE.raw, what QEMU reads from it.
+raw_of() {
+	local image=$1
+	shift
+	qemu-img convert "$@" -O raw "$image" "$image.raw" || fail "qemu-img convert $image"
+}
+
+# python [ARGUMENT...] <PROGRAM: with qcowdev of scripts/vm/guest to import.
+python() {
+	PYTHONPATH=$QCOW_ROOT/scripts/vm/guest python3 -B - "$@" || fail "the program failed"
+}
+
+# assert_same_reads [-n COUNT] [DEVICE FILE]...: as assert_same_content, against
+# files that are as long as the device, and in COUNT direct reads (default 150)
+# of random places, lengths and buffers besides.
+assert_same_reads() {
+	"$QCOW_ROOT/scripts/vm/guest/compare" -s "${SEED:?}" "$@" || fail "compare $*"
+}

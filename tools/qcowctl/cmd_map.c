@@ -119,7 +119,8 @@ static int parse_args(int argc, char **argv, struct chain_options *opts, bool *j
 		case OPT_OUTPUT:
 			*json = !strcmp(optarg, "json");
 			if (!*json && strcmp(optarg, "human"))
-				err = qc_fail(QC_USAGE, "--output", "'%s' is not human or json", optarg);
+				err = qc_fail(QC_USAGE, "--output",
+					      "'%s' is not human or json", optarg);
 			break;
 		case OPT_ALLOW_BACKING:
 			err = policy_allow(&opts->policy, optarg);

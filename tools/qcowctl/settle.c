@@ -5,7 +5,10 @@
  * A timeout is no error: the device works.
  */
 #include <dirent.h>
+#include <errno.h>
+#include <sys/socket.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +19,21 @@
 #define POLL_MS		10
 #define UDEV_WAIT_MS	10000
 #define NODE_WAIT_MS	1000
+
+/* Does anybody listen? The socket's name outlives a daemon that was killed. */
+static bool udev_runs(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = "/run/udev/control" };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool runs;
+
+	if (fd < 0)
+		return false;
+	/* EAGAIN: so busy that its queue is full. */
+	runs = !connect(fd, (struct sockaddr *)&addr, sizeof(addr)) || errno == EAGAIN;
+	close(fd);
+	return runs;
+}
 
 static bool udev_done(struct udev *udev, const char *path)
 {
@@ -84,7 +102,7 @@ int settle_device(u32 index)
 	unsigned int left;
 	bool ready;
 
-	if (!access("/run/udev/control", F_OK))
+	if (udev_runs())
 		udev = udev_new();
 	left = (udev ? UDEV_WAIT_MS : NODE_WAIT_MS) / POLL_MS;
 	while (!(ready = all_ready(udev, index)) && left--)

@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 
 #include "cache.h"
+#include "codec.h"
 #include "image.h"
 #include "store.h"
 
@@ -95,6 +96,18 @@ static int check_encryption(const struct qcow_image *image, struct qcow_report *
 	qcow_report(rep,
 		    "crypt_method %u (%s): encrypted images are not supported, attach a decrypted copy made with qemu-img convert",
 		    method, method == QCOW_CRYPT_AES ? "AES" : "LUKS");
+	return -EOPNOTSUPP;
+}
+
+/* What only the compression method of a version 3 image tells; zlib may never be needed. */
+static int check_compression(const struct qcow_image *image, struct qcow_report *rep)
+{
+	const struct qcow_codec *codec = qcow_codec_get(image->header.compression_type);
+
+	if (!codec->missing || !(image->header.incompatible & QCOW_INCOMPAT_COMPRESSION))
+		return 0;
+	qcow_report(rep, "compression_type %u (%s): this kernel is without %s",
+		    image->header.compression_type, codec->name, codec->missing);
 	return -EOPNOTSUPP;
 }
 
@@ -275,6 +288,9 @@ static int open_qcow(struct qcow_image *image, const struct qcow_image_params *p
 	if (err)
 		return err;
 	err = check_encryption(image, rep);
+	if (err)
+		return err;
+	err = check_compression(image, rep);
 	if (err)
 		return err;
 	err = check_data_file(image, have_data, rep);

@@ -5,7 +5,6 @@
 #   $block_disk  RAM disk that holds data.qcow2 itself
 # shellcheck disable=SC2154
 
-nbd_next=0
 nbd_used=()
 loop_used=()
 linear_used=()
@@ -19,11 +18,10 @@ target_loop() {
 		die "loop does no direct I/O"
 }
 
-# open_nbd IMAGE
+# open_nbd IMAGE [AIO]
 open_nbd() {
-	path=/dev/nbd$nbd_next
-	nbd_next=$((nbd_next + 1))
-	qemu-nbd --read-only --format=qcow2 --cache=none --aio="$NBD_AIO" \
+	path=/dev/nbd${#nbd_used[@]}
+	qemu-nbd --read-only --format=qcow2 --cache=none --aio="${2:-native}" \
 		--connect="$path" "$files/$1"
 	nbd_used+=("$path")
 	# it returns before the kernel knows the size
@@ -35,6 +33,7 @@ open_nbd() {
 }
 
 target_nbd() { open_nbd data.qcow2; }
+target_nbd-uring() { open_nbd data.qcow2 io_uring; }
 target_nbd-zlib() { open_nbd zlib.qcow2; }
 target_nbd-zstd() { open_nbd zstd.qcow2; }
 

@@ -71,7 +71,7 @@ static const struct {
 	{ U64_MAX, "15.9E" },
 };
 
-static int wrong(const char *text)
+static int report(const char *text)
 {
 	fprintf(stderr, "wrong: '%s'\n", text);
 	return 1;
@@ -88,13 +88,13 @@ int main(void)
 	for (i = 0; i < ARRAY_SIZE(sizes); i++)
 		if (qc_parse_size(sizes[i].text, &bytes) != sizes[i].err ||
 		    (!sizes[i].err && bytes != sizes[i].bytes))
-			failures += wrong(sizes[i].text);
+			failures += report(sizes[i].text);
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
 		if (qc_parse_u32(numbers[i].text, numbers[i].max, &value) != numbers[i].err ||
 		    (!numbers[i].err && value != numbers[i].value))
-			failures += wrong(numbers[i].text);
+			failures += report(numbers[i].text);
 	for (i = 0; i < ARRAY_SIZE(human); i++)
 		if (strcmp(qc_human_size(human[i].bytes, buf, sizeof(buf)), human[i].text))
-			failures += wrong(human[i].text);
+			failures += report(human[i].text);
 	return failures != 0;
 }

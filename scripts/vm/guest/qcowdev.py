@@ -1,0 +1,113 @@
+"""The driver's ioctls for tests (include/uapi/linux/qcow.h), without qcowctl in
+between, so that every field can be wrong.
+"""
+import ctypes
+import errno
+import fcntl
+import os
+import struct
+import sys
+
+RAW, QCOW = 0, 1
+READ_ONLY, SNAPSHOT, NO_PARTSCAN, DIRECT, BUFFERED = 1, 2, 4, 8, 16
+LAZY = 1
+ANY = 0xffffffff
+
+ATTACH_FORMAT = "<IIQIIIIIIQQ"
+ATTACH_BYTES = struct.calcsize(ATTACH_FORMAT)
+DETACH_FORMAT = "<IIIIQ"
+DETACH_BYTES = struct.calcsize(DETACH_FORMAT)
+LAYER_FORMAT = "<iiII"
+MESSAGE_BYTES = 4096
+
+
+def command(direction, number, size, kind=0xC3):
+    return direction << 30 | size << 16 | kind << 8 | number
+
+
+ATTACH = command(3, 1, ATTACH_BYTES)
+DETACH = command(1, 2, DETACH_BYTES)
+
+control = os.open("/dev/qcow-control", os.O_RDWR)
+message = ""
+
+
+def call(request, fields, fd=None):
+    """errno of the ioctl, 0 when it succeeds; `fields` is the argument, a bytearray."""
+    try:
+        fcntl.ioctl(control if fd is None else fd, request, fields)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
+def layers(*items):
+    """(fd, data_fd, format, flags) each, the last three with defaults."""
+    defaults = (None, -1, QCOW, 0)
+    return b"".join(struct.pack(LAYER_FORMAT, *(item + defaults[len(item):]))
+                    for item in items)
+
+
+def attach(*items, flags=READ_ONLY | NO_PARTSCAN, index=ANY, snapshot=0, nr_queues=0,
+           queue_depth=0, cache_bytes=0, nr_layers=None, layers_at=None, size=ATTACH_BYTES,
+           tail=b"", message_at=None, request=ATTACH, fd=None):
+    """(errno, index). What the kernel said is in `message`."""
+    global message
+    table = ctypes.create_string_buffer(layers(*items))
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    fields = bytearray(struct.pack(
+        ATTACH_FORMAT, size, flags, ctypes.addressof(table) if layers_at is None else layers_at,
+        len(items) if nr_layers is None else nr_layers, index, snapshot, nr_queues,
+        queue_depth, MESSAGE_BYTES,
+        ctypes.addressof(text) if message_at is None else message_at, cache_bytes)) + tail
+    # the ioctl of Python copies short arguments: the real length does not matter to it
+    err = call(request, fields, fd)
+    message = text.value.decode()
+    return err, struct.unpack_from(ATTACH_FORMAT, fields)[4]
+
+
+def detach(index, flags=0, size=DETACH_BYTES, tail=b"", request=DETACH, fd=None):
+    """errno"""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    fields = bytearray(struct.pack(DETACH_FORMAT, size, flags, index, MESSAGE_BYTES,
+                                   ctypes.addressof(text))) + tail
+    err = call(request, fields, fd)
+    message = text.value.decode()
+    return err
+
+
+def name(number):
+    return errno.errorcode.get(number, number)
+
+
+failed = False
+
+
+def expect(what, got, want, text=""):
+    """`want` and `got` are numbers of errors; `text` is to be in the message."""
+    global failed
+    if got != want or text not in message:
+        failed = True
+        print(f"FAILED: {what}: {name(got)}, not {name(want)}; "
+              f"message '{message.strip()}', not '{text}'")
+    else:
+        print(f"ok: {what}: {name(got)} {message.strip()}")
+
+
+def refused(what, want, *items, text="", **fields):
+    err, index = attach(*items, **fields)
+    expect(what, err, want, text)
+    if not err:
+        detach(index)
+
+
+def accepted(what, *items, **fields):
+    err, index = attach(*items, **fields)
+    expect(what, err, 0)
+    if not err:
+        expect(f"{what}: detach", detach(index), 0)
+
+
+def finish():
+    sys.exit(failed)

@@ -1,0 +1,45 @@
+#!/bin/bash
+# detach of a busy device lists who uses it; --wait and --lazy do what they say.
+# kernels: 6.12 6.1 debug
+# timeout: 120
+. "$QCOW_ROOT/scripts/vm/lib.sh"
+
+truncate -s 64M raw
+sfdisk -q raw <<<$',32M\n'
+qemu-img convert -O qcow2 raw image
+loop=$(losetup -P -f --show raw)
+wait_for 10 test -b "${loop}p1"
+mkfs.ext4 -q "${loop}p1"
+losetup -d "$loop"
+qemu-img convert -O qcow2 raw image
+dev=$(attach -r image)
+mkdir mnt
+
+mount -o ro "${dev}p1" mnt
+assert_fails "${dev}p1: is mounted on $PWD/mnt" qcowctl detach "$dev"
+assert_status 6 qcowctl detach "$dev"
+assert_status 6 qcowctl detach image
+assert_fails 'is a partition' qcowctl detach "${dev}p1"
+umount mnt
+
+dmsetup create stacked --table "0 2048 linear $dev 0" --readonly
+assert_fails "$dev: is used by /dev/dm-" qcowctl detach "$dev"
+dmsetup remove stacked
+
+tail -c 0 -f "$dev" &
+holder=$!
+assert_fails "$dev: is open in process $holder \(tail\)" qcowctl detach "$dev"
+began=$SECONDS
+assert_status 6 qcowctl detach --wait 1 "$dev"
+[[ $SECONDS -gt $began ]] || fail "it did not wait"
+(sleep 1; kill "$holder") &
+detach --wait 30 "$dev"
+[[ ! -e $dev ]] || fail "$dev is still there"
+
+dev=$(attach -r image)
+exec {fd}<"$dev"
+qcowctl detach --lazy "$dev" 2>err
+grep -q 'goes away at its last close' err
+assert_eq "$(qcowctl list -n --raw -o LAZY)" 1 lazy
+exec {fd}<&-
+wait_for 10 test ! -e "$dev"
