@@ -26,9 +26,10 @@ dmsetup create stacked --table "0 2048 linear $dev 0" --readonly
 assert_fails "$dev: is used by /dev/dm-" qcowctl detach "$dev"
 dmsetup remove stacked
 
-tail -c 0 -f "$dev" &
+sleep 120 3<"$dev" &
 holder=$!
-assert_fails "$dev: is open in process $holder \(tail\)" qcowctl detach "$dev"
+wait_for 20 grep -q sleep "/proc/$holder/comm"
+assert_fails "$dev: is open in process $holder \(sleep\)" qcowctl detach "$dev"
 began=$SECONDS
 assert_status 6 qcowctl detach --wait 1 "$dev"
 [[ $SECONDS -gt $began ]] || fail "it did not wait"
