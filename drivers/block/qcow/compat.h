@@ -50,6 +50,13 @@ static inline struct gendisk *qcow_disk_alloc(struct blk_mq_tag_set *set, void *
 	qcow_disk_set_limits(qcow_disk_alloc(set, queuedata), lim)
 #endif
 
+#ifndef QCOW_HAVE_PLUG_TIME
+/* Plugs do not note the time. */
+static inline void blk_plug_invalidate_ts(void)
+{
+}
+#endif
+
 typedef unsigned long (*qcow_shrink_fn)(struct shrinker *shrinker, struct shrink_control *sc);
 
 /**

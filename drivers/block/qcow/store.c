@@ -6,6 +6,7 @@
  */
 #include <linux/blkdev.h>
 #include <linux/file.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
@@ -50,6 +51,9 @@ static u32 stated_align(struct qcow_store *store)
 		store->mem_align = bdev_dma_alignment(I_BDEV(file->f_mapping->host)) + 1;
 		return bdev_logical_block_size(I_BDEV(file->f_mapping->host));
 	}
+	/* It takes O_DIRECT, and reads from the page cache all the same. */
+	if (inode->i_sb->s_magic == TMPFS_MAGIC)
+		return 0;
 
 	if (!vfs_getattr(&file->f_path, &stat, STATX_DIOALIGN, AT_STATX_DONT_SYNC) &&
 	    (stat.result_mask & STATX_DIOALIGN)) {

@@ -10,6 +10,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/task_stack.h>
 
+#include "compat.h"
 #include "store.h"
 
 /* Pages that one metadata read describes on the stack. */
@@ -22,15 +23,13 @@
  * struct task_context - what a submitter's task carries that must not reach the file below
  * @bio_list: bios submitted below would wait there for the one being submitted now, and the
  *            file system may wait for a block of its own metadata
- * @outer: the plug that is being flushed; its requests are for another queue
- * @plug: takes its place: the block layer expects one where it has noted the time in it
+ * @plug: is being flushed, and its requests are for another queue
  * @journal_info: the transaction of the file system above
  * @noio: allocations below must not write back to the one above
  */
 struct task_context {
 	struct bio_list *bio_list;
-	struct blk_plug *outer;
-	struct blk_plug plug;
+	struct blk_plug *plug;
 	void *journal_info;
 	unsigned int noio;
 };
@@ -38,21 +37,21 @@ struct task_context {
 static void task_context_begin(struct task_context *ctx)
 {
 	ctx->bio_list = current->bio_list;
-	ctx->outer = current->plug;
+	/* A task that the scheduler finds without a plug must not have the time noted in one. */
+	blk_plug_invalidate_ts();
+	ctx->plug = current->plug;
 	ctx->journal_info = current->journal_info;
 	ctx->noio = memalloc_noio_save();
 	current->bio_list = NULL;
 	current->plug = NULL;
 	current->journal_info = NULL;
-	blk_start_plug(&ctx->plug);
 }
 
-static void task_context_end(struct task_context *ctx)
+static void task_context_end(const struct task_context *ctx)
 {
-	blk_finish_plug(&ctx->plug);
 	memalloc_noio_restore(ctx->noio);
 	current->journal_info = ctx->journal_info;
-	current->plug = ctx->outer;
+	current->plug = ctx->plug;
 	current->bio_list = ctx->bio_list;
 }
 
