@@ -43,6 +43,16 @@ assert_fails() {
 	[[ $output =~ $regex ]] || fail "no match of '$regex' in what '$*' said: $output"
 }
 
+# assert_refused STATUS REGEX COMMAND...: it fails with exactly that status and
+# a message that matches.
+assert_refused() {
+	local want=$1 regex=$2 output got=0
+	shift 2
+	output=$("$@" 2>&1) || got=$?
+	[[ $got -eq $want ]] || fail "status $got, not $want: $*: $output"
+	[[ $output =~ $regex ]] || fail "no match of '$regex' in what '$*' said: $output"
+}
+
 # assert_status STATUS COMMAND...: it ends with exactly that exit status.
 assert_status() {
 	local want=$1 got=0
@@ -119,7 +129,11 @@ fill() {
 # attr DEVICE NAME: value of an attribute of the driver, as /dev/qcow0 depth.
 attr() { cat "/sys/block/${1#/dev/}/qcow/$2"; }
 
-assert_attr() { assert_eq "$(attr "$1" "$2")" "$3" "$2 of $1"; }
+assert_attr() {
+	local value
+	read -r value <"/sys/block/${1#/dev/}/qcow/$2" || fail "$1 has no $2"
+	assert_eq "$value" "$3" "$2 of $1"
+}
 
 # random_seed: begin a repeatable sequence and say which; QCOW_SEED in the
 # environment of scripts/vm/test asks for one seen before.
@@ -159,12 +173,7 @@ image_io() {
 
 # noise_files: noise0 to noise7, bytes that do not compress, and text0 to text7,
 # which do a bit. None is as long as whole clusters.
-noise_files() {
-	fill noise 600040 "$((SEED % 1000000007))"
-	base64 -w 60 noise >text
-	split -n 8 -d -a 1 noise noise
-	split -n 8 -d -a 1 text text
-}
+noise_files() { "$QCOW_ROOT/scripts/vm/guest/noise" "${SEED:?}"; }
 
 # one_write KIND START LENGTH: adds to WRITES, somewhere in that range.
 one_write() {
@@ -247,13 +256,13 @@ raw_of() {
 	qemu-img convert "$@" -O raw "$image" "$image.raw" || fail "qemu-img convert $image"
 }
 
-# python [ARGUMENT...] <PROGRAM: with qcowdev of scripts/vm/guest to import.
+# python - [ARGUMENT...] <PROGRAM: with qcowdev of scripts/vm/guest to import.
 python() {
-	PYTHONPATH=$QCOW_ROOT/scripts/vm/guest python3 -B - "$@" || fail "the program failed"
+	PYTHONPATH=$QCOW_ROOT/scripts/vm/guest python3 -SB "$@" || fail "the program failed"
 }
 
 # assert_same_reads [-n COUNT] [DEVICE FILE]...: as assert_same_content, against
-# files that are as long as the device, and in COUNT direct reads (default 150)
+# files that are as long as the device, and in COUNT direct reads (default 60)
 # of random places, lengths and buffers besides.
 assert_same_reads() {
 	"$QCOW_ROOT/scripts/vm/guest/compare" -s "${SEED:?}" "$@" || fail "compare $*"

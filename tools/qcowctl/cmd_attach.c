@@ -10,7 +10,7 @@
 #include "control.h"
 
 #define MAX_QUEUES	4096
-#define MAX_QUEUE_DEPTH	10240
+#define MAX_QUEUE_DEPTH	4096
 
 static const char help[] =
 	"Usage: qcowctl attach [OPTION]... IMAGE\n"

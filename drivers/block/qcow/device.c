@@ -288,6 +288,11 @@ int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *
 	unsigned int index;
 	int err;
 
+	if ((args->flags & QCOW_ATTACH_SNAPSHOT) && args->snapshot == QCOW_ACTIVE_STATE) {
+		qcow_report(rep, "snapshot %u: no image has so many", args->snapshot);
+		return -EINVAL;
+	}
+
 	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 	if (!dev)
 		return -ENOMEM;

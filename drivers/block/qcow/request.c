@@ -201,18 +201,48 @@ static void submit_compressed(struct qcow_fragment *frag)
 	fragment_queue(frag, fragment_inflate);
 }
 
+/*
+ * Direct I/O on a disk with larger sectors asks for segments of memory of whole ones; those
+ * of a request are of 512 bytes.
+ */
+static bool segments_aligned(const struct iov_iter *iter, size_t len, u32 align)
+{
+	const struct bio_vec *bvec = iter->bvec;
+	size_t skip = iter->iov_offset;
+
+	if (!IS_ALIGNED(skip, align))
+		return false;
+	for (; len; bvec++) {
+		size_t part = min_t(size_t, len, bvec->bv_len - skip);
+
+		if (!IS_ALIGNED(part, align))
+			return false;
+		len -= part;
+		skip = 0;
+	}
+	return true;
+}
+
+/* Whether one I/O can bring the bytes straight in. */
+static bool io_fits(const struct qcow_store *store, const struct qcow_io *io)
+{
+	if (!IS_ALIGNED(io->pos | io->len, store->align) || io->pos + io->len > store->bytes)
+		return false;
+	return likely(store->align <= SECTOR_SIZE) ||
+		segments_aligned(&io->iter, io->len, store->align);
+}
+
 static void submit_data(struct qcow_fragment *frag)
 {
 	struct qcow_store *store = frag->map.image->data;
 	struct qcow_io *io = &frag->io;
-	u64 pos = frag->map.ext.host;
 
 	io->store = store;
-	io->pos = pos;
+	io->pos = frag->map.ext.host;
 	io->done = 0;
 	io->complete = fragment_complete;
 
-	if (likely(IS_ALIGNED(pos | io->len, store->align) && pos + io->len <= store->bytes))
+	if (likely(io_fits(store, io)))
 		store->ops->submit_read(store, io);
 	else
 		fragment_queue(frag, fragment_copy);

@@ -8,7 +8,7 @@
 # crossings IMAGE: how many compressed clusters begin inside a sector, and how
 # many cross a border of host clusters
 crossings() {
-	python "$1" <<'PY'
+	python - "$1" <<'PY'
 import struct
 import sys
 
@@ -46,9 +46,9 @@ PY
 }
 
 random_seed
-fill noise 1500000 "$((SEED % 1000000007))"
-base64 noise >text
-truncate -s 4M text
+noise_files
+cat text{0..7} noise0 text{0..7} >text
+truncate -s 2M text
 
 pairs=() devices=()
 for case in "v1 qcow" "v2 qcow2 compat=0.10,cluster_size=4K" "v3 qcow2 cluster_size=64K" \
@@ -60,7 +60,9 @@ for case in "v1 qcow" "v2 qcow2 compat=0.10,cluster_size=4K" "v3 qcow2 cluster_s
 		[[ $format == qcow ]]
 	read -r inside crossing < <(crossings "$image")
 	echo "$image: $inside begin inside a sector, $crossing cross host clusters"
-	[[ $inside -ge 20 && $crossing -ge 20 ]] || fail "$image is no test"
+	# QEMU begins those of version 1 at sectors: format-v1-geometry does not
+	[[ $crossing -ge 10 && ($inside -ge 10 || $image == v1) ]] ||
+		fail "$image is no test"
 	dev=$(attach -r "$image")
 	devices+=("$dev")
 	pairs+=("$dev" text)

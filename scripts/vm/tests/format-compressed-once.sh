@@ -6,9 +6,9 @@
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
 random_seed
-fill noise 1500000 "$((SEED % 1000000007))"
-base64 noise >text
-truncate -s 2M text
+noise_files
+cat text{0..7} >text
+truncate -s 1M text
 qemu-img convert -c -f raw -O qcow2 -o cluster_size=64K text image
 truncate -s 4M image
 loop=$(losetup -f --show image)

@@ -30,6 +30,5 @@ assert_same_reads "$dev" expected
 detach "$dev"
 
 mv on.data elsewhere
-assert_fails "cannot open its data file 'on.data'" qcowctl attach -r on
-assert_status 9 qcowctl attach -r on
+assert_refused 9 "cannot open its data file 'on.data'" qcowctl attach -r on
 assert_attached_equals off

@@ -75,6 +75,6 @@ for i in "${!cases[@]}"; do
 	devices+=("$dev")
 	pairs+=("$dev" "i$i.raw")
 done
-assert_same_reads -n 60 "${pairs[@]}"
+assert_same_reads "${pairs[@]}"
 detach "${devices[@]}"
 assert_unchanged

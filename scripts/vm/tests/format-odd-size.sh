@@ -26,12 +26,10 @@ add() {
 	pairs+=("$dev" "$image.raw")
 }
 
-add v1-cluster qcow $(((5 << 20) + 512))
-add v1-odd qcow $(((3 << 20) + 1300))
-add v2-cluster qcow2 $(((5 << 20) + 512)) compat=0.10
-add v2-odd qcow2 $(((5 << 20) + 700)) compat=0.10
-add v3-cluster qcow2 $(((5 << 20) + 65024)) cluster_size=64K
-add v3-odd qcow2 $(((5 << 20) - 1)) cluster_size=2M
+add v1-odd qcow $(((2 << 20) + 1300))
+add v2-odd qcow2 $(((2 << 20) + 700)) compat=0.10
+add v3-cluster qcow2 $(((2 << 20) + 65024)) cluster_size=64K
+add v3-odd qcow2 $(((2 << 20) - 1)) cluster_size=2M
 add v3-sector qcow2 512 cluster_size=64K
 add v3-subclusters qcow2 $(((1 << 20) + 1536)) extended_l2=on,cluster_size=16K
 add v3-nothing qcow2 0

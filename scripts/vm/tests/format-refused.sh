@@ -6,10 +6,7 @@
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
 # refused STATUS REGEX IMAGE
-refused() {
-	assert_fails "$2" qcowctl attach -r "$3"
-	assert_status "$1" qcowctl attach -r "$3"
-}
+refused() { assert_refused "$1" "$2" qcowctl attach -r "$3"; }
 
 qemu-img create -q -f qcow2 image 1M
 cp image aes
@@ -27,9 +24,9 @@ poke version 4 00000004
 refused 5 'version 4 is not supported' version
 cp image other
 poke other 0 51464900
-refused 3 'no QCOW image' other
+refused 3 'not a QCOW image' other
 qemu-img create -q -f vdi vdi 1M
-refused 3 'no QCOW image' vdi
+refused 3 'not a QCOW image' vdi
 
 # the table of names says what incompatible bit 9 is
 cp image feature

@@ -9,9 +9,11 @@ random_seed
 noise_files
 # four L1 entries of 2 MiB
 qemu-img create -q -f qcow2 -o cluster_size=4K image 8M
+writes=()
 for at in 0 2 4 6; do
-	image_io qcow2 image "write -s noise$at ${at}M 700K" "write -s text$at $((at + 1))M 1M"
+	writes+=("write -s noise$at ${at}M 700K" "write -s text$at $((at + 1))M 1M")
 done
+image_io qcow2 image "${writes[@]}"
 raw_of image
 assert_eq "$(peek image 36 4)" 4 "entries of the L1 table"
 

@@ -10,7 +10,7 @@ pairs=() devices=()
 for geometry in "9 6" "9 13" "12 9" "13 6" "16 6" "16 13"; do
 	read -r cluster_bits l2_bits <<<"$geometry"
 	image=v1-$cluster_bits-$l2_bits
-	python "$image" "$cluster_bits" "$l2_bits" "$SEED" <<'PY'
+	python - "$image" "$cluster_bits" "$l2_bits" "$SEED" <<'PY'
 import struct
 import sys
 import zlib

@@ -1,0 +1,113 @@
+#!/bin/bash
+# The control node refuses every argument that it does not know or that makes
+# no sense, with the error and the text that fit, and takes shorter and longer
+# structures as its header says.
+# kernels: 6.12 6.1 debug
+# timeout: 60
+. "$QCOW_ROOT/scripts/vm/lib.sh"
+
+qemu-img create -q -f qcow2 image 1M
+qemu-img snapshot -c one image
+python - <<'PY'
+import errno
+import fcntl
+import os
+import struct
+
+import qcowdev as q
+from qcowdev import accepted, expect, refused
+
+fd = os.open("image", os.O_RDONLY)
+image = (fd,)
+cpus = os.sysconf("SC_NPROCESSORS_CONF")
+
+# numbers of ioctls
+expect("another type", q.call(q.command(3, 1, q.ATTACH_BYTES, 0xC4), bytearray(64)), errno.ENOTTY)
+for number in (0, 3, 255):
+    expect(f"number {number}", q.call(q.command(3, number, 64), bytearray(64)), errno.ENOTTY)
+expect("an address nobody has", q.call(q.ATTACH, 8), errno.EFAULT)
+expect("detach: an address nobody has", q.call(q.DETACH, 8), errno.EFAULT)
+
+# sizes of structures; that in the number of the ioctl does not matter
+for size in (0, 3, 4097, 0xffffffff):
+    refused(f"size {size}", errno.EINVAL, image, size=size)
+    expect(f"detach: size {size}", q.detach(0, size=size), errno.EINVAL)
+refused("size 4: nothing but zeros", errno.EOPNOTSUPP, image, size=4)
+accepted("no cache_bytes yet", image, size=48)
+accepted("longer, zeros", image, size=q.ATTACH_BYTES + 40, tail=bytes(40))
+refused("longer, not all zeros", errno.E2BIG, image, size=q.ATTACH_BYTES + 40,
+        tail=bytes(39) + b"\1")
+accepted("another size in the number", image, request=q.command(3, 1, 8))
+expect("detach: longer, not all zeros",
+       q.detach(0, size=q.DETACH_BYTES + 8, tail=b"\0\0\0\0\1\0\0\0"), errno.E2BIG)
+expect("detach: longer, zeros", q.detach(0, size=q.DETACH_BYTES + 8, tail=bytes(8)),
+       errno.ENXIO, "is not attached")
+
+# fields of attach
+for bit in range(5, 32):
+    refused(f"flag {bit}", errno.EINVAL, image, flags=q.READ_ONLY | 1 << bit,
+            text=f"unknown flags 0x{1 << bit:x}")
+refused("direct and buffered", errno.EINVAL, image,
+        flags=q.READ_ONLY | q.DIRECT | q.BUFFERED, text="exclude each other")
+refused("read-write", errno.EOPNOTSUPP, image, flags=0, text="read-only")
+refused("no layers", errno.EINVAL, text="layers: 0")
+refused("too many layers", errno.EINVAL, image, nr_layers=4097, text="layers: 4097")
+refused("layers nowhere", errno.EFAULT, image, layers_at=8)
+refused("layers reach into nowhere", errno.EFAULT, image, nr_layers=4096,
+        layers_at=(1 << 47) - 4096 - 16)
+refused("device number", errno.EINVAL, image, index=1 << 20, text="device number: 1048576")
+refused("queues", errno.EINVAL, image, nr_queues=cpus + 1, text="queues:")
+accepted("as many queues as CPUs", image, nr_queues=cpus)
+refused("queue depth", errno.EINVAL, image, queue_depth=4097, text="queue depth: 4097")
+refused("cache size", errno.EINVAL, image, cache_bytes=65535, text="at least 65536")
+accepted("least cache size", image, cache_bytes=65536)
+accepted("message nowhere", image, message_at=8)
+refused("why, to nowhere", errno.EINVAL, image, flags=1 << 31, message_at=8)
+
+# layers
+pipe = os.pipe()
+for what, bad, err in (("no descriptor", -1, errno.EBADF), ("not open", 999, errno.EBADF),
+                       ("a directory", os.open(".", os.O_RDONLY), errno.EINVAL),
+                       ("a pipe", pipe[0], errno.EINVAL),
+                       ("a character device", os.open("/dev/null", os.O_RDWR), errno.EINVAL),
+                       ("the control node", q.control, errno.EINVAL),
+                       ("write-only", os.open("image", os.O_WRONLY), errno.EBADF),
+                       ("a mere path", os.open("image", os.O_PATH), errno.EBADF)):
+    refused(f"image: {what}", err, (bad,))
+    refused(f"backing: {what}", err, image, (bad,))
+    if bad != -1:
+        refused(f"data: {what}", err, (fd, bad))
+empty = os.open("empty", os.O_RDWR | os.O_CREAT)
+refused("a file of nothing", errno.EINVAL, (empty,), text="too short")
+refused("flags of a layer", errno.EINVAL, (fd, -1, q.QCOW, 1), text="layer 0")
+refused("format of a layer", errno.EINVAL, (fd, -1, 2), text="unknown format 2")
+refused("a raw image on top", errno.EINVAL, (fd, -1, q.RAW), text="must be a QCOW image")
+refused("a data file too many", errno.EINVAL, (fd, empty), text="the image has none")
+refused("a raw layer with a data file", errno.EINVAL, image, (empty, fd, q.RAW),
+        text="layer 1")
+accepted("an empty raw layer", image, (empty, -1, q.RAW))
+
+# snapshots
+accepted("a snapshot", image, flags=q.READ_ONLY | q.SNAPSHOT)
+refused("one that is not there", errno.EINVAL, image, flags=q.READ_ONLY | q.SNAPSHOT,
+        snapshot=1, text="the image has 1")
+refused("one far away", errno.EINVAL, image, flags=q.READ_ONLY | q.SNAPSHOT,
+        snapshot=0xffffffff, text="snapshot 4294967295")
+accepted("a number that does not matter", image, snapshot=99)
+
+# detach
+err, index = q.attach(image, index=1048575)
+expect("highest number", err, 0)
+expect("its name", os.path.exists("/dev/qcow1048575"), True)
+refused("a number that is taken", errno.EEXIST, image, index=1048575, text="attached already")
+for bit in range(1, 32):
+    expect(f"detach: flag {bit}", q.detach(index, 1 << bit), errno.EINVAL, "unknown flags")
+for other in (0, 1048576, q.ANY):
+    expect(f"detach: number {other}", q.detach(other), errno.ENXIO, "is not attached")
+held = os.open("/dev/qcow1048575", os.O_RDONLY)
+expect("detach: open", q.detach(index), errno.EBUSY, "is open")
+expect("detach: open, lazily", q.detach(index, q.LAZY), errno.EINPROGRESS)
+os.close(held)
+q.finish()
+PY
+wait_for 10 test ! -e /dev/qcow1048575
