@@ -131,6 +131,7 @@ static_assert(sizeof(struct qcow_disk_snapshot_extra) == 24);
 #define QCOW_V1_MAX_L1_BYTES		(256U << 20)	/* 64 TiB at 4 KiB clusters */
 #define QCOW_MAX_REFCOUNT_TABLE_BYTES	(8U << 20)
 #define QCOW_MAX_BACKING_NAME		1023
+#define QCOW_MAX_BACKING_FORMAT		15
 #define QCOW_MAX_SNAPSHOTS		65536
 #define QCOW_MAX_SNAPSHOT_EXTRA		1024
 #define QCOW_MAX_SNAPSHOT_TABLE_BYTES	(1024ULL * QCOW_MAX_SNAPSHOTS)

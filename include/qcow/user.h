@@ -69,6 +69,9 @@ typedef __s64 s64;
 #ifndef READ_ONCE
 #define READ_ONCE(x)			(*(const volatile __typeof__(x) *)&(x))
 #endif
+#ifndef WRITE_ONCE
+#define WRITE_ONCE(x, val)		(*(volatile __typeof__(x) *)&(x) = (val))
+#endif
 
 #ifndef ARRAY_SIZE
 #define ARRAY_SIZE(array)		(sizeof(array) / sizeof((array)[0]))

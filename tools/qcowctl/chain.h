@@ -43,6 +43,9 @@ void chain_close(struct chain *chain);
 /* For the kernel; to be freed by the caller. */
 struct qcow_layer *chain_layers(const struct chain *chain);
 
+/* QEMU's image lock on one file; it lives as long as the open file. 0, QC_BUSY, QC_SYSTEM. */
+int lock_file(int fd, const char *name, bool write);
+
 /* QEMU's image locks on every file of the chain. */
 int lock_chain(const struct chain *chain, bool write);
 

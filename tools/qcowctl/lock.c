@@ -86,7 +86,7 @@ static int busy(const char *name, unsigned int base, unsigned int bit, bool writ
 	return QC_BUSY;
 }
 
-static int lock_file(int fd, const char *name, bool write)
+int lock_file(int fd, const char *name, bool write)
 {
 	unsigned int uses = PERM_READ | (write ? PERM_WRITE | PERM_RESIZE : 0);
 	unsigned int denies = PERM_WRITE | PERM_RESIZE;

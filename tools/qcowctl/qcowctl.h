@@ -98,6 +98,7 @@ struct qc_command {
 };
 
 extern const struct qc_command qc_attach;
+extern const struct qc_command qc_create;
 extern const struct qc_command qc_detach;
 extern const struct qc_command qc_list;
 extern const struct qc_command qc_info;

@@ -13,7 +13,8 @@ static const struct ext_rule {
 	u32 max_len;
 	const char *name;
 } ext_rules[] = {
-	{ .type = QCOW_EXT_BACKING_FORMAT, .min_len = 0, .max_len = 15, .name = "backing format" },
+	{ .type = QCOW_EXT_BACKING_FORMAT, .min_len = 0, .max_len = QCOW_MAX_BACKING_FORMAT,
+	  .name = "backing format" },
 	{ .type = QCOW_EXT_BITMAPS, .min_len = 24, .max_len = 24, .name = "bitmaps" },
 	{ .type = QCOW_EXT_CRYPTO_HEADER, .min_len = 16, .max_len = 16, .name = "crypto header" },
 };

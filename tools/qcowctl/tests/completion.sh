@@ -6,7 +6,7 @@ set -euo pipefail
 
 # shellcheck source=/dev/null
 . "$here/../completion/qcowctl"
-# words WORD...: what is offered for the last one
+# words WORD...: what is offered for the last one; whoever reads it reads it all
 words() {
 	COMP_WORDS=(qcowctl "$@")
 	COMP_CWORD=$#
@@ -16,18 +16,24 @@ words() {
 	_qcowctl
 	printf '%s\n' "${COMPREPLY[@]}"
 }
-words a | grep -qx attach
-words attach --direct-io '' | paste -sd' ' | grep -qx 'auto on off'
-words info --output j | grep -qx json
-for command in attach detach list info map; do
+words a | grep -x attach >/dev/null
+words attach --direct-io '' | paste -sd' ' | grep -x 'auto on off' >/dev/null
+words info --output j | grep -x json >/dev/null
+for command in attach detach list info map create; do
 	for option in $("$QCOWCTL" "$command" --help | grep -oE -- '--[a-z-]+' | sort -u); do
-		words "$command" "$option" | grep -qx -- "$option" ||
+		words "$command" "$option" | grep -x -- "$option" >/dev/null ||
 			die "$command $option is not offered"
 	done
 done
-words list -o NAME,SI | grep -qx 'NAME,SIZE'
+words list -o NAME,SI | grep -x 'NAME,SIZE' >/dev/null
 for column in $("$QCOWCTL" list --help | sed '1,/^Columns:/d' | awk '{ print $1 }'); do
-	words list -o "$column" | grep -qx "$column" || die "column $column is not offered"
+	words list -o "$column" | grep -x "$column" >/dev/null || die "column $column is not offered"
+done
+words create -f '' | paste -sd' ' | grep -x 'qcow2 qcow' >/dev/null
+words create -o size=1M,pre | grep -x 'size=1M,preallocation=falloc' >/dev/null
+for option in $("$QCOWCTL" create -o help | awk '/^  /{ print $1 }'); do
+	words create -o "$option" | grep "^$option=" >/dev/null || die "-o $option is not offered"
 done
 touch image.qcow2
-words attach -r im | grep -qx image.qcow2
+words create -b im | grep -x image.qcow2 >/dev/null
+words attach -r im | grep -x image.qcow2 >/dev/null

@@ -90,3 +90,49 @@ unstate() {
 	    f.write(bytes.fromhex("e2792acb"))
 	PY
 }
+
+# make_both FORMAT ARGUMENT...: qemu-img makes an image in want/, qcowctl in got/,
+# with the same command line
+make_both() {
+	local format=$1
+	shift
+	mkdir -p want got
+	(cd want && qemu-img create -q -f "$format" "$@")
+	(cd got && "$QCOWCTL" create -f "$format" "$@") || die "create -f $format $*"
+}
+
+# same_new FORMAT [IMAGE]: what make_both made is clean and the same
+same_new() {
+	local format=$1 image=${2-image} dir
+	if [[ $format != qcow ]]; then
+		(cd got && qemu-img check -q -f "$format" "$image") || die "check of $image"
+	fi
+	for dir in want got; do
+		(cd "$dir" && qemu-img info --output=json -f "$format" "$image") >"$dir.json"
+		(cd "$dir" && qemu-img map --output=json -f "$format" "$image") >"$dir-map.json"
+	done
+	python3 "$here/compare.py" create want.json got.json || die "info of $image differs"
+	python3 "$here/compare.py" create-map want-map.json got-map.json ||
+		die "map of $image differs"
+	(cd got && qemu-img compare -q -f "$format" -F "$format" "../want/$image" "$image") ||
+		die "content of $image differs"
+}
+
+# refuse STATUS PATTERN ARGUMENT...: create fails and leaves the directory as it was
+refuse() {
+	local status=$1 pattern=$2 before
+	shift 2
+	: >out
+	: >err
+	before=$(ls -A)
+	expect "$status" "$pattern" create "$@"
+	[[ $(ls -A) == "$before" ]] || die "create $* left something behind: $(ls -A)"
+}
+
+# Go on in a directory in memory, if there is one: a repair waits for the disk often.
+in_memory() {
+	[[ -w /dev/shm ]] || return 0
+	memory=$(mktemp -d -p /dev/shm)
+	trap 'rm -rf "$memory"' EXIT
+	cd "$memory"
+}

@@ -7,7 +7,7 @@ set -euo pipefail
 page=$here/../../../Documentation/man/qcowctl.8
 man -l -Tutf8 --warnings=w "$page" 2>warnings | col -b >text
 [[ ! -s warnings ]] || die "$(cat warnings)"
-for command in attach detach list info map; do
+for command in attach detach list info map create; do
 	"$QCOWCTL" "$command" --help >help
 	grep -q "qcowctl $command" text
 	grep -oE -- '--[a-z-]+' help | sort -u >options
@@ -15,6 +15,10 @@ for command in attach detach list info map; do
 		grep -qF -- "$option" text || die "$command $option is not in the manual"
 	done <options
 done
+"$QCOWCTL" create -o help | awk '/^  /{ print $1 }' >options
+while read -r option; do
+	grep -qw -- "$option" text || die "-o $option is not in the manual"
+done <options
 for status in 0 1 2 3 4 5 6 7 8 9; do
 	grep -qE "^ +$status( |$)" text || die "status $status is not in the manual"
 done

@@ -1,0 +1,46 @@
+#!/bin/bash
+# No space, a limit, a signal: what was there stays, and nothing else does.
+set -euo pipefail
+# shellcheck source=tools/qcowctl/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+"$QCOWCTL" create image 1M
+cp image before
+unharmed() {
+	cmp image before
+	[[ $(ls -A) == "$1" ]] || die "left behind: $(ls -A)"
+}
+: >out
+: >err
+files=$(ls -A)
+# a file may have 512 KiB
+(
+	ulimit -f 512
+	expect 2 'cannot' create -o preallocation=full image 10M
+	expect 2 'cannot' create -o preallocation=metadata image 10M
+	expect 2 'cannot' create -o cluster_size=2M image 10M
+	expect 2 'cannot' create -o preallocation=full,data_file=data image 10M
+)
+unharmed "$files"
+# more than any disk has, in time to be interrupted
+refuse 2 'cannot make it' -o preallocation=falloc,cluster_size=2M image 60P
+unharmed "$files"
+for signal in HUP INT TERM; do
+	# without the shell's habit of ignoring SIGINT in the background
+	python3 - "$QCOWCTL" "$signal" <<-'PY'
+	import os, signal, subprocess, sys, time
+	sig = getattr(signal, "SIG" + sys.argv[2])
+	for s in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+	    signal.signal(s, signal.SIG_DFL)
+	args = [sys.argv[1], "create", "-o", "preallocation=metadata,cluster_size=512",
+	        "image", "64G"]
+	child = subprocess.Popen(args)
+	while not any(n.startswith(".qcowctl-") for n in os.listdir(".")):
+	    if child.poll() is not None:
+	        sys.exit("it ended too early")
+	    time.sleep(0.01)
+	child.send_signal(sig)
+	sys.exit(child.wait() != -sig)
+	PY
+	unharmed "$files"
+done
