@@ -203,7 +203,6 @@ static void device_teardown(struct qcow_device *dev)
 	chain_close(dev->chain);
 	qcow_inflate_destroy(dev->inflate);
 	qcow_cache_destroy(&dev->cache);
-	mempool_exit(&dev->fragments);
 	destroy_workqueue(dev->wq);
 }
 
@@ -214,12 +213,9 @@ static int device_setup(struct qcow_device *dev, const struct qcow_attach *args)
 	dev->wq = alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, dev->name);
 	if (!dev->wq)
 		return err;
-	err = qcow_request_pool_init(&dev->fragments);
-	if (err)
-		goto err_wq;
 	err = qcow_cache_init(&dev->cache, args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES);
 	if (err)
-		goto err_fragments;
+		goto err_wq;
 	dev->inflate = qcow_inflate_create(QCOW_INFLATE_BYTES);
 	if (IS_ERR(dev->inflate)) {
 		err = PTR_ERR(dev->inflate);
@@ -229,8 +225,6 @@ static int device_setup(struct qcow_device *dev, const struct qcow_attach *args)
 
 err_cache:
 	qcow_cache_destroy(&dev->cache);
-err_fragments:
-	mempool_exit(&dev->fragments);
 err_wq:
 	destroy_workqueue(dev->wq);
 	return err;

@@ -6,7 +6,6 @@
 #define _QCOW_DEVICE_H
 
 #include <linux/blk-mq.h>
-#include <linux/mempool.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
@@ -31,7 +30,6 @@ struct qcow_report;
  * @cache: L2 slices of all layers
  * @inflate: decompressed clusters of all layers
  * @wq: mapping that has to read, decompression, I/O that has to block
- * @fragments: reserve of struct qcow_fragment
  * @error_lock: the bad range of every request
  * @tag_set: of the queue
  * @disk: the disk
@@ -48,7 +46,6 @@ struct qcow_device {
 	struct qcow_cache cache;
 	struct qcow_inflate *inflate;
 	struct workqueue_struct *wq;
-	mempool_t fragments;
 	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */
 	struct blk_mq_tag_set tag_set;
 	struct gendisk *disk;

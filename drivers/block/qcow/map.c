@@ -50,9 +50,16 @@ static __always_inline const struct qcow_slice *find_slice(const struct walk *w,
 	return qcow_cache_lookup(w->image, idx);
 }
 
+/* Bytes from @guest to the end of the aligned 1 << @bits that it lies in. */
+static u64 left_of(u64 guest, u32 bits)
+{
+	return BIT_ULL(bits) - (guest & (BIT_ULL(bits) - 1));
+}
+
 /*
  * One stretch of a QCOW image that a single L1 entry or a single slice decides. @guest is
- * below the image's size, @max does not lead beyond it.
+ * below the image's size, @max does not lead beyond it. An entry with a flaw: its stretch is
+ * @ext->len.
  */
 static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
 				       struct qcow_extent *ext, struct qcow_flaw *flaw)
@@ -70,13 +77,10 @@ static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
 		return 0;
 	}
 	err = qcow_l1_decode(g, be64_to_cpu(READ_ONCE(image->l1[l1_idx])), &table, flaw);
-	if (err)
+	if (err || !table) {
+		set_extent(ext, QCOW_EXTENT_HOLE,
+			   min(max, left_of(guest, g->cluster_bits + g->l2_bits)));
 		return err;
-	if (!table) {
-		u64 mapped = 1ULL << (g->cluster_bits + g->l2_bits);
-
-		set_extent(ext, QCOW_EXTENT_HOLE, min(max, mapped - (guest & (mapped - 1))));
-		return 0;
 	}
 	slice = find_slice(w, idx);
 	if (unlikely(!slice)) {
@@ -84,7 +88,10 @@ static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
 		w->miss_host = table + qcow_slice_in_table(g, idx);
 		return -EAGAIN;
 	}
-	return qcow_l2_map(g, slice->entries, guest - qcow_slice_guest(g, idx), max, ext, flaw);
+	err = qcow_l2_map(g, slice->entries, guest - qcow_slice_guest(g, idx), max, ext, flaw);
+	if (unlikely(err))
+		ext->len = min(max, left_of(guest, g->cluster_bits));
+	return err;
 }
 
 /*
@@ -117,6 +124,7 @@ static int clip_to_data(const struct qcow_image *image, u64 guest, struct qcow_e
 		.what = "data cluster beyond the end of the file",
 		.value = first,
 	});
+	ext->len = min(ext->len, cluster_bytes - in_cluster);
 	return -EUCLEAN;
 }
 
@@ -192,6 +200,13 @@ int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping
 	return err;
 }
 
+/* How much of what is wanted needs the slice that @w misses. */
+static u64 miss_len(const struct walk *w, u64 guest)
+{
+	return min3(w->len, w->image->size - guest,
+		    qcow_slice_guest(&w->image->geo, w->miss_idx + 1) - guest);
+}
+
 /* The slice that @w misses. */
 static int load_miss(const struct walk *w, struct qcow_waiter *waiter, struct qcow_slice **slice)
 {
@@ -230,8 +245,10 @@ int qcow_map_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter
 		if (err != -EAGAIN)
 			return err;
 		err = load_miss(&w, waiter, &held);
-		if (err)
+		if (err) {
+			map->ext.len = miss_len(&w, guest);
 			return err;
+		}
 		w.held = held;
 	}
 }

@@ -40,7 +40,8 @@ struct qcow_mapping {
  *
  * Context: any that may take rcu_read_lock(); does not sleep, takes no lock.
  * Return: 0; -EAGAIN: a slice is not cached, call qcow_map_wait(); -EUCLEAN: the entry is
- * corrupt, named in the log (rate-limited).
+ * corrupt, named in the log (rate-limited); @map->ext.len, at most @len, is what cannot be
+ * had for that.
  */
 int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping *map);
 
@@ -54,7 +55,8 @@ int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping
  *
  * Context: process context, may sleep; GFP_NOIO.
  * Return: 0; -EINPROGRESS: @waiter will be woken, call again then; -EUCLEAN; -EIO and
- * others from the store.
+ * others from the store: a slice that cannot be read, with all that it maps in
+ * @map->ext.len.
  */
 int qcow_map_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter *waiter,
 		  struct qcow_mapping *map);

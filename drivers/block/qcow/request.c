@@ -11,7 +11,6 @@
  *   missing (worker)
  */
 #include <linux/blk-mq.h>
-#include <linux/mempool.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -20,9 +19,6 @@
 #include "inflate.h"
 #include "message.h"
 #include "request.h"
-
-/* Fragments that are there when there is no memory: each ends by itself and comes back. */
-#define FRAGMENT_RESERVE	16
 
 /* Bytes that fragment_copy() moves at once. */
 #define COPY_BYTES		(64U << 10)
@@ -78,18 +74,44 @@ void qcow_request_complete(struct request *rq)
 		__blk_mq_end_request(rq, req->status);
 }
 
+/*
+ * NULL: there is no memory, and the request goes on when its first fragment has ended, perhaps
+ * at once. Waiting here could be for ever: the fragments in flight may be bios that are
+ * submitted when the caller returns, or work items behind this one.
+ */
 static struct qcow_fragment *fragment_get(struct qcow_request *req)
 {
 	struct qcow_fragment *frag;
 
-	if (!req->first_busy) {
-		req->first_busy = true;
-		frag = &req->first;
-	} else {
-		frag = mempool_alloc(&req->dev->fragments, GFP_NOIO);
+	/* Pairs with atomic_xchg() in fragment_free(): the last use of it is over. */
+	if (atomic_read_acquire(&req->first_state) != QCOW_FIRST_FREE) {
+		frag = kmem_cache_alloc(fragment_slab, GFP_NOWAIT | __GFP_NOWARN);
+		if (frag)
+			goto out;
+		if (atomic_cmpxchg(&req->first_state, QCOW_FIRST_BUSY, QCOW_FIRST_WANTED) ==
+		    QCOW_FIRST_BUSY)
+			return NULL;
 	}
+	atomic_set(&req->first_state, QCOW_FIRST_BUSY);
+	frag = &req->first;
+out:
 	frag->req = req;
 	return frag;
+}
+
+static void fragment_free(struct qcow_fragment *frag)
+{
+	struct qcow_request *req = frag->req;
+
+	if (frag != &req->first) {
+		kmem_cache_free(fragment_slab, frag);
+		return;
+	}
+	/* With the last fragment of a request nobody can want another. */
+	if (frag->guest + frag->io.len == req->end)
+		return;
+	if (atomic_xchg(&req->first_state, QCOW_FIRST_FREE) == QCOW_FIRST_WANTED)
+		queue_work(req->dev->wq, &req->work);
 }
 
 static void fragment_end(struct qcow_fragment *frag, int err)
@@ -98,8 +120,7 @@ static void fragment_end(struct qcow_fragment *frag, int err)
 
 	if (unlikely(err))
 		request_fail(req, frag->guest, frag->io.len, err);
-	if (frag != &req->first)
-		mempool_free(frag, &req->dev->fragments);
+	fragment_free(frag);
 	request_put(req);
 }
 
@@ -248,13 +269,18 @@ static void submit_data(struct qcow_fragment *frag)
 		fragment_queue(frag, fragment_copy);
 }
 
-/* Take over the request's own reference with the last fragment: most have just one. */
+/*
+ * Take over the request's own reference with the last fragment: most have just one. True when
+ * the request is not the caller's any more: that was the last, or it goes on elsewhere.
+ */
 static bool request_fragment(struct qcow_request *req, const struct qcow_mapping *map)
 {
 	struct qcow_fragment *frag = fragment_get(req);
 	u32 len = map->ext.len;
 	bool last = req->pos + len == req->end;
 
+	if (unlikely(!frag))
+		return true;
 	frag->map = *map;
 	frag->guest = req->pos;
 	frag->io.iter = req->iter;
@@ -278,12 +304,9 @@ static void request_skip(struct qcow_request *req, u64 len)
 	req->pos += len;
 }
 
-/* The rest of a cluster whose entry is corrupt fails; what follows may be whole. */
-static void request_bad_cluster(struct qcow_request *req, int err)
+/* What one entry or one slice maps fails; what follows may be whole. */
+static void request_bad(struct qcow_request *req, u64 len, int err)
 {
-	u64 mask = qcow_cluster_bytes(&req->dev->chain->geo) - 1;
-	u64 len = min((req->pos | mask) + 1, req->pos + iov_iter_count(&req->iter)) - req->pos;
-
 	request_fail(req, req->pos, len, err);
 	request_skip(req, len);
 }
@@ -331,7 +354,7 @@ static void request_run(struct qcow_request *req, bool may_wait)
 		if (err == -EINPROGRESS)
 			return;
 		if (unlikely(err)) {
-			request_bad_cluster(req, err);
+			request_bad(req, map.ext.len, err);
 		} else if (map.ext.kind == QCOW_EXTENT_ZERO) {
 			iov_iter_zero(map.ext.len, &req->iter);
 			req->pos += map.ext.len;
@@ -393,16 +416,11 @@ void qcow_request_read(struct qcow_request *req)
 	req->pos = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
 	req->end = req->pos + blk_rq_bytes(rq);
 	req->bad_end = 0;
-	req->first_busy = false;
+	atomic_set(&req->first_state, QCOW_FIRST_FREE);
 	INIT_WORK(&req->work, request_work);
 	req->waiter.wake = request_wake;
 	request_memory(req, rq);
 	request_run(req, false);
-}
-
-int qcow_request_pool_init(mempool_t *pool)
-{
-	return mempool_init_slab_pool(pool, FRAGMENT_RESERVE, fragment_slab);
 }
 
 int qcow_request_module_init(void)

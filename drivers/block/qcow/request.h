@@ -34,6 +34,19 @@ struct qcow_fragment {
 };
 
 /**
+ * enum qcow_first - where a request's own fragment is
+ * @QCOW_FIRST_FREE: here; only who maps the request gives it out
+ * @QCOW_FIRST_BUSY: given out
+ * @QCOW_FIRST_WANTED: given out, and the request goes on when it comes back: there is no
+ *                     memory for another
+ */
+enum qcow_first {
+	QCOW_FIRST_FREE,
+	QCOW_FIRST_BUSY,
+	QCOW_FIRST_WANTED,
+};
+
+/**
  * struct qcow_request - per-request data of blk-mq
  * @dev: the device
  * @refs: fragments in flight, and whoever is mapping the rest
@@ -47,8 +60,8 @@ struct qcow_fragment {
  * @status: of the bytes from @bad_start to @bad_end, under @dev->error_lock; the first error
  * @bad_start: first guest byte that failed
  * @bad_end: guest byte after the last one that failed; 0: none did
- * @first_busy: @first has been given out
- * @first: most requests need just one
+ * @first_state: enum qcow_first
+ * @first: most requests need just one; without memory for more, they use it again and again
  */
 struct qcow_request {
 	struct qcow_device *dev;
@@ -63,7 +76,7 @@ struct qcow_request {
 	blk_status_t status;
 	u64 bad_start;
 	u64 bad_end;
-	bool first_busy;
+	atomic_t first_state;
 	struct qcow_fragment first;
 };
 
@@ -80,9 +93,6 @@ void qcow_request_read(struct qcow_request *req);
 
 /* blk_mq_ops.complete: hands the outcome to the block layer, byte range by byte range. */
 void qcow_request_complete(struct request *rq);
-
-/* Fragments beyond the first one of a request come from here. */
-int qcow_request_pool_init(mempool_t *pool);
 
 int qcow_request_module_init(void);
 void qcow_request_module_exit(void);

