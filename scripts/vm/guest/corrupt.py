@@ -388,3 +388,18 @@ def compressed_cases(image, garbage, short, bomb):
         # as far as a host offset goes, with the longest data
         far = (1 << min(56, 62 - (image.cluster_bits - 8))) - 512
         yield compressed_entry(image, far, most), EIO, beyond
+
+
+def scatter(image):
+    """The same content with no two clusters of data next to each other where they were."""
+    guests = [g for g in image.clusters() if image.host(g)]
+    for one, other in zip(guests[:len(guests) // 2], guests[len(guests) // 2:]):
+        if one // image.cluster % 2:
+            continue
+        spots = image.host(one), image.host(other)
+        data = [bytes(image.data[s:s + image.cluster]) for s in spots]
+        entries = [image.number(image.l2_at(g), 8) for g in (one, other)]
+        for spot, part in zip(spots, reversed(data)):
+            image.data[spot:spot + image.cluster] = part
+        for guest, entry in zip((one, other), reversed(entries)):
+            image.set_number(image.l2_at(guest), 8, entry)

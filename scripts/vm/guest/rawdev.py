@@ -129,11 +129,11 @@ class KernelLog:
 
 
 class MessageBudget:
-    """The driver logs ten lines in five seconds at most."""
+    """A driver that has just been loaded logs ten lines in five seconds at most."""
 
     def __init__(self):
-        self.begin = time.monotonic()
-        self.used = 10
+        self.begin = float("-inf")
+        self.used = 0
         self.waited = 0
 
     def take(self, lines, must):

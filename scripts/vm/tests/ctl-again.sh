@@ -56,9 +56,10 @@ def once(number):
                   (base.fileno(), -1, q.RAW))
         err, index = q.attach(*layers, flags=q.READ_ONLY)
         assert not err, (number, err, q.message)
-        # ends after all is built but the layers
-        err, _ = q.attach(*layers, (image.fileno(), data.fileno()))
-        assert err == errno.ELOOP, (number, err)
+        # one that fails when all layers are open
+        if not number % 4:
+            err, _ = q.attach(*layers, (image.fileno(), data.fileno()))
+            assert err == errno.ELOOP, (number, err)
     with open(f"/dev/qcow{index}", "rb", 0) as dev:
         got = os.pread(dev.fileno(), 1 << 20, 0)
     assert got == want, number
@@ -84,7 +85,7 @@ PY
 assert_eq "$(cut -d' ' -f3 <<<"$(grep '^qcow ' /proc/modules)")" 0 "references to the module"
 assert modprobe -r qcow
 assert_eq "$(grep -c '^qcow_' /proc/slabinfo || true)" 0 "caches of the driver"
-if [[ -w /sys/kernel/debug/kmemleak ]]; then
-	echo scan >/sys/kernel/debug/kmemleak
+# on a kernel that looks for leaks (kmemleak=on)
+if echo scan 2>/dev/null >/sys/kernel/debug/kmemleak; then
 	! grep -A 12 'qcow' /sys/kernel/debug/kmemleak || fail "memory leaks"
 fi

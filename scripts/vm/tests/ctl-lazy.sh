@@ -8,9 +8,11 @@
 truncate -s 16M disk
 mkfs.ext4 -q disk
 mkdir mnt
-mount -o loop disk mnt
+loop=$(losetup -f --show disk)
+mount "$loop" mnt
 cp "$(type -P bash)" mnt/file
 umount mnt
+losetup -d "$loop"
 qemu-img convert -f raw -O qcow2 disk image
 dev=$(attach -r image)
 other=$(attach -r image)

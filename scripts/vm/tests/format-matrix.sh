@@ -6,30 +6,24 @@
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
-# format, options of qemu-img create, cluster size, kinds of writes
+# format, options of qemu-img create, cluster size, kinds of writes; compressed
+# comes with plain ones beside
 cases=(
-	"qcow - 4K plain"
 	"qcow - 4K compressed"
-	"qcow2 compat=0.10 512 plain"
 	"qcow2 compat=0.10 512 compressed"
 	"qcow2 compat=0.10 4K compressed"
-	"qcow2 compat=0.10 64K plain"
 	"qcow2 compat=0.10 64K compressed"
 	"qcow2 compat=0.10 2M compressed"
-	"qcow2 refcount_bits=1 512 compressed"
-	"qcow2 refcount_bits=64,compression_type=zstd 512 compressed"
-	"qcow2 refcount_bits=1 4K plain"
-	"qcow2 refcount_bits=16,compression_type=zstd 4K compressed"
+	"qcow2 refcount_bits=1,compression_type=zstd 512 compressed"
+	"qcow2 refcount_bits=64,compression_type=zstd 4K compressed"
 	"qcow2 refcount_bits=64 64K plain"
 	"qcow2 refcount_bits=16 64K compressed"
 	"qcow2 refcount_bits=1,compression_type=zstd 64K compressed"
-	"qcow2 refcount_bits=16 2M plain"
 	"qcow2 refcount_bits=64,compression_type=zstd 2M compressed"
 	"qcow2 extended_l2=on 16K compressed"
-	"qcow2 extended_l2=on,refcount_bits=1 64K plain"
 	"qcow2 extended_l2=on,refcount_bits=64,compression_type=zstd 64K compressed"
-	"qcow2 extended_l2=on 2M compressed"
-	"qcow2 data_file_raw=on 4K plain"
+	"qcow2 extended_l2=on,refcount_bits=1 2M compressed"
+	"qcow2 data_file_raw=on,refcount_bits=1 4K plain"
 	"qcow2 data_file_raw=off,refcount_bits=64 64K plain"
 	"qcow2 extended_l2=on,data_file_raw=off,refcount_bits=1 64K plain"
 	"qcow2 data_file_raw=on,refcount_bits=16 2M plain"

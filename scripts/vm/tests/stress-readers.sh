@@ -8,8 +8,9 @@
 random_seed
 noise_files
 qemu-img create -q -f qcow2 -o cluster_size=512 base 16M
-random_writes 16777216 512 noise pattern zero compressed
-image_io qcow2 base "${WRITES[@]}"
+random_writes 8388608 512 noise pattern zero compressed
+# the rest has all its tables, more than the cache holds
+image_io qcow2 base "${WRITES[@]}" "write -q -P 9 8M 8M"
 qemu-img create -q -f qcow2 -o extended_l2=on,cluster_size=16K -b base -F qcow2 image
 random_writes 16777216 16384 noise text unmap
 image_io qcow2 image "${WRITES[@]}"
