@@ -5,7 +5,7 @@
 #include "qcowctl.h"
 
 static const struct qc_command *const commands[] = {
-	&qc_attach, &qc_detach, &qc_list, &qc_info, &qc_map, &qc_create,
+	&qc_attach, &qc_detach, &qc_list, &qc_info, &qc_map, &qc_create, &qc_check,
 };
 
 static void print_usage(FILE *out)

@@ -103,6 +103,7 @@ extern const struct qc_command qc_detach;
 extern const struct qc_command qc_list;
 extern const struct qc_command qc_info;
 extern const struct qc_command qc_map;
+extern const struct qc_command qc_check;
 
 /* After a wrong option: says where help is, returns QC_USAGE. */
 int qc_usage(const struct qc_command *cmd);

@@ -128,3 +128,11 @@ refuse() {
 	expect "$status" "$pattern" create "$@"
 	[[ $(ls -A) == "$before" ]] || die "create $* left something behind: $(ls -A)"
 }
+
+# Go on in a directory in memory, if there is one: a repair waits for the disk often.
+in_memory() {
+	[[ -w /dev/shm ]] || return 0
+	memory=$(mktemp -d -p /dev/shm)
+	trap 'rm -rf "$memory"' EXIT
+	cd "$memory" || exit
+}
