@@ -93,11 +93,11 @@ static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_
 	else if (args->flags & QCOW_ATTACH_BUFFERED)
 		direct = QCOW_DIRECT_OFF;
 
-	store = qcow_store_open(layer->image_fd, direct, dev->wq, rep);
+	store = qcow_store_open(layer->image_fd, params.writable, direct, dev->wq, rep);
 	if (IS_ERR(store))
 		return ERR_CAST(store);
 	if (layer->data_fd >= 0) {
-		data = qcow_store_open(layer->data_fd, direct, dev->wq, rep);
+		data = qcow_store_open(layer->data_fd, params.writable, direct, dev->wq, rep);
 		if (IS_ERR(data)) {
 			qcow_store_destroy(store);
 			return ERR_CAST(data);

@@ -131,10 +131,11 @@ static void load_alloc(struct qcow_inflate *inf, struct load *load, u32 bytes, s
 /* The aligned range around @len bytes of compressed data from @host on. */
 static void find_span(const struct qcow_store *store, u64 host, u32 len, struct span *span)
 {
-	u64 end = round_up(min_t(u64, host + len, store->bytes), store->align);
+	u64 bytes = READ_ONCE(store->bytes);
+	u64 end = round_up(min_t(u64, host + len, bytes), store->align);
 
 	span->start = round_down(host, store->align);
-	span->len = min(end, store->bytes) - span->start;
+	span->len = min(end, bytes) - span->start;
 	span->head = host - span->start;
 	span->compressed_len = len;
 	span->buffer = PAGE_ALIGN(span->head + len + store->align);
@@ -205,7 +206,7 @@ static int prepare(struct qcow_inflate *inf, const struct qcow_image *image,
 			     ext->host, codec->name, codec->missing);
 		return -EOPNOTSUPP;
 	}
-	if (ext->host >= image->store->bytes) {
+	if (ext->host >= READ_ONCE(image->store->bytes)) {
 		qcow_message(image, "compressed cluster at 0x%llx: beyond the end of the file",
 			     ext->host);
 		return -EUCLEAN;

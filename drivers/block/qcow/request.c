@@ -137,12 +137,13 @@ static int copy_bytes(struct qcow_fragment *frag, void *buf)
 {
 	struct qcow_store *store = frag->map.image->data;
 	struct iov_iter iter = frag->io.iter;
+	u64 bytes = READ_ONCE(store->bytes);
 	u64 pos = frag->io.pos;
 	u64 left = frag->io.len;
 
 	while (left) {
 		u64 part = min_t(u64, left, COPY_BYTES);
-		u64 there = pos < store->bytes ? min(part, store->bytes - pos) : 0;
+		u64 there = pos < bytes ? min(part, bytes - pos) : 0;
 		int err = there ? qcow_store_read(store, buf, pos, there) : 0;
 
 		if (err)
@@ -247,7 +248,8 @@ static bool segments_aligned(const struct iov_iter *iter, size_t len, u32 align)
 /* Whether one I/O can bring the bytes straight in. */
 static bool io_fits(const struct qcow_store *store, const struct qcow_io *io)
 {
-	if (!IS_ALIGNED(io->pos | io->len, store->align) || io->pos + io->len > store->bytes)
+	if (!IS_ALIGNED(io->pos | io->len, store->align) ||
+	    io->pos + io->len > READ_ONCE(store->bytes))
 		return false;
 	return likely(store->align <= SECTOR_SIZE) ||
 		segments_aligned(&io->iter, io->len, store->align);
@@ -261,10 +263,11 @@ static void submit_data(struct qcow_fragment *frag)
 	io->store = store;
 	io->pos = frag->map.ext.host;
 	io->done = 0;
+	io->write = false;
 	io->complete = fragment_complete;
 
 	if (likely(io_fits(store, io)))
-		store->ops->submit_read(store, io);
+		store->ops->submit(store, io);
 	else
 		fragment_queue(frag, fragment_copy);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stores in general: choosing one for a descriptor, and reads of any alignment. What is
+ * Stores in general: choosing one for a descriptor, and I/O of any alignment. What is
  * special to files and to block devices is in store_file.c and store_bdev.c; image.c,
  * cache.c, inflate.c and request.c call.
  */
@@ -8,6 +8,7 @@
 #include <linux/file.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
+#include <linux/overflow.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -16,7 +17,7 @@
 
 #include "store.h"
 
-/* Most bytes that one read through a buffer moves. */
+/* Most bytes that one read or write through a buffer moves. */
 #define BOUNCE_BYTES	(64U << 10)
 
 /* Alignments that direct I/O is tried with, when the file system states none that works. */
@@ -104,12 +105,42 @@ static int choose_mode(struct qcow_store *store, enum qcow_direct direct, struct
 	return 0;
 }
 
-struct qcow_store *qcow_store_open(int fd, enum qcow_direct direct, struct workqueue_struct *wq,
-				   struct qcow_report *rep)
+/* Whether the descriptor is good for what it is meant for. */
+static int check_file(const struct file *file, bool writable, struct qcow_report *rep)
+{
+	umode_t mode = file_inode(file)->i_mode;
+
+	if (!(S_ISREG(mode) || S_ISBLK(mode)) || !file->f_op->read_iter) {
+		qcow_report(rep, "%pD is neither a regular file nor a block device", file);
+		return -EINVAL;
+	}
+	if (!(file->f_mode & FMODE_READ)) {
+		qcow_report(rep, "%pD is not open for reading", file);
+		return -EBADF;
+	}
+	if (!writable)
+		return 0;
+	if (!(file->f_mode & FMODE_WRITE)) {
+		qcow_report(rep, "%pD is not open for writing", file);
+		return -EBADF;
+	}
+	/* An append-only file can be opened in no other way. */
+	if (file->f_flags & O_APPEND) {
+		qcow_report(rep, "%pD is open for appending only", file);
+		return -EBADF;
+	}
+	if (!file->f_op->write_iter) {
+		qcow_report(rep, "%pD is on a file system that the driver cannot write to", file);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+struct qcow_store *qcow_store_open(int fd, bool writable, enum qcow_direct direct,
+				   struct workqueue_struct *wq, struct qcow_report *rep)
 {
 	struct qcow_store *store;
 	struct file *file;
-	umode_t mode;
 	int err;
 
 	file = fget(fd);
@@ -118,36 +149,32 @@ struct qcow_store *qcow_store_open(int fd, enum qcow_direct direct, struct workq
 		return ERR_PTR(-EBADF);
 	}
 
-	mode = file_inode(file)->i_mode;
-	if (!(S_ISREG(mode) || S_ISBLK(mode)) || !file->f_op->read_iter) {
-		qcow_report(rep, "%pD is neither a regular file nor a block device", file);
-		err = -EINVAL;
+	err = check_file(file, writable, rep);
+	if (err)
 		goto err_file;
-	}
-	if (!(file->f_mode & FMODE_READ)) {
-		qcow_report(rep, "%pD is not open for reading", file);
-		err = -EBADF;
-		goto err_file;
-	}
 
 	store = kzalloc(sizeof(*store), GFP_KERNEL);
 	if (!store) {
 		err = -ENOMEM;
 		goto err_file;
 	}
-	store->ops = S_ISBLK(mode) ? &qcow_store_bdev_ops : &qcow_store_file_ops;
+	store->ops = &qcow_store_file_ops;
+	if (S_ISBLK(file_inode(file)->i_mode))
+		store->ops = &qcow_store_bdev_ops;
 	store->file = file;
 	store->bytes = i_size_read(file->f_mapping->host);
+	store->writable = writable;
 	store->mem_align = 1;
 	store->nowait = file->f_mode & FMODE_NOWAIT;
 	store->wq = wq;
 
 	/*
 	 * The descriptor is the driver's now. An update of the access time would start a
-	 * transaction of the file system below from within one of the one above.
+	 * transaction of the file system below from within one of the one above. A 32 bit
+	 * process may have opened it so that no write gets beyond 2 GiB.
 	 */
 	spin_lock(&file->f_lock);
-	file->f_flags |= O_NOATIME;
+	file->f_flags |= O_NOATIME | O_LARGEFILE;
 	spin_unlock(&file->f_lock);
 
 	/* What was written through the page cache must be what direct I/O reads. */
@@ -167,9 +194,21 @@ err_file:
 
 void qcow_store_destroy(struct qcow_store *store)
 {
+	/* Bios have passed by what others have in the page cache of the device. */
+	if (store->writable && store->ops == &qcow_store_bdev_ops)
+		invalidate_bdev(I_BDEV(store->file->f_mapping->host));
 	if (store->file)
 		fput(store->file);
 	kfree(store);
+}
+
+/* Room for what @len bytes anywhere touch, or for as much of it as is moved at once. */
+static void *bounce_alloc(const struct qcow_store *store, size_t len)
+{
+	size_t need = round_up(min_t(size_t, len, BOUNCE_BYTES), store->align) + store->align;
+
+	/* Only powers of two are aligned in every kmalloc(). */
+	return kvmalloc(roundup_pow_of_two(min_t(size_t, need, BOUNCE_BYTES)), GFP_NOIO);
 }
 
 static bool store_aligned(const struct qcow_store *store, const void *buf, u64 pos, size_t len)
@@ -204,11 +243,7 @@ int qcow_store_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
 	ssize_t ret = 0;
 
 	if (!store_aligned(store, buf, pos, len)) {
-		size_t need = round_up(len, store->align) + store->align;
-
-		/* Only powers of two are aligned in every kmalloc(). */
-		need = roundup_pow_of_two(min_t(size_t, need, BOUNCE_BYTES));
-		bounce = kvmalloc(need, GFP_NOIO);
+		bounce = bounce_alloc(store, len);
 		if (!bounce) {
 			ret = -ENOMEM;
 			goto out;
@@ -238,4 +273,208 @@ out:
 	kvfree(bounce);
 	memalloc_noio_restore(noio);
 	return ret < 0 ? ret : 0;
+}
+
+static int check_write(const struct qcow_store *store, u64 pos, u64 len)
+{
+	u64 end;
+
+	if (!store->writable)
+		return -EROFS;
+	if (check_add_overflow(pos, len, &end) || end > READ_ONCE(store->bytes))
+		return -ENODATA;
+	return 0;
+}
+
+/* All of @buf, which is as the store wants it. */
+static int write_whole(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	while (len) {
+		ssize_t ret = store->ops->write(store, buf, pos, len);
+
+		if (ret < 0)
+			return ret;
+		/* What is left of a block that was not finished starts with the block. */
+		if (ret < len)
+			ret = round_down(ret, store->align);
+		if (!ret)
+			return -EIO;
+		buf += ret;
+		pos += ret;
+		len -= ret;
+	}
+	return 0;
+}
+
+/* A block that a write changes only in part; beyond the end of the store are zeros. */
+static int read_block(struct qcow_store *store, void *buf, u64 pos)
+{
+	ssize_t ret = store->ops->read(store, buf, pos, store->align);
+
+	if (ret < 0)
+		return ret;
+	if (pos + ret < READ_ONCE(store->bytes) && ret < store->align)
+		return -ENODATA;
+	memset(buf + ret, 0, store->align - ret);
+	return 0;
+}
+
+/* One write through @bounce, of the blocks around as much of @buf as fits. */
+static ssize_t write_bounced(struct qcow_store *store, void *bounce, const void *buf, u64 pos,
+			     size_t len)
+{
+	u64 start = round_down(pos, store->align);
+	size_t head = pos - start;
+	size_t end = len < BOUNCE_BYTES - head ? head + len : BOUNCE_BYTES;
+	size_t last = round_down(end - 1, store->align);
+	size_t whole = last + store->align;
+	int err = 0;
+
+	if (head)
+		err = read_block(store, bounce, start);
+	if (!err && end < whole && (last || !head))
+		err = read_block(store, bounce + last, start + last);
+	if (err)
+		return err;
+
+	memcpy(bounce + head, buf, end - head);
+	err = write_whole(store, bounce, start,
+			  min_t(u64, whole, READ_ONCE(store->bytes) - start));
+	return err ?: end - head;
+}
+
+static int write_any(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	ssize_t ret = 0;
+	void *bounce;
+
+	if (store_aligned(store, buf, pos, len))
+		return write_whole(store, buf, pos, len);
+
+	bounce = bounce_alloc(store, len);
+	if (!bounce)
+		return -ENOMEM;
+	while (len) {
+		ret = write_bounced(store, bounce, buf, pos, len);
+		if (ret < 0)
+			break;
+		buf += ret;
+		pos += ret;
+		len -= ret;
+	}
+	kvfree(bounce);
+	return ret < 0 ? ret : 0;
+}
+
+int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	unsigned int noio;
+	int err;
+
+	err = check_write(store, pos, len);
+	if (err)
+		return err;
+	noio = memalloc_noio_save();
+	err = write_any(store, buf, pos, len);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+static int write_zeros(struct qcow_store *store, u64 pos, u64 len)
+{
+	size_t room = clamp_t(u64, len, store->align, BOUNCE_BYTES);
+	int err = 0;
+	void *zeros;
+
+	if (!len)
+		return 0;
+	room = roundup_pow_of_two(room);
+	zeros = kvzalloc(room, GFP_NOIO);
+	if (!zeros)
+		return -ENOMEM;
+	while (len && !err) {
+		/* After an odd start and before an odd end, writes are aligned. */
+		size_t head = pos & (store->align - 1);
+		size_t part = min_t(u64, len, head ? store->align - head : room);
+
+		if (part > store->align)
+			part = round_down(part, store->align);
+		err = write_any(store, zeros, pos, part);
+		pos += part;
+		len -= part;
+	}
+	kvfree(zeros);
+	return err;
+}
+
+int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len)
+{
+	u64 start, end;
+	unsigned int noio;
+	int err;
+
+	err = check_write(store, pos, len);
+	if (err)
+		return err;
+
+	noio = memalloc_noio_save();
+	start = round_up(pos, store->align);
+	end = round_down(pos + len, store->align);
+	if (start < end && !store->ops->punch(store, start, end - start)) {
+		err = write_zeros(store, pos, start - pos);
+		if (!err)
+			err = write_zeros(store, end, pos + len - end);
+	} else {
+		/* Whatever keeps it from punching need not keep it from writing. */
+		err = write_zeros(store, pos, len);
+	}
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+int qcow_store_flush(struct qcow_store *store)
+{
+	unsigned int noio = memalloc_noio_save();
+	int err = store->ops->flush(store);
+
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+int qcow_store_resize(struct qcow_store *store, u64 bytes)
+{
+	unsigned int noio;
+	int err;
+
+	if (!store->writable)
+		return -EROFS;
+	if (bytes > LLONG_MAX)
+		return -EFBIG;
+	if (bytes == store->bytes)
+		return 0;
+
+	noio = memalloc_noio_save();
+	err = store->ops->resize(store, bytes);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len)
+{
+	u64 start, end;
+	unsigned int noio;
+	int err;
+
+	err = check_write(store, pos, len);
+	if (err)
+		return err;
+	start = round_up(pos, store->align);
+	end = round_down(pos + len, store->align);
+	if (start >= end)
+		return 0;
+
+	noio = memalloc_noio_save();
+	err = store->ops->punch(store, start, end - start);
+	memalloc_noio_restore(noio);
+	return err;
 }

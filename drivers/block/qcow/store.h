@@ -22,6 +22,7 @@ struct qcow_store;
  * @iter: the memory; at least @len bytes
  * @len: bytes
  * @done: bytes transferred so far, of an I/O that came back short
+ * @write: from memory to the store
  * @complete: called once, from any context, with the status; owns the io again
  * @work: for whoever has to continue in process context
  * @iocb: of a file store in flight
@@ -36,6 +37,7 @@ struct qcow_io {
 	struct iov_iter iter;
 	u32 len;
 	u32 done;
+	bool write;
 	void (*complete)(struct qcow_io *io, int err);
 	struct work_struct work;
 	union {
@@ -50,22 +52,39 @@ struct qcow_io {
  * @read: read @len bytes at @pos, both multiples of @align, into @buf, which is aligned
  *        likewise and not on the stack. Sleeps. Return: bytes read, 0 at the end of the
  *        store, fewer than @len possible; -errno.
- * @submit_read: start to read @io; does not wait for it and may be called where a request
- *               is being submitted (no GFP_KERNEL allocation, no wait for other I/O of
- *               the same device). @io->pos and @io->len are multiples of @align and inside
- *               the store. @io->complete may run before it returns.
+ * @write: write likewise, inside the store; it never grows by a write. Where the store
+ *         ends within a block, so may @len. Return: bytes written, fewer than @len possible
+ *         but never 0; -errno.
+ * @submit: start to read or write @io; does not wait for it and may be called where a
+ *          request is being submitted (no GFP_KERNEL allocation, no wait for other I/O of
+ *          the same device). @io->pos and @io->len are multiples of @align and inside the
+ *          store. @io->complete may run before it returns.
+ * @flush: all that had been written when it was called survives a power cut when it
+ *         returns 0, and the length of the store too. Sleeps.
+ * @resize: make the store @bytes long. What is new reads as zeros, and, where the file
+ *          system can, has its space reserved: later writes do not meet -ENOSPC. A store
+ *          that cannot change its length answers -ENOSPC to a longer one and 0 to a
+ *          shorter one. Sleeps.
+ * @punch: the range, multiples of @align, reads as zeros from now on and its space goes
+ *         back to who has it; -EOPNOTSUPP where there is no such thing or it would not
+ *         read as zeros. Sleeps.
  */
 struct qcow_store_ops {
 	const char *name;
 	ssize_t (*read)(struct qcow_store *store, void *buf, u64 pos, size_t len);
-	void (*submit_read)(struct qcow_store *store, struct qcow_io *io);
+	ssize_t (*write)(struct qcow_store *store, const void *buf, u64 pos, size_t len);
+	void (*submit)(struct qcow_store *store, struct qcow_io *io);
+	int (*flush)(struct qcow_store *store);
+	int (*resize)(struct qcow_store *store, u64 bytes);
+	int (*punch)(struct qcow_store *store, u64 pos, u64 len);
 };
 
 /**
- * struct qcow_store - one open file or device; immutable but for what ops keep for themselves
+ * struct qcow_store - one open file or device
  * @ops: its kind
  * @file: reference held; NULL in tests
- * @bytes: length when it was opened
+ * @bytes: its length; changed by qcow_store_resize() alone, read at any time
+ * @writable: may be written to
  * @align: positions, lengths and metadata buffers are multiples of this; a power of two,
  *         at least 512 for direct I/O, 1 for buffered
  * @mem_align: what the layer below asks of the memory of direct I/O
@@ -77,6 +96,7 @@ struct qcow_store {
 	const struct qcow_store_ops *ops;
 	struct file *file;
 	u64 bytes;
+	bool writable;
 	u32 align;
 	u32 mem_align;
 	bool direct;
@@ -93,6 +113,7 @@ enum qcow_direct {
 /**
  * qcow_store_open() - make a store of an open descriptor
  * @fd: of the calling process, a regular file or a block device, readable
+ * @writable: it will be written to: it must be open for that
  * @direct: whether to use direct I/O
  * @wq: a WQ_MEM_RECLAIM workqueue that lives longer than the store
  * @rep: says why not
@@ -101,8 +122,8 @@ enum qcow_direct {
  * Return: the store, or ERR_PTR: -EBADF, -EINVAL (kind of file), -EOPNOTSUPP (no direct
  * I/O there), or what opening brought.
  */
-struct qcow_store *qcow_store_open(int fd, enum qcow_direct direct, struct workqueue_struct *wq,
-				   struct qcow_report *rep);
+struct qcow_store *qcow_store_open(int fd, bool writable, enum qcow_direct direct,
+				   struct workqueue_struct *wq, struct qcow_report *rep);
 void qcow_store_destroy(struct qcow_store *store);
 
 /**
@@ -119,6 +140,61 @@ void qcow_store_destroy(struct qcow_store *store);
  * Return: 0; -ENODATA when the store ends before @pos + @len; -ENOMEM, -EIO, ...
  */
 int qcow_store_read(struct qcow_store *store, void *buf, u64 pos, size_t len);
+
+/**
+ * qcow_store_write() - write metadata or data, any position and length inside the store
+ * @store: the store
+ * @buf: at least @len bytes, not on the stack
+ * @pos: host offset
+ * @len: bytes
+ *
+ * What is not aligned is read, changed and written back through a buffer: the caller keeps
+ * others from writing to the same @store->align bytes meanwhile.
+ *
+ * Context: process context, may sleep; allocates with GFP_NOIO.
+ * Return: 0; -ENODATA beyond the end of the store; -ENOMEM, -EIO, -ENOSPC, ...
+ */
+int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t len);
+
+/**
+ * qcow_store_zero() - write zeros, any position and length inside the store
+ * @store: the store
+ * @pos: host offset
+ * @len: bytes
+ *
+ * Punches where that is possible, else writes. Otherwise as qcow_store_write().
+ */
+int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len);
+
+/**
+ * qcow_store_flush() - make all that has been written durable
+ * @store: the store
+ *
+ * Context: process context, may sleep; GFP_NOIO.
+ * Return: 0 or -errno: what had been written may be lost, whatever a later flush says.
+ */
+int qcow_store_flush(struct qcow_store *store);
+
+/**
+ * qcow_store_resize() - change the length
+ * @store: the store; @store->bytes is @bytes afterwards where it was not refused
+ * @bytes: new length
+ *
+ * Context: process context, may sleep; GFP_NOIO. The caller lets nobody else do it.
+ * Return: 0; -ENOSPC, -EFBIG, ...: nothing has changed.
+ */
+int qcow_store_resize(struct qcow_store *store, u64 bytes);
+
+/**
+ * qcow_store_punch() - give a range's space back, as qcow_store_ops.punch
+ * @store: the store
+ * @pos: host offset; only the aligned blocks inside the range are given back
+ * @len: bytes
+ *
+ * Context: process context, may sleep; GFP_NOIO.
+ * Return: 0: the aligned blocks inside read as zeros; -EOPNOTSUPP; others.
+ */
+int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len);
 
 extern const struct qcow_store_ops qcow_store_file_ops;
 extern const struct qcow_store_ops qcow_store_bdev_ops;

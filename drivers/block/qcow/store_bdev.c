@@ -15,6 +15,11 @@ static ssize_t bdev_read(struct qcow_store *store, void *buf, u64 pos, size_t le
 	return qcow_store_file_ops.read(store, buf, pos, len);
 }
 
+static ssize_t bdev_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	return qcow_store_file_ops.write(store, buf, pos, len);
+}
+
 static void bdev_endio(struct bio *bio)
 {
 	struct qcow_io *io = container_of(bio, struct qcow_io, bio);
@@ -25,14 +30,20 @@ static void bdev_endio(struct bio *bio)
 	io->complete(io, err);
 }
 
-static void bdev_submit_read(struct qcow_store *store, struct qcow_io *io)
+static struct block_device *store_bdev(const struct qcow_store *store)
 {
-	struct block_device *bdev = I_BDEV(store->file->f_mapping->host);
+	return I_BDEV(store->file->f_mapping->host);
+}
+
+static void bdev_submit(struct qcow_store *store, struct qcow_io *io)
+{
+	/* As direct I/O has it: such a write is not made to wait for others (see blk-wbt.c). */
+	blk_opf_t opf = io->write ? REQ_OP_WRITE | REQ_SYNC | REQ_IDLE : REQ_OP_READ;
 	struct bio *bio = &io->bio;
 	struct blk_plug *plug;
 
 	/* The table belongs to the request: the bio is a clone as far as anybody below cares. */
-	bio_init(bio, bdev, (struct bio_vec *)io->iter.bvec, io->iter.nr_segs, REQ_OP_READ);
+	bio_init(bio, store_bdev(store), (struct bio_vec *)io->iter.bvec, io->iter.nr_segs, opf);
 	bio->bi_vcnt = io->iter.nr_segs;
 	bio->bi_iter.bi_bvec_done = io->iter.iov_offset;
 	bio->bi_iter.bi_size = io->len;
@@ -51,8 +62,29 @@ static void bdev_submit_read(struct qcow_store *store, struct qcow_io *io)
 	current->plug = plug;
 }
 
+static int bdev_flush(struct qcow_store *store)
+{
+	return blkdev_issue_flush(store_bdev(store));
+}
+
+static int bdev_resize(struct qcow_store *store, u64 bytes)
+{
+	return bytes > store->bytes ? -ENOSPC : 0;
+}
+
+/* Whether that unmaps blocks is the device's business; it is at least quick. */
+static int bdev_punch(struct qcow_store *store, u64 pos, u64 len)
+{
+	return blkdev_issue_zeroout(store_bdev(store), pos >> SECTOR_SHIFT, len >> SECTOR_SHIFT,
+				    GFP_NOIO, BLKDEV_ZERO_NOFALLBACK);
+}
+
 const struct qcow_store_ops qcow_store_bdev_ops = {
 	.name = "bdev",
 	.read = bdev_read,
-	.submit_read = bdev_submit_read,
+	.write = bdev_write,
+	.submit = bdev_submit,
+	.flush = bdev_flush,
+	.resize = bdev_resize,
+	.punch = bdev_punch,
 };

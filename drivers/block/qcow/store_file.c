@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A store in a regular file (or, buffered, in a block device): asynchronous direct I/O
- * through the file system's own read_iter, without blocking where the file system can.
- * Does not know where in an image it reads. store.c chooses it, request.c submits.
+ * through the file system's own read_iter and write_iter, without blocking where the file
+ * system can. Does not know where in an image it reads and writes. store.c chooses it,
+ * request.c submits.
  */
 #include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/falloc.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 
 #include "compat.h"
 #include "store.h"
 
-/* Pages that one metadata read describes on the stack. */
-#define READ_PAGES	16
+/* Pages that one synchronous transfer describes on the stack. */
+#define SYNC_PAGES	16
 
 /* A file system and the devices below it need this much of a stack. */
 #define STACK_ROOM	(THREAD_SIZE / 2)
@@ -70,15 +74,44 @@ static bool stack_has_room(void)
 	return current_stack_pointer - (unsigned long)task_stack_page(current) > STACK_ROOM;
 }
 
-static ssize_t file_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
+static bool is_regular(const struct file *file)
 {
-	struct bio_vec bvecs[READ_PAGES];
-	struct iov_iter iter;
-	struct kiocb iocb;
+	return S_ISREG(file_inode(file)->i_mode);
+}
+
+/*
+ * File systems hold a process to its RLIMIT_FSIZE: -EFBIG, and a signal that kills it. It is not
+ * the one that writes to the image, it only happens to be there; kernel threads have no limit.
+ */
+static bool caller_is_limited(void)
+{
+	return rlimit(RLIMIT_FSIZE) != RLIM_INFINITY;
+}
+
+static ssize_t throttled_write(struct kiocb *iocb, struct iov_iter *iter)
+{
+	unsigned int flags = current->flags;
+	ssize_t ret;
+
+	/*
+	 * Dirty pages of the device above become clean by these writes. Only what is dirty below
+	 * may slow them down.
+	 */
+	if (!(iocb->ki_flags & IOCB_DIRECT))
+		current->flags |= PF_LOCAL_THROTTLE;
+	ret = iocb->ki_filp->f_op->write_iter(iocb, iter);
+	current_restore_flags(flags, PF_LOCAL_THROTTLE);
+	return ret;
+}
+
+/* Fill @bvecs with as much of @buf as they hold. */
+static void describe_buffer(struct bio_vec *bvecs, unsigned int direction, void *buf, size_t len,
+			    struct iov_iter *iter)
+{
 	size_t filled = 0;
 	unsigned int nr;
 
-	for (nr = 0; nr < READ_PAGES && filled < len; nr++) {
+	for (nr = 0; nr < SYNC_PAGES && filled < len; nr++) {
 		void *addr = buf + filled;
 		struct page *page = is_vmalloc_addr(addr) ? vmalloc_to_page(addr) :
 							     virt_to_page(addr);
@@ -87,12 +120,101 @@ static ssize_t file_read(struct qcow_store *store, void *buf, u64 pos, size_t le
 		bvec_set_page(&bvecs[nr], page, part, offset_in_page(addr));
 		filled += part;
 	}
+	iov_iter_bvec(iter, direction, bvecs, nr, filled);
+}
 
+static ssize_t file_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
+{
+	struct bio_vec bvecs[SYNC_PAGES];
+	struct iov_iter iter;
+	struct kiocb iocb;
+
+	describe_buffer(bvecs, ITER_DEST, buf, len, &iter);
 	init_sync_kiocb(&iocb, store->file);
 	iocb.ki_pos = pos;
 	iocb.ki_flags = store->direct ? IOCB_DIRECT : 0;
-	iov_iter_bvec(&iter, ITER_DEST, bvecs, nr, filled);
 	return store->file->f_op->read_iter(&iocb, &iter);
+}
+
+/**
+ * struct file_call - a synchronous call that must not run under the caller's limits
+ * @work: runs it
+ * @func: what to do
+ * @store: with what
+ * @buf: bytes to write
+ * @pos: where; the new length of a resize
+ * @len: of @buf
+ * @ret: what came of it
+ */
+struct file_call {
+	struct work_struct work;
+	ssize_t (*func)(struct file_call *call);
+	struct qcow_store *store;
+	const void *buf;
+	u64 pos;
+	size_t len;
+	ssize_t ret;
+};
+
+static void file_call_work(struct work_struct *work)
+{
+	struct file_call *call = container_of(work, struct file_call, work);
+	unsigned int noio = memalloc_noio_save();
+
+	call->ret = call->func(call);
+	memalloc_noio_restore(noio);
+}
+
+/* A process with limits is no worker and may hold locks that works of @store->wq wait for. */
+static ssize_t file_call_run(struct file_call *call)
+{
+	if (likely(!caller_is_limited()))
+		return call->func(call);
+
+	INIT_WORK_ONSTACK(&call->work, file_call_work);
+	queue_work(system_unbound_wq, &call->work);
+	flush_work(&call->work);
+	destroy_work_on_stack(&call->work);
+	return call->ret;
+}
+
+static ssize_t write_now(struct file_call *call)
+{
+	struct qcow_store *store = call->store;
+	bool direct = store->direct;
+	struct bio_vec bvecs[SYNC_PAGES];
+	size_t len = call->len;
+	struct iov_iter iter;
+	struct kiocb iocb;
+	ssize_t ret;
+
+	/* Direct I/O would make a file longer that ends within a block: the page cache does not. */
+	if (direct && !IS_ALIGNED(len, store->align)) {
+		len = round_down(len, store->align);
+		if (!len) {
+			direct = false;
+			len = call->len;
+		}
+	}
+
+	describe_buffer(bvecs, ITER_SOURCE, (void *)call->buf, len, &iter);
+	init_sync_kiocb(&iocb, store->file);
+	iocb.ki_pos = call->pos;
+	/* Not those that the file was opened with: where to write is not up to O_APPEND. */
+	iocb.ki_flags = IOCB_WRITE | (direct ? IOCB_DIRECT : 0);
+	file_start_write(store->file);
+	ret = throttled_write(&iocb, &iter);
+	file_end_write(store->file);
+	return ret ?: -EIO;
+}
+
+static ssize_t file_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	struct file_call call = {
+		.func = write_now, .store = store, .buf = buf, .pos = pos, .len = len,
+	};
+
+	return file_call_run(&call);
 }
 
 static void file_work(struct work_struct *work);
@@ -103,10 +225,43 @@ static void file_queue(struct qcow_io *io)
 	queue_work(io->store->wq, &io->work);
 }
 
+/*
+ * A write that is in flight keeps the file system from being frozen, whichever task ends it.
+ * False: it is frozen or about to be, and the caller may not wait for the end of that.
+ */
+static bool freeze_hold(const struct kiocb *iocb)
+{
+	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
+
+	if (!is_regular(iocb->ki_filp))
+		return true;
+	if (!(iocb->ki_flags & IOCB_NOWAIT))
+		sb_start_write(sb);
+	else if (!sb_start_write_trylock(sb))
+		return false;
+	/* For lockdep: this task does not hold it any more. */
+	__sb_writers_release(sb, SB_FREEZE_WRITE);
+	return true;
+}
+
+static void freeze_release(const struct kiocb *iocb)
+{
+	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
+
+	if (!is_regular(iocb->ki_filp))
+		return;
+	/* For lockdep: this task is the one that held it. */
+	__sb_writers_acquired(sb, SB_FREEZE_WRITE);
+	sb_end_write(sb);
+}
+
 /* The outcome of one attempt: done, or on with what is left, in a worker that may block. */
 static void file_advance(struct qcow_io *io, ssize_t ret)
 {
 	bool nowait = io->iocb.ki_flags & IOCB_NOWAIT;
+
+	if (io->write)
+		freeze_release(&io->iocb);
 
 	if (ret > 0) {
 		io->done += ret;
@@ -115,7 +270,7 @@ static void file_advance(struct qcow_io *io, ssize_t ret)
 		else
 			file_queue(io);
 	} else if (!ret) {
-		io->complete(io, -ENODATA);
+		io->complete(io, io->write ? -EIO : -ENODATA);
 	} else if (nowait && (ret == -EAGAIN || ret == -EOPNOTSUPP)) {
 		/* The device below has no such thing as not waiting. */
 		if (ret == -EOPNOTSUPP)
@@ -144,9 +299,17 @@ static void file_start(struct qcow_io *io, int flags)
 		.ki_filp = file,
 		.ki_pos = io->pos + io->done,
 		.ki_complete = file_complete,
-		.ki_flags = flags | (io->store->direct ? IOCB_DIRECT : 0),
+		.ki_flags = flags | (io->store->direct ? IOCB_DIRECT : 0) |
+			    (io->write ? IOCB_WRITE : 0),
 	};
-	ret = file->f_op->read_iter(&io->iocb, &iter);
+	if (!io->write) {
+		ret = file->f_op->read_iter(&io->iocb, &iter);
+	} else if (freeze_hold(&io->iocb)) {
+		ret = throttled_write(&io->iocb, &iter);
+	} else {
+		file_queue(io);
+		return;
+	}
 	if (ret != -EIOCBQUEUED)
 		file_advance(io, ret);
 }
@@ -159,15 +322,23 @@ static void file_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
+/* Whether @io may be tried where the submitter is; a write to the page cache always waits. */
+static bool may_try(const struct qcow_store *store, const struct qcow_io *io)
+{
+	if (!READ_ONCE(store->nowait) || !stack_has_room())
+		return false;
+	return !io->write || (store->direct && !caller_is_limited());
+}
+
 /*
  * Without waiting; of the page cache only what is there. To read ahead would take a lock of the
  * mapping below while the submitter holds that of the one above.
  */
-static void file_submit_read(struct qcow_store *store, struct qcow_io *io)
+static void file_submit(struct qcow_store *store, struct qcow_io *io)
 {
 	struct task_context ctx;
 
-	if (!READ_ONCE(store->nowait) || !stack_has_room()) {
+	if (!may_try(store, io)) {
 		file_queue(io);
 		return;
 	}
@@ -176,8 +347,70 @@ static void file_submit_read(struct qcow_store *store, struct qcow_io *io)
 	task_context_end(&ctx);
 }
 
+/* The size matters as much as the data does, the times do not. */
+static int file_flush(struct qcow_store *store)
+{
+	return vfs_fsync_range(store->file, 0, LLONG_MAX, 1);
+}
+
+static int file_extend(struct file *file, u64 from, u64 to)
+{
+	int err = vfs_fallocate(file, 0, from, to - from);
+
+	if (!err)
+		return 0;
+	if (err == -EOPNOTSUPP)
+		return vfs_truncate(&file->f_path, to);
+	/* Some of it may be there already, with the length of the file or behind its end. */
+	vfs_truncate(&file->f_path, from);
+	return err;
+}
+
+static ssize_t resize_now(struct file_call *call)
+{
+	struct qcow_store *store = call->store;
+	struct file *file = store->file;
+	const struct cred *cred;
+	int err;
+
+	/* Who opened the file for writing has shown a right to it, the caller may have none. */
+	cred = override_creds(file->f_cred);
+	if (call->pos > store->bytes)
+		err = file_extend(file, store->bytes, call->pos);
+	else
+		err = vfs_truncate(&file->f_path, call->pos);
+	revert_creds(cred);
+	if (!err)
+		WRITE_ONCE(store->bytes, call->pos);
+	return err;
+}
+
+static int file_resize(struct qcow_store *store, u64 bytes)
+{
+	struct file_call call = { .func = resize_now, .store = store, .pos = bytes };
+
+	if (!is_regular(store->file))
+		return bytes > store->bytes ? -ENOSPC : 0;
+	return file_call_run(&call);
+}
+
+static int file_punch(struct qcow_store *store, u64 pos, u64 len)
+{
+	struct file *file = store->file;
+
+	/* Any byte is aligned in the page cache of a device, but a device punches whole blocks. */
+	if (!is_regular(file) &&
+	    !IS_ALIGNED(pos | len, bdev_logical_block_size(I_BDEV(file->f_mapping->host))))
+		return -EOPNOTSUPP;
+	return vfs_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, pos, len);
+}
+
 const struct qcow_store_ops qcow_store_file_ops = {
 	.name = "file",
 	.read = file_read,
-	.submit_read = file_submit_read,
+	.write = file_write,
+	.submit = file_submit,
+	.flush = file_flush,
+	.resize = file_resize,
+	.punch = file_punch,
 };
