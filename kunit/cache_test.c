@@ -15,27 +15,26 @@
 #include <linux/slab.h>
 
 #include "../drivers/block/qcow/cache.h"
-#include "../drivers/block/qcow/image.h"
 #include "../drivers/block/qcow/store.h"
 #include "image_builder.h"
 #include "ram_store.h"
 
 #define NR_SLICES	256
 
-/* An image that has nothing but slices. */
+/* Tables that are nothing but slices. */
 struct fixture {
 	struct kunit *test;
 	struct qcow_cache *cache;
 	struct ram_disk *disk;
-	struct qcow_image image;
+	struct qcow_tables tables;
 };
 
 static void fixture_close(void *data)
 {
 	struct fixture *f = data;
 
-	qcow_cache_drop_image(f->cache, &f->image);
-	qcow_store_destroy(f->image.store);
+	qcow_cache_drop(f->cache, &f->tables);
+	qcow_store_destroy(f->tables.store);
 }
 
 static struct fixture *fixture_create(struct kunit *test, struct qcow_cache *cache,
@@ -50,23 +49,19 @@ static struct fixture *fixture_create(struct kunit *test, struct qcow_cache *cac
 	f->disk = ram_disk_create(test, (u64)NR_SLICES << (slice_bits + 3));
 	for (i = 0; i < NR_SLICES; i++)
 		*(__be64 *)(f->disk->data + ((u64)i << (slice_bits + 3))) = cpu_to_be64(i);
-	f->image.geo.slice_bits = slice_bits;
-	f->image.geo.entry_bits = 3;
-	f->image.cache = cache;
-	xa_init(&f->image.slices);
-	f->image.store = ram_store_create(test, f->disk);
+	qcow_tables_init(&f->tables, ram_store_create(test, f->disk), 1U << (slice_bits + 3));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fixture_close, f));
 	return f;
 }
 
 static u32 slice_cost(const struct fixture *f)
 {
-	return qcow_slice_bytes(&f->image.geo) + sizeof(struct qcow_slice);
+	return f->tables.slice_bytes + sizeof(struct qcow_slice);
 }
 
 static int load(struct fixture *f, u64 idx, struct qcow_waiter *waiter, struct qcow_slice **slice)
 {
-	return qcow_cache_load(f->cache, &f->image, idx, idx * qcow_slice_bytes(&f->image.geo),
+	return qcow_cache_load(f->cache, &f->tables, idx, idx * f->tables.slice_bytes,
 			       waiter, slice);
 }
 
@@ -87,7 +82,7 @@ static bool cached(struct fixture *f, u64 idx)
 	bool right;
 
 	rcu_read_lock();
-	slice = qcow_cache_lookup(&f->image, idx);
+	slice = qcow_cache_lookup(&f->tables, idx);
 	right = !slice || be64_to_cpu(slice->entries[0]) == idx;
 	rcu_read_unlock();
 	KUNIT_EXPECT_TRUE(f->test, right);
@@ -97,7 +92,7 @@ static bool cached(struct fixture *f, u64 idx)
 /* The same without marking it. */
 static bool present(struct fixture *f, u64 idx)
 {
-	return xa_load(&f->image.slices, idx);
+	return xa_load(&f->tables.slices, idx);
 }
 
 static void absent_is_not_found(struct kunit *test)
@@ -227,7 +222,7 @@ static void no_room_reads_through_the_reserve(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0LL, atomic64_read(&f->cache->bytes));
 }
 
-static void dropped_image_leaves_the_others(struct kunit *test)
+static void dropped_tables_leave_the_others(struct kunit *test)
 {
 	struct qcow_cache *cache = image_cache_create(test, SZ_1M);
 	struct fixture *a = fixture_create(test, cache, 9);
@@ -236,7 +231,7 @@ static void dropped_image_leaves_the_others(struct kunit *test)
 	load_and_put(a, 0);
 	load_and_put(a, 200);
 	load_and_put(b, 0);
-	qcow_cache_drop_image(cache, &a->image);
+	qcow_cache_drop(cache, &a->tables);
 	KUNIT_EXPECT_FALSE(test, present(a, 0));
 	KUNIT_EXPECT_FALSE(test, present(a, 200));
 	KUNIT_EXPECT_TRUE(test, cached(b, 0));
@@ -419,7 +414,7 @@ static void waiters_are_woken_by_failure(struct kunit *test)
 #define STRESS_THREADS	4
 #define STRESS_ROUNDS	3000
 
-/* A thread that loads and looks up at random in two images. */
+/* A thread that loads and looks up at random in two kinds of tables. */
 struct stress {
 	struct fixture *f[2];
 	struct rnd_state rnd;
@@ -435,7 +430,7 @@ static void stress_one(struct stress *s)
 	struct qcow_slice *slice;
 
 	rcu_read_lock();
-	slice = qcow_cache_lookup(&f->image, idx);
+	slice = qcow_cache_lookup(&f->tables, idx);
 	s->wrong += slice && be64_to_cpu(slice->entries[0]) != idx;
 	rcu_read_unlock();
 
@@ -510,7 +505,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(used_slices_get_a_second_chance),
 	KUNIT_CASE(failed_read_leaves_nothing),
 	KUNIT_CASE(no_room_reads_through_the_reserve),
-	KUNIT_CASE(dropped_image_leaves_the_others),
+	KUNIT_CASE(dropped_tables_leave_the_others),
 	KUNIT_CASE(shrinker_gives_slices_back),
 	KUNIT_CASE(concurrent_loads_read_once),
 	KUNIT_CASE(joined_load_retries_after_failure),

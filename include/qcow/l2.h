@@ -134,6 +134,7 @@ enum qcow_extent_kind {
  * @kind: see there
  * @allocated: host space belongs to it: always for DATA; for ZERO a preallocated cluster;
  *             for HOLE an unallocated subcluster of an allocated cluster
+ * @shared: allocated, and somebody else may refer to it: not to be written to in place
  * @len: guest bytes, from the byte that was asked for, never 0
  * @host: DATA, and the others when @allocated: host offset of the first of these bytes.
  *        COMPRESSED: where the compressed data of the whole cluster starts
@@ -143,6 +144,7 @@ enum qcow_extent_kind {
 struct qcow_extent {
 	enum qcow_extent_kind kind;
 	bool allocated;
+	bool shared;
 	u64 len;
 	u64 host;
 	u32 compressed_len;
@@ -152,7 +154,8 @@ struct qcow_extent {
 static inline bool qcow_extent_continues(const struct qcow_extent *ext,
 					 const struct qcow_extent *next)
 {
-	if (next->kind != ext->kind || next->allocated != ext->allocated)
+	if (next->kind != ext->kind || next->allocated != ext->allocated ||
+	    next->shared != ext->shared)
 		return false;
 	return !ext->allocated || next->host == ext->host + ext->len;
 }

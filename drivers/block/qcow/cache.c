@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The L2 cache of one device. It reads slices and keeps them; what their entries mean is
+ * The metadata cache of one device. It reads slices and keeps them; what their entries mean is
  * map.c's, where they are on disk is its caller's.
  *
  * Life of a slice: charged, allocated, inserted while loading, read, put on the clock,
- * evicted (out of its image's xarray and off the clock), freed and uncharged after a grace
+ * evicted (out of its tables' xarray and off the clock), freed and uncharged after a grace
  * period and the last reference. A slice that finds no room or no memory is none of that:
  * it comes from the reserve, is seen by nobody else and goes back when its holder puts it.
  */
@@ -16,10 +16,10 @@
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <qcow/l2.h>
 
 #include "cache.h"
 #include "compat.h"
-#include "image.h"
 #include "store.h"
 
 #define QCOW_SLICE_MIN_BYTES	512U
@@ -75,14 +75,16 @@ static void reserve_free(void *slice, void *unused)
 }
 
 static void slice_init(struct qcow_slice *slice, struct qcow_cache *cache,
-		       struct qcow_image *image, u64 idx, u32 charge)
+		       struct qcow_tables *tables, u64 idx, u32 charge)
 {
-	slice->image = image;
+	slice->tables = tables;
 	slice->idx = idx;
 	slice->cache = cache;
 	slice->charge = charge;
 	slice->referenced = false;
 	slice->loading = true;
+	slice->dirty = NULL;
+	seqcount_init(&slice->seq);
 	INIT_LIST_HEAD(&slice->clock);
 	INIT_LIST_HEAD(&slice->waiters);
 }
@@ -112,7 +114,7 @@ static void slice_remove_locked(struct qcow_cache *cache, struct qcow_slice *sli
 {
 	lockdep_assert_held(&cache->lock);
 
-	xa_erase(&slice->image->slices, slice->idx);
+	xa_erase(&slice->tables->slices, slice->idx);
 	if (!list_empty(&slice->clock)) {
 		list_del_init(&slice->clock);
 		WRITE_ONCE(cache->nr_slices, cache->nr_slices - 1);
@@ -154,7 +156,7 @@ static void evict_one_locked(struct qcow_cache *cache)
  * Take @cost out of the limit before anything is allocated. What is evicted for it comes
  * back only after a grace period, hence the headroom.
  */
-static bool charge(struct qcow_cache *cache, u32 cost)
+bool qcow_cache_charge(struct qcow_cache *cache, u32 cost)
 {
 	bool fits;
 
@@ -171,7 +173,7 @@ static bool charge(struct qcow_cache *cache, u32 cost)
 	return fits;
 }
 
-static void uncharge(struct qcow_cache *cache, u32 cost)
+void qcow_cache_uncharge(struct qcow_cache *cache, u32 cost)
 {
 	spin_lock(&cache->lock);
 	cache->live -= cost;
@@ -179,22 +181,51 @@ static void uncharge(struct qcow_cache *cache, u32 cost)
 	atomic64_sub(cost, &cache->bytes);
 }
 
+bool qcow_cache_hold_locked(struct qcow_cache *cache, struct qcow_slice *slice)
+{
+	lockdep_assert_held(&cache->lock);
+
+	if (list_empty(&slice->clock))
+		return false;
+	list_del_init(&slice->clock);
+	WRITE_ONCE(cache->nr_slices, cache->nr_slices - 1);
+	return true;
+}
+
+void qcow_cache_release_locked(struct qcow_cache *cache, struct qcow_slice *slice)
+{
+	lockdep_assert_held(&cache->lock);
+
+	list_add_tail(&slice->clock, &cache->clock);
+	WRITE_ONCE(cache->nr_slices, cache->nr_slices + 1);
+}
+
+void *qcow_cache_alloc_entries(u32 bytes, gfp_t gfp)
+{
+	return kmem_cache_alloc(entry_slab(bytes), gfp);
+}
+
+void qcow_cache_free_entries(void *entries, u32 bytes)
+{
+	kmem_cache_free(entry_slab(bytes), entries);
+}
+
 /* A slice within the limit, seen by nobody yet; NULL: no room or no memory. */
-static struct qcow_slice *slice_create(struct qcow_cache *cache, struct qcow_image *image,
+static struct qcow_slice *slice_create(struct qcow_cache *cache, struct qcow_tables *tables,
 				       u64 idx)
 {
-	u32 bytes = qcow_slice_bytes(&image->geo);
+	u32 bytes = tables->slice_bytes;
 	u32 cost = bytes + sizeof(struct qcow_slice);
 	struct qcow_slice *slice;
 
-	if (!charge(cache, cost))
+	if (!qcow_cache_charge(cache, cost))
 		return NULL;
 	slice = slice_alloc(bytes, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	if (!slice) {
-		uncharge(cache, cost);
+		qcow_cache_uncharge(cache, cost);
 		return NULL;
 	}
-	slice_init(slice, cache, image, idx, cost);
+	slice_init(slice, cache, tables, idx, cost);
 	/* the cache's own and the loader's */
 	refcount_set(&slice->refs, 2);
 	return slice;
@@ -206,12 +237,12 @@ static void slice_discard(struct qcow_cache *cache, struct qcow_slice *slice)
 	u32 cost = slice->charge;
 
 	slice_free(slice);
-	uncharge(cache, cost);
+	qcow_cache_uncharge(cache, cost);
 }
 
-struct qcow_slice *qcow_cache_lookup(struct qcow_image *image, u64 idx)
+struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx)
 {
-	struct qcow_slice *slice = xa_load(&image->slices, idx);
+	struct qcow_slice *slice = xa_load(&tables->slices, idx);
 
 	/* Pairs with smp_store_release() in load_end(): the entries have been read. */
 	if (!slice || smp_load_acquire(&slice->loading))
@@ -236,14 +267,14 @@ static void sleeper_wake(struct qcow_waiter *waiter)
  * Use what somebody else has read or is reading: 0 with a reference, -EINPROGRESS when
  * @waiter has been parked, -ENOENT when there is nobody.
  */
-static int join(struct qcow_cache *cache, struct qcow_image *image, u64 idx,
+static int join(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
 		struct qcow_waiter *waiter, struct qcow_slice **result)
 {
 	struct qcow_slice *slice;
 	int err = 0;
 
 	spin_lock(&cache->lock);
-	slice = xa_load(&image->slices, idx);
+	slice = xa_load(&tables->slices, idx);
 	if (!slice) {
 		err = -ENOENT;
 	} else if (slice->loading) {
@@ -259,10 +290,10 @@ static int join(struct qcow_cache *cache, struct qcow_image *image, u64 idx,
 
 static int read_slice(struct qcow_cache *cache, struct qcow_slice *slice, u64 host)
 {
-	struct qcow_image *image = slice->image;
+	struct qcow_tables *tables = slice->tables;
 
 	atomic64_inc(&cache->misses);
-	return qcow_store_read(image->store, slice->entries, host, qcow_slice_bytes(&image->geo));
+	return qcow_store_read(tables->store, slice->entries, host, tables->slice_bytes);
 }
 
 /* The load of an inserted slice is over: publish it or take it out, wake who waits. */
@@ -278,8 +309,7 @@ static void load_end(struct qcow_cache *cache, struct qcow_slice *slice, int err
 	} else {
 		/* Pairs with smp_load_acquire() in qcow_cache_lookup(). */
 		smp_store_release(&slice->loading, false);
-		list_add_tail(&slice->clock, &cache->clock);
-		WRITE_ONCE(cache->nr_slices, cache->nr_slices + 1);
+		qcow_cache_release_locked(cache, slice);
 	}
 	spin_unlock(&cache->lock);
 
@@ -289,13 +319,13 @@ static void load_end(struct qcow_cache *cache, struct qcow_slice *slice, int err
 	}
 }
 
-static int load_uncached(struct qcow_cache *cache, struct qcow_image *image, u64 idx, u64 host,
+static int load_uncached(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
 			 struct qcow_slice **result)
 {
 	struct qcow_slice *slice = mempool_alloc(cache->reserve, GFP_NOIO);
 	int err;
 
-	slice_init(slice, cache, image, idx, 0);
+	slice_init(slice, cache, tables, idx, 0);
 	refcount_set(&slice->refs, 1);
 	err = read_slice(cache, slice, host);
 	if (err) {
@@ -308,22 +338,22 @@ static int load_uncached(struct qcow_cache *cache, struct qcow_image *image, u64
 }
 
 /* -EBUSY: somebody else has begun to load it meanwhile. */
-static int load(struct qcow_cache *cache, struct qcow_image *image, u64 idx, u64 host,
+static int load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
 		struct qcow_slice **result)
 {
-	struct qcow_slice *slice = slice_create(cache, image, idx);
+	struct qcow_slice *slice = slice_create(cache, tables, idx);
 	int err;
 
 	if (!slice)
-		return load_uncached(cache, image, idx, host, result);
+		return load_uncached(cache, tables, idx, host, result);
 
 	/* The limit on L1 tables keeps slice numbers below 1 << 32, an xarray index anywhere. */
-	err = xa_insert(&image->slices, idx, slice, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	err = xa_insert(&tables->slices, idx, slice, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	if (err) {
 		slice_discard(cache, slice);
 		if (err == -EBUSY)
 			return err;
-		return load_uncached(cache, image, idx, host, result);
+		return load_uncached(cache, tables, idx, host, result);
 	}
 
 	err = read_slice(cache, slice, host);
@@ -336,7 +366,7 @@ static int load(struct qcow_cache *cache, struct qcow_image *image, u64 idx, u64
 	return 0;
 }
 
-int qcow_cache_load(struct qcow_cache *cache, struct qcow_image *image, u64 idx, u64 host,
+int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
 		    struct qcow_waiter *waiter, struct qcow_slice **slice)
 {
 	struct sleeper sleeper = { .waiter.wake = sleeper_wake };
@@ -345,14 +375,14 @@ int qcow_cache_load(struct qcow_cache *cache, struct qcow_image *image, u64 idx,
 
 	for (;;) {
 		init_completion(&sleeper.woken);
-		err = join(cache, image, idx, waiter ?: &sleeper.waiter, slice);
+		err = join(cache, tables, idx, waiter ?: &sleeper.waiter, slice);
 		if (err == -EINPROGRESS && !waiter) {
 			wait_for_completion(&sleeper.woken);
 			continue;
 		}
 		if (err != -ENOENT)
 			break;
-		err = load(cache, image, idx, host, slice);
+		err = load(cache, tables, idx, host, slice);
 		if (err != -EBUSY)
 			break;
 	}
@@ -360,7 +390,7 @@ int qcow_cache_load(struct qcow_cache *cache, struct qcow_image *image, u64 idx,
 	return err;
 }
 
-void qcow_cache_drop_image(struct qcow_cache *cache, struct qcow_image *image)
+void qcow_cache_drop(struct qcow_cache *cache, struct qcow_tables *tables)
 {
 	unsigned long idx = 0;
 	struct qcow_slice *slice;
@@ -368,13 +398,13 @@ void qcow_cache_drop_image(struct qcow_cache *cache, struct qcow_image *image)
 	/* The clock and the shrinker take slices out meanwhile: find each under the lock. */
 	do {
 		spin_lock(&cache->lock);
-		slice = xa_find(&image->slices, &idx, ULONG_MAX, XA_PRESENT);
+		slice = xa_find(&tables->slices, &idx, ULONG_MAX, XA_PRESENT);
 		if (slice)
 			slice_remove_locked(cache, slice);
 		spin_unlock(&cache->lock);
 		cond_resched();
 	} while (slice);
-	xa_destroy(&image->slices);
+	xa_destroy(&tables->slices);
 }
 
 static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)

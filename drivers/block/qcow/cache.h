@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The L2 cache of one device: slices of the L2 tables of all its layers, found under RCU
- * by (image, slice index), limited in bytes, given back under memory pressure.
+ * The metadata cache of one device: slices of the L2 tables of all its layers, and of the
+ * refcount blocks of the one that is written to, found under RCU by (tables, slice index),
+ * limited in bytes, given back under memory pressure.
  *
  * A look-up that hits takes no lock and writes no shared cache line (a slice's @referenced
- * mark is set only when it is clear). The cache does not know what the entries mean.
+ * mark is set only when it is clear). The cache does not know what the entries mean. How
+ * slices are changed and written back is in dirty.h.
  */
 #ifndef _QCOW_CACHE_H
 #define _QCOW_CACHE_H
@@ -13,10 +15,12 @@
 #include <linux/mempool.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
+#include <linux/seqlock.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/xarray.h>
 
-struct qcow_image;
+struct qcow_dirty;
 struct qcow_store;
 struct shrinker;
 
@@ -35,11 +39,33 @@ struct qcow_waiter {
 };
 
 /**
+ * struct qcow_tables - all tables of one kind of one image
+ * @store: where they are
+ * @slice_bytes: of each slice, a power of two, at most QCOW_SLICE_BYTES
+ * @slices: those in memory, by index
+ * @dirty: slices that are about to be changed or have been, under the cache's lock
+ */
+struct qcow_tables {
+	struct qcow_store *store;
+	u32 slice_bytes;
+	struct xarray slices;
+	struct list_head dirty;
+};
+
+static inline void qcow_tables_init(struct qcow_tables *tables, struct qcow_store *store,
+				    u32 slice_bytes)
+{
+	tables->store = store;
+	tables->slice_bytes = slice_bytes;
+	xa_init(&tables->slices);
+	INIT_LIST_HEAD(&tables->dirty);
+}
+
+/**
  * struct qcow_slice - one slice in memory
- * @entries: the slice as on disk, big endian; immutable once published while images are
- *           read-only
- * @image: key, whose L2 table
- * @idx: key, number of the slice in @image
+ * @entries: the slice as on disk, big endian; changed under @dirty's lock only
+ * @tables: key, whose
+ * @idx: key, number of the slice in @tables
  * @cache: whose limit it is charged to
  * @refs: the cache's own, and one for each holder of qcow_cache_load()
  * @bytes: of memory at @entries
@@ -47,7 +73,9 @@ struct qcow_waiter {
  * @referenced: used since the clock hand passed; written without a lock, and only a lost
  *              second chance is at stake
  * @loading: not read yet: look-ups do not return it. Cleared under the cache's lock
- * @clock: the cache's ring, under the cache's lock; empty while loading
+ * @seq: moves when @entries change; for readers of entries of more than one word
+ * @dirty: what makes it changeable, or NULL: dirty.c's, under the cache's lock
+ * @clock: the cache's ring, under the cache's lock; empty while loading or changeable
  * @waiters: those who want it while it is loading, under the cache's lock
  * @rcu: frees it after the last look-up
  *
@@ -55,7 +83,7 @@ struct qcow_waiter {
  */
 struct qcow_slice {
 	__be64 *entries;
-	struct qcow_image *image;
+	struct qcow_tables *tables;
 	u64 idx;
 	struct qcow_cache *cache;
 	refcount_t refs;
@@ -63,7 +91,9 @@ struct qcow_slice {
 	u32 charge;
 	bool referenced;
 	bool loading;
+	seqcount_t seq;
 
+	struct qcow_dirty *dirty;
 	struct list_head clock ____cacheline_aligned_in_smp;
 	struct list_head waiters;
 	struct rcu_head rcu;
@@ -76,12 +106,13 @@ struct qcow_slice {
  *            ones share it, so that a full cache still has room for what is read next
  * @bytes: charged now, never over @limit; added to under @lock, subtracted from anywhere
  *         (RCU callbacks uncharge)
- * @lock: @live, @clock, @nr_slices, the end of a load, and removal from the images'
+ * @lock: @live, @clock, @nr_slices, @dirty_bytes, the end of a load, and removal from
  *        xarrays; insertion there needs only the xarray's own lock, which nests inside.
  *        Process context only. Nothing sleeps or allocates under it
  * @live: bytes of slices that are loading or cached, under @lock
  * @clock: second-chance ring of cached slices, the hand is at its head, under @lock
  * @nr_slices: on @clock; written under @lock
+ * @dirty_bytes: of changeable slices and their copies, under @lock
  * @reserve: one slice that a load can always get in the end. Per device: where an image
  *           lies on another qcow device, a shared one would be held by whoever waits
  * @shrinker: gives slices back
@@ -97,6 +128,7 @@ struct qcow_cache {
 	u64 live;
 	struct list_head clock;
 	unsigned long nr_slices;
+	u64 dirty_bytes;
 
 	mempool_t *reserve;
 	struct shrinker *shrinker;
@@ -118,25 +150,25 @@ void qcow_cache_module_exit(void);
  */
 int qcow_cache_init(struct qcow_cache *cache, u64 limit);
 
-/* No look-up and no load may be under way; images must have been dropped. May sleep. */
+/* No look-up and no load may be under way; all tables must have been dropped. May sleep. */
 void qcow_cache_destroy(struct qcow_cache *cache);
 
 /**
  * qcow_cache_lookup() - find a slice without waiting
- * @image: whose
+ * @tables: whose
  * @idx: number of the slice
  *
  * Context: rcu_read_lock(); the slice is valid until it is dropped.
  * Return: the slice, loaded, or NULL.
  */
-struct qcow_slice *qcow_cache_lookup(struct qcow_image *image, u64 idx);
+struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx);
 
 /**
  * qcow_cache_load() - find a slice, read it when it is not there
  * @cache: the device's cache
- * @image: whose
+ * @tables: whose
  * @idx: number of the slice
- * @host: where it is in @image's store; as of the L1 table now
+ * @host: where it is in @tables' store; as of the table above it now
  * @waiter: parked when somebody else is reading the slice just now, or NULL: wait here
  * @slice: the slice with a reference, for qcow_slice_put()
  *
@@ -149,11 +181,32 @@ struct qcow_slice *qcow_cache_lookup(struct qcow_image *image, u64 idx);
  * Return: 0; -EINPROGRESS: @waiter will be woken, look again then; -EIO and others from
  * the store (nothing is cached then; parked waiters are woken and try themselves).
  */
-int qcow_cache_load(struct qcow_cache *cache, struct qcow_image *image, u64 idx, u64 host,
+int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
 		    struct qcow_waiter *waiter, struct qcow_slice **slice);
 void qcow_slice_put(struct qcow_cache *cache, struct qcow_slice *slice);
 
-/* Drop all slices of an image that nobody uses any more. May sleep. */
-void qcow_cache_drop_image(struct qcow_cache *cache, struct qcow_image *image);
+/* Drop all slices of tables that nobody uses any more. May sleep. */
+void qcow_cache_drop(struct qcow_cache *cache, struct qcow_tables *tables);
+
+/**
+ * qcow_cache_charge() - take memory out of the limit, evicting for it
+ * @cache: the cache
+ * @cost: bytes
+ *
+ * Return: whether it fits; qcow_cache_uncharge() gives it back.
+ */
+bool qcow_cache_charge(struct qcow_cache *cache, u32 cost);
+void qcow_cache_uncharge(struct qcow_cache *cache, u32 cost);
+
+/* Memory for a copy of a slice of so many bytes, aligned to its size. */
+void *qcow_cache_alloc_entries(u32 bytes, gfp_t gfp);
+void qcow_cache_free_entries(void *entries, u32 bytes);
+
+/*
+ * Take a slice off the clock, so that it is not evicted, and put it back. Under the cache's
+ * lock; the first fails when it has been evicted already or was never in the cache.
+ */
+bool qcow_cache_hold_locked(struct qcow_cache *cache, struct qcow_slice *slice);
+void qcow_cache_release_locked(struct qcow_cache *cache, struct qcow_slice *slice);
 
 #endif /* _QCOW_CACHE_H */

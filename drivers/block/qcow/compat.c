@@ -95,6 +95,9 @@ struct gendisk *qcow_disk_set_limits(struct gendisk *disk, const struct queue_li
 	blk_queue_max_segments(q, lim->max_segments);
 	blk_queue_max_segment_size(q, lim->max_segment_size);
 	blk_queue_dma_alignment(q, lim->dma_alignment);
+	q->limits.discard_granularity = lim->discard_granularity;
+	blk_queue_max_discard_sectors(q, lim->max_hw_discard_sectors);
+	blk_queue_max_write_zeroes_sectors(q, lim->max_write_zeroes_sectors);
 	blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
 	return disk;
 }

@@ -50,6 +50,27 @@ static inline struct gendisk *qcow_disk_alloc(struct blk_mq_tag_set *set, void *
 	qcow_disk_set_limits(qcow_disk_alloc(set, queuedata), lim)
 #endif
 
+/* A disk that has a write cache says so in its limits, or is told so afterwards. */
+#ifdef QCOW_HAVE_FEATURES
+static inline void qcow_limits_write_cache(struct queue_limits *lim)
+{
+	lim->features |= BLK_FEAT_WRITE_CACHE;
+}
+
+static inline void qcow_disk_write_cache(struct gendisk *disk)
+{
+}
+#else
+static inline void qcow_limits_write_cache(struct queue_limits *lim)
+{
+}
+
+static inline void qcow_disk_write_cache(struct gendisk *disk)
+{
+	blk_queue_write_cache(disk->queue, true, false);
+}
+#endif
+
 #ifndef QCOW_HAVE_PLUG_TIME
 /* Plugs do not note the time. */
 static inline void blk_plug_invalidate_ts(void)

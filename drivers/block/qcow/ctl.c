@@ -62,10 +62,6 @@ static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 		qcow_report(rep, "direct and buffered I/O exclude each other");
 		return -EINVAL;
 	}
-	if (!(args->flags & QCOW_ATTACH_READ_ONLY)) {
-		qcow_report(rep, "images can be attached read-only for now, ask for that");
-		return -EOPNOTSUPP;
-	}
 	if (!args->nr_layers || args->nr_layers > QCOW_MAX_LAYERS) {
 		qcow_report(rep, "layers: %u, must be 1 to %u", args->nr_layers, QCOW_MAX_LAYERS);
 		return -EINVAL;

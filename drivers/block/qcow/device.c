@@ -19,6 +19,10 @@
 #include "inflate.h"
 #include "request.h"
 #include "store.h"
+#include "writer.h"
+
+/* One request discards so much at most: a worker is busy with it. */
+#define MAX_DISCARD_BYTES	SZ_1G
 
 /* Numbers that are taken; the device once it is published, a reserved entry before. */
 static DEFINE_XARRAY_ALLOC(qcow_devices);
@@ -116,9 +120,11 @@ static bool chain_has_inode(const struct qcow_image *image, const struct qcow_im
 	return false;
 }
 
-static int chain_open(struct qcow_device *dev, const struct qcow_attach *args,
-		      const struct qcow_layer *layers, struct qcow_report *rep)
+/* Layers of open descriptors, @data: struct qcow_layer. */
+static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, void *data,
+		      struct qcow_report *rep)
 {
+	const struct qcow_layer *layers = data;
 	struct qcow_image **next = &dev->chain;
 	struct qcow_image *image;
 
@@ -139,6 +145,20 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args,
 		*next = image;
 		next = &image->backing;
 	}
+	return 0;
+}
+
+static int writer_open(struct qcow_device *dev, const struct qcow_attach *args,
+		       struct qcow_report *rep)
+{
+	struct qcow_writer *writer;
+
+	if (args->flags & QCOW_ATTACH_READ_ONLY)
+		return 0;
+	writer = qcow_writer_create(dev->chain, dev->inflate, dev->wq, rep);
+	if (IS_ERR(writer))
+		return PTR_ERR(writer);
+	dev->writer = writer;
 	return 0;
 }
 
@@ -168,6 +188,12 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 	struct gendisk *disk;
 	int err;
 
+	if (dev->writer) {
+		qcow_limits_write_cache(&lim);
+		lim.discard_granularity = qcow_cluster_bytes(&top->geo);
+		lim.max_hw_discard_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
+		lim.max_write_zeroes_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
+	}
 	set->ops = &qcow_queue_ops;
 	set->nr_hw_queues = args->nr_queues ?: num_possible_cpus();
 	set->queue_depth = args->queue_depth ?: QCOW_DEFAULT_QUEUE_DEPTH;
@@ -192,14 +218,18 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 	if (args->flags & QCOW_ATTACH_NO_PARTSCAN)
 		disk->flags |= GENHD_FL_NO_PART;
 	set_capacity(disk, top->size >> SECTOR_SHIFT);
-	set_disk_ro(disk, true);
+	set_disk_ro(disk, !dev->writer);
+	if (dev->writer)
+		qcow_disk_write_cache(disk);
 	dev->disk = disk;
 	return 0;
 }
 
-/* All but the disk, in the reverse order of device_setup(). */
+/* All but the disk, in the reverse order of device_setup(), chain_open() and writer_open(). */
 static void device_teardown(struct qcow_device *dev)
 {
+	if (dev->writer)
+		qcow_writer_destroy(dev->writer);
 	chain_close(dev->chain);
 	qcow_inflate_destroy(dev->inflate);
 	qcow_cache_destroy(&dev->cache);
@@ -275,7 +305,13 @@ static int index_reserve(struct qcow_device *dev, u32 wanted, struct qcow_report
 	return err;
 }
 
-int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *layers,
+int qcow_device_attach(const struct qcow_attach *args, struct qcow_layer *layers,
+		       struct qcow_report *rep)
+{
+	return qcow_device_create(args, chain_open, layers, rep);
+}
+
+int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open, void *data,
 		       struct qcow_report *rep)
 {
 	struct qcow_device *dev;
@@ -301,7 +337,9 @@ int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *
 	err = device_setup(dev, args);
 	if (err)
 		goto err_index;
-	err = chain_open(dev, args, layers, rep);
+	err = open(dev, args, data, rep);
+	if (!err)
+		err = writer_open(dev, args, rep);
 	if (err)
 		goto err_setup;
 	err = disk_create(dev, args);

@@ -16,6 +16,7 @@
 struct qcow_image;
 struct qcow_inflate;
 struct qcow_report;
+struct qcow_writer;
 
 #define QCOW_DEFAULT_QUEUE_DEPTH	128
 #define QCOW_MAX_QUEUE_DEPTH		4096
@@ -29,6 +30,7 @@ struct qcow_report;
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
  * @cache: L2 slices of all layers
  * @inflate: decompressed clusters of all layers
+ * @writer: the writable side of the active image; NULL: read-only
  * @wq: mapping that has to read, decompression, I/O that has to block
  * @error_lock: the bad range of every request
  * @tag_set: of the queue
@@ -45,6 +47,7 @@ struct qcow_device {
 	u32 snapshot;
 	struct qcow_cache cache;
 	struct qcow_inflate *inflate;
+	struct qcow_writer *writer;
 	struct workqueue_struct *wq;
 	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */
 	struct blk_mq_tag_set tag_set;
@@ -66,7 +69,18 @@ struct qcow_device {
  * Return: the device's index, or -errno: -EEXIST (that number is taken), what opening a
  * store or an image brings, -ENOMEM.
  */
-int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *layers,
+int qcow_device_attach(const struct qcow_attach *args, struct qcow_layer *layers,
+		       struct qcow_report *rep);
+
+/*
+ * Opens the layers: sets @dev->chain and @dev->depth, also when it fails in the middle.
+ * The images use @dev->name and @dev->cache, their stores @dev->wq.
+ */
+typedef int qcow_chain_open_fn(struct qcow_device *dev, const struct qcow_attach *args,
+			       void *data, struct qcow_report *rep);
+
+/* The same as qcow_device_attach(), of layers that @open opens; tests have them in memory. */
+int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open, void *data,
 		       struct qcow_report *rep);
 
 /**

@@ -64,6 +64,7 @@ static int map_compressed(const struct qcow_geometry *g, u64 entry, struct qcow_
 
 	ext->kind = QCOW_EXTENT_COMPRESSED;
 	ext->allocated = true;
+	ext->shared = false;
 	ext->host = host;
 	ext->compressed_len = bytes;
 	return 0;
@@ -106,6 +107,7 @@ static int map_standard(const struct qcow_geometry *g, u64 entry, u64 in_cluster
 	}
 	if (entry & g->zero)
 		ext->kind = QCOW_EXTENT_ZERO;
+	ext->shared = ext->allocated && (entry & g->copied) != g->copied;
 	ext->host = ext->allocated ? host + in_cluster : 0;
 	ext->compressed_len = 0;
 	return 0;
@@ -168,6 +170,7 @@ static int map_extended(const struct qcow_geometry *g, u64 entry, u64 bitmap, u6
 	}
 	sub += count_ones(alike, sub);
 	ext->len = ((u64)sub << g->subcluster_bits) - in_cluster;
+	ext->shared = ext->allocated && (entry & g->copied) != g->copied;
 	ext->host = ext->allocated ? host + in_cluster : 0;
 	ext->compressed_len = 0;
 	return 0;

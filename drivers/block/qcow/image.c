@@ -13,6 +13,8 @@
 
 #include "cache.h"
 #include "codec.h"
+#include "format.h"
+#include "guard.h"
 #include "image.h"
 #include "store.h"
 
@@ -84,6 +86,7 @@ static int parse_header(struct qcow_image *image, struct qcow_report *rep)
 		return err;
 	qcow_header_geometry(&image->header, file_bytes, &image->geo);
 	image->size = image->geo.size;
+	image->l2.slice_bytes = qcow_slice_bytes(&image->geo);
 	return 0;
 }
 
@@ -198,31 +201,82 @@ static int grow_snapshot_table(struct qcow_image *image, struct snapshot_table *
 	return 0;
 }
 
-/* Walk to the snapshot at @position. */
-static int find_snapshot(struct qcow_image *image, u32 position, struct qcow_snapshot *snap,
-			 struct qcow_report *rep)
+/*
+ * Walk the snapshot table until @visit, called with each entry and its position, returns
+ * other than 0: that, or 0 at the end. @snap's texts point into the table.
+ */
+static int walk_snapshots(struct qcow_image *image,
+			  int (*visit)(const struct qcow_snapshot *snap, u32 position, void *data),
+			  void *data, u64 *bytes, struct qcow_report *rep)
 {
 	struct snapshot_table t = {};
+	struct qcow_snapshot snap;
 	size_t pos = 0;
 	u32 idx = 0;
 	int err;
 
 	do {
 		err = qcow_snapshot_next(&image->header, image->store->bytes, t.buf, t.len,
-					 &pos, &idx, snap, rep);
+					 &pos, &idx, &snap, rep);
 		if (err == -EAGAIN)
 			err = grow_snapshot_table(image, &t, rep) ?: -EAGAIN;
-	} while (err == -EAGAIN || (err == 1 && idx <= position));
+		else if (err == 1)
+			err = visit(&snap, idx - 1, data) ?: -EAGAIN;
+	} while (err == -EAGAIN);
 
 	kvfree(t.buf);
-	/* They point into the table. */
-	snap->id = NULL;
-	snap->name = NULL;
-	if (err == 0) {
-		qcow_report(rep, "snapshot %u: the image has %u", position, idx);
+	*bytes = pos;
+	return err;
+}
+
+struct wanted_snapshot {
+	u32 position;
+	struct qcow_snapshot snap;
+};
+
+static int take_wanted(const struct qcow_snapshot *snap, u32 position, void *data)
+{
+	struct wanted_snapshot *wanted = data;
+
+	if (position != wanted->position)
+		return 0;
+	wanted->snap = *snap;
+	return 1;
+}
+
+static int find_snapshot(struct qcow_image *image, u32 position, struct qcow_snapshot *snap,
+			 struct qcow_report *rep)
+{
+	struct wanted_snapshot wanted = { .position = position };
+	u64 bytes;
+	int err;
+
+	err = walk_snapshots(image, take_wanted, &wanted, &bytes, rep);
+	if (!err) {
+		qcow_report(rep, "snapshot %u: the image has %u", position,
+			    image->header.nr_snapshots);
 		return -EINVAL;
 	}
+	*snap = wanted.snap;
 	return min(err, 0);
+}
+
+/* Snapshots that share an L1 table do no harm. */
+static int guard_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
+{
+	return qcow_guard_add(data, snap->l1_offset, (u64)snap->l1_entries * sizeof(__be64));
+}
+
+int qcow_image_guard_snapshots(struct qcow_image *image, struct qcow_guard *guard,
+			       struct qcow_report *rep)
+{
+	u64 bytes;
+	int err;
+
+	err = walk_snapshots(image, guard_snapshot, guard, &bytes, rep);
+	if (err)
+		return err;
+	return qcow_guard_add(guard, image->header.snapshots_offset, bytes);
 }
 
 /* Which L1 table, and the size that goes with it. */
@@ -247,19 +301,27 @@ static int select_state(struct qcow_image *image, u32 snapshot, u64 *l1_offset, 
 	return 0;
 }
 
-static int read_l1(struct qcow_image *image, u64 l1_offset, u32 l1_entries,
+/* As much as the size needs; an image that is written to gets the rest of that, too. */
+static int read_l1(struct qcow_image *image, bool writable, u64 l1_offset, u32 l1_entries,
 		   struct qcow_report *rep)
 {
 	u32 entries = min_t(u64, l1_entries, qcow_l1_needed(&image->geo));
-	size_t bytes = (size_t)entries * sizeof(*image->l1);
+	u32 there = entries;
+	int err;
 
+	if (writable) {
+		err = qcow_header_check_size(&image->header, image->size, &entries, rep);
+		if (err)
+			return err;
+	}
 	if (!entries)
 		return 0;
-	image->l1 = kvmalloc(bytes, GFP_KERNEL);
+	image->l1 = kvcalloc(entries, sizeof(*image->l1), GFP_KERNEL);
 	if (!image->l1)
 		return -ENOMEM;
 	image->l1_entries = entries;
-	return read_metadata(image, "L1 table", image->l1, l1_offset, bytes, rep);
+	return there ? read_metadata(image, "L1 table", image->l1, l1_offset,
+				     there * sizeof(*image->l1), rep) : 0;
 }
 
 static int open_raw(struct qcow_image *image, const struct qcow_image_params *p, bool have_data,
@@ -302,7 +364,7 @@ static int open_qcow(struct qcow_image *image, const struct qcow_image_params *p
 	err = select_state(image, p->snapshot, &l1_offset, &l1_entries, rep);
 	if (err)
 		return err;
-	return read_l1(image, l1_offset, l1_entries, rep);
+	return read_l1(image, p->writable, l1_offset, l1_entries, rep);
 }
 
 struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
@@ -322,8 +384,12 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 	image->raw = p->raw;
 	image->store = store;
 	image->data = data ?: store;
+	/* Every guest byte has its place in a data file, so it is as long as the guest reaches. */
+	if (data)
+		data->sparse = true;
 	image->cache = p->cache;
-	xa_init(&image->slices);
+	mutex_init(&image->header_lock);
+	qcow_tables_init(&image->l2, store, QCOW_SLICE_BYTES);
 
 	if (p->raw)
 		err = open_raw(image, p, data, rep);
@@ -338,7 +404,7 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 
 void qcow_image_close(struct qcow_image *image)
 {
-	qcow_cache_drop_image(image->cache, image);
+	qcow_cache_drop(image->cache, &image->l2);
 	kvfree(image->l1);
 	if (image->data != image->store)
 		qcow_store_destroy(image->data);

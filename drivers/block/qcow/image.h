@@ -6,17 +6,20 @@
 #ifndef _QCOW_IMAGE_H
 #define _QCOW_IMAGE_H
 
+#include <linux/mutex.h>
 #include <linux/types.h>
-#include <linux/xarray.h>
 #include <qcow/header.h>
 #include <qcow/l2.h>
 
-struct qcow_cache;
+#include "cache.h"
+
+struct qcow_guard;
 struct qcow_report;
 struct qcow_store;
 
 /**
- * struct qcow_image - one layer; immutable after open but for @slices
+ * struct qcow_image - one layer; immutable after open but for @l2 and, in the active image
+ * of a writable device, @l1 and what changes as the file grows
  * @name: of the device, for messages
  * @layer: 0 for the active image, 1 for its backing file, ...
  * @raw: no format: guest offset is host offset
@@ -25,10 +28,11 @@ struct qcow_store;
  * @geo: not for raw
  * @store: metadata, and data unless @data is another; owned
  * @data: data clusters: @store, or the external data file; owned
+ * @header_lock: writes to the header's sector, of a writable image
  * @l1: L1 table of the active state or of the snapshot, big endian as on disk
  * @l1_entries: that @l1 has; what lies beyond is not allocated
  * @cache: of the device
- * @slices: cached slices by slice index, see cache.h
+ * @l2: slices of its L2 tables
  * @backing: the next layer, or NULL
  */
 struct qcow_image {
@@ -40,10 +44,11 @@ struct qcow_image {
 	struct qcow_geometry geo;
 	struct qcow_store *store;
 	struct qcow_store *data;
+	struct mutex header_lock;
 	__be64 *l1;
 	u32 l1_entries;
 	struct qcow_cache *cache;
-	struct xarray slices;
+	struct qcow_tables l2;
 	struct qcow_image *backing;
 };
 
@@ -84,6 +89,17 @@ struct qcow_image_params {
  */
 struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
 				   struct qcow_store *data, struct qcow_report *rep);
+
+/**
+ * qcow_image_guard_snapshots() - note where the snapshot table and its L1 tables are
+ * @image: open
+ * @guard: gets them
+ * @rep: says what is wrong
+ *
+ * Return: 0 or -errno.
+ */
+int qcow_image_guard_snapshots(struct qcow_image *image, struct qcow_guard *guard,
+			       struct qcow_report *rep);
 
 /* Drops its slices from the cache and frees it and its stores; not its backing image. */
 void qcow_image_close(struct qcow_image *image);

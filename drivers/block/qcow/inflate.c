@@ -216,6 +216,21 @@ void qcow_inflated_put(struct qcow_inflate *inf, struct qcow_inflated *cluster)
 		qcow_inflate_reserve_return(inf);
 }
 
+void qcow_inflate_drop(struct qcow_inflate *inf, struct qcow_image *image, u64 host)
+{
+	struct qcow_inflated *c;
+
+	spin_lock(&inf->lock);
+	c = lookup_locked(inf, image, host);
+	if (c && !WARN_ON_ONCE(c->loading || !refcount_dec_if_one(&c->refs)))
+		remove_locked(inf, c);
+	else
+		c = NULL;
+	spin_unlock(&inf->lock);
+	if (c)
+		qcow_inflate_free(inf, c);
+}
+
 u64 qcow_inflate_bytes(struct qcow_inflate *inf)
 {
 	u64 bytes;

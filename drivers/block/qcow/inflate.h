@@ -101,6 +101,17 @@ int qcow_inflate_load(struct qcow_inflate *inf, struct qcow_image *image,
 /* Context: process context with or without the right to sleep. */
 void qcow_inflated_put(struct qcow_inflate *inf, struct qcow_inflated *cluster);
 
+/**
+ * qcow_inflate_drop() - forget a cluster whose compressed data is there no more
+ * @inf: the device's
+ * @image: the layer
+ * @host: where the compressed data was
+ *
+ * Nothing refers to it any more, and nobody loads or holds it. Context: process context,
+ * may sleep.
+ */
+void qcow_inflate_drop(struct qcow_inflate *inf, struct qcow_image *image, u64 host);
+
 /* Bytes of decompressed clusters held now, for sysfs. */
 u64 qcow_inflate_bytes(struct qcow_inflate *inf);
 

@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "ctl.h"
 #include "device.h"
+#include "dirty.h"
 #include "request.h"
 
 static int __init qcow_init(void)
@@ -16,9 +17,13 @@ static int __init qcow_init(void)
 	err = qcow_cache_module_init();
 	if (err)
 		return err;
-	err = qcow_request_module_init();
+	err = qcow_dirty_module_init();
 	if (err)
 		goto err_cache;
+	err = qcow_request_module_init();
+	if (err)
+		goto err_dirty;
+	qcow_discard_module_init();
 	err = qcow_device_module_init();
 	if (err)
 		goto err_request;
@@ -31,6 +36,8 @@ err_device:
 	qcow_device_module_exit();
 err_request:
 	qcow_request_module_exit();
+err_dirty:
+	qcow_dirty_module_exit();
 err_cache:
 	qcow_cache_module_exit();
 	return err;
@@ -41,6 +48,7 @@ static void __exit qcow_exit(void)
 	qcow_ctl_module_exit();
 	qcow_device_module_exit();
 	qcow_request_module_exit();
+	qcow_dirty_module_exit();
 	qcow_cache_module_exit();
 }
 

@@ -45,15 +45,31 @@ static __always_inline const struct qcow_slice *find_slice(const struct walk *w,
 {
 	const struct qcow_slice *held = w->held;
 
-	if (unlikely(held) && held->image == w->image && held->idx == idx)
+	if (unlikely(held) && held->tables == &w->image->l2 && held->idx == idx)
 		return held;
-	return qcow_cache_lookup(w->image, idx);
+	return qcow_cache_lookup(&w->image->l2, idx);
 }
 
 /* Bytes from @guest to the end of the aligned 1 << @bits that it lies in. */
 static u64 left_of(u64 guest, u32 bits)
 {
 	return BIT_ULL(bits) - (guest & (BIT_ULL(bits) - 1));
+}
+
+int qcow_slice_map(const struct qcow_geometry *g, const struct qcow_slice *slice, u64 guest,
+		   u64 max, struct qcow_extent *ext, struct qcow_flaw *flaw)
+{
+	u64 in_slice = guest - qcow_slice_guest(g, slice->idx);
+	unsigned int seq;
+	int err;
+
+	if (likely(!g->extended_l2))
+		return qcow_l2_map(g, slice->entries, in_slice, max, ext, flaw);
+	do {
+		seq = read_seqcount_begin(&slice->seq);
+		err = qcow_l2_map(g, slice->entries, in_slice, max, ext, flaw);
+	} while (read_seqcount_retry(&slice->seq, seq));
+	return err;
 }
 
 /*
@@ -88,7 +104,7 @@ static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
 		w->miss_host = table + qcow_slice_in_table(g, idx);
 		return -EAGAIN;
 	}
-	err = qcow_l2_map(g, slice->entries, guest - qcow_slice_guest(g, idx), max, ext, flaw);
+	err = qcow_slice_map(g, slice, guest, max, ext, flaw);
 	if (unlikely(err))
 		ext->len = min(max, left_of(guest, g->cluster_bits));
 	return err;
@@ -200,6 +216,17 @@ int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping
 	return err;
 }
 
+int qcow_map_top_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_extent *ext)
+{
+	struct walk w = { .image = top, .len = len };
+	int err;
+
+	rcu_read_lock();
+	err = map_image(&w, guest, len, ext);
+	rcu_read_unlock();
+	return err;
+}
+
 /* How much of what is wanted needs the slice that @w misses. */
 static u64 miss_len(const struct walk *w, u64 guest)
 {
@@ -210,8 +237,8 @@ static u64 miss_len(const struct walk *w, u64 guest)
 /* The slice that @w misses. */
 static int load_miss(const struct walk *w, struct qcow_waiter *waiter, struct qcow_slice **slice)
 {
-	int err = qcow_cache_load(w->image->cache, w->image, w->miss_idx, w->miss_host, waiter,
-				  slice);
+	int err = qcow_cache_load(w->image->cache, &w->image->l2, w->miss_idx, w->miss_host,
+				  waiter, slice);
 
 	if (!err || err == -EINPROGRESS)
 		return err;

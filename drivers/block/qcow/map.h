@@ -9,7 +9,9 @@
 #include <linux/types.h>
 #include <qcow/l2.h>
 
+struct qcow_flaw;
 struct qcow_image;
+struct qcow_slice;
 struct qcow_waiter;
 
 /**
@@ -60,5 +62,30 @@ int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping
  */
 int qcow_map_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter *waiter,
 		  struct qcow_mapping *map);
+
+/**
+ * qcow_map_top_try() - what the active image itself has, from memory alone
+ * @top: the active image
+ * @guest: first byte, below @top->size
+ * @len: bytes wanted, not beyond @top->size
+ * @ext: result, a HOLE among others
+ *
+ * Context and return: as qcow_map_try().
+ */
+int qcow_map_top_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_extent *ext);
+
+/**
+ * qcow_slice_map() - qcow_l2_map() on a slice that may be changed meanwhile
+ * @g: the geometry
+ * @slice: of an L2 table
+ * @guest: first byte, mapped by @slice
+ * @max: bytes wanted
+ * @ext: result
+ * @flaw: filled when the first entry is wrong
+ *
+ * Return: as qcow_l2_map().
+ */
+int qcow_slice_map(const struct qcow_geometry *g, const struct qcow_slice *slice, u64 guest,
+		   u64 max, struct qcow_extent *ext, struct qcow_flaw *flaw);
 
 #endif /* _QCOW_MAP_H */

@@ -1,24 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The blk-mq side of a device: takes requests, answers what needs no mapping, hands reads
- * to request.c from the submitter's own context. Does not know where data is.
+ * The blk-mq side of a device: takes requests and hands them on from the submitter's own
+ * context. Does not know where data is.
  */
 #include <linux/blk-mq.h>
 
 #include "device.h"
 #include "request.h"
+#include "writer.h"
+
+static void flush_done(struct qcow_flush *flush, int err)
+{
+	struct qcow_request *req = container_of(flush, struct qcow_request, flush);
+
+	blk_mq_end_request(blk_mq_rq_from_pdu(req), errno_to_blk_status(err));
+}
 
 static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *bd)
 {
 	struct request *rq = bd->rq;
+	struct qcow_request *req = blk_mq_rq_to_pdu(rq);
 
-	/* The disk is read-only; the block layer lets a stray write through with a warning. */
-	if (req_op(rq) != REQ_OP_READ)
+	/* The block layer lets a stray write through to a read-only disk, with a warning. */
+	if (req_op(rq) != REQ_OP_READ && !req->dev->writer)
 		return BLK_STS_NOTSUPP;
 
 	blk_mq_start_request(rq);
-	qcow_request_read(blk_mq_rq_to_pdu(rq));
-	return BLK_STS_OK;
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		qcow_request_read(req, rq);
+		return BLK_STS_OK;
+	case REQ_OP_WRITE:
+		qcow_request_write(req, rq);
+		return BLK_STS_OK;
+	case REQ_OP_DISCARD:
+	case REQ_OP_WRITE_ZEROES:
+		qcow_request_discard(req, rq);
+		return BLK_STS_OK;
+	case REQ_OP_FLUSH:
+		req->flush.done = flush_done;
+		qcow_commit_flush(&req->dev->writer->commit, &req->flush);
+		return BLK_STS_OK;
+	default:
+		return BLK_STS_NOTSUPP;
+	}
 }
 
 static int queue_init_request(struct blk_mq_tag_set *set, struct request *rq,

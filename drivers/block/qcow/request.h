@@ -11,19 +11,23 @@
 #include <linux/workqueue.h>
 
 #include "cache.h"
+#include "commit.h"
 #include "map.h"
 #include "store.h"
 
+struct qcow_change;
 struct qcow_device;
+struct qcow_epoch;
 struct qcow_request;
 
 /**
  * struct qcow_fragment - a part of a request that one I/O or one copy serves
  * @io: memory, and host range while the store reads straight into it
  * @req: the request; a reference is held until the fragment ends
- * @map: its source
+ * @map: its source, of a read
  * @guest: its first guest byte
  * @waiter: parked until a cluster that somebody else decompresses is there
+ * @change: of the mapping, that ends with it, or NULL
  */
 struct qcow_fragment {
 	struct qcow_io io;
@@ -31,6 +35,7 @@ struct qcow_fragment {
 	struct qcow_mapping map;
 	u64 guest;
 	struct qcow_waiter waiter;
+	struct qcow_change *change;
 };
 
 /**
@@ -55,8 +60,13 @@ enum qcow_first {
  * @iter: memory from @pos on, to the end of what @bio or @bvecs describes
  * @bio: the bio that @iter walks, where there is no table of all of them
  * @bvecs: one table for the memory of all bios, allocated, or NULL
- * @waiter: parked until a slice that somebody else reads is there
- * @work: goes on mapping in process context
+ * @direction: ITER_SOURCE or ITER_DEST
+ * @waiter: parked until a slice that somebody else reads is there, or clusters that
+ *          somebody else changes
+ * @run: maps the rest, as far as it can be mapped without waiting, or to the end
+ * @work: calls @run in process context
+ * @epoch: of a writable device, or NULL
+ * @flush: of a flush
  * @status: of the bytes from @bad_start to @bad_end, under @dev->error_lock; the first error
  * @bad_start: first guest byte that failed
  * @bad_end: guest byte after the last one that failed; 0: none did
@@ -71,8 +81,12 @@ struct qcow_request {
 	struct iov_iter iter;
 	struct bio *bio;
 	struct bio_vec *bvecs;
+	unsigned int direction;
 	struct qcow_waiter waiter;
+	void (*run)(struct qcow_request *req, bool may_wait);
 	struct work_struct work;
+	struct qcow_epoch *epoch;
+	struct qcow_flush flush;
 	blk_status_t status;
 	u64 bad_start;
 	u64 bad_end;
@@ -83,18 +97,93 @@ struct qcow_request {
 /**
  * qcow_request_read() - start to serve a read
  * @req: data of a started request; @dev is set
+ * @rq: the request
  *
  * Maps and submits as far as it can without waiting; the rest goes on in the device's
  * workqueue. Ends with blk_mq_complete_request(), perhaps before it returns.
  *
  * Context: process context, where the request is submitted.
  */
-void qcow_request_read(struct qcow_request *req);
+void qcow_request_read(struct qcow_request *req, struct request *rq);
+
+/* The same for a write, and for a discard or write-zeroes. */
+void qcow_request_write(struct qcow_request *req, struct request *rq);
+void qcow_request_discard(struct qcow_request *req, struct request *rq);
 
 /* blk_mq_ops.complete: hands the outcome to the block layer, byte range by byte range. */
 void qcow_request_complete(struct request *rq);
 
+/* Memory of zeros to write from. */
+void qcow_discard_module_init(void);
+
 int qcow_request_module_init(void);
 void qcow_request_module_exit(void);
+
+/*
+ * What follows is for read.c, write.c and discard.c.
+ */
+
+/* Fill @req and let @run begin with it. */
+void qcow_request_start(struct qcow_request *req, struct request *rq,
+			void (*run)(struct qcow_request *req, bool may_wait));
+
+/* Drop a reference; with the last one the request is over. Context: any. */
+void qcow_request_put(struct qcow_request *req);
+
+/* Note that @len bytes at @guest failed; the others still may succeed. Context: any. */
+void qcow_request_fail(struct qcow_request *req, u64 guest, u64 len, int err);
+
+/* The next @len bytes are done with. */
+static inline void qcow_request_skip(struct qcow_request *req, u64 len)
+{
+	iov_iter_advance(&req->iter, len);
+	req->pos += len;
+}
+
+/* Go on with the memory of the next bio, for a request that has no table for all of them. */
+void qcow_request_next_bio(struct qcow_request *req);
+
+/**
+ * qcow_fragment_get() - a fragment, wherever one is mapped
+ * @req: the request
+ *
+ * Return: the fragment, or NULL: there is no memory, and the request is not the caller's
+ * any more: it goes on when its first fragment has ended, perhaps at once.
+ */
+struct qcow_fragment *qcow_fragment_get(struct qcow_request *req);
+
+/* The same in a worker; NULL: there is no memory, and nothing else has happened. */
+struct qcow_fragment *qcow_fragment_try(struct qcow_request *req);
+
+/**
+ * qcow_fragment_take() - let a fragment have the next bytes of its request
+ * @frag: the fragment
+ * @len: how many
+ *
+ * With the last bytes it takes over the caller's reference, too: most requests have just
+ * one fragment.
+ *
+ * Return: whether these were the last ones; then the request is gone when the fragment ends.
+ */
+bool qcow_fragment_take(struct qcow_fragment *frag, u32 len);
+
+/* Whether one I/O of @store can move the bytes of @io straight. */
+bool qcow_fragment_fits(const struct qcow_store *store, const struct qcow_io *io);
+
+/* Call @func with @frag->io.work from a worker. */
+void qcow_fragment_queue(struct qcow_fragment *frag, work_func_t func);
+
+/* It has ended. Context: any. */
+void qcow_fragment_end(struct qcow_fragment *frag, int err);
+
+/**
+ * qcow_write_step() - write the next bytes of a request from its memory, in a worker
+ * @req: the request; not failed, not at its end, with memory at hand
+ *
+ * Return: 0; QCOW_GONE: the request is not the caller's any more; -EINPROGRESS likewise:
+ * it goes on when it is woken; -errno.
+ */
+int qcow_write_step(struct qcow_request *req);
+#define QCOW_GONE	1
 
 #endif /* _QCOW_REQUEST_H */

@@ -435,8 +435,12 @@ int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len)
 int qcow_store_flush(struct qcow_store *store)
 {
 	unsigned int noio = memalloc_noio_save();
-	int err = store->ops->flush(store);
+	int err = READ_ONCE(store->lost);
 
+	if (!err)
+		err = store->ops->flush(store);
+	if (err)
+		WRITE_ONCE(store->lost, err);
 	memalloc_noio_restore(noio);
 	return err;
 }

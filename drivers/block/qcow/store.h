@@ -85,6 +85,9 @@ struct qcow_store_ops {
  * @file: reference held; NULL in tests
  * @bytes: its length; changed by qcow_store_resize() alone, read at any time
  * @writable: may be written to
+ * @lost: the error of a flush that failed: what had been written may be gone, and no later
+ *        flush can say that it is there
+ * @sparse: space for what it grows by is not reserved: most of it may never be written
  * @align: positions, lengths and metadata buffers are multiples of this; a power of two,
  *         at least 512 for direct I/O, 1 for buffered
  * @mem_align: what the layer below asks of the memory of direct I/O
@@ -97,6 +100,8 @@ struct qcow_store {
 	struct file *file;
 	u64 bytes;
 	bool writable;
+	int lost;
+	bool sparse;
 	u32 align;
 	u32 mem_align;
 	bool direct;
@@ -171,7 +176,7 @@ int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len);
  * @store: the store
  *
  * Context: process context, may sleep; GFP_NOIO.
- * Return: 0 or -errno: what had been written may be lost, whatever a later flush says.
+ * Return: 0 or -errno: what had been written may be lost; from then on, always that.
  */
 int qcow_store_flush(struct qcow_store *store);
 

@@ -353,10 +353,14 @@ static int file_flush(struct qcow_store *store)
 	return vfs_fsync_range(store->file, 0, LLONG_MAX, 1);
 }
 
-static int file_extend(struct file *file, u64 from, u64 to)
+static int file_extend(struct qcow_store *store, u64 to)
 {
-	int err = vfs_fallocate(file, 0, from, to - from);
+	struct file *file = store->file;
+	u64 from = store->bytes;
+	int err = -EOPNOTSUPP;
 
+	if (!store->sparse)
+		err = vfs_fallocate(file, 0, from, to - from);
 	if (!err)
 		return 0;
 	if (err == -EOPNOTSUPP)
@@ -376,7 +380,7 @@ static ssize_t resize_now(struct file_call *call)
 	/* Who opened the file for writing has shown a right to it, the caller may have none. */
 	cred = override_creds(file->f_cred);
 	if (call->pos > store->bytes)
-		err = file_extend(file, store->bytes, call->pos);
+		err = file_extend(store, call->pos);
 	else
 		err = vfs_truncate(&file->f_path, call->pos);
 	revert_creds(cred);

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Changing what guest clusters are mapped to. Does not know what is written to them. Called
+ * by write.c and discard.c.
+ */
+#include <linux/err.h>
+#include <linux/minmax.h>
+#include <linux/slab.h>
+#include <qcow/encode.h>
+
+#include "change.h"
+#include "dirty.h"
+#include "image.h"
+#include "message.h"
+#include "writer.h"
+
+/* Remember an L2 or L1 table that has been replaced. */
+static void free_old_table(struct qcow_writer *w, const struct qcow_old_table *old)
+{
+	struct qcow_freed *freed;
+
+	if (!old->len)
+		return;
+	freed = kzalloc(sizeof(*freed), GFP_NOIO | __GFP_NOFAIL);
+	freed->host = old->host;
+	freed->len = old->len;
+	qcow_commit_freed(&w->commit, freed);
+}
+
+/* The table that maps @guest; 0: there is none and none is wanted. */
+static int find_table(struct qcow_writer *w, u64 guest, bool make, u64 *table)
+{
+	const struct qcow_image *image = w->image;
+	u64 l1_idx = qcow_slice_l1_idx(&image->geo, qcow_slice_idx(&image->geo, guest));
+	struct qcow_old_table old;
+	struct qcow_flaw flaw;
+	int err;
+
+	if (!make) {
+		err = qcow_l1_decode(&image->geo, be64_to_cpu(READ_ONCE(image->l1[l1_idx])),
+				     table, &flaw);
+		if (err)
+			qcow_message_flaw(image, &flaw);
+		if (err || !*table)
+			return err;
+	}
+	do {
+		err = qcow_l1_table(&w->l1, l1_idx, table, &old);
+		if (!err || err == -EAGAIN)
+			free_old_table(w, &old);
+	} while (err == -EAGAIN);
+	return err;
+}
+
+static int load_slice(struct qcow_change *change, u64 guest, bool make_table)
+{
+	struct qcow_image *image = change->writer->image;
+	u64 idx = qcow_slice_idx(&image->geo, guest);
+	u64 table;
+	int err;
+
+	err = find_table(change->writer, guest, make_table, &table);
+	if (err || !table)
+		return err;
+	return qcow_dirty_load(image->cache, &image->l2, idx,
+			       table + qcow_slice_in_table(&image->geo, idx), NULL,
+			       &change->slice);
+}
+
+/* Room for one more slice that cannot be evicted. */
+static int make_room(struct qcow_writer *w)
+{
+	int err = 0;
+
+	while (!err && qcow_dirty_full(w->image->cache))
+		err = qcow_commit_wait(&w->commit);
+	return err;
+}
+
+struct qcow_change *qcow_change_begin(struct qcow_writer *w, u64 guest, u64 *len,
+				      bool make_table, struct qcow_waiter *waiter)
+{
+	const struct qcow_geometry *g = &w->image->geo;
+	u64 slice_end = qcow_slice_guest(g, qcow_slice_idx(g, guest) + 1);
+	struct qcow_change *change;
+	int err;
+
+	err = make_room(w);
+	if (err)
+		return ERR_PTR(err);
+	change = kzalloc(sizeof(*change), GFP_NOIO);
+	if (!change)
+		return ERR_PTR(-ENOMEM);
+	change->writer = w;
+	change->range.first = guest >> g->cluster_bits;
+	change->range.last = (min(guest + *len, slice_end) - 1) >> g->cluster_bits;
+	err = qcow_range_take(&w->ranges, &change->range, waiter);
+	if (err) {
+		kfree(change);
+		return ERR_PTR(err);
+	}
+	*len = min(*len, ((change->range.last + 1) << g->cluster_bits) - guest);
+
+	err = load_slice(change, guest, make_table);
+	if (err) {
+		qcow_range_drop(&w->ranges, &change->range);
+		kfree(change);
+		return ERR_PTR(err);
+	}
+	return change;
+}
+
+/* Bits of the subclusters of a cluster that @change covers. */
+static u32 covered_subclusters(const struct qcow_geometry *g, const struct qcow_change *change,
+			       u64 cluster)
+{
+	u64 begin = max(cluster << g->cluster_bits, change->guest);
+	u64 end = min((cluster + 1) << g->cluster_bits, change->guest + change->len);
+	u64 mask = qcow_cluster_bytes(g) - 1;
+
+	return GENMASK(((end - 1) & mask) >> g->subcluster_bits,
+		       (begin & mask) >> g->subcluster_bits);
+}
+
+static u64 new_bitmap(const struct qcow_geometry *g, const struct qcow_change *change,
+		      u64 cluster, u64 old)
+{
+	u64 covered = covered_subclusters(g, change, cluster);
+
+	if (change->whole)
+		return covered;
+	return (old & ~(covered << 32)) | covered;
+}
+
+static void put_entries(struct qcow_change *change)
+{
+	const struct qcow_geometry *g = &change->writer->image->geo;
+	__be64 *entries = change->slice->entries;
+	u64 cluster = change->guest >> g->cluster_bits;
+	u64 last = (change->guest + change->len - 1) >> g->cluster_bits;
+	u64 host = change->host - (change->guest & (qcow_cluster_bytes(g) - 1));
+	unsigned long flags;
+
+	flags = qcow_dirty_begin(change->slice);
+	for (; cluster <= last; cluster++) {
+		u32 idx = cluster & ((1U << g->slice_bits) - 1);
+		u64 bitmap = 0;
+
+		if (g->extended_l2)
+			bitmap = new_bitmap(g, change, cluster,
+					    be64_to_cpu(entries[2 * idx + 1]));
+		qcow_l2_put(g, entries, idx, qcow_l2_encode_data(g, host), bitmap);
+		host += qcow_cluster_bytes(g);
+	}
+	qcow_dirty_end(change->slice, flags);
+}
+
+static void give_back_work(struct work_struct *work)
+{
+	struct qcow_change *change = container_of(work, struct qcow_change, work);
+
+	qcow_space_untake(&change->writer->space, change->first, change->nr);
+	kfree(change);
+}
+
+void qcow_change_end(struct qcow_change *change, int err)
+{
+	struct qcow_writer *w = change->writer;
+
+	if (!err && change->len) {
+		put_entries(change);
+		if (change->freed)
+			qcow_commit_freed(&w->commit, change->freed);
+	} else {
+		kfree(change->freed);
+	}
+	if (change->slice)
+		qcow_dirty_put(change->slice);
+	qcow_range_drop(&w->ranges, &change->range);
+
+	if (err && change->nr) {
+		INIT_WORK(&change->work, give_back_work);
+		queue_work(w->wq, &change->work);
+		return;
+	}
+	kfree(change);
+}

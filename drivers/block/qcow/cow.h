@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What a guest range holds, for who has to write it elsewhere: read through the whole chain
+ * into memory.
+ */
+#ifndef _QCOW_COW_H
+#define _QCOW_COW_H
+
+#include <linux/types.h>
+
+struct qcow_image;
+struct qcow_inflate;
+
+/**
+ * qcow_cow_read() - the guest's bytes
+ * @top: the active image
+ * @inflate: of the device
+ * @guest: first byte; what lies beyond the image's size reads as zeros
+ * @buf: memory, not on the stack
+ * @len: bytes
+ *
+ * Context: process context, may sleep; GFP_NOIO. No slice and no decompressed cluster is
+ * held but changeable ones.
+ * Return: 0; -EIO, -EUCLEAN, -ENOMEM.
+ */
+int qcow_cow_read(struct qcow_image *top, struct qcow_inflate *inflate, u64 guest, void *buf,
+		  u64 len);
+
+#endif /* _QCOW_COW_H */

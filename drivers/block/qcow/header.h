@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Fields of the header of the active image that change while it is attached. All are in its
+ * first sector, each change is one write of it, and durable when the function returns.
+ */
+#ifndef _QCOW_DRIVER_HEADER_H
+#define _QCOW_DRIVER_HEADER_H
+
+#include <linux/types.h>
+
+struct qcow_image;
+
+/*
+ * Context: process context, may sleep; GFP_NOIO.
+ * Return: 0 or -errno: the header is the old one or, when a flush failed, either.
+ */
+
+/* Where the refcount table is, versions 2 and 3. */
+int qcow_header_set_refcount_table(struct qcow_image *image, u64 host, u32 clusters);
+
+/* Where the L1 table is, versions 2 and 3. */
+int qcow_header_set_l1(struct qcow_image *image, u64 host, u32 entries);
+
+/* Feature bits, version 3. */
+int qcow_header_set_incompatible(struct qcow_image *image, u64 features);
+int qcow_header_set_autoclear(struct qcow_image *image, u64 features);
+
+#endif /* _QCOW_DRIVER_HEADER_H */

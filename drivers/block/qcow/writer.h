@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The writable side of a device: all that its active image has beyond what reading needs.
+ */
+#ifndef _QCOW_WRITER_H
+#define _QCOW_WRITER_H
+
+#include <linux/mutex.h>
+#include <linux/types.h>
+
+#include "commit.h"
+#include "guard.h"
+#include "inflight.h"
+#include "l1.h"
+#include "ranges.h"
+#include "space.h"
+
+struct qcow_image;
+struct qcow_inflate;
+struct qcow_report;
+struct workqueue_struct;
+
+/**
+ * struct qcow_writer - the writable side of one image
+ * @image: the active image
+ * @inflate: decompressed clusters of the device
+ * @wq: for what has to block
+ * @guard: where its metadata is
+ * @space: its host clusters
+ * @l1: its L1 table
+ * @ranges: guest clusters whose mapping is being changed
+ * @inflight: I/O of the device by age
+ * @commit: makes durable
+ * @begin_lock: @begun
+ * @begun: the header says that the image has been written to
+ * @failed: nothing is written any more: the image is corrupt, or its store has lost writes
+ */
+struct qcow_writer {
+	struct qcow_image *image;
+	struct qcow_inflate *inflate;
+	struct workqueue_struct *wq;
+	struct qcow_guard guard;
+	struct qcow_space space;
+	struct qcow_l1 l1;
+	struct qcow_ranges ranges;
+	struct qcow_inflight inflight;
+	struct qcow_commit commit;
+	struct mutex begin_lock;
+	bool begun;
+	bool failed;
+};
+
+/**
+ * qcow_writer_create() - prepare an image for writing
+ * @image: opened as writable
+ * @inflate: of the device
+ * @wq: of the device
+ * @rep: says what is wrong
+ *
+ * Changes nothing on disk.
+ *
+ * Context: process context, may sleep.
+ * Return: the writer or ERR_PTR: -EUCLEAN (metadata that lies over other metadata), ...
+ */
+struct qcow_writer *qcow_writer_create(struct qcow_image *image, struct qcow_inflate *inflate,
+				       struct workqueue_struct *wq, struct qcow_report *rep);
+
+/* Make all durable, give back what was set aside, and free it. No I/O is under way. */
+void qcow_writer_destroy(struct qcow_writer *w);
+
+/**
+ * qcow_writer_begin() - before the first write
+ * @w: the writer
+ *
+ * Clears the autoclear feature bits: what they stand for (bitmaps) is true no longer.
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or -errno: nothing may be written.
+ */
+int qcow_writer_begin(struct qcow_writer *w);
+
+/* Nothing is written from now on. Context: any. */
+void qcow_writer_fail(struct qcow_writer *w);
+
+/* The same because metadata proved wrong; version 3 gets its corrupt bit. May sleep. */
+void qcow_writer_corrupt(struct qcow_writer *w);
+
+#endif /* _QCOW_WRITER_H */
