@@ -119,6 +119,34 @@ static void l1_needed_rounds_up(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, qcow_l1_needed(&g), 2);
 }
 
+/* Where the reference count may be more than one, an extent is another. */
+static void what_is_shared_stands_apart(struct kunit *test)
+{
+	static const struct {
+		u64 word;
+		bool shared;
+	} entries[] = {
+		{ C | 0x50000, false }, { C | 0x60000, false }, { 0x70000, true },
+		{ 0x80001, true }, { C | 0x90001, false }, { 1, false }, { 0, false },
+	};
+	struct qcow_geometry g;
+	__be64 *words = kunit_kzalloc(test, 512 * sizeof(*words), GFP_KERNEL);
+	struct qcow_extent ext;
+	struct qcow_flaw flaw;
+	u64 i;
+
+	KUNIT_ASSERT_NOT_NULL(test, words);
+	qcow_header_geometry(&headers[V3], FILE_BYTES, &g);
+	for (i = 0; i < ARRAY_SIZE(entries); i++)
+		words[i] = cpu_to_be64(entries[i].word);
+	for (i = 0; i < ARRAY_SIZE(entries); i++) {
+		KUNIT_ASSERT_EQ(test, 0, qcow_l2_map(&g, words, i << 16, 512 << 16, &ext, &flaw));
+		KUNIT_EXPECT_EQ(test, entries[i].shared, ext.shared);
+	}
+	KUNIT_ASSERT_EQ(test, 0, qcow_l2_map(&g, words, 0, 512 << 16, &ext, &flaw));
+	KUNIT_EXPECT_EQ(test, 0x20000, ext.len);
+}
+
 static void slices_tile_the_image(struct kunit *test)
 {
 	const u64 guest = 0x123456789000;
@@ -204,7 +232,7 @@ static const struct map_case map_cases[] = {
 	  .max = 0x10000, .ext = DATA(0x10000, 0x50000) },
 	{ .name = "max above the cluster", .image = V3, .word = { 0x50000, 0x60000 },
 	  .max = 0x10001, .ext = DATA(0x10001, 0x50000) },
-	{ .name = "data merges", .image = V3, .word = { 0x50000, C | 0x60000, 0x70000, 0x90000 },
+	{ .name = "data merges", .image = V3, .word = { 0x50000, 0x60000, 0x70000, 0x90000 },
 	  .at = 1, .ext = DATA(0x2ffff, 0x50001) },
 	{ .name = "data backwards", .image = V3, .word = { 0x60000, 0x50000 },
 	  .ext = DATA(0x10000, 0x60000) },
@@ -407,6 +435,7 @@ static void map_answers(struct kunit *test)
 static struct kunit_case l2_cases[] = {
 	KUNIT_CASE_PARAM(l1_entry_decodes, l1_gen_params),
 	KUNIT_CASE(l1_needed_rounds_up),
+	KUNIT_CASE(what_is_shared_stands_apart),
 	KUNIT_CASE(slices_tile_the_image),
 	KUNIT_CASE_PARAM(map_answers, map_gen_params),
 	{}

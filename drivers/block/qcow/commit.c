@@ -64,7 +64,8 @@ static int flush_stores(struct qcow_commit *commit)
 	if (!err && image->data != image->store)
 		err = qcow_store_flush(image->store);
 	if (err) {
-		qcow_message(image, "flush failed: error %d; what was written since the last one may be lost",
+		qcow_message(image,
+			     "flush failed: error %d; what was written since the last one may be lost",
 			     err);
 		qcow_writer_fail(commit->writer);
 	}

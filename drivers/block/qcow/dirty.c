@@ -120,7 +120,7 @@ void qcow_dirty_put(struct qcow_slice *slice)
 	atomic_dec(&slice->dirty->users);
 }
 
-unsigned long qcow_dirty_begin(struct qcow_slice *slice)
+unsigned long qcow_dirty_begin(struct qcow_slice *slice) __acquires(&slice->dirty->lock)
 {
 	unsigned long flags;
 
@@ -130,6 +130,7 @@ unsigned long qcow_dirty_begin(struct qcow_slice *slice)
 }
 
 void qcow_dirty_end(struct qcow_slice *slice, unsigned long flags)
+	__releases(&slice->dirty->lock)
 {
 	raw_write_seqcount_end(&slice->seq);
 	slice->dirty->changed = true;

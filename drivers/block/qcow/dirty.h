@@ -9,6 +9,7 @@
 #ifndef _QCOW_DIRTY_H
 #define _QCOW_DIRTY_H
 
+#include <linux/compiler.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -66,8 +67,9 @@ void qcow_dirty_put(struct qcow_slice *slice);
  * Context: any; until qcow_dirty_end() interrupts are off.
  * Return: flags for qcow_dirty_end().
  */
-unsigned long qcow_dirty_begin(struct qcow_slice *slice);
-void qcow_dirty_end(struct qcow_slice *slice, unsigned long flags);
+unsigned long qcow_dirty_begin(struct qcow_slice *slice) __acquires(&slice->dirty->lock);
+void qcow_dirty_end(struct qcow_slice *slice, unsigned long flags)
+	__releases(&slice->dirty->lock);
 
 /* So much is dirty that a commit has to make room before more is. */
 bool qcow_dirty_full(const struct qcow_cache *cache);

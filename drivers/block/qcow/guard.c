@@ -10,7 +10,7 @@
 
 /* Granules to one entry of the xarray; fewer bits than a value has anywhere. */
 #define ENTRY_BITS	(BITS_PER_LONG == 64 ? 5 : 4)
-#define ENTRY_GRANULES	(1U << ENTRY_BITS)
+#define ENTRY_GRANULES	BIT(ENTRY_BITS)
 
 void qcow_guard_init(struct qcow_guard *guard, u8 bits)
 {

@@ -44,7 +44,7 @@ struct qcow_image {
 	struct qcow_geometry geo;
 	struct qcow_store *store;
 	struct qcow_store *data;
-	struct mutex header_lock;
+	struct mutex header_lock;	/* writes to its sector */
 	__be64 *l1;
 	u32 l1_entries;
 	struct qcow_cache *cache;

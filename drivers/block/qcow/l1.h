@@ -26,7 +26,7 @@ struct qcow_space;
  * @dirty: sectors that have been changed, struct l1_sector
  */
 struct qcow_l1 {
-	struct mutex lock;
+	struct mutex lock;	/* making tables */
 	struct qcow_image *image;
 	struct qcow_guard *guard;
 	struct qcow_space *space;

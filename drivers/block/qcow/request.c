@@ -192,8 +192,8 @@ void qcow_request_next_bio(struct qcow_request *req)
 
 	bio_for_each_bvec(bvec, bio, it)
 		nr++;
-	iov_iter_bvec(&req->iter, req->direction, __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter), nr,
-		      bio->bi_iter.bi_size);
+	iov_iter_bvec(&req->iter, req->direction,
+		      __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter), nr, bio->bi_iter.bi_size);
 	req->iter.iov_offset = bio->bi_iter.bi_bvec_done;
 	req->bio = bio->bi_next;
 }

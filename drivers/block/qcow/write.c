@@ -341,7 +341,7 @@ static void write_run(struct qcow_request *req, bool may_wait)
 
 	if (may_wait) {
 		ret = qcow_writer_begin(w);
-	} else if (!smp_load_acquire(&w->begun)) {
+	} else if (!qcow_writer_begun(w)) {
 		queue_work(req->dev->wq, &req->work);
 		return;
 	}

@@ -182,14 +182,15 @@ int qcow_writer_begin(struct qcow_writer *w)
 {
 	int err = 0;
 
-	/* Pairs with smp_store_release() below; begun for good. */
-	if (smp_load_acquire(&w->begun))
+	if (qcow_writer_begun(w))
 		return 0;
 	mutex_lock(&w->begin_lock);
 	if (!w->begun) {
 		err = clear_autoclear(w->image);
-		if (!err)
+		if (!err) {
+			/* Pairs with smp_load_acquire() in qcow_writer_begun(). */
 			smp_store_release(&w->begun, true);
+		}
 	}
 	mutex_unlock(&w->begin_lock);
 	return err;

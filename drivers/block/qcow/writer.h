@@ -45,7 +45,7 @@ struct qcow_writer {
 	struct qcow_ranges ranges;
 	struct qcow_inflight inflight;
 	struct qcow_commit commit;
-	struct mutex begin_lock;
+	struct mutex begin_lock;	/* @begun */
 	bool begun;
 	bool failed;
 };
@@ -78,6 +78,13 @@ void qcow_writer_destroy(struct qcow_writer *w);
  * Return: 0 or -errno: nothing may be written.
  */
 int qcow_writer_begin(struct qcow_writer *w);
+
+/* Whether that has been done. Context: any. */
+static inline bool qcow_writer_begun(const struct qcow_writer *w)
+{
+	/* Pairs with smp_store_release() in qcow_writer_begin(): so is the header. */
+	return smp_load_acquire(&w->begun);
+}
 
 /* Nothing is written from now on. Context: any. */
 void qcow_writer_fail(struct qcow_writer *w);
