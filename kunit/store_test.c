@@ -163,16 +163,6 @@ static void zero_changes_its_range(struct kunit *test)
 			atomic_read(&f->disk->punches));
 }
 
-static void zero_writes_where_there_are_no_holes(struct kunit *test)
-{
-	const struct byte_range *range = test->param_value;
-	struct fixture *f = fixture_create(test);
-
-	f->disk->no_punch = true;
-	KUNIT_EXPECT_EQ(test, 0, zero(f, range->pos, range->len));
-	expect_model(f);
-}
-
 static void punch_takes_whole_blocks_inside(struct kunit *test)
 {
 	const struct byte_range *range = test->param_value;
@@ -289,15 +279,6 @@ static void every_failure_is_told(struct kunit *test)
 	expect_model(f);
 }
 
-static void zero_survives_a_failed_punch(struct kunit *test)
-{
-	struct fixture *f = fixture_create(test);
-
-	ram_disk_fail_call(f->disk, 1, -EIO);
-	KUNIT_EXPECT_EQ(test, 0, zero(f, 100, SZ_128K));
-	expect_model(f);
-}
-
 static void random_ranges(struct kunit *test)
 {
 	struct fixture *f = fixture_create(test);
@@ -329,7 +310,6 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(write_changes_its_range, ranges_gen_params),
 	KUNIT_CASE_PARAM(short_writes_go_on, ranges_gen_params),
 	KUNIT_CASE_PARAM(zero_changes_its_range, ranges_gen_params),
-	KUNIT_CASE_PARAM(zero_writes_where_there_are_no_holes, ranges_gen_params),
 	KUNIT_CASE_PARAM(punch_takes_whole_blocks_inside, ranges_gen_params),
 	KUNIT_CASE(punch_that_is_not_possible),
 	KUNIT_CASE(aligned_write_is_one_call),
@@ -338,7 +318,6 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(read_only_store_takes_nothing),
 	KUNIT_CASE(resize_changes_the_length),
 	KUNIT_CASE(every_failure_is_told),
-	KUNIT_CASE(zero_survives_a_failed_punch),
 	KUNIT_CASE(random_ranges),
 	{}
 };

@@ -87,15 +87,16 @@ static int copy_table(struct qcow_l1 *l1, u64 from, u64 to)
 	return err;
 }
 
-/* Fill new clusters: with what @from has, or with nothing. */
+/*
+ * Fill new clusters: with what @from has, or with zeros, also where they read as such: a commit
+ * must not be the first to find that there is no space for them.
+ */
 static int fill_table(struct qcow_l1 *l1, const struct qcow_run *run, u64 from)
 {
 	u64 host = run->first << cluster_bits(l1);
 
 	if (from)
 		return copy_table(l1, from, host);
-	if (run->zero)
-		return 0;
 	return qcow_store_zero(l1->image->store, host, run->nr << cluster_bits(l1));
 }
 

@@ -409,7 +409,6 @@ static int write_zeros(struct qcow_store *store, u64 pos, u64 len)
 
 int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len)
 {
-	u64 start, end;
 	unsigned int noio;
 	int err;
 
@@ -418,16 +417,7 @@ int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len)
 		return err;
 
 	noio = memalloc_noio_save();
-	start = round_up(pos, store->align);
-	end = round_down(pos + len, store->align);
-	if (start < end && !store->ops->punch(store, start, end - start)) {
-		err = write_zeros(store, pos, start - pos);
-		if (!err)
-			err = write_zeros(store, end, pos + len - end);
-	} else {
-		/* Whatever keeps it from punching need not keep it from writing. */
-		err = write_zeros(store, pos, len);
-	}
+	err = write_zeros(store, pos, len);
 	memalloc_noio_restore(noio);
 	return err;
 }

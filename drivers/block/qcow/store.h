@@ -167,7 +167,7 @@ int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t 
  * @pos: host offset
  * @len: bytes
  *
- * Punches where that is possible, else writes. Otherwise as qcow_store_write().
+ * Never punches: the space is there for later writes. Otherwise as qcow_store_write().
  */
 int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len);
 
