@@ -67,14 +67,18 @@ static int load_slice(struct qcow_change *change, u64 guest, bool make_table)
 			       &change->slice);
 }
 
-/* Room for one more slice that cannot be evicted. */
-static int make_room(struct qcow_writer *w)
+/* Room for slices that cannot be evicted; whoever has a slot ends without waiting for one. */
+static int take_slot(struct qcow_writer *w)
 {
-	int err = 0;
+	int err;
 
-	while (!err && qcow_dirty_full(w->image->cache))
+	while (qcow_dirty_full(w->image->cache)) {
 		err = qcow_commit_wait(&w->commit);
-	return err;
+		if (err)
+			return err;
+	}
+	down(&w->slots);
+	return 0;
 }
 
 struct qcow_change *qcow_change_begin(struct qcow_writer *w, u64 guest, u64 *len,
@@ -85,9 +89,6 @@ struct qcow_change *qcow_change_begin(struct qcow_writer *w, u64 guest, u64 *len
 	struct qcow_change *change;
 	int err;
 
-	err = make_room(w);
-	if (err)
-		return ERR_PTR(err);
 	change = kzalloc(sizeof(*change), GFP_NOIO);
 	if (!change)
 		return ERR_PTR(-ENOMEM);
@@ -99,15 +100,20 @@ struct qcow_change *qcow_change_begin(struct qcow_writer *w, u64 guest, u64 *len
 		kfree(change);
 		return ERR_PTR(err);
 	}
+	err = take_slot(w);
+	if (err)
+		goto drop_range;
 	*len = min(*len, ((change->range.last + 1) << g->cluster_bits) - guest);
 
 	err = load_slice(change, guest, make_table);
-	if (err) {
-		qcow_range_drop(&w->ranges, &change->range);
-		kfree(change);
-		return ERR_PTR(err);
-	}
-	return change;
+	if (!err)
+		return change;
+
+	up(&w->slots);
+drop_range:
+	qcow_range_drop(&w->ranges, &change->range);
+	kfree(change);
+	return ERR_PTR(err);
 }
 
 /* Bits of the subclusters of a cluster that @change covers. */
@@ -176,6 +182,7 @@ void qcow_change_end(struct qcow_change *change, int err)
 	}
 	if (change->slice)
 		qcow_dirty_put(change->slice);
+	up(&w->slots);
 	qcow_range_drop(&w->ranges, &change->range);
 
 	if (err && change->nr) {

@@ -13,6 +13,7 @@
  * write.c and writer.c.
  */
 #include <linux/completion.h>
+#include <linux/minmax.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -22,6 +23,9 @@
 #include "message.h"
 #include "store.h"
 #include "writer.h"
+
+/* Clusters that are freed at a time: their counts are in few slices. */
+#define FREE_CLUSTERS	256
 
 /**
  * struct batch - what one commit writes
@@ -102,10 +106,8 @@ static void start_drain(struct qcow_commit *commit)
 	qcow_inflight_drain(&commit->writer->inflight);
 }
 
-static void commit_work(struct work_struct *work)
+static void commit_once(struct qcow_commit *commit)
 {
-	struct qcow_commit *commit = container_of(work, struct qcow_commit, work);
-	unsigned int noio = memalloc_noio_save();
 	struct qcow_flush *flush, *next;
 	LIST_HEAD(flushes);
 	LIST_HEAD(freed);
@@ -138,23 +140,43 @@ static void commit_work(struct work_struct *work)
 		list_del(&flush->node);
 		flush->done(flush, err);
 	}
+}
+
+static void commit_work(struct work_struct *work)
+{
+	unsigned int noio = memalloc_noio_save();
+
+	commit_once(container_of(work, struct qcow_commit, work));
 	memalloc_noio_restore(noio);
+}
+
+/* Counts that it changes take room in the cache; commits that make some run here, too. */
+static void free_space(struct qcow_commit *commit, const struct qcow_freed *freed)
+{
+	struct qcow_writer *w = commit->writer;
+	u64 pos, part;
+
+	if (freed->compressed)
+		qcow_inflate_drop(w->inflate, w->image, freed->host);
+	for (pos = 0; pos < freed->len; pos += part) {
+		part = min(freed->len - pos, (u64)FREE_CLUSTERS << w->image->geo.cluster_bits);
+		if (qcow_dirty_full(w->image->cache))
+			commit_once(commit);
+		if (qcow_space_free(&w->space, freed->host + pos, part))
+			qcow_message(w->image, "%llu bytes at 0x%llx: cannot be freed", part,
+				     freed->host + pos);
+	}
 }
 
 static void drained_work(struct work_struct *work)
 {
 	struct qcow_commit *commit = container_of(work, struct qcow_commit, drained_work);
-	struct qcow_writer *w = commit->writer;
 	unsigned int noio = memalloc_noio_save();
 	struct qcow_freed *freed, *next;
 
 	list_for_each_entry_safe(freed, next, &commit->draining, node) {
 		list_del(&freed->node);
-		if (freed->compressed)
-			qcow_inflate_drop(w->inflate, w->image, freed->host);
-		if (qcow_space_free(&w->space, freed->host, freed->len))
-			qcow_message(w->image, "%llu bytes at 0x%llx: cannot be freed",
-				     freed->len, freed->host);
+		free_space(commit, freed);
 		kfree(freed);
 	}
 	commit->drain_busy = false;

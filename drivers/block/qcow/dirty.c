@@ -3,12 +3,17 @@
  * Slices that are changed and written back. Does not know which slice means what nor when
  * to commit. Called by refcounts.c, l1.c, write.c, discard.c and commit.c.
  */
+#include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <qcow/l2.h>
 
 #include "dirty.h"
 #include "store.h"
+
+/* A slice, its copy, and what describes them, of an L2 table and of a refcount block. */
+#define SLOT_BYTES	(4 * (QCOW_SLICE_BYTES + 512))
 
 static struct kmem_cache *dirty_slab;
 
@@ -139,7 +144,12 @@ void qcow_dirty_end(struct qcow_slice *slice, unsigned long flags)
 
 bool qcow_dirty_full(const struct qcow_cache *cache)
 {
-	return READ_ONCE(cache->dirty_bytes) > cache->limit / 2;
+	return READ_ONCE(cache->dirty_bytes) > cache->limit / 4;
+}
+
+unsigned int qcow_dirty_slots(const struct qcow_cache *cache)
+{
+	return clamp_t(u64, cache->limit / 4 / SLOT_BYTES, 1, INT_MAX);
 }
 
 static bool unused(struct qcow_dirty *dirty)

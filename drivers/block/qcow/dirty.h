@@ -48,8 +48,8 @@ void qcow_dirty_module_exit(void);
  * @waiter: parked when somebody else is reading it just now, or NULL: wait here
  * @slice: result; the caller is one of its users
  *
- * Waits for room and for memory: no more than half of the cache may be dirty, see
- * qcow_dirty_full().
+ * Waits for room and for memory. There will be room when callers heed qcow_dirty_full() and
+ * qcow_dirty_slots(): what is not dirty is evicted.
  *
  * Context: process context, may sleep; GFP_NOIO.
  * Return: 0; -EINPROGRESS and errors as qcow_cache_load().
@@ -71,8 +71,13 @@ unsigned long qcow_dirty_begin(struct qcow_slice *slice) __acquires(&slice->dirt
 void qcow_dirty_end(struct qcow_slice *slice, unsigned long flags)
 	__releases(&slice->dirty->lock);
 
-/* So much is dirty that a commit has to make room before more is. */
+/*
+ * So much is dirty, a quarter of the cache, that a commit has to make room before more is; and
+ * how many may change slices at a time so that they need no more than another quarter. The rest
+ * is what nobody waits with, and what is on its way through RCU.
+ */
 bool qcow_dirty_full(const struct qcow_cache *cache);
+unsigned int qcow_dirty_slots(const struct qcow_cache *cache);
 
 /**
  * qcow_dirty_collect() - copy all that has been changed, for the commit

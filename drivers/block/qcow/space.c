@@ -15,8 +15,9 @@
 #include "space.h"
 #include "store.h"
 
-/* Bytes that are set aside at once, and a cluster at least. */
+/* What is set aside at once, and a cluster at least; not so many that counts fill the cache. */
 #define BATCH_BYTES	SZ_4M
+#define BATCH_CLUSTERS	1024
 
 /* The file grows by so much at least, or by a sixteenth. */
 #define GROW_BYTES	SZ_4M
@@ -37,7 +38,7 @@ static u32 cluster_bits(const struct qcow_space *space)
 
 static u64 batch_clusters(const struct qcow_space *space)
 {
-	return max_t(u64, BATCH_BYTES >> cluster_bits(space), 1);
+	return clamp_t(u64, BATCH_BYTES >> cluster_bits(space), 1, BATCH_CLUSTERS);
 }
 
 /* Remember a run, joined with the last one where it continues it. */

@@ -104,6 +104,7 @@ struct qcow_writer *qcow_writer_create(struct qcow_image *image, struct qcow_inf
 	w->inflate = inflate;
 	w->wq = wq;
 	mutex_init(&w->begin_lock);
+	sema_init(&w->slots, qcow_dirty_slots(image->cache));
 	qcow_ranges_init(&w->ranges);
 	qcow_guard_init(&w->guard, v1 ? V1_GUARD_BITS : image->geo.cluster_bits);
 	qcow_l1_init(&w->l1, image, &w->guard, &w->space);

@@ -6,6 +6,7 @@
 #define _QCOW_WRITER_H
 
 #include <linux/mutex.h>
+#include <linux/semaphore.h>
 #include <linux/types.h>
 
 #include "commit.h"
@@ -28,6 +29,7 @@ struct workqueue_struct;
  * @guard: where its metadata is
  * @space: its host clusters
  * @l1: its L1 table
+ * @slots: changes of mappings that may begin
  * @ranges: guest clusters whose mapping is being changed
  * @inflight: I/O of the device by age
  * @commit: makes durable
@@ -42,6 +44,7 @@ struct qcow_writer {
 	struct qcow_guard guard;
 	struct qcow_space space;
 	struct qcow_l1 l1;
+	struct semaphore slots;
 	struct qcow_ranges ranges;
 	struct qcow_inflight inflight;
 	struct qcow_commit commit;
