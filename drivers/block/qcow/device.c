@@ -226,14 +226,15 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 }
 
 /* All but the disk, in the reverse order of device_setup(), chain_open() and writer_open(). */
-static void device_teardown(struct qcow_device *dev)
+static int device_teardown(struct qcow_device *dev)
 {
-	if (dev->writer)
-		qcow_writer_destroy(dev->writer);
+	int err = dev->writer ? qcow_writer_destroy(dev->writer) : 0;
+
 	chain_close(dev->chain);
 	qcow_inflate_destroy(dev->inflate);
 	qcow_cache_destroy(&dev->cache);
 	destroy_workqueue(dev->wq);
+	return err;
 }
 
 static int device_setup(struct qcow_device *dev, const struct qcow_attach *args)
@@ -260,19 +261,21 @@ err_wq:
 	return err;
 }
 
-static void device_remove(struct qcow_device *dev)
+static int device_remove(struct qcow_device *dev)
 {
 	struct gendisk *disk = dev->disk;
 	unsigned int index = dev->index;
+	int err;
 
 	pr_info("%s: detached\n", dev->name);
 	del_gendisk(disk);
 	blk_mq_free_tag_set(&dev->tag_set);
-	device_teardown(dev);
+	err = device_teardown(dev);
 	/* The last reference to the disk frees the device. */
 	put_disk(disk);
 	xa_erase(&qcow_devices, index);
 	module_put(THIS_MODULE);
+	return err;
 }
 
 static void detach_work(struct work_struct *work)
@@ -404,12 +407,17 @@ int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep)
 		xa_store(&qcow_devices, index, XA_ZERO_ENTRY, GFP_KERNEL);
 	mutex_unlock(&detach_lock);
 
-	if (!err)
-		device_remove(dev);
-	else if (err == -ENXIO)
+	if (err == -ENXIO)
 		qcow_report(rep, "qcow%u is not attached", index);
 	else if (err == -EBUSY)
 		qcow_report(rep, "qcow%u is open", index);
+	if (err)
+		return err;
+
+	err = device_remove(dev);
+	if (err)
+		qcow_report(rep, "qcow%u is detached, and what was written last may be lost",
+			    index);
 	return err;
 }
 

@@ -89,7 +89,8 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
  * @lazy: when it is busy, at the last close
  * @rep: says what is wrong
  *
- * Return: 0; -ENXIO: no such device; -EBUSY: open; -EINPROGRESS: @lazy and still open.
+ * Return: 0; -ENXIO: no such device; -EBUSY: open; -EINPROGRESS: @lazy and still open;
+ * -EIO, -ENOSPC, ...: it is detached, and what was written since its last flush may be lost.
  */
 int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep);
 

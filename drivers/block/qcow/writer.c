@@ -153,7 +153,7 @@ static int settle(struct qcow_writer *w)
 	return qcow_store_flush(w->image->store);
 }
 
-void qcow_writer_destroy(struct qcow_writer *w)
+int qcow_writer_destroy(struct qcow_writer *w)
 {
 	int err = w->begun ? settle(w) : 0;
 
@@ -167,6 +167,7 @@ void qcow_writer_destroy(struct qcow_writer *w)
 	qcow_l1_destroy(&w->l1);
 	qcow_guard_destroy(&w->guard);
 	kfree(w);
+	return err;
 }
 
 /* What features stand for that this driver does not keep true. */

@@ -68,8 +68,11 @@ struct qcow_writer {
 struct qcow_writer *qcow_writer_create(struct qcow_image *image, struct qcow_inflate *inflate,
 				       struct workqueue_struct *wq, struct qcow_report *rep);
 
-/* Make all durable, give back what was set aside, and free it. No I/O is under way. */
-void qcow_writer_destroy(struct qcow_writer *w);
+/*
+ * Make all durable, give back what was set aside, and free it. No I/O is under way. May sleep.
+ * Return: 0 or -errno: what was written since the last flush may be lost.
+ */
+int qcow_writer_destroy(struct qcow_writer *w);
 
 /**
  * qcow_writer_begin() - before the first write
