@@ -10,6 +10,10 @@ BUILD=$ROOT/build
 # The kernels that are supported, reference first.
 # shellcheck disable=SC2034
 STOCK_KERNELS=(6.12 6.1)
+# "${TIED[@]}" COMMAND...: it gets a TERM when this shell ends, however that is. (A shell
+# that does something else with a signal than die first waits for its foreground.)
+# shellcheck disable=SC2034
+TIED=(setpriv --pdeathsig TERM)
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A hundred attaches, reads and detaches leave nothing behind: no device, no
 # open file, no memory of the driver's, no thread, no reference to the module.
-# kernels: 6.12 6.1
+# kernels: 6.12 6.1 debug
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The L2 cache stays within its limit while many more tables are read than it
 # holds, by several readers, and what they read is right.
-# kernels: 6.12 6.1
+# kernels: 6.12 6.1 debug
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

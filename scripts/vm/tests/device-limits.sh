@@ -1,7 +1,7 @@
 #!/bin/bash
 # A device has the block sizes and limits that fit its image, whatever the
 # cluster size, and says that it is read-only.
-# kernels: 6.12
+# kernels: 6.12 6.1
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

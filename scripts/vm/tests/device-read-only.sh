@@ -1,7 +1,7 @@
 #!/bin/bash
 # No write gets through to a read-only device or its image: not by a program,
 # not by discard or zeroing, not by taking the flag away.
-# kernels: 6.12
+# kernels: 6.12 6.1
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

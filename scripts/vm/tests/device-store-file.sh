@@ -1,6 +1,6 @@
 #!/bin/bash
 # An image on ext4 or xfs is read with direct I/O unless that is not wanted.
-# kernels: 6.12
+# kernels: 6.12 6.1 debug
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Reading a compressed image in small steps reads each compressed cluster from
 # below about once, not for every step.
-# kernels: 6.12
+# kernels: 6.12 6.1 debug
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
