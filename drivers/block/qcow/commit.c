@@ -2,7 +2,7 @@
 /*
  * The commit:
  *
- *   1 copy what has been changed: counts, L2 slices, L1 sectors
+ *   1 copy what has been changed: L1 sectors, L2 slices, counts
  *   2 write the counts
  *   3 flush: data, new tables and counts are durable
  *   4 write the L2 slices and L1 sectors
@@ -43,10 +43,11 @@ static void collect(struct qcow_writer *w, struct batch *b)
 {
 	struct qcow_image *image = w->image;
 
+	/* Changes go on: what is referred to is copied after what refers to it. */
+	qcow_l1_collect(&w->l1, &b->l1);
+	qcow_dirty_collect(image->cache, &image->l2, &b->l2);
 	if (w->space.counted)
 		qcow_dirty_collect(image->cache, &w->space.counts.tables, &b->counts);
-	qcow_dirty_collect(image->cache, &image->l2, &b->l2);
-	qcow_l1_collect(&w->l1, &b->l1);
 }
 
 static void finish(struct qcow_writer *w, struct batch *b, int err)
