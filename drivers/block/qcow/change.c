@@ -33,6 +33,7 @@ static int find_table(struct qcow_writer *w, u64 guest, bool make, u64 *table)
 	const struct qcow_image *image = w->image;
 	u64 l1_idx = qcow_slice_l1_idx(&image->geo, qcow_slice_idx(&image->geo, guest));
 	struct qcow_old_table old;
+	bool committed = false;
 	struct qcow_flaw flaw;
 	int err;
 
@@ -44,12 +45,15 @@ static int find_table(struct qcow_writer *w, u64 guest, bool make, u64 *table)
 		if (err || !*table)
 			return err;
 	}
-	do {
-		err = qcow_l1_table(&w->l1, l1_idx, table, &old);
-		if (!err || err == -EAGAIN)
-			free_old_table(w, &old);
-	} while (err == -EAGAIN);
-	return err;
+	for (;;) {
+		err = qcow_l1_table(&w->l1, l1_idx, committed, table, &old);
+		free_old_table(w, &old);
+		if (err == -EAGAIN)
+			err = qcow_commit_wait(&w->commit) ?: -EAGAIN;
+		if (err != -EAGAIN)
+			return err;
+		committed = true;
+	}
 }
 
 static int load_slice(struct qcow_change *change, u64 guest, bool make_table)

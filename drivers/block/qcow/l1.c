@@ -130,48 +130,59 @@ free_sector:
 	return err;
 }
 
-/*
- * The table on disk is too short for the image: a longer one with the same entries, durable
- * before the header refers to it. What is not written yet goes to the new one.
- */
-static int grow_table(struct qcow_l1 *l1, struct qcow_old_table *old)
+/* Put a table with the same entries into the new clusters, durable. */
+static int write_longer(struct qcow_l1 *l1, u64 host, u64 nr)
 {
-	u64 old_host = l1->image->header.l1_offset;
-	u64 old_bytes = (u64)l1->disk_entries * sizeof(__be64);
-	u64 bytes = (u64)l1->image->l1_entries * sizeof(__be64);
-	u64 nr = clusters_of(l1, bytes);
-	struct qcow_run run;
-	void *buf;
-	u64 host;
-	int err;
+	u64 bytes = (u64)l1->disk_entries * sizeof(__be64);
+	void *buf = kvzalloc(nr << cluster_bits(l1), GFP_NOIO);
+	int err = buf ? 0 : -ENOMEM;
 
-	err = qcow_space_take(l1->space, nr, nr, &run);
-	if (err)
-		return err;
-	host = run.first << cluster_bits(l1);
-	buf = kvzalloc(nr << cluster_bits(l1), GFP_NOIO);
-	err = buf ? 0 : -ENOMEM;
-	if (!err && old_bytes)
-		err = qcow_store_read(l1->image->store, buf, old_host, old_bytes);
+	if (!err && bytes)
+		err = qcow_store_read(l1->image->store, buf, l1->image->header.l1_offset, bytes);
 	if (!err)
 		err = qcow_store_write(l1->image->store, buf, host, nr << cluster_bits(l1));
 	kvfree(buf);
+	return err ?: qcow_store_flush(l1->image->store);
+}
+
+/*
+ * The table on disk is too short for the image: a longer one. Its entries and, by a commit,
+ * its counts are durable before the header refers to it. What is not written yet goes to the
+ * new one.
+ */
+static int grow_table(struct qcow_l1 *l1, bool committed, struct qcow_old_table *old)
+{
+	u64 bytes = (u64)l1->image->l1_entries * sizeof(__be64);
+	u64 nr = clusters_of(l1, bytes);
+	u64 host;
+	int err;
+
+	if (!l1->longer.nr) {
+		err = qcow_space_take(l1->space, nr, nr, &l1->longer);
+		return err ?: -EAGAIN;
+	}
+	if (!committed)
+		return -EAGAIN;
+	host = l1->longer.first << cluster_bits(l1);
+	err = write_longer(l1, host, nr);
 	if (!err)
 		err = qcow_guard_add(l1->guard, host, bytes);
-	if (!err)
-		err = qcow_store_flush(l1->image->store);
-	if (!err)
-		err = qcow_header_set_l1(l1->image, host, l1->image->l1_entries);
 	if (err) {
-		qcow_space_untake(l1->space, run.first, run.nr);
+		qcow_space_untake(l1->space, l1->longer.first, nr);
+		l1->longer.nr = 0;
 		return err;
 	}
-	if (old_bytes) {
-		old->host = old_host;
-		old->len = old_bytes;
-		qcow_guard_del(l1->guard, old->host, old->len);
+	/* After an error the header may refer to them: they stay where they are. */
+	old->host = l1->image->header.l1_offset;
+	old->len = (u64)l1->disk_entries * sizeof(__be64);
+	err = qcow_header_set_l1(l1->image, host, l1->image->l1_entries);
+	if (err) {
+		old->len = 0;
+		return err;
 	}
+	qcow_guard_del(l1->guard, old->host, old->len);
 	l1->disk_entries = l1->image->l1_entries;
+	l1->longer.nr = 0;
 	return 0;
 }
 
@@ -182,7 +193,8 @@ static bool is_own(const struct qcow_l1 *l1, u64 entry)
 	return (entry & copied) == copied;
 }
 
-static int table_locked(struct qcow_l1 *l1, u64 l1_idx, u64 *table, struct qcow_old_table *old)
+static int table_locked(struct qcow_l1 *l1, u64 l1_idx, bool committed, u64 *table,
+			struct qcow_old_table *old)
 {
 	u64 entry = be64_to_cpu(l1->image->l1[l1_idx]);
 	struct qcow_flaw flaw;
@@ -199,7 +211,7 @@ static int table_locked(struct qcow_l1 *l1, u64 l1_idx, u64 *table, struct qcow_
 		return 0;
 	}
 	if (l1_idx >= l1->disk_entries)
-		return grow_table(l1, old) ?: -EAGAIN;
+		return grow_table(l1, committed, old) ?: -EAGAIN;
 	err = make_table(l1, l1_idx, from, table);
 	if (!err && from) {
 		old->host = from;
@@ -209,13 +221,14 @@ static int table_locked(struct qcow_l1 *l1, u64 l1_idx, u64 *table, struct qcow_
 	return err;
 }
 
-int qcow_l1_table(struct qcow_l1 *l1, u64 l1_idx, u64 *table, struct qcow_old_table *old)
+int qcow_l1_table(struct qcow_l1 *l1, u64 l1_idx, bool committed, u64 *table,
+		  struct qcow_old_table *old)
 {
 	int err;
 
 	*old = (struct qcow_old_table) {};
 	mutex_lock(&l1->lock);
-	err = table_locked(l1, l1_idx, table, old);
+	err = table_locked(l1, l1_idx, committed, table, old);
 	mutex_unlock(&l1->lock);
 	return err;
 }

@@ -11,9 +11,10 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
+#include "space.h"
+
 struct qcow_guard;
 struct qcow_image;
-struct qcow_space;
 
 /**
  * struct qcow_l1 - the L1 table of one image
@@ -22,6 +23,7 @@ struct qcow_space;
  * @guard: told of new tables
  * @space: new tables come from there
  * @disk_entries: that the table on disk has; @image->l1 has all that the size needs
+ * @longer: clusters for a longer table on disk, 0 of them: there are none
  * @dirty_lock: @dirty
  * @dirty: sectors that have been changed, struct l1_sector
  */
@@ -31,6 +33,7 @@ struct qcow_l1 {
 	struct qcow_guard *guard;
 	struct qcow_space *space;
 	u32 disk_entries;
+	struct qcow_run longer;
 	spinlock_t dirty_lock;	/* @dirty and what is on it */
 	struct list_head dirty;
 };
@@ -53,14 +56,17 @@ struct qcow_old_table {
  * qcow_l1_table() - the L2 table of an L1 entry, to be written to
  * @l1: the table
  * @l1_idx: of the entry
+ * @committed: a commit has been waited for since the last -EAGAIN
  * @table: host offset of a table that is this image's alone: made when there is none, a
  *         copy when it is shared with a snapshot
- * @old: a table that has been copied, to be freed after the next commit
+ * @old: a table that has been replaced, to be freed after the next commit, also after errors
  *
  * Context: process context, may sleep and do I/O; GFP_NOIO.
- * Return: 0; -ENOSPC, -EUCLEAN, -EIO, ...: nothing has changed.
+ * Return: 0; -EAGAIN: wait for a commit and call again; -ENOSPC, -EUCLEAN, -EIO, ...: nothing
+ * has changed.
  */
-int qcow_l1_table(struct qcow_l1 *l1, u64 l1_idx, u64 *table, struct qcow_old_table *old);
+int qcow_l1_table(struct qcow_l1 *l1, u64 l1_idx, bool committed, u64 *table,
+		  struct qcow_old_table *old);
 
 /* Copy what has been changed, as qcow_dirty_collect(). */
 void qcow_l1_collect(struct qcow_l1 *l1, struct list_head *batch);
