@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Builds images in memory, for tests. Reference counts are left at zero: reading needs
- * none.
+ * Builds images in memory, for tests. Reference counts are left at zero, reading needs none,
+ * until image_build_counts().
  */
 
 #include <kunit/resource.h>
@@ -52,7 +52,7 @@ static void put_header_v1(struct image_builder *b)
 	h->l1_offset = cpu_to_be64(b->l1_offset);
 }
 
-static void put_header(struct image_builder *b, u64 refcount_table)
+static void put_header(struct image_builder *b)
 {
 	struct qcow_disk_header *h = (void *)b->disk->data;
 
@@ -63,25 +63,25 @@ static void put_header(struct image_builder *b, u64 refcount_table)
 	h->crypt_method = cpu_to_be32(b->shape.crypt_method);
 	h->l1_entries = cpu_to_be32(b->l1_entries);
 	h->l1_offset = cpu_to_be64(b->l1_offset);
-	h->refcount_table_offset = cpu_to_be64(refcount_table);
+	h->refcount_table_offset = cpu_to_be64(b->refcount_table);
 	h->refcount_table_clusters = cpu_to_be32(1);
 	if (b->shape.version < 3)
 		return;
 	h->incompatible_features = cpu_to_be64(b->shape.incompatible);
 	h->autoclear_features = cpu_to_be64(b->shape.autoclear);
-	h->refcount_order = cpu_to_be32(4);
+	h->refcount_order = cpu_to_be32(ilog2(b->shape.refcount_bits));
 	h->header_length = cpu_to_be32(QCOW_V3_HEADER_BYTES);
 }
 
 struct image_builder *image_build(struct kunit *test, const struct image_shape *shape)
 {
 	struct image_builder *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
-	u64 refcount_table = 0;
 	u32 table_shift;
 
 	KUNIT_ASSERT_NOT_NULL(test, b);
 	b->test = test;
 	b->shape = *shape;
+	b->shape.refcount_bits = shape->refcount_bits ?: 16;
 	b->disk = ram_disk_create(test, shape->room ?: DEFAULT_ROOM);
 	b->entry_bytes = shape->incompatible & QCOW_INCOMPAT_EXTENDED_L2 ? 16 : 8;
 	b->l2_bits = shape->cluster_bits - ilog2(b->entry_bytes);
@@ -93,12 +93,12 @@ struct image_builder *image_build(struct kunit *test, const struct image_shape *
 
 	image_build_alloc(b, cluster_bytes(b));
 	if (shape->version > 1)
-		refcount_table = image_build_alloc(b, cluster_bytes(b));
+		b->refcount_table = image_build_alloc(b, cluster_bytes(b));
 	b->l1_offset = image_build_alloc(b, b->l1_entries * sizeof(__be64));
 	if (shape->version == 1)
 		put_header_v1(b);
 	else
-		put_header(b, refcount_table);
+		put_header(b);
 	return b;
 }
 
@@ -149,6 +149,49 @@ u64 image_build_data(struct image_builder *b, u64 guest)
 	host = image_build_alloc(b, cluster_bytes(b));
 	image_build_entry(b, guest, host | image_build_copied(b));
 	return host;
+}
+
+static u64 counts_in_block(const struct image_builder *b)
+{
+	return div_u64(cluster_bytes(b) * 8, b->shape.refcount_bits);
+}
+
+void image_build_count(struct image_builder *b, u64 host, u64 count)
+{
+	u64 cluster = host >> b->shape.cluster_bits;
+	u64 in_block = counts_in_block(b);
+	u64 idx = div64_u64(cluster, in_block);
+	u64 bit = (cluster - idx * in_block) * b->shape.refcount_bits;
+	u64 block = be64_to_cpu(*word_at(b, b->refcount_table + idx * sizeof(__be64)));
+	u8 *p = b->disk->data + block + bit / 8;
+	u32 bytes = b->shape.refcount_bits / 8;
+
+	KUNIT_ASSERT_NE(b->test, block, 0);
+	if (!bytes) {
+		*p &= ~(((1 << b->shape.refcount_bits) - 1) << bit % 8);
+		*p |= count << bit % 8;
+	}
+	while (bytes--) {
+		p[bytes] = count;
+		count >>= 8;
+	}
+}
+
+void image_build_counts(struct image_builder *b)
+{
+	u64 host, idx = 0;
+
+	if (b->shape.version == 1)
+		return;
+	/* The blocks are allocated, too. */
+	for (host = 0; host < b->end; host += counts_in_block(b) << b->shape.cluster_bits) {
+		u64 block = image_build_alloc(b, cluster_bytes(b));
+
+		KUNIT_ASSERT_LT(b->test, idx, cluster_bytes(b) / sizeof(__be64));
+		*word_at(b, b->refcount_table + idx++ * sizeof(__be64)) = cpu_to_be64(block);
+	}
+	for (host = 0; host < b->end; host += cluster_bytes(b))
+		image_build_count(b, host, 1);
 }
 
 void image_build_snapshot(struct image_builder *b, u64 l1_offset, u32 l1_entries,

@@ -29,6 +29,7 @@ struct ram_disk;
  * @crypt_method: QCOW_CRYPT_*
  * @incompatible: feature bits, version 3
  * @autoclear: feature bits, version 3
+ * @refcount_bits: version 3; 0: 16
  * @room: bytes of memory for the file; 0: 1 MiB
  */
 struct image_shape {
@@ -40,6 +41,7 @@ struct image_shape {
 	u32 crypt_method;
 	u64 incompatible;
 	u64 autoclear;
+	u32 refcount_bits;
 	u64 room;
 };
 
@@ -53,6 +55,7 @@ struct image_shape {
  * @l1_entries: that it has
  * @l2_bits: log2 of entries per L2 table
  * @entry_bytes: of an L2 entry
+ * @refcount_table: where it is, versions 2 and 3
  * @end: of what is allocated
  * @snapshots_end: of the snapshot table, 0: there is none
  */
@@ -65,6 +68,7 @@ struct image_builder {
 	u32 l1_entries;
 	u32 l2_bits;
 	u32 entry_bytes;
+	u64 refcount_table;
 	u64 end;
 	u64 snapshots_end;
 };
@@ -86,6 +90,15 @@ void image_build_bitmap(struct image_builder *b, u64 guest, u64 bitmap);
 
 /* Allocate a data cluster for a guest offset; where. */
 u64 image_build_data(struct image_builder *b, u64 guest);
+
+/*
+ * Count all clusters that have been allocated as used once, for an image that is written to.
+ * Nothing is allocated afterwards.
+ */
+void image_build_counts(struct image_builder *b);
+
+/* Change the count of one cluster. */
+void image_build_count(struct image_builder *b, u64 host, u64 count);
 
 /* The flag of an allocated cluster: none in version 1. */
 u64 image_build_copied(const struct image_builder *b);

@@ -172,7 +172,10 @@ static int call_begin(struct ram_disk *disk, atomic_t *kind)
 		nr = nr_changes;
 	else
 		nr = change ? 0 : nr_kind;
-	return nr && nr == READ_ONCE(disk->fail_at) ? disk->fail_err : 0;
+	if (!nr || nr != READ_ONCE(disk->fail_at))
+		return 0;
+	WRITE_ONCE(disk->failed, kind);
+	return disk->fail_err;
 }
 
 static void call_end(struct ram_disk *disk)
@@ -221,6 +224,12 @@ out:
 	return ret;
 }
 
+static void changed(struct ram_disk *disk)
+{
+	if (disk->on_change)
+		disk->on_change(disk->watcher);
+}
+
 /* Takes over @c, which a call with verdict @err has brought. */
 static int disk_change(struct ram_disk *disk, struct ram_change *c, int err)
 {
@@ -237,12 +246,15 @@ static int disk_change(struct ram_disk *disk, struct ram_change *c, int err)
 	} else {
 		list_add_tail(&c->node, &disk->changes_pending);
 		disk->nr_pending++;
+		disk->high = max(disk->high, c->pos + c->len);
 		if (disk->off)
 			err = -EIO;
 		else
 			change_apply(disk, c);
 	}
 	mutex_unlock(&disk->lock);
+	if (!err)
+		changed(disk);
 	return err;
 }
 
@@ -357,12 +369,16 @@ static int ram_flush(struct qcow_store *store)
 	int err = call_begin(disk, &disk->flushes);
 
 	gate_wait(disk);
+	if (!err)
+		changed(disk);
 	mutex_lock(&disk->lock);
 	if (!err && disk->off)
 		err = -EIO;
 	if (!err)
 		changes_free(disk);
 	mutex_unlock(&disk->lock);
+	if (!err)
+		changed(disk);
 	call_end(disk);
 	return err;
 }
@@ -446,6 +462,7 @@ static void fail_at(struct ram_disk *disk, const atomic_t *of, int nth, int err)
 {
 	disk->fail_err = err;
 	disk->fail_of = of;
+	disk->failed = NULL;
 	WRITE_ONCE(disk->fail_at, nth ? atomic_read(of) + nth : 0);
 }
 
@@ -500,6 +517,23 @@ void ram_disk_cut(struct ram_disk *disk, u64 seed)
 	mutex_unlock(&disk->lock);
 }
 
+void ram_disk_imagine(struct ram_disk *disk, u64 seed, struct ram_disk *copy)
+{
+	struct rnd_state rnd;
+	struct ram_change *c;
+
+	rnd_seed(&rnd, seed);
+	mutex_lock(&disk->lock);
+	/* What lies beyond has always been zeros, here and there. */
+	memcpy(copy->data, disk->data, disk->high);
+	copy->bytes = disk->bytes;
+	list_for_each_entry_reverse(c, &disk->changes_pending, node)
+		change_undo(copy, c);
+	list_for_each_entry(c, &disk->changes_pending, node)
+		change_replay(copy, c, &rnd);
+	mutex_unlock(&disk->lock);
+}
+
 void ram_disk_hold(struct ram_disk *disk)
 {
 	WRITE_ONCE(disk->closed, true);
@@ -511,11 +545,14 @@ void ram_disk_release(struct ram_disk *disk)
 	wake_up_all(&disk->gate);
 }
 
-struct qcow_store *ram_store_create(struct kunit *test, struct ram_disk *disk)
+struct qcow_store *ram_store_try(struct ram_disk *disk)
 {
 	struct ram_store *ram = kzalloc(sizeof(*ram), GFP_KERNEL);
 
-	KUNIT_ASSERT_NOT_NULL(test, ram);
+	if (!ram)
+		return NULL;
+	/* What the test has put there itself. */
+	disk->high = max(disk->high, min(disk->bytes, disk->room));
 	ram->disk = disk;
 	ram->store.ops = &ram_ops;
 	ram->store.bytes = disk->bytes;
@@ -524,4 +561,12 @@ struct qcow_store *ram_store_create(struct kunit *test, struct ram_disk *disk)
 	ram->store.mem_align = 1;
 	ram->store.direct = true;
 	return &ram->store;
+}
+
+struct qcow_store *ram_store_create(struct kunit *test, struct ram_disk *disk)
+{
+	struct qcow_store *store = ram_store_try(disk);
+
+	KUNIT_ASSERT_NOT_NULL(test, store);
+	return store;
 }

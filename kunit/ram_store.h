@@ -42,8 +42,13 @@ struct qcow_store;
  * @fail_of: the counter, @calls, @reads or @changes, that @fail_at is a value of
  * @fail_at: the call that fails; 0: none
  * @fail_err: with this
+ * @failed: the counter of its own kind, as @flushes, once it has been called
  * @off_at: the value of @changes at which the power goes; 0: it stays
  * @off: the power is gone
+ * @on_change: called with @watcher after each call that is no read, and before a flush, without
+ *             locks of the disk; NULL: nobody is
+ * @watcher: whose
+ * @high: end of what has ever been written
  * @closed: calls wait until ram_disk_release()
  * @gate: where they wait; also for @nr_busy to become 0
  * @busy_lock: protects @nr_busy
@@ -73,8 +78,13 @@ struct ram_disk {
 	const atomic_t *fail_of;
 	int fail_at;
 	int fail_err;
+	const atomic_t *failed;
 	int off_at;
 	bool off;
+
+	void (*on_change)(void *watcher);
+	void *watcher;
+	u64 high;
 
 	bool closed;
 	wait_queue_head_t gate;
@@ -107,11 +117,17 @@ void ram_disk_power_off_at(struct ram_disk *disk, int nth);
  */
 void ram_disk_cut(struct ram_disk *disk, u64 seed);
 
+/* Make of @copy, a disk with as much room, what that could leave now; @disk goes on. */
+void ram_disk_imagine(struct ram_disk *disk, u64 seed, struct ram_disk *copy);
+
 /* Hold back calls from now on; let them go. */
 void ram_disk_hold(struct ram_disk *disk);
 void ram_disk_release(struct ram_disk *disk);
 
 /* A store of @disk for an image to own; positions and lengths are multiples of 512. */
 struct qcow_store *ram_store_create(struct kunit *test, struct ram_disk *disk);
+
+/* The same outside of a test's own thread; NULL: there is no memory. */
+struct qcow_store *ram_store_try(struct ram_disk *disk);
 
 #endif /* _QCOW_KUNIT_RAM_STORE_H */

@@ -155,8 +155,12 @@ static int settle(struct qcow_writer *w)
 
 int qcow_writer_destroy(struct qcow_writer *w)
 {
-	int err = w->begun ? settle(w) : 0;
+	int err = 0;
 
+	/* A failed write gives its clusters back after its request has ended. */
+	flush_workqueue(w->wq);
+	if (w->begun)
+		err = settle(w);
 	if (err)
 		qcow_message(w->image, "detach: what was written last may be lost: error %d", err);
 	qcow_commit_wait_idle(&w->commit);
