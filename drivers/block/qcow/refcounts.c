@@ -418,17 +418,15 @@ int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used)
 	if (plan.table_clusters << cluster_bits(rc) > QCOW_MAX_REFCOUNT_TABLE_BYTES)
 		return -ENOSPC;
 	err = write_blocks(rc, cluster, &plan);
-	if (err)
-		return err;
-	if (plan.entries) {
+	if (!err && plan.entries)
 		err = move_table(rc, cluster, &plan);
-	} else {
-		err = qcow_store_flush(rc->image->store);
-		if (!err)
-			err = link_block(rc, cluster);
-	}
-	if (err)
+	else if (!err)
+		err = qcow_store_flush(rc->image->store) ?: link_block(rc, cluster);
+	if (err) {
+		qcow_guard_del(rc->guard, cluster << cluster_bits(rc),
+			       (plan.blocks + plan.table_clusters) << cluster_bits(rc));
 		return err;
+	}
 	*used = plan.blocks + plan.table_clusters;
 	return 0;
 }
