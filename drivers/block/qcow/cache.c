@@ -83,6 +83,7 @@ static void slice_init(struct qcow_slice *slice, struct qcow_cache *cache,
 	slice->charge = charge;
 	slice->referenced = false;
 	slice->loading = true;
+	slice->reserved = false;
 	slice->dirty = NULL;
 	seqcount_init(&slice->seq);
 	INIT_LIST_HEAD(&slice->clock);

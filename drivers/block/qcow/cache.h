@@ -73,6 +73,7 @@ static inline void qcow_tables_init(struct qcow_tables *tables, struct qcow_stor
  * @referenced: used since the clock hand passed; written without a lock, and only a lost
  *              second chance is at stake
  * @loading: not read yet: look-ups do not return it. Cleared under the cache's lock
+ * @reserved: what is written there needs no new space; dirty.c's
  * @seq: moves when @entries change; for readers of entries of more than one word
  * @dirty: what makes it changeable, or NULL: dirty.c's, under the cache's lock
  * @clock: the cache's ring, under the cache's lock; empty while loading or changeable
@@ -91,6 +92,7 @@ struct qcow_slice {
 	u32 charge;
 	bool referenced;
 	bool loading;
+	bool reserved;
 	seqcount_t seq;
 
 	struct qcow_dirty *dirty;

@@ -96,6 +96,18 @@ static bool make_changeable(struct qcow_cache *cache, struct qcow_slice *slice, 
 	return joined;
 }
 
+/* A commit must not be the first to find that the file has a hole there, and no space. */
+static int reserve(struct qcow_slice *slice, u64 host)
+{
+	int err = 0;
+
+	if (!READ_ONCE(slice->reserved))
+		err = qcow_store_reserve(slice->tables->store, host, slice->tables->slice_bytes);
+	if (!err)
+		WRITE_ONCE(slice->reserved, true);
+	return err;
+}
+
 int qcow_dirty_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
 		    struct qcow_waiter *waiter, struct qcow_slice **result)
 {
@@ -107,8 +119,11 @@ int qcow_dirty_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 id
 		err = qcow_cache_load(cache, tables, idx, host, waiter, &slice);
 		if (err)
 			return err;
-		changeable = make_changeable(cache, slice, host);
+		err = reserve(slice, host);
+		changeable = !err && make_changeable(cache, slice, host);
 		qcow_slice_put(cache, slice);
+		if (err)
+			return err;
 		if (changeable) {
 			*result = slice;
 			return 0;

@@ -52,7 +52,7 @@ void qcow_dirty_module_exit(void);
  * qcow_dirty_slots(): what is not dirty is evicted.
  *
  * Context: process context, may sleep; GFP_NOIO.
- * Return: 0; -EINPROGRESS and errors as qcow_cache_load().
+ * Return: 0; -ENOSPC; -EINPROGRESS and errors as qcow_cache_load().
  */
 int qcow_dirty_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
 		    struct qcow_waiter *waiter, struct qcow_slice **slice);

@@ -110,7 +110,12 @@ static int make_table(struct qcow_l1 *l1, u64 l1_idx, u64 from, u64 *table)
 	sector = kzalloc(sizeof(*sector), GFP_NOIO);
 	if (!sector)
 		return -ENOMEM;
-	err = qcow_space_take(l1->space, nr, nr, &run);
+	/* The table may lie in a hole of the file. */
+	err = qcow_store_reserve(l1->image->store,
+				 l1->image->header.l1_offset + l1_idx * sizeof(__be64),
+				 sizeof(__be64));
+	if (!err)
+		err = qcow_space_take(l1->space, nr, nr, &run);
 	if (err)
 		goto free_sector;
 	err = fill_table(l1, &run, from);

@@ -4,9 +4,11 @@
  * touch no reference count; those of a batch that is not used up are leaked by a power cut
  * and given back by a detach. Called by l1.c, write.c and commit.c.
  */
+#include <linux/fs.h>
 #include <linux/minmax.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/stat.h>
 #include <qcow/report.h>
 
 #include "guard.h"
@@ -14,6 +16,7 @@
 #include "message.h"
 #include "space.h"
 #include "store.h"
+#include "v1.h"
 
 /* What is set aside at once, and a cluster at least; not so many that counts fill the cache. */
 #define BATCH_BYTES	SZ_4M
@@ -364,6 +367,20 @@ void qcow_space_trim(struct qcow_space *space)
 	mutex_unlock(&space->lock);
 }
 
+/* A file of version 1 ends where the image does. */
+static int open_v1(struct qcow_space *space, struct qcow_report *rep)
+{
+	const struct file *file = space->image->store->file;
+	u64 end;
+	int err;
+
+	if (!file || !S_ISBLK(file_inode(file)->i_mode))
+		return 0;
+	err = qcow_v1_end(space->image, &end, rep);
+	space->end = DIV_ROUND_UP_ULL(end, 1U << cluster_bits(space));
+	return err;
+}
+
 int qcow_space_open(struct qcow_space *space, struct qcow_image *image,
 		    struct qcow_guard *guard, struct qcow_report *rep)
 {
@@ -380,7 +397,7 @@ int qcow_space_open(struct qcow_space *space, struct qcow_image *image,
 	space->zero_from = store_end;
 	space->end = store_end;
 	if (!space->counted)
-		return 0;
+		return open_v1(space, rep);
 	err = qcow_refcounts_open(&space->counts, image, guard, rep);
 	if (err)
 		return err;

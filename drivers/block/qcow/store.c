@@ -435,6 +435,19 @@ int qcow_store_flush(struct qcow_store *store)
 	return err;
 }
 
+int qcow_store_reserve(struct qcow_store *store, u64 pos, u64 len)
+{
+	unsigned int noio;
+	int err;
+
+	if (!store->ops->reserve)
+		return 0;
+	noio = memalloc_noio_save();
+	err = store->ops->reserve(store, pos, len);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
 int qcow_store_resize(struct qcow_store *store, u64 bytes)
 {
 	unsigned int noio;

@@ -65,6 +65,8 @@ struct qcow_io {
  *          system can, has its space reserved: later writes do not meet -ENOSPC. A store
  *          that cannot change its length answers -ENOSPC to a longer one and 0 to a
  *          shorter one. Sleeps.
+ * @reserve: a later write to the range, which is inside the store, does not meet -ENOSPC, as
+ *           far as the file system can promise that; NULL: there is nothing to do. Sleeps.
  * @punch: the range, multiples of @align, reads as zeros from now on and its space goes
  *         back to who has it; -EOPNOTSUPP where there is no such thing or it would not
  *         read as zeros. Sleeps.
@@ -76,6 +78,7 @@ struct qcow_store_ops {
 	void (*submit)(struct qcow_store *store, struct qcow_io *io);
 	int (*flush)(struct qcow_store *store);
 	int (*resize)(struct qcow_store *store, u64 bytes);
+	int (*reserve)(struct qcow_store *store, u64 pos, u64 len);
 	int (*punch)(struct qcow_store *store, u64 pos, u64 len);
 };
 
@@ -189,6 +192,17 @@ int qcow_store_flush(struct qcow_store *store);
  * Return: 0; -ENOSPC, -EFBIG, ...: nothing has changed.
  */
 int qcow_store_resize(struct qcow_store *store, u64 bytes);
+
+/**
+ * qcow_store_reserve() - have space for what is inside the store and may be a hole
+ * @store: the store
+ * @pos: host offset
+ * @len: bytes
+ *
+ * Context: process context, may sleep; GFP_NOIO.
+ * Return: 0; -ENOSPC, ...
+ */
+int qcow_store_reserve(struct qcow_store *store, u64 pos, u64 len);
 
 /**
  * qcow_store_punch() - give a range's space back, as qcow_store_ops.punch

@@ -398,6 +398,15 @@ static int file_resize(struct qcow_store *store, u64 bytes)
 	return file_call_run(&call);
 }
 
+static int file_reserve(struct qcow_store *store, u64 pos, u64 len)
+{
+	int err = 0;
+
+	if (is_regular(store->file))
+		err = vfs_fallocate(store->file, FALLOC_FL_KEEP_SIZE, pos, len);
+	return err == -EOPNOTSUPP ? 0 : err;
+}
+
 static int file_punch(struct qcow_store *store, u64 pos, u64 len)
 {
 	struct file *file = store->file;
@@ -416,5 +425,6 @@ const struct qcow_store_ops qcow_store_file_ops = {
 	.submit = file_submit,
 	.flush = file_flush,
 	.resize = file_resize,
+	.reserve = file_reserve,
 	.punch = file_punch,
 };

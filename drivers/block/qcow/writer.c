@@ -4,9 +4,7 @@
  * written is in write.c and discard.c.
  */
 #include <linux/err.h>
-#include <linux/fs.h>
 #include <linux/slab.h>
-#include <linux/stat.h>
 #include <qcow/report.h>
 
 #include "dirty.h"
@@ -71,13 +69,6 @@ static void drained(struct qcow_inflight *inflight)
 
 static int check_image(const struct qcow_image *image, struct qcow_report *rep)
 {
-	const struct file *file = image->store->file;
-
-	if (image->header.version == 1 && file && S_ISBLK(file_inode(file)->i_mode)) {
-		qcow_report(rep,
-			    "version 1 on a block device: nothing says where the image ends, attach it read-only");
-		return -EOPNOTSUPP;
-	}
 	if (image->data->align > 1U << image->geo.cluster_bits) {
 		qcow_report(rep,
 			    "clusters of %u bytes on a store with blocks of %u: attach it read-only, or with buffered I/O",
