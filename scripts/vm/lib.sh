@@ -118,6 +118,30 @@ assert_attached_equals() {
 	detach "$dev"
 }
 
+# assert_clean IMAGE...: nothing is wrong with it and nothing leaked, for qcowctl and for
+# QEMU. Version 1, which QEMU cannot check, has no means to free what it no longer needs.
+assert_clean() {
+	local image output status
+	for image in "$@"; do
+		status=0
+		output=$(qcowctl check "$image" 2>&1) || status=$?
+		if [[ $(peek "$image" 4 4) -eq 1 ]]; then
+			[[ $status -eq 0 || $status -eq 3 ]] || fail "qcowctl check $image: $output"
+			continue
+		fi
+		[[ $status -eq 0 ]] || fail "qcowctl check $image: $output"
+		output=$(qemu-img check -f qcow2 "$image" 2>&1) ||
+			fail "qemu-img check $image: $output"
+	done
+}
+
+# assert_image_is RAW IMAGE [FORMAT]: QEMU reads from IMAGE what RAW has.
+assert_image_is() {
+	local output
+	output=$(qemu-img compare -f raw -F "${3:-qcow2}" "$1" "$2" 2>&1) ||
+		fail "$2 is not $1: $output"
+}
+
 # fill FILE SIZE [SEED]: repeatable bytes that do not compress.
 fill() {
 	openssl enc -aes-128-ctr -nosalt -K "$(printf '%032x' "${3:-1}")" \
@@ -166,7 +190,7 @@ image_io() {
 	for command in "$@"; do
 		args+=(-c "$command")
 	done
-	output=$(qemu-io -f "$format" "${args[@]}" "$image" 2>&1) || fail "qemu-io $image: $output"
+	output=$(qemu-io -t unsafe -f "$format" "${args[@]}" "$image" 2>&1) || fail "qemu-io $image: $output"
 	! grep -Ei 'fail|error|invalid|not found|cannot|denied|syntax|unable|argument' \
 		<<<"$output" || fail "qemu-io $image: $*"
 }

@@ -1,0 +1,121 @@
+# shellcheck shell=bash
+# For the tests that let scripts/vm/guest/model write to many images; sourced after lib.sh.
+#   cases  an array of `FORMAT OPTIONS CLUSTER START`: of qemu-img create (`-`: none), and
+#          what the image begins with:
+#     empty       nothing
+#     mixed       data and zeros at random
+#     compressed  the same, and compressed clusters
+#     snapshot    data and zeros, of which an internal snapshot has a part
+#     on-raw      data and zeros, on a raw backing file
+#     on-qcow2    the same, on an image of other clusters
+# OPTIONS with data_file_raw also have an external data file.
+# shellcheck disable=SC2154
+
+# model DEVICE SHADOW [OPTION...]
+model() { "$QCOW_ROOT/scripts/vm/guest/model" -s "$SEED" "${@:3}" "$1" "$2" || fail "model $*"; }
+
+case_size() {
+	case $1 in
+	512) echo $(((4 << 20) + 1536)) ;;
+	4K) echo $(((6 << 20) + 2560)) ;;
+	2M) echo $(((22 << 20) + 512)) ;;
+	*) echo $(((12 << 20) + 7680)) ;;
+	esac
+}
+
+# QEMU cannot read version 1 beyond the end of its backing file
+backing_size() { if [[ $1 == qcow ]]; then echo "$2"; else echo $(($2 * 3 / 4 & -512)); fi; }
+
+# case_backing START IMAGE SIZE: what IMAGE is an overlay of
+case_backing() {
+	local SEED=$((SEED + 1))
+	case $1 in
+	on-raw)
+		fill "$2.base" "$3" "$SEED"
+		;;
+	on-qcow2)
+		qemu-img create -q -f qcow2 -o cluster_size=8K "$2.base" "$3"
+		random_writes "$3" 8192 noise text pattern zero compressed
+		image_io qcow2 "$2.base" "${WRITES[@]}"
+		;;
+	esac
+}
+
+# case_make NUMBER: image iN, and what QEMU reads from it, iN.raw
+case_make() {
+	local image=i$1 format options cluster start size bytes args=()
+	local kinds=(noise text pattern zero unmap discard)
+	read -r format options cluster start <<<"${cases[$1]}"
+	RANDOM=$(((SEED + $1) % 32768))
+	size=$(case_size "$cluster")
+	bytes=$(numfmt --from=iec "$cluster")
+	[[ $options != *data_file_raw* ]] || options+=,data_file=$image.data
+	[[ $format == qcow ]] || args=(-o "cluster_size=$cluster${options:+,${options#-}}")
+	args=("${args[@]%,}")
+	case $start in
+	on-*)
+		case_backing "$start" "$image" "$(backing_size "$format" "$size")"
+		args+=(-b "$image.base" -F "${start#on-}")
+		;;
+	compressed) kinds+=(compressed compressed) ;;
+	esac
+	qemu-img create -q -f "$format" "${args[@]}" "$image" "$size"
+	if [[ $start != empty ]]; then
+		random_writes "$size" "$bytes" "${kinds[@]}"
+		image_io "$format" "$image" "${WRITES[@]}"
+	fi
+	if [[ $start == snapshot ]]; then
+		qemu-img convert -t unsafe -f "$format" -O raw "$image" "$image.one"
+		qemu-img snapshot -c one "$image"
+		random_writes "$size" "$bytes" "${kinds[@]}"
+		image_io "$format" "$image" "${WRITES[@]}"
+	fi
+	qemu-img convert -t unsafe -f "$format" -O raw "$image" "$image.raw"
+}
+
+# case_run NUMBER SECONDS: written to in two sessions, then compared
+case_run() {
+	local image=i$1 format options cluster start dev SEED=$((SEED + $1)) zeroes
+	read -r format options cluster start <<<"${cases[$1]}"
+	zeroes=$(numfmt --from=iec "$cluster")
+	# only version 3 has an entry that hides the backing file; version 1 frees nothing
+	[[ $format != qcow && ($start != on-* || $options != *compat=0.10*) ]] || zeroes=0
+	for _ in 1 2; do
+		dev=$(attach "$image")
+		echo "$dev: ${cases[$1]}"
+		model "$dev" "$image.raw" -t "$2" -z "$zeroes"
+		detach "$dev"
+		SEED=$((SEED + 100))
+	done
+	assert_clean "$image"
+	assert_image_is "$image.raw" "$image" "$format"
+	[[ $options != *data_file_raw=on* ]] || cmp -n "$(stat -c %s "$image.raw")" "$image.raw" "$image.data"
+	[[ $start != snapshot ]] || case_snapshot "$image"
+}
+
+case_snapshot() {
+	local dev
+	dev=$(attach --snapshot one "$1")
+	assert_same_reads -n 20 "$dev" "$1.one"
+	detach "$dev"
+}
+
+# each FUNCTION [ARGUMENT...]: of every case, as many at once as there are CPUs
+each() {
+	local i
+	for i in "${!cases[@]}"; do
+		[[ $i -lt 2 ]] || wait -n || fail "case failed: $*"
+		"$1" "$i" "${@:2}" &
+	done
+	while [[ -n $(jobs -rp) ]]; do
+		wait -n || fail "case failed: $*"
+	done
+}
+
+model_cases() {
+	random_seed
+	noise_files
+	each case_make
+	echo "made in $SECONDS s"
+	each case_run "$@"
+}

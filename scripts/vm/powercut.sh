@@ -1,0 +1,155 @@
+# shellcheck shell=bash
+# For the tests that cut the power; sourced after lib.sh. Needs the modules null_blk and
+# dm-log-writes.
+
+# ram_disk NAME MIB: /dev/NAME, fresh
+ram_disk() {
+	local dir=/sys/kernel/config/nullb/$1
+	if [[ -d $dir ]]; then
+		echo 0 >"$dir/power"
+		rmdir "$dir"
+	fi
+	mkdir "$dir"
+	echo "$2" >"$dir/size"
+	echo 1 >"$dir/memory_backed"
+	echo 512 >"$dir/blocksize"
+	echo 1 >"$dir/discard"
+	echo 1 >"$dir/power"
+	[[ -b /dev/$1 ]] || fail "no /dev/$1"
+}
+
+cut_setup() {
+	modprobe null_blk
+	modprobe dm-log-writes
+	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
+	mkdir -p cut
+	mount -t tmpfs -o size=1G cut cut
+	cd cut || fail "no directory"
+	random_seed
+	SEED=$((SEED % 1000000))
+	noise_files
+}
+
+# log_begin FILE MIB: /dev/mapper/logged, with the bytes of FILE at its start, logs what is
+# written to it
+log_begin() {
+	ram_disk cutdata "$2"
+	ram_disk cutlog 512
+	dd if="$1" of=/dev/cutdata bs=1M conv=fsync status=none
+	cat /dev/cutdata >initial
+	dmsetup create logged --table \
+		"0 $(blockdev --getsz /dev/cutdata) log-writes /dev/cutdata /dev/cutlog"
+	dmsetup mknodes
+	[[ -b /dev/mapper/logged ]] || fail "no dm device"
+}
+
+log_end() {
+	dmsetup remove logged
+	cp --sparse=always /dev/cutlog log
+	ram_disk cutlog 1
+	ram_disk cutdata 1
+}
+
+# cut_work COUNT PATH ZEROES [ATTACH OPTION...]: in two sessions
+cut_work() {
+	local count=$1 path=$2 zeroes=$3 dev
+	shift 3
+	rm -f history
+	for _ in 1 2; do
+		dev=$(attach --no-partscan "$@" "$path")
+		"$QCOW_ROOT/scripts/vm/guest/powercut" -s "$SEED" -n "$count" -z "$zeroes" \
+			"$dev" logged history || fail "powercut on $dev"
+		detach "$dev"
+	done
+}
+
+# replay [OPTION...] [BACKING]: every point has been right
+replay() {
+	rm -rf at[0-9]*
+	"$QCOW_ROOT/scripts/vm/guest/replay" -s "$SEED" "$@" || fail "replay $*"
+	rm -rf at[0-9]*
+}
+
+# cut_image FORMAT OPTIONS ZEROES [BACKING]: an image that the power is cut of; ZEROES are
+# discarded bytes that read as zeros
+cut_image() {
+	local format=$1 options=$2 zeroes=$3 backing=${4:-} args=() allow=()
+	echo "$*"
+	[[ $options == - ]] || args=(-o "$options")
+	if [[ -n $backing ]]; then
+		fill "$backing" 3M
+		args+=(-b "$PWD/$backing" -F raw)
+		allow=(--allow-backing "$PWD")
+	fi
+	rm -f image
+	qemu-img create -q -f "$format" "${args[@]}" image 4M
+	image_io "$format" image "write -q -s noise0 100K 70K" "write -q -s noise1 2M 40K" \
+		"write -q -z 3000K 64K" "write -q -s noise2 3900K 60K"
+	qemu-img convert -f "$format" -O raw image raw
+	log_begin image 24
+	cut_work "${CUT_OPERATIONS:-300}" /dev/mapper/logged "$zeroes" "${allow[@]}"
+	log_end
+	replay -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-20}" log initial history raw \
+		${backing:+"$backing"}
+}
+
+# fs_work DIRECTORY COUNT: files that are synced, and marked so in the log, with copies in
+# synced, while others change around them
+fs_work() {
+	local dir=$1 number name
+	mkdir -p synced
+	for ((number = 0; number < $2; number++)); do
+		name=s$RANDOM.$number
+		random 40000
+		head -c $((R + 1)) "noise$((number % 8))" >"$dir/$name"
+		mkdir -p "$dir/other"
+		cp "$dir/s"* "$dir/other"
+		sync "$dir/$name"
+		cp "$dir/$name" synced/
+		dmsetup message logged 0 mark "S:$name"
+		[[ $((number % 4)) -ne 2 ]] || rm -r "$dir/other"
+		[[ $((number % 3)) -ne 0 ]] || truncate -s "$R" "$dir/changed"
+	done
+}
+
+# cut_file_system OPTIONS: of ext4 in an image
+cut_file_system() {
+	local dev
+	echo "ext4 in $*"
+	rm -rf image synced
+	qemu-img create -q -f qcow2 -o "$1" image 16M
+	dev=$(attach image)
+	mkfs.ext4 -q -b 1024 -J size=2 "$dev"
+	detach "$dev"
+	log_begin image 32
+	mkdir -p mnt
+	dev=$(attach --no-partscan /dev/mapper/logged)
+	mount "$dev" mnt
+	fs_work mnt "${CUT_FILES:-20}"
+	assert umount mnt
+	detach "$dev"
+	log_end
+	replay -f ext4 -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-20}" log initial synced -
+}
+
+# cut_below FORMAT OPTIONS ZEROES: of the ext4 that the image is on
+cut_below() {
+	local args=()
+	echo "on ext4: $*"
+	[[ $2 == - ]] || args=(-o "$2")
+	mkdir -p mnt
+	rm -f disk
+	truncate -s 40M disk
+	mkfs.ext4 -q -J size=2 disk
+	mount -o loop disk mnt
+	qemu-img create -q -f "$1" "${args[@]}" mnt/image 4M
+	image_io "$1" mnt/image "write -q -s noise0 100K 70K" "write -q -s noise2 3900K 60K"
+	qemu-img convert -f "$1" -O raw mnt/image raw
+	assert umount mnt
+	log_begin disk 40
+	mount /dev/mapper/logged mnt
+	cut_work "${CUT_OPERATIONS:-300}" mnt/image "$3"
+	assert umount mnt
+	log_end
+	replay -f file -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-20}" log initial history raw
+}
