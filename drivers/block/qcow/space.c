@@ -242,6 +242,12 @@ static int refill(struct qcow_space *space, u64 min, u64 max)
 	err = find(space, min, max(max, batch_clusters(space)), &run);
 	if (err)
 		return err;
+	/* Free clusters may lie behind the end: counted there, and cut off. */
+	err = reach(space, run.first + run.nr);
+	if (err) {
+		add_free(space, &run);
+		return err;
+	}
 	err = check_free(space, run.first, run.nr);
 	if (!err && space->counted)
 		err = qcow_refcounts_take(&space->counts, run.first, run.nr);
