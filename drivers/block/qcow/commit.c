@@ -107,7 +107,8 @@ static void start_drain(struct qcow_commit *commit)
 	qcow_inflight_drain(&commit->writer->inflight);
 }
 
-static void commit_once(struct qcow_commit *commit)
+/* One commit. Only on @commit->wq. */
+static int commit_once(struct qcow_commit *commit)
 {
 	struct qcow_flush *flush, *next;
 	LIST_HEAD(flushes);
@@ -141,6 +142,7 @@ static void commit_once(struct qcow_commit *commit)
 		list_del(&flush->node);
 		flush->done(flush, err);
 	}
+	return err;
 }
 
 static void commit_work(struct work_struct *work)
@@ -151,7 +153,16 @@ static void commit_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-/* Counts that it changes take room in the cache; commits that make some run here, too. */
+/* Freeing changes counts, which must not fill the cache: nobody else can commit now. */
+static int make_room(struct qcow_commit *commit)
+{
+	int err = 0;
+
+	while (!err && qcow_dirty_full(commit->writer->image->cache))
+		err = commit_once(commit);
+	return err;
+}
+
 static void free_space(struct qcow_commit *commit, const struct qcow_freed *freed)
 {
 	struct qcow_writer *w = commit->writer;
@@ -161,9 +172,8 @@ static void free_space(struct qcow_commit *commit, const struct qcow_freed *free
 		qcow_inflate_drop(w->inflate, w->image, freed->host);
 	for (pos = 0; pos < freed->len; pos += part) {
 		part = min(freed->len - pos, (u64)FREE_CLUSTERS << w->image->geo.cluster_bits);
-		if (qcow_dirty_full(w->image->cache))
-			commit_once(commit);
-		if (qcow_space_free(&w->space, freed->host + pos, part))
+		if (make_room(commit) ||
+		    qcow_space_free(&w->space, freed->host + pos, part))
 			qcow_message(w->image, "%llu bytes at 0x%llx: cannot be freed", part,
 				     freed->host + pos);
 	}

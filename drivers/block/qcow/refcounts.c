@@ -18,6 +18,9 @@
 #include "refcounts.h"
 #include "store.h"
 
+/* Slices that are changed at once, of a cache that may be small. */
+#define BATCH_SLICES	4
+
 /* Blocks without any count that qcow_refcounts_end() reads before it gives up. */
 #define EMPTY_BLOCKS	16
 
@@ -41,6 +44,11 @@ static u64 block_clusters(const struct qcow_refcounts *rc)
 static u64 slice_clusters(const struct qcow_refcounts *rc)
 {
 	return ((u64)rc->tables.slice_bytes << 3) >> rc->order;
+}
+
+u64 qcow_refcounts_batch(const struct qcow_refcounts *rc)
+{
+	return BATCH_SLICES * slice_clusters(rc);
 }
 
 /* Clusters of a refcount table with so many entries. */

@@ -94,6 +94,9 @@ int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used);
 /* How many clusters qcow_refcounts_extend() takes at @cluster, at most. */
 u64 qcow_refcounts_extend_clusters(const struct qcow_refcounts *rc, u64 cluster);
 
+/* So many clusters one after the other have their counts in few slices. */
+u64 qcow_refcounts_batch(const struct qcow_refcounts *rc);
+
 /**
  * qcow_refcounts_take() - count free clusters as used once
  * @rc: the counts

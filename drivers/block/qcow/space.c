@@ -18,9 +18,8 @@
 #include "store.h"
 #include "v1.h"
 
-/* What is set aside at once, and a cluster at least; not so many that counts fill the cache. */
+/* Bytes that are set aside at once, and a cluster at least. */
 #define BATCH_BYTES	SZ_4M
-#define BATCH_CLUSTERS	1024
 
 /* The file grows by so much at least, or by a sixteenth. */
 #define GROW_BYTES	SZ_4M
@@ -41,7 +40,7 @@ static u32 cluster_bits(const struct qcow_space *space)
 
 static u64 batch_clusters(const struct qcow_space *space)
 {
-	return clamp_t(u64, BATCH_BYTES >> cluster_bits(space), 1, BATCH_CLUSTERS);
+	return max_t(u64, BATCH_BYTES >> cluster_bits(space), 1);
 }
 
 /* Remember a run, joined with the last one where it continues it. */
@@ -236,10 +235,13 @@ static int find(struct qcow_space *space, u64 min, u64 want, struct qcow_run *ru
 /* Set a batch aside. */
 static int refill(struct qcow_space *space, u64 min, u64 max)
 {
+	u64 want = max(max, batch_clusters(space));
 	struct qcow_run run;
 	int err;
 
-	err = find(space, min, max(max, batch_clusters(space)), &run);
+	if (space->counted)
+		want = max(min, min(want, qcow_refcounts_batch(&space->counts)));
+	err = find(space, min, want, &run);
 	if (err)
 		return err;
 	/* Free clusters may lie behind the end: counted there, and cut off. */
