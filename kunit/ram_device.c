@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A real qcow device over disks in memory. Does not know what is written to it. Called by
+ * guest_load.c and the suites.
+ */
+
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <qcow/report.h>
+
+#include "../drivers/block/qcow/cache.h"
+#include "../drivers/block/qcow/device.h"
+#include "../drivers/block/qcow/dirty.h"
+#include "../drivers/block/qcow/image.h"
+#include "../drivers/block/qcow/request.h"
+#include "../drivers/block/qcow/store.h"
+#include "ram_device.h"
+#include "ram_store.h"
+
+#define DEVICE_MODE	(BLK_OPEN_READ | BLK_OPEN_WRITE)
+
+int ram_device_suite_init(void)
+{
+	int err = qcow_cache_module_init();
+
+	if (err)
+		return err;
+	err = qcow_dirty_module_init();
+	if (err)
+		goto err_cache;
+	err = qcow_request_module_init();
+	if (err)
+		goto err_dirty;
+	qcow_discard_module_init();
+	err = qcow_device_module_init();
+	if (!err)
+		return 0;
+	qcow_request_module_exit();
+err_dirty:
+	qcow_dirty_module_exit();
+err_cache:
+	qcow_cache_module_exit();
+	return err;
+}
+
+void ram_device_suite_exit(void)
+{
+	qcow_device_module_exit();
+	qcow_request_module_exit();
+	qcow_dirty_module_exit();
+	qcow_cache_module_exit();
+}
+
+static struct qcow_image *open_layer(struct qcow_device *dev, struct ram_disk *disk,
+				     unsigned int layer, struct qcow_report *rep)
+{
+	struct qcow_image_params params = {
+		.name = dev->name,
+		.layer = layer,
+		.raw = layer,
+		.writable = !layer,
+		.snapshot = QCOW_ACTIVE_STATE,
+		.cache = &dev->cache,
+	};
+	struct qcow_store *store = ram_store_try(disk);
+
+	return store ? qcow_image_open(&params, store, NULL, rep) : ERR_PTR(-ENOMEM);
+}
+
+static int open_chain(struct qcow_device *dev, const struct qcow_attach *args, void *data,
+		      struct qcow_report *rep)
+{
+	struct ram_device *ram = data;
+	struct qcow_image *image;
+
+	ram->qcow = dev;
+	image = open_layer(dev, ram->disk, 0, rep);
+	if (IS_ERR(image))
+		return PTR_ERR(image);
+	dev->chain = image;
+	dev->depth = 1;
+	if (!ram->backing)
+		return 0;
+	image = open_layer(dev, ram->backing, 1, rep);
+	if (IS_ERR(image))
+		return PTR_ERR(image);
+	dev->chain->backing = image;
+	dev->depth = 2;
+	return 0;
+}
+
+static int open_disk(struct ram_device *dev)
+{
+	dev->file = bdev_file_open_by_dev(disk_devt(dev->qcow->disk), DEVICE_MODE, NULL, NULL);
+	if (IS_ERR(dev->file))
+		return PTR_ERR(dev->file);
+	dev->bdev = file_bdev(dev->file);
+	return 0;
+}
+
+int ram_device_attach(struct ram_device *dev)
+{
+	struct qcow_attach args = {
+		.index = QCOW_INDEX_ANY, .flags = QCOW_ATTACH_NO_PARTSCAN,
+		.cache_bytes = dev->cache_bytes,
+	};
+	char text[256] = "";
+	struct qcow_report rep = { .buf = text, .size = sizeof(text) };
+	int err;
+
+	dev->index = qcow_device_create(&args, open_chain, dev, &rep);
+	if (dev->index < 0) {
+		pr_err("attach: error %d: %s", dev->index, text);
+		return dev->index;
+	}
+	err = open_disk(dev);
+	if (err)
+		qcow_device_detach(dev->index, false, NULL);
+	dev->attached = !err;
+	return err;
+}
+
+int ram_device_detach(struct ram_device *dev)
+{
+	dev->attached = false;
+	bdev_fput(dev->file);
+	/* In a kernel thread that is done by and by. */
+	flush_delayed_fput();
+	return qcow_device_detach(dev->index, false, NULL);
+}
+
+int ram_device_rw(struct ram_device *dev, blk_opf_t opf, u32 sector, void *buf, u32 nr)
+{
+	struct bio *bio = bio_alloc(dev->bdev, 1, opf, GFP_KERNEL);
+	int err;
+
+	bio->bi_iter.bi_sector = sector;
+	__bio_add_page(bio, virt_to_page(buf), nr << SECTOR_SHIFT, offset_in_page(buf));
+	err = submit_bio_wait(bio);
+	bio_put(bio);
+	return err;
+}
+
+int ram_device_zero(struct ram_device *dev, blk_opf_t opf, u32 sector, u32 nr)
+{
+	struct bio *bio = bio_alloc(dev->bdev, 0, opf, GFP_KERNEL);
+	int err;
+
+	bio->bi_iter.bi_sector = sector;
+	bio->bi_iter.bi_size = nr << SECTOR_SHIFT;
+	err = submit_bio_wait(bio);
+	bio_put(bio);
+	return err;
+}
+
+int ram_device_flush(struct ram_device *dev)
+{
+	return blkdev_issue_flush(dev->bdev);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A real qcow device over disks in memory, and I/O to it as a guest submits it.
+ */
+#ifndef _QCOW_KUNIT_RAM_DEVICE_H
+#define _QCOW_KUNIT_RAM_DEVICE_H
+
+#include <linux/blk_types.h>
+#include <linux/types.h>
+
+struct block_device;
+struct file;
+struct qcow_device;
+struct ram_disk;
+
+/**
+ * struct ram_device - an attached image
+ * @disk: the active image
+ * @backing: a raw image below it, or NULL
+ * @cache_bytes: for the device's cache; 0: as many as usual
+ * @attached: it is
+ * @qcow: the device
+ * @index: of it
+ * @file: open as a guest has it
+ * @bdev: likewise
+ */
+struct ram_device {
+	struct ram_disk *disk;
+	struct ram_disk *backing;
+	u64 cache_bytes;
+	bool attached;
+	struct qcow_device *qcow;
+	int index;
+	struct file *file;
+	struct block_device *bdev;
+};
+
+/* Slabs that devices need; once per suite. */
+int ram_device_suite_init(void);
+void ram_device_suite_exit(void);
+
+/* Attach @disk and @backing, and open the device. Return: 0 or -errno, said in the log. */
+int ram_device_attach(struct ram_device *dev);
+
+/* Close and detach. Return: 0 or -errno. */
+int ram_device_detach(struct ram_device *dev);
+
+/* Read, or write with @opf, physically contiguous memory; wait for it. */
+int ram_device_rw(struct ram_device *dev, blk_opf_t opf, u32 sector, void *buf, u32 nr);
+
+/* REQ_OP_DISCARD or REQ_OP_WRITE_ZEROES, perhaps with REQ_NOUNMAP. */
+int ram_device_zero(struct ram_device *dev, blk_opf_t opf, u32 sector, u32 nr);
+int ram_device_flush(struct ram_device *dev);
+
+#endif /* _QCOW_KUNIT_RAM_DEVICE_H */
