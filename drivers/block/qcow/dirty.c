@@ -12,8 +12,8 @@
 #include "dirty.h"
 #include "store.h"
 
-/* A slice, its copy, and what describes them, of an L2 table and of a refcount block. */
-#define SLOT_BYTES	(4 * (QCOW_SLICE_BYTES + 512))
+/* A slice of an L2 table and four of refcount blocks, each with its copy. */
+#define SLOT_BYTES	(5 * 2 * (QCOW_SLICE_BYTES + 512))
 
 static struct kmem_cache *dirty_slab;
 
