@@ -1,6 +1,5 @@
 #!/bin/bash
-# As power-cut: version 2, wide refcounts, and with a backing file. (Version 1 cannot be
-# written to on a block device; see power-cut-fs.)
+# As power-cut: versions 1 and 2, wide refcounts, and with a backing file.
 # kernels: 6.12 debug
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
@@ -10,5 +9,6 @@ cut_setup
 cut_image qcow2 compat=0.10,cluster_size=4K 4096
 cut_image qcow2 cluster_size=4K,refcount_bits=64 4096 base.raw
 cut_image qcow2 compat=0.10,cluster_size=1K 0 base.raw
+cut_image qcow - 0
 cd ..
 assert umount cut

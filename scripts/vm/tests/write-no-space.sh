@@ -14,7 +14,7 @@ truncate -s 48M disk
 mkfs.ext4 -q -m 0 disk
 mount -o loop disk mnt
 size=$((24 << 20))
-for options in cluster_size=4K,compat=0.10 cluster_size=64K extended_l2=on -; do
+for options in cluster_size=4K,compat=0.10 extended_l2=on -; do
 	echo "$options"
 	format=qcow2
 	[[ $options != - ]] || format=qcow
@@ -34,13 +34,13 @@ for options in cluster_size=4K,compat=0.10 cluster_size=64K extended_l2=on -; do
 	assert_match "$output" 'No space left on device'
 	dd if="$dev" of=shadow bs=1M iflag=direct conv=notrunc status=none
 	cmp -n $((2 << 20)) data shadow || fail "$options: what was written is not there"
-	model "$dev" shadow -n 90 -p 3 -e ENOSPC | tee said
+	model "$dev" shadow -n 30 -p 3 -e ENOSPC | tee said
 	assert_match "$(cat said)" '[0-9]+ failed(,|$)' "$options: what the model did"
 
 	rm mnt/filler
 	# the file system below frees what was deleted at its next commit
 	sync -f mnt
-	model "$dev" shadow -n 60 -p 3
+	model "$dev" shadow -n 40 -p 3
 	dd if=data of="$dev" bs=1M seek=20 count=2 oflag=direct conv=fsync status=none
 	dd if=data of=shadow bs=1M seek=20 count=2 conv=notrunc status=none
 	detach "$dev"
@@ -55,7 +55,7 @@ for options in cluster_size=4K,compat=0.10 cluster_size=64K extended_l2=on -; do
 	room=$(df --output=avail -B1 mnt | tail -n 1)
 	fallocate -l $((room - (2 << 20))) mnt/filler
 	dev=$(attach mnt/image)
-	model "$dev" shadow -n 150 -p 3 -e ENOSPC | tee said
+	model "$dev" shadow -n 50 -p 3 -e ENOSPC | tee said
 	assert_match "$(cat said)" '[0-9]+ failed(,|$)' "$options: what the model did"
 	detach "$dev"
 	assert_clean mnt/image
