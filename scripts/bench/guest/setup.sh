@@ -39,7 +39,8 @@ copy() { dd if="$(original "$1")" of="$2" bs=1M iflag=direct oflag=direct status
 
 prepare_disks() {
 	local name
-	modprobe brd rd_nr=2 rd_size=$((3 << 20))
+	# they take memory only where they are written to
+	modprobe brd rd_nr=3 rd_size=$((8 << 20))
 	modprobe loop
 	mkfs.ext4 -q -F /dev/ram0
 	mkdir -p "$files"
@@ -48,7 +49,8 @@ prepare_disks() {
 		copy "$name" "$files/$name"
 	done
 	[[ " ${!path_of[*]} " != *-bdev* ]] || copy data.qcow2 "$block_disk"
-	modprobe nbd
+	[[ " ${!path_of[*]} " != *-new* ]] || prepare_fresh
+	modprobe nbd nbds_max=8
 	modprobe dm-mod
 	modprobe qcow
 	sync
@@ -71,6 +73,7 @@ open_targets() {
 	local target path
 	for target in "${!path_of[@]}"; do
 		declare -F "target_$target" >/dev/null || die "no target '$target'"
+		! is_fresh "$target" || continue
 		path=''
 		"target_$target"
 		[[ -n $path && -e $path ]] || die "$target is not ready"
@@ -94,5 +97,6 @@ setup() {
 teardown() {
 	close_targets
 	umount "$files"
+	! mountpoint -q "$fresh_files" || umount "$fresh_files"
 	progress "done"
 }

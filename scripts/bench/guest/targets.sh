@@ -1,29 +1,32 @@
 # shellcheck shell=bash
 # The contenders, in the guest. For every target there is a function that makes
-# it ready and sets $path, and what it is to read. Sourced by guest/main.
+# it ready and sets $path, and what it is to read. Sourced by setup.sh's users;
+# the targets that begin empty are in fresh.sh.
 #   $files       directory on ext4 on a RAM disk, with the images
 #   $block_disk  RAM disk that holds data.qcow2 itself
 # shellcheck disable=SC2154
 
-nbd_used=()
-loop_used=()
-linear_used=()
+# what is open: its path, and what it is (loop, nbd, linear, qcow)
+declare -A opened=()
+# images that qcow writes: image by path of the device
+declare -A written=()
 
-target_raw() { path=$files/data.raw; }
-
-target_loop() {
-	path=$(losetup --find --show --read-only --direct-io=on "$files/data.raw")
-	loop_used+=("$path")
+# open_loop FILE [OPTION...]
+open_loop() {
+	path=$(losetup --find --show --direct-io=on "${@:2}" "$1")
+	opened[$path]=loop
 	[[ $(losetup -nO DIO "$path" | tr -d ' ') -eq 1 ]] ||
 		die "loop does no direct I/O"
 }
 
-# open_nbd IMAGE [AIO]
+# open_nbd IMAGE [OPTION...]
 open_nbd() {
-	path=/dev/nbd${#nbd_used[@]}
-	qemu-nbd --read-only --format=qcow2 --cache=none --aio="${2:-native}" \
-		--connect="$path" "$files/$1"
-	nbd_used+=("$path")
+	local number=0
+	while [[ -n ${opened[/dev/nbd$number]:-} ]]; do number=$((number + 1)); done
+	path=/dev/nbd$number
+	qemu-nbd --format=qcow2 --cache=none --pid-file="$TMPDIR/nbd$number.pid" \
+		--connect="$path" "${@:2}" "$1"
+	opened[$path]=nbd
 	# it returns before the kernel knows the size
 	for _ in {1..100}; do
 		[[ $(blockdev --getsize64 "$path") -eq 0 ]] || return 0
@@ -32,26 +35,61 @@ open_nbd() {
 	die "qemu-nbd: $path stays empty"
 }
 
-target_nbd() { open_nbd data.qcow2; }
-target_nbd-uring() { open_nbd data.qcow2 io_uring; }
-target_nbd-zlib() { open_nbd zlib.qcow2; }
-target_nbd-zstd() { open_nbd zstd.qcow2; }
+# open_qcow IMAGE [OPTION...]
+open_qcow() {
+	path=$(qcowctl attach --no-partscan --direct-io on "${@:2}" "$1")
+	opened[$path]=qcow
+}
 
-open_qcow() { path=$(qcowctl attach -r --no-partscan --direct-io on "$1"); }
+# open_qcow_write IMAGE: which is checked when it is closed
+open_qcow_write() {
+	open_qcow "$1"
+	written[$path]=$1
+}
 
-target_qcow() { open_qcow "$files/data.qcow2"; }
-target_qcow-zlib() { open_qcow "$files/zlib.qcow2"; }
-target_qcow-zstd() { open_qcow "$files/zstd.qcow2"; }
-target_qcow-bdev() { open_qcow "$block_disk"; }
+target_raw() { path=$files/data.raw; }
+target_loop() { open_loop "$files/data.raw" --read-only; }
+target_nbd() { open_nbd "$files/data.qcow2" --read-only --aio=native; }
+target_nbd-uring() { open_nbd "$files/data.qcow2" --read-only --aio=io_uring; }
+target_nbd-zlib() { open_nbd "$files/zlib.qcow2" --read-only --aio=native; }
+target_nbd-zstd() { open_nbd "$files/zstd.qcow2" --read-only --aio=native; }
+target_qcow() { open_qcow "$files/data.qcow2" -r; }
+target_qcow-zlib() { open_qcow "$files/zlib.qcow2" -r; }
+target_qcow-zstd() { open_qcow "$files/zstd.qcow2" -r; }
 
 target_raw-bdev() { path=$block_disk; }
+target_qcow-bdev() { open_qcow "$block_disk" -r; }
 
 target_linear-bdev() {
 	dmsetup create bench --readonly --table \
 		"0 $(blockdev --getsz "$block_disk") linear $block_disk 0"
 	dmsetup mknodes bench
-	linear_used+=(bench)
 	path=/dev/mapper/bench
+	opened[$path]=linear
+}
+
+# Fully allocated images to write to. The readers' stay what they are; the raw
+# file is loop's too, they take turns.
+writable() { [[ -e $files/$2 ]] || copy "$1" "$files/$2"; }
+
+target_raw-write() {
+	writable data.raw write.raw
+	path=$files/write.raw
+}
+
+target_loop-write() {
+	writable data.raw write.raw
+	open_loop "$files/write.raw"
+}
+
+target_nbd-write() {
+	writable data.qcow2 nbd-write.qcow2
+	open_nbd "$files/nbd-write.qcow2" --aio=native
+}
+
+target_qcow-write() {
+	writable data.qcow2 qcow-write.qcow2
+	open_qcow_write "$files/qcow-write.qcow2"
 }
 
 # The image whose bytes a target must read.
@@ -62,11 +100,38 @@ content_of() {
 	esac
 }
 
-# All must go as cleanly as it came.
+# The server goes later than the device, and keeps its image open until then.
+close_nbd() {
+	local pid
+	pid=$(<"$TMPDIR/${1##*/}.pid")
+	qemu-nbd --disconnect "$1" >/dev/null
+	for _ in {1..100}; do
+		[[ -e /proc/$pid || -e /sys/block/${1##*/}/pid ]] || return 0
+		sleep 0.1
+	done
+	die "qemu-nbd: $1 does not disconnect"
+}
+
+# check_image IMAGE: what damages the image that it writes is no contender
+check_image() {
+	local said
+	said=$(qemu-img check -f qcow2 "$1" 2>&1) ||
+		die "qcow wrote ${1##*/}, qemu-img check ends with $?: $said"
+}
+
+# close_path PATH: as cleanly as it came; of a plain file nothing is open
+close_path() {
+	case ${opened[$1]:-} in
+	loop) losetup --detach "$1" ;;
+	nbd) close_nbd "$1" ;;
+	linear) dmsetup remove "$1" ;;
+	qcow) qcowctl detach "$1" ;;
+	esac
+	[[ -z ${written[$1]:-} ]] || check_image "${written[$1]}"
+	unset "opened[$1]" "written[$1]"
+}
+
 close_targets() {
-	local name
-	[[ ! -c /dev/qcow-control ]] || qcowctl detach --all
-	for name in "${nbd_used[@]}"; do qemu-nbd --disconnect "$name" >/dev/null; done
-	for name in "${loop_used[@]}"; do losetup --detach "$name"; done
-	for name in "${linear_used[@]}"; do dmsetup remove "$name"; done
+	local path
+	for path in "${!opened[@]}"; do close_path "$path"; done
 }
