@@ -1,7 +1,7 @@
 #!/bin/bash
 # On a disk with sectors of 4 KiB, and on a file system there, the device has
 # sectors of 512 all the same, and images with clusters of 512 can be read.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

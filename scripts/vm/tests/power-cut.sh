@@ -3,7 +3,7 @@
 # was promised, and that can be used on: version 3 with clusters small and large, lazy
 # refcounts, subclusters. (Prints how many points were tried; CUT_POINTS, CUT_SECONDS and
 # CUT_OPERATIONS in the environment make it more.)
-# kernels: 6.12 debug
+# kernels: 6.12
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/powercut.sh"

@@ -2,7 +2,7 @@
 # Discarded clusters read as zeros, their space goes back to the file system and is used
 # again; zeroing with NOUNMAP keeps the space, without it does not; what is beside whole
 # clusters is left alone by a discard and zeroed by zeroing.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The store makes no difference to what is written: the page cache of a file system, one
 # without direct I/O, a block device, and one with sectors of 4 KiB.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

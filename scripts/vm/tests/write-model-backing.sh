@@ -1,7 +1,7 @@
 #!/bin/bash
 # As write-model, on overlays of raw and QCOW backing files that are shorter than they are;
 # no byte of the backing file changes.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

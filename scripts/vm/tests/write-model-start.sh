@@ -1,7 +1,7 @@
 #!/bin/bash
 # As write-model, on images that begin with compressed and preallocated clusters, with an
 # internal snapshot, which stays what it was, and with an external data file.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Clusters that internal snapshots have too are copied before they change: the snapshots
 # stay what they are for us and for QEMU, which goes back to one, and deletes one.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"
