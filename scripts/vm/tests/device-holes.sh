@@ -1,7 +1,7 @@
 #!/bin/bash
 # Reading what is not allocated asks nothing of the disk below; reading what is
 # asks for the table once and for no byte more than is wanted.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

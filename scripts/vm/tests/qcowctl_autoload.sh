@@ -1,6 +1,6 @@
 #!/bin/bash
 # qcowctl attach loads the module.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1
 # timeout: 60
 # module: no
 . "$QCOW_ROOT/scripts/vm/lib.sh"

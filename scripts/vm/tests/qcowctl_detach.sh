@@ -1,6 +1,6 @@
 #!/bin/bash
 # detach takes devices, images by any name, and --all.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

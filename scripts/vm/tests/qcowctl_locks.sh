@@ -1,6 +1,6 @@
 #!/bin/bash
 # QEMU does not write what is attached, and attach refuses what QEMU writes.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

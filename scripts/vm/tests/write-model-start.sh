@@ -21,4 +21,4 @@ cases=(
 	"qcow2 data_file_raw=off,refcount_bits=64 64K mixed"
 	"qcow2 extended_l2=on,data_file_raw=off 64K empty"
 )
-model_cases 2
+model_cases 1
