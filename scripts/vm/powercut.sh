@@ -134,18 +134,21 @@ cut_file_system() {
 
 # cut_below FORMAT OPTIONS ZEROES: of the ext4 that the image is on
 cut_below() {
-	local args=()
+	local args=() loop
 	echo "on ext4: $*"
 	[[ $2 == - ]] || args=(-o "$2")
 	mkdir -p mnt
 	rm -f disk
 	truncate -s 40M disk
 	mkfs.ext4 -q -J size=2 disk
-	mount -o loop disk mnt
+	# not with mount -o loop: it may be that nobody else writes to what is mounted
+	loop=$(losetup -f --show disk)
+	mount "$loop" mnt
 	qemu-img create -q -f "$1" "${args[@]}" mnt/image 4M
 	image_io "$1" mnt/image "write -q -s noise0 100K 70K" "write -q -s noise2 3900K 60K"
 	qemu-img convert -f "$1" -O raw mnt/image raw
 	assert umount mnt
+	losetup -d "$loop"
 	log_begin disk 40
 	mount /dev/mapper/logged mnt
 	cut_work "${CUT_OPERATIONS:-300}" mnt/image "$3"
