@@ -26,6 +26,8 @@ struct qcow_store;
  * @complete: called once, from any context, with the status; owns the io again
  * @work: for whoever has to continue in process context
  * @iocb: of a file store in flight
+ * @ret: what became of it
+ * @users: whoever submits @iocb and whoever completes it, while they may look at it
  * @bio: of a block device store in flight
  *
  * Everything up to @complete is the submitter's to fill; the memory that @iter describes
@@ -41,7 +43,11 @@ struct qcow_io {
 	void (*complete)(struct qcow_io *io, int err);
 	struct work_struct work;
 	union {
-		struct kiocb iocb;
+		struct {
+			struct kiocb iocb;
+			ssize_t ret;
+			atomic_t users;
+		};
 		struct bio bio;
 	};
 };

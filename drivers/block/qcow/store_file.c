@@ -281,9 +281,19 @@ static void file_advance(struct qcow_io *io, ssize_t ret)
 	}
 }
 
+/* The file system may look at the iocb until it has both returned and completed it. */
+static void file_put(struct qcow_io *io)
+{
+	if (atomic_dec_and_test(&io->users))
+		file_advance(io, io->ret);
+}
+
 static void file_complete(struct kiocb *iocb, long ret)
 {
-	file_advance(container_of(iocb, struct qcow_io, iocb), ret);
+	struct qcow_io *io = container_of(iocb, struct qcow_io, iocb);
+
+	io->ret = ret;
+	file_put(io);
 }
 
 static void file_start(struct qcow_io *io, int flags)
@@ -302,6 +312,7 @@ static void file_start(struct qcow_io *io, int flags)
 		.ki_flags = flags | (io->store->direct ? IOCB_DIRECT : 0) |
 			    (io->write ? IOCB_WRITE : 0),
 	};
+	atomic_set(&io->users, 2);
 	if (!io->write) {
 		ret = file->f_op->read_iter(&io->iocb, &iter);
 	} else if (freeze_hold(&io->iocb)) {
@@ -310,7 +321,9 @@ static void file_start(struct qcow_io *io, int flags)
 		file_queue(io);
 		return;
 	}
-	if (ret != -EIOCBQUEUED)
+	if (ret == -EIOCBQUEUED)
+		file_put(io);
+	else
 		file_advance(io, ret);
 }
 
