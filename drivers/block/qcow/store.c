@@ -170,11 +170,14 @@ struct qcow_store *qcow_store_open(int fd, bool writable, enum qcow_direct direc
 
 	/*
 	 * The descriptor is the driver's now. An update of the access time would start a
-	 * transaction of the file system below from within one of the one above. A 32 bit
+	 * transaction of the file system below from within one of the one above; those of a
+	 * write could not be made without waiting, and are left to the next flush. A 32 bit
 	 * process may have opened it so that no write gets beyond 2 GiB.
 	 */
 	spin_lock(&file->f_lock);
 	file->f_flags |= O_NOATIME | O_LARGEFILE;
+	if (writable && S_ISREG(file_inode(file)->i_mode))
+		file->f_mode |= FMODE_NOCMTIME;
 	spin_unlock(&file->f_lock);
 
 	/* What was written through the page cache must be what direct I/O reads. */
@@ -183,6 +186,9 @@ struct qcow_store *qcow_store_open(int fd, bool writable, enum qcow_direct direc
 		err = choose_mode(store, direct, rep);
 	if (err)
 		goto err_store;
+	/* Every write would have to drop its part first, and to leave that to a worker. */
+	if (writable && store->direct)
+		invalidate_mapping_pages(file->f_mapping, 0, -1);
 	return store;
 
 err_store:

@@ -96,6 +96,7 @@ struct qcow_store_ops {
  * @writable: may be written to
  * @lost: the error of a flush that failed: what had been written may be gone, and no later
  *        flush can say that it is there
+ * @touched: written to since the file's times were updated
  * @sparse: space for what it grows by is not reserved: most of it may never be written
  * @align: positions, lengths and metadata buffers are multiples of this; a power of two,
  *         at least 512 for direct I/O, 1 for buffered
@@ -110,6 +111,7 @@ struct qcow_store {
 	u64 bytes;
 	bool writable;
 	int lost;
+	bool touched;
 	bool sparse;
 	u32 align;
 	u32 mem_align;

@@ -88,6 +88,13 @@ static bool caller_is_limited(void)
 	return rlimit(RLIMIT_FSIZE) != RLIM_INFINITY;
 }
 
+/* The times of the file are due at the next flush. */
+static void touch(struct qcow_store *store)
+{
+	if (!READ_ONCE(store->touched))
+		WRITE_ONCE(store->touched, true);
+}
+
 static ssize_t throttled_write(struct kiocb *iocb, struct iov_iter *iter)
 {
 	unsigned int flags = current->flags;
@@ -202,6 +209,7 @@ static ssize_t write_now(struct file_call *call)
 	iocb.ki_pos = call->pos;
 	/* Not those that the file was opened with: where to write is not up to O_APPEND. */
 	iocb.ki_flags = IOCB_WRITE | (direct ? IOCB_DIRECT : 0);
+	touch(store);
 	file_start_write(store->file);
 	ret = throttled_write(&iocb, &iter);
 	file_end_write(store->file);
@@ -316,6 +324,7 @@ static void file_start(struct qcow_io *io, int flags)
 	if (!io->write) {
 		ret = file->f_op->read_iter(&io->iocb, &iter);
 	} else if (freeze_hold(&io->iocb)) {
+		touch(io->store);
 		ret = throttled_write(&io->iocb, &iter);
 	} else {
 		file_queue(io);
@@ -360,9 +369,21 @@ static void file_submit(struct qcow_store *store, struct qcow_io *io)
 	task_context_end(&ctx);
 }
 
+static void update_times(struct qcow_store *store)
+{
+	if (!store->touched || !is_regular(store->file))
+		return;
+	WRITE_ONCE(store->touched, false);
+	file_start_write(store->file);
+	/* Without them the data is worth as much. */
+	file_update_time(store->file);
+	file_end_write(store->file);
+}
+
 /* The size matters as much as the data does, the times do not. */
 static int file_flush(struct qcow_store *store)
 {
+	update_times(store);
 	return vfs_fsync_range(store->file, 0, LLONG_MAX, 1);
 }
 
