@@ -11,6 +11,7 @@
 #include "change.h"
 #include "dirty.h"
 #include "image.h"
+#include "map.h"
 #include "message.h"
 #include "writer.h"
 
@@ -118,6 +119,42 @@ drop_range:
 	qcow_range_drop(&w->ranges, &change->range);
 	kfree(change);
 	return ERR_PTR(err);
+}
+
+int qcow_change_map(const struct qcow_change *change, u64 guest, u64 len,
+		    struct qcow_extent *ext)
+{
+	const struct qcow_image *image = change->writer->image;
+	struct qcow_flaw flaw;
+	int err;
+
+	err = qcow_slice_map(&image->geo, change->slice, guest, len, ext, &flaw);
+	if (err)
+		qcow_message_flaw(image, &flaw);
+	return err;
+}
+
+int qcow_change_freed(const struct qcow_change *change, u64 guest, const struct qcow_extent *ext,
+		      struct qcow_freed **freed)
+{
+	const struct qcow_geometry *g = &change->writer->image->geo;
+	u64 mask = qcow_cluster_bytes(g) - 1;
+	struct qcow_freed space = {};
+
+	*freed = NULL;
+	if (ext->kind == QCOW_EXTENT_COMPRESSED && g->version > 1) {
+		space.compressed = true;
+		space.host = ext->host;
+		space.len = ext->compressed_len;
+	} else if (ext->kind != QCOW_EXTENT_COMPRESSED && ext->allocated && !g->data_file &&
+		   !((ext->host ^ guest) & mask)) {
+		space.host = ext->host - (guest & mask);
+		space.len = mask + 1;
+	}
+	if (!space.len)
+		return 0;
+	*freed = kmemdup(&space, sizeof(space), GFP_NOIO);
+	return *freed ? 0 : -ENOMEM;
 }
 
 /* Bits of the subclusters of a cluster that @change covers. */

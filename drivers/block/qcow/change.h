@@ -11,6 +11,7 @@
 
 #include "ranges.h"
 
+struct qcow_extent;
 struct qcow_freed;
 struct qcow_slice;
 struct qcow_waiter;
@@ -58,6 +59,31 @@ struct qcow_change {
  */
 struct qcow_change *qcow_change_begin(struct qcow_writer *w, u64 guest, u64 *len,
 				      bool make_table, struct qcow_waiter *waiter);
+
+/**
+ * qcow_change_map() - what a guest range of the change is mapped to now
+ * @change: with a slice
+ * @guest: first byte
+ * @len: bytes wanted
+ * @ext: result
+ *
+ * Return: 0, or -EUCLEAN: the entry is corrupt, named in the log.
+ */
+int qcow_change_map(const struct qcow_change *change, u64 guest, u64 len,
+		    struct qcow_extent *ext);
+
+/**
+ * qcow_change_freed() - host space that goes back when a cluster is mapped elsewhere
+ * @change: of the cluster
+ * @guest: byte of the cluster that @ext begins with
+ * @ext: from qcow_change_map()
+ * @freed: result for qcow_commit_freed(), once the entry has changed; NULL: none goes back.
+ *         Version 1 frees whole clusters at their borders only, a data file nothing
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int qcow_change_freed(const struct qcow_change *change, u64 guest, const struct qcow_extent *ext,
+		      struct qcow_freed **freed);
 
 /**
  * qcow_change_end() - put the new entries in place, or leave the old ones

@@ -11,17 +11,6 @@
 #include "map.h"
 #include "store.h"
 
-/* The last cluster of a file may end within it and reads as zeros from there on. */
-static int read_data(const struct qcow_mapping *map, void *buf)
-{
-	struct qcow_store *store = map->image->data;
-	u64 bytes = READ_ONCE(store->bytes);
-	u64 there = map->ext.host < bytes ? min(map->ext.len, bytes - map->ext.host) : 0;
-
-	memset(buf + there, 0, map->ext.len - there);
-	return there ? qcow_store_read(store, buf, map->ext.host, there) : 0;
-}
-
 static int read_compressed(const struct qcow_mapping *map, struct qcow_inflate *inflate,
 			   u64 guest, void *buf)
 {
@@ -56,7 +45,8 @@ int qcow_cow_read(struct qcow_image *top, struct qcow_inflate *inflate, u64 gues
 		else if (map.ext.kind == QCOW_EXTENT_COMPRESSED)
 			err = read_compressed(&map, inflate, guest, buf);
 		else
-			err = read_data(&map, buf);
+			err = qcow_store_read_padded(map.image->data, buf, map.ext.host,
+						     map.ext.len);
 		guest += map.ext.len;
 		buf += map.ext.len;
 		len -= map.ext.len;

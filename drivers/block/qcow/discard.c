@@ -14,7 +14,6 @@
 #include "device.h"
 #include "dirty.h"
 #include "image.h"
-#include "message.h"
 #include "request.h"
 #include "writer.h"
 
@@ -70,24 +69,6 @@ static void note_freed(struct qcow_writer *w, struct qcow_freed **pending,
 	*pending = freed;
 }
 
-/* Space that goes back when the cluster of @ext loses it; of no length: none does. */
-static struct qcow_freed freed_space(const struct qcow_writer *w, const struct qcow_extent *ext)
-{
-	const struct qcow_geometry *g = &w->image->geo;
-	struct qcow_freed freed = {};
-
-	if (ext->kind == QCOW_EXTENT_COMPRESSED && g->version > 1) {
-		freed.compressed = true;
-		freed.host = ext->host;
-		freed.len = ext->compressed_len;
-	} else if (ext->kind != QCOW_EXTENT_COMPRESSED && ext->allocated && !g->data_file &&
-		   IS_ALIGNED(ext->host, qcow_cluster_bytes(g))) {
-		freed.host = ext->host;
-		freed.len = qcow_cluster_bytes(g);
-	}
-	return freed;
-}
-
 /* The entry of a cluster that reads as zeros, and keeps @host if that is not 0. */
 static void put_zero(struct qcow_change *change, u64 cluster, bool mark, bool keep, u64 host)
 {
@@ -113,26 +94,22 @@ static int zero_cluster(struct qcow_change *change, u64 guest, const struct wish
 {
 	struct qcow_writer *w = change->writer;
 	const struct qcow_geometry *g = &w->image->geo;
-	struct qcow_freed *freed = NULL, space;
+	struct qcow_freed *freed = NULL;
 	struct qcow_extent ext;
-	struct qcow_flaw flaw;
 	bool keep;
 	int err;
 
-	err = qcow_slice_map(g, change->slice, guest, qcow_cluster_bytes(g), &ext, &flaw);
-	if (err) {
-		qcow_message_flaw(w->image, &flaw);
+	err = qcow_change_map(change, guest, qcow_cluster_bytes(g), &ext);
+	if (err)
 		return err;
-	}
 	if (ext.kind == QCOW_EXTENT_HOLE && !ext.allocated && !wish->mark &&
 	    ext.len >= qcow_cluster_bytes(g))
 		return 0;
 	keep = wish->keep && ext.allocated && !ext.shared && ext.kind != QCOW_EXTENT_COMPRESSED;
-	space = freed_space(w, &ext);
-	if (!keep && space.len) {
-		freed = kmemdup(&space, sizeof(space), GFP_NOIO);
-		if (!freed)
-			return -ENOMEM;
+	if (!keep) {
+		err = qcow_change_freed(change, guest, &ext, &freed);
+		if (err)
+			return err;
 	}
 	put_zero(change, guest >> g->cluster_bits, wish->mark, keep, ext.host);
 	if (freed)
@@ -222,11 +199,7 @@ static void discard_run(struct qcow_request *req, bool may_wait)
 		if (ret == QCOW_GONE || ret == -EINPROGRESS)
 			return;
 	}
-	if (ret)
-		qcow_request_fail(req, req->pos, req->end - req->pos, ret);
-	if (ret == -EUCLEAN)
-		qcow_writer_corrupt(w);
-	qcow_request_put(req);
+	qcow_write_end(req, ret);
 }
 
 void qcow_request_discard(struct qcow_request *req, struct request *rq)

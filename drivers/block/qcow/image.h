@@ -52,6 +52,12 @@ struct qcow_image {
 	struct qcow_image *backing;
 };
 
+/* Whether the data file is a raw image, too, which reads as the guest does. */
+static inline bool qcow_image_raw_data(const struct qcow_image *image)
+{
+	return image->geo.data_file && image->header.autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE;
+}
+
 /* Which state of an image to open. */
 #define QCOW_ACTIVE_STATE	(~0U)
 

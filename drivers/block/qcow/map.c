@@ -130,7 +130,7 @@ static int clip_to_data(const struct qcow_image *image, u64 guest, struct qcow_e
 		ext->len = min(ext->len, end - ext->host);
 		return 0;
 	}
-	if (image->geo.data_file && image->header.autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE) {
+	if (qcow_image_raw_data(image)) {
 		set_extent(ext, QCOW_EXTENT_ZERO, ext->len);
 		return 0;
 	}

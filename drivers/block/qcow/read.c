@@ -30,24 +30,21 @@ static void fragment_complete(struct qcow_io *io, int err)
 
 /*
  * Bytes that no I/O can bring straight in: misaligned ones, and the last cluster of a file
- * that ends within it, which reads as zeros from there on.
+ * that ends within it.
  */
 static int copy_bytes(struct qcow_fragment *frag, void *buf)
 {
 	struct qcow_store *store = frag->map.image->data;
 	struct iov_iter iter = frag->io.iter;
-	u64 bytes = READ_ONCE(store->bytes);
-	u64 pos = frag->io.pos;
+	u64 pos = frag->map.ext.host;
 	u64 left = frag->io.len;
 
 	while (left) {
 		u64 part = min_t(u64, left, COPY_BYTES);
-		u64 there = pos < bytes ? min(part, bytes - pos) : 0;
-		int err = there ? qcow_store_read(store, buf, pos, there) : 0;
+		int err = qcow_store_read_padded(store, buf, pos, part);
 
 		if (err)
 			return err;
-		memset(buf + there, 0, part - there);
 		if (copy_to_iter(buf, part, &iter) != part)
 			return -EFAULT;
 		pos += part;
@@ -119,18 +116,15 @@ static void submit_compressed(struct qcow_fragment *frag)
 static void submit_data(struct qcow_fragment *frag)
 {
 	struct qcow_store *store = frag->map.image->data;
-	struct qcow_io *io = &frag->io;
+	u64 host = frag->map.ext.host;
 
-	io->store = store;
-	io->pos = frag->map.ext.host;
-	io->done = 0;
-	io->write = false;
-	io->complete = fragment_complete;
-
-	if (likely(qcow_fragment_fits(store, io)))
-		store->ops->submit(store, io);
-	else
+	if (unlikely(!qcow_fragment_fits(store, &frag->io.iter, host, frag->io.len))) {
 		qcow_fragment_queue(frag, fragment_copy);
+		return;
+	}
+	frag->io.complete = fragment_complete;
+	qcow_fragment_aim(frag, store, host, false);
+	qcow_store_submit(&frag->io);
 }
 
 /*

@@ -174,13 +174,21 @@ static bool segments_aligned(const struct iov_iter *iter, size_t len, u32 align)
 	return true;
 }
 
-bool qcow_fragment_fits(const struct qcow_store *store, const struct qcow_io *io)
+bool qcow_fragment_fits(const struct qcow_store *store, const struct iov_iter *iter, u64 host,
+			u64 len)
 {
-	if (!IS_ALIGNED(io->pos | io->len, store->align) ||
-	    io->pos + io->len > READ_ONCE(store->bytes))
+	if (!IS_ALIGNED(host | len, store->align) || host + len > READ_ONCE(store->bytes))
 		return false;
-	return likely(store->align <= SECTOR_SIZE) ||
-		segments_aligned(&io->iter, io->len, store->align);
+	return likely(store->align <= SECTOR_SIZE) || segments_aligned(iter, len, store->align);
+}
+
+void qcow_fragment_aim(struct qcow_fragment *frag, struct qcow_store *store, u64 host,
+		       bool write)
+{
+	frag->io.store = store;
+	frag->io.pos = host;
+	frag->io.done = 0;
+	frag->io.write = write;
 }
 
 void qcow_request_next_bio(struct qcow_request *req)

@@ -167,8 +167,13 @@ struct qcow_fragment *qcow_fragment_try(struct qcow_request *req);
  */
 bool qcow_fragment_take(struct qcow_fragment *frag, u32 len);
 
-/* Whether one I/O of @store can move the bytes of @io straight. */
-bool qcow_fragment_fits(const struct qcow_store *store, const struct qcow_io *io);
+/* Whether one I/O of @store can move @len bytes of @iter straight from or to @host. */
+bool qcow_fragment_fits(const struct qcow_store *store, const struct iov_iter *iter, u64 host,
+			u64 len);
+
+/* What is left to say before its I/O is submitted, but for @frag->io.complete. */
+void qcow_fragment_aim(struct qcow_fragment *frag, struct qcow_store *store, u64 host,
+		       bool write);
 
 /* Call @func with @frag->io.work from a worker. */
 void qcow_fragment_queue(struct qcow_fragment *frag, work_func_t func);
@@ -185,5 +190,8 @@ void qcow_fragment_end(struct qcow_fragment *frag, int err);
  */
 int qcow_write_step(struct qcow_request *req);
 #define QCOW_GONE	1
+
+/* Nothing more of a write or discard is to come: with @err other than 0 the rest fails. */
+void qcow_write_end(struct qcow_request *req, int err);
 
 #endif /* _QCOW_REQUEST_H */

@@ -281,6 +281,15 @@ out:
 	return ret < 0 ? ret : 0;
 }
 
+int qcow_store_read_padded(struct qcow_store *store, void *buf, u64 pos, size_t len)
+{
+	u64 bytes = READ_ONCE(store->bytes);
+	size_t there = pos < bytes ? min_t(u64, len, bytes - pos) : 0;
+
+	memset(buf + there, 0, len - there);
+	return there ? qcow_store_read(store, buf, pos, there) : 0;
+}
+
 static int check_write(const struct qcow_store *store, u64 pos, u64 len)
 {
 	u64 end;
@@ -386,36 +395,11 @@ int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t 
 	return err;
 }
 
-static int write_zeros(struct qcow_store *store, u64 pos, u64 len)
-{
-	size_t room = clamp_t(u64, len, store->align, BOUNCE_BYTES);
-	int err = 0;
-	void *zeros;
-
-	if (!len)
-		return 0;
-	room = roundup_pow_of_two(room);
-	zeros = kvzalloc(room, GFP_NOIO);
-	if (!zeros)
-		return -ENOMEM;
-	while (len && !err) {
-		/* After an odd start and before an odd end, writes are aligned. */
-		size_t head = pos & (store->align - 1);
-		size_t part = min_t(u64, len, head ? store->align - head : room);
-
-		if (part > store->align)
-			part = round_down(part, store->align);
-		err = write_any(store, zeros, pos, part);
-		pos += part;
-		len -= part;
-	}
-	kvfree(zeros);
-	return err;
-}
-
 int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len)
 {
+	size_t room = roundup_pow_of_two(clamp_t(u64, len, store->align, BOUNCE_BYTES));
 	unsigned int noio;
+	void *zeros;
 	int err;
 
 	err = check_write(store, pos, len);
@@ -423,7 +407,17 @@ int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len)
 		return err;
 
 	noio = memalloc_noio_save();
-	err = write_zeros(store, pos, len);
+	zeros = kvzalloc(room, GFP_NOIO);
+	if (!zeros)
+		err = -ENOMEM;
+	while (len && !err) {
+		size_t part = min_t(u64, len, room);
+
+		err = write_any(store, zeros, pos, part);
+		pos += part;
+		len -= part;
+	}
+	kvfree(zeros);
 	memalloc_noio_restore(noio);
 	return err;
 }

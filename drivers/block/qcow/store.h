@@ -157,6 +157,9 @@ void qcow_store_destroy(struct qcow_store *store);
  */
 int qcow_store_read(struct qcow_store *store, void *buf, u64 pos, size_t len);
 
+/* The same of data: the last cluster of a file may end within it, zeros follow. */
+int qcow_store_read_padded(struct qcow_store *store, void *buf, u64 pos, size_t len);
+
 /**
  * qcow_store_write() - write metadata or data, any position and length inside the store
  * @store: the store
@@ -171,6 +174,12 @@ int qcow_store_read(struct qcow_store *store, void *buf, u64 pos, size_t len);
  * Return: 0; -ENODATA beyond the end of the store; -ENOMEM, -EIO, -ENOSPC, ...
  */
 int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t len);
+
+/* Start @io, as qcow_store_ops.submit. */
+static inline void qcow_store_submit(struct qcow_io *io)
+{
+	io->store->ops->submit(io->store, io);
+}
 
 /**
  * qcow_store_zero() - write zeros, any position and length inside the store

@@ -17,7 +17,6 @@
 #include "change.h"
 #include "cow.h"
 #include "device.h"
-#include "dirty.h"
 #include "image.h"
 #include "message.h"
 #include "request.h"
@@ -47,9 +46,7 @@ static void prepare_io(struct qcow_io *io, struct qcow_store *store, u64 host)
 /* Whether the next @len bytes can go to @host as they are. */
 static bool fits(const struct qcow_request *req, u64 host, u64 len)
 {
-	struct qcow_io io = { .pos = host, .len = len, .iter = req->iter };
-
-	return qcow_fragment_fits(req->dev->chain->data, &io);
+	return qcow_fragment_fits(req->dev->chain->data, &req->iter, host, len);
 }
 
 static int submit(struct qcow_request *req, struct qcow_fragment *frag, u64 host, u64 len)
@@ -183,25 +180,6 @@ static int place(struct qcow_writer *w, struct qcow_change *change, u64 guest, s
 	return 0;
 }
 
-/* What the cluster had is referred to no more. Version 1 frees what lies at its borders. */
-static int note_freed(struct qcow_writer *w, struct qcow_change *change, u64 guest,
-		      const struct qcow_extent *ext)
-{
-	u64 mask = qcow_cluster_bytes(&w->image->geo) - 1;
-	bool compressed = ext->kind == QCOW_EXTENT_COMPRESSED;
-
-	if (w->image->geo.data_file ||
-	    (w->image->geo.version == 1 && (compressed || (ext->host ^ guest) & mask)))
-		return 0;
-	change->freed = kzalloc(sizeof(*change->freed), GFP_NOIO);
-	if (!change->freed)
-		return -ENOMEM;
-	change->freed->compressed = compressed;
-	change->freed->host = compressed ? ext->host : ext->host - (guest & mask);
-	change->freed->len = compressed ? ext->compressed_len : mask + 1;
-	return 0;
-}
-
 /* New clusters: for bytes that have none, or in the place of one that must be kept. */
 static int plan_new(struct qcow_writer *w, struct qcow_change *change, u64 guest,
 		    const struct qcow_extent *ext, struct plan *p)
@@ -215,7 +193,7 @@ static int plan_new(struct qcow_writer *w, struct qcow_change *change, u64 guest
 	change->whole = ext->kind == QCOW_EXTENT_COMPRESSED || ext->shared;
 	if (change->whole) {
 		p->len = min(p->len, cluster - (guest & (cluster - 1)));
-		err = note_freed(w, change, guest, ext);
+		err = qcow_change_freed(change, guest, ext, &change->freed);
 		if (err)
 			return err;
 	}
@@ -232,15 +210,12 @@ static int make_plan(struct qcow_writer *w, struct qcow_change *change, u64 gues
 		     struct plan *p)
 {
 	struct qcow_extent ext;
-	struct qcow_flaw flaw;
 	int err;
 
 	*p = (struct plan) {};
-	err = qcow_slice_map(&w->image->geo, change->slice, guest, len, &ext, &flaw);
-	if (err) {
-		qcow_message_flaw(w->image, &flaw);
+	err = qcow_change_map(change, guest, len, &ext);
+	if (err)
 		return err;
-	}
 	/* In version 1 a cluster may lie where no block begins, and share one with others. */
 	if (ext.allocated && !IS_ALIGNED(ext.host ^ guest, max_t(u32, w->image->data->align,
 								 SECTOR_SIZE)))
@@ -334,6 +309,15 @@ int qcow_write_step(struct qcow_request *req)
 	return err < 0 ? write_change(req) : err;
 }
 
+void qcow_write_end(struct qcow_request *req, int err)
+{
+	if (err)
+		qcow_request_fail(req, req->pos, req->end - req->pos, err);
+	if (err == -EUCLEAN)
+		qcow_writer_corrupt(req->dev->writer);
+	qcow_request_put(req);
+}
+
 static void write_run(struct qcow_request *req, bool may_wait)
 {
 	struct qcow_writer *w = req->dev->writer;
@@ -361,11 +345,7 @@ static void write_run(struct qcow_request *req, bool may_wait)
 			return;
 		}
 	}
-	if (ret)
-		qcow_request_fail(req, req->pos, req->end - req->pos, ret);
-	if (ret == -EUCLEAN)
-		qcow_writer_corrupt(w);
-	qcow_request_put(req);
+	qcow_write_end(req, ret);
 }
 
 void qcow_request_write(struct qcow_request *req, struct request *rq)
