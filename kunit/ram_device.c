@@ -11,47 +11,22 @@
 #include <linux/mm.h>
 #include <qcow/report.h>
 
-#include "../drivers/block/qcow/cache.h"
 #include "../drivers/block/qcow/device.h"
-#include "../drivers/block/qcow/dirty.h"
 #include "../drivers/block/qcow/image.h"
-#include "../drivers/block/qcow/request.h"
 #include "../drivers/block/qcow/store.h"
 #include "ram_device.h"
 #include "ram_store.h"
 
 #define DEVICE_MODE	(BLK_OPEN_READ | BLK_OPEN_WRITE)
 
-int ram_device_suite_init(void)
+int ram_device_suite_init(struct kunit_suite *suite)
 {
-	int err = qcow_cache_module_init();
-
-	if (err)
-		return err;
-	err = qcow_dirty_module_init();
-	if (err)
-		goto err_cache;
-	err = qcow_request_module_init();
-	if (err)
-		goto err_dirty;
-	qcow_discard_module_init();
-	err = qcow_device_module_init();
-	if (!err)
-		return 0;
-	qcow_request_module_exit();
-err_dirty:
-	qcow_dirty_module_exit();
-err_cache:
-	qcow_cache_module_exit();
-	return err;
+	return qcow_device_module_init();
 }
 
-void ram_device_suite_exit(void)
+void ram_device_suite_exit(struct kunit_suite *suite)
 {
 	qcow_device_module_exit();
-	qcow_request_module_exit();
-	qcow_dirty_module_exit();
-	qcow_cache_module_exit();
 }
 
 static struct qcow_image *open_layer(struct qcow_device *dev, struct ram_disk *disk,

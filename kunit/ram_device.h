@@ -35,9 +35,9 @@ struct ram_device {
 	struct block_device *bdev;
 };
 
-/* Slabs that devices need; once per suite. */
-int ram_device_suite_init(void);
-void ram_device_suite_exit(void);
+/* Of a suite that has devices. */
+int ram_device_suite_init(struct kunit_suite *suite);
+void ram_device_suite_exit(struct kunit_suite *suite);
 
 /* Attach @disk and @backing, and open the device. Return: 0 or -errno, said in the log. */
 int ram_device_attach(struct ram_device *dev);

@@ -84,20 +84,10 @@ static struct kunit_case cases[] = {
 	{}
 };
 
-static int suite_init(struct kunit_suite *suite)
-{
-	return ram_device_suite_init();
-}
-
-static void suite_exit(struct kunit_suite *suite)
-{
-	ram_device_suite_exit();
-}
-
 static struct kunit_suite suite = {
 	.name = "qcow_write",
-	.suite_init = suite_init,
-	.suite_exit = suite_exit,
+	.suite_init = ram_device_suite_init,
+	.suite_exit = ram_device_suite_exit,
 	.test_cases = cases,
 };
 

@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "device.h"
+#include "dirty.h"
 #include "image.h"
 #include "inflate.h"
 #include "request.h"
@@ -423,11 +424,35 @@ int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep)
 
 int qcow_device_module_init(void)
 {
+	int err;
+
+	err = qcow_cache_module_init();
+	if (err)
+		return err;
+	err = qcow_dirty_module_init();
+	if (err)
+		goto err_cache;
+	err = qcow_request_module_init();
+	if (err)
+		goto err_dirty;
+	qcow_discard_module_init();
 	detach_wq = alloc_workqueue("qcow_detach", 0, 0);
-	return detach_wq ? 0 : -ENOMEM;
+	if (detach_wq)
+		return 0;
+
+	err = -ENOMEM;
+	qcow_request_module_exit();
+err_dirty:
+	qcow_dirty_module_exit();
+err_cache:
+	qcow_cache_module_exit();
+	return err;
 }
 
 void qcow_device_module_exit(void)
 {
 	destroy_workqueue(detach_wq);
+	qcow_request_module_exit();
+	qcow_dirty_module_exit();
+	qcow_cache_module_exit();
 }

@@ -94,6 +94,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
  */
 int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep);
 
+/* Devices, and all that they are made of; once per module. */
 int qcow_device_module_init(void);
 void qcow_device_module_exit(void);
 
