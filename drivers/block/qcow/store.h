@@ -25,6 +25,7 @@ struct qcow_store;
  * @write: from memory to the store
  * @complete: called once, from any context, with the status; owns the io again
  * @work: for whoever has to continue in process context
+ * @node: for whoever has it before it is submitted, instead of @work
  * @iocb: of a file store in flight
  * @ret: what became of it
  * @users: whoever submits @iocb and whoever completes it, while they may look at it
@@ -41,7 +42,10 @@ struct qcow_io {
 	u32 done;
 	bool write;
 	void (*complete)(struct qcow_io *io, int err);
-	struct work_struct work;
+	union {
+		struct work_struct work;
+		struct list_head node;
+	};
 	union {
 		struct {
 			struct kiocb iocb;

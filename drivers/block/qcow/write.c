@@ -5,7 +5,7 @@
  * the written bytes copied along. Called by queue.c and discard.c.
  *
  *   qcow_request_write -> write_run -+-> write_in_place -> store -------> write_complete
- *        (submitter)         ^       +-> write_change -+-> store ------->   "      links
+ *        (submitter)         ^       +-> write_change -+-> join -> store >   "      links
  *   request_work ------------+           (worker)      +-> write_filled, links
  */
 #include <linux/blk-mq.h>
@@ -34,15 +34,6 @@ static void write_complete(struct qcow_io *io, int err)
 	qcow_fragment_end(frag, err);
 }
 
-static void prepare_io(struct qcow_io *io, struct qcow_store *store, u64 host)
-{
-	io->store = store;
-	io->pos = host;
-	io->done = 0;
-	io->write = true;
-	io->complete = write_complete;
-}
-
 /* Whether the next @len bytes can go to @host as they are. */
 static bool fits(const struct qcow_request *req, u64 host, u64 len)
 {
@@ -51,12 +42,15 @@ static bool fits(const struct qcow_request *req, u64 host, u64 len)
 
 static int submit(struct qcow_request *req, struct qcow_fragment *frag, u64 host, u64 len)
 {
-	struct qcow_store *store = req->dev->chain->data;
-	bool last;
+	struct qcow_device *dev = req->dev;
+	bool last = qcow_fragment_take(frag, len);
 
-	prepare_io(&frag->io, store, host);
-	last = qcow_fragment_take(frag, len);
-	store->ops->submit(store, &frag->io);
+	frag->io.complete = write_complete;
+	qcow_fragment_aim(frag, dev->chain->data, host, true);
+	if (frag->change)
+		qcow_join_submit(&dev->writer->joiner, &frag->io);
+	else
+		qcow_store_submit(&frag->io);
 	return last ? QCOW_GONE : 0;
 }
 

@@ -97,6 +97,7 @@ struct qcow_writer *qcow_writer_create(struct qcow_image *image, struct qcow_inf
 	mutex_init(&w->begin_lock);
 	sema_init(&w->slots, qcow_dirty_slots(image->cache));
 	qcow_ranges_init(&w->ranges);
+	qcow_joiner_init(&w->joiner, image->data, wq);
 	qcow_guard_init(&w->guard, v1 ? V1_GUARD_BITS : image->geo.cluster_bits);
 	qcow_l1_init(&w->l1, image, &w->guard, &w->space);
 

@@ -12,6 +12,7 @@
 #include "commit.h"
 #include "guard.h"
 #include "inflight.h"
+#include "join.h"
 #include "l1.h"
 #include "ranges.h"
 #include "space.h"
@@ -31,6 +32,7 @@ struct workqueue_struct;
  * @l1: its L1 table
  * @slots: changes of mappings that may begin
  * @ranges: guest clusters whose mapping is being changed
+ * @joiner: writes to new clusters
  * @inflight: I/O of the device by age
  * @commit: makes durable
  * @begin_lock: @begun
@@ -46,6 +48,7 @@ struct qcow_writer {
 	struct qcow_l1 l1;
 	struct semaphore slots;
 	struct qcow_ranges ranges;
+	struct qcow_joiner joiner;
 	struct qcow_inflight inflight;
 	struct qcow_commit commit;
 	struct mutex begin_lock;	/* @begun */
