@@ -120,7 +120,7 @@ static int do_discard(struct worker *t, u32 first, u32 nr)
 
 	guest_model_write(m, first, nr, GUEST_HINT, NULL);
 	err = ram_device_zero(load->dev, REQ_OP_DISCARD, first, nr);
-	if (!err && load->exact_discard && begin < end)
+	if (!err && begin < end)
 		guest_model_written(m, begin, end - begin, GUEST_ZERO, false);
 	return err;
 }
@@ -140,7 +140,7 @@ static int one_operation(struct worker *t)
 		err = do_read(t, first, nr);
 	else if (dice < 75)
 		err = do_write(t, first, nr);
-	else if (dice < 88)
+	else if (dice < 88 || !t->load->discards)
 		err = do_zeroes(t, first, nr);
 	else
 		err = do_discard(t, first, nr);

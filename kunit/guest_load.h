@@ -18,7 +18,7 @@ struct ram_device;
  * @dev: attached
  * @model: of its contents
  * @cluster: sectors of a cluster
- * @exact_discard: a discard of a whole cluster reads as zeros from then on
+ * @discards: the device has them: whole clusters read as zeros from then on
  * @seed: of what is random
  * @threads: how many
  * @ops: operations of each thread
@@ -32,7 +32,7 @@ struct guest_load {
 	struct ram_device *dev;
 	struct guest_model *model;
 	u32 cluster;
-	bool exact_discard;
+	bool discards;
 	u64 seed;
 	unsigned int threads;
 	unsigned int ops;

@@ -210,7 +210,7 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 	rig->load = (struct guest_load) {
 		.dev = &rig->dev, .model = rig->model, .threads = c->threads,
 		.cluster = 1U << (c->cluster_bits - SECTOR_SHIFT), .seed = seed,
-		.exact_discard = c->version == 3 || !c->backing,
+		.discards = c->version == 3 || !c->backing,
 	};
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, detach_action, &rig->dev));
 	return rig;

@@ -78,10 +78,8 @@ case_run() {
 	local image=i$1 format options cluster start dev SEED=$((SEED + $1)) zeroes args=()
 	read -r format options cluster start <<<"${cases[$1]}"
 	zeroes=$(numfmt --from=iec "$cluster")
-	# only version 3 has an entry that hides the backing file; version 1 frees nothing, and
-	# what is in a data file stays there
-	[[ $format != qcow && $options != *data_file* &&
-		($start != on-* || $options != *compat=0.10*) ]] || zeroes=0
+	# only version 3 has an entry that hides the backing file; version 1 frees nothing
+	[[ $format != qcow && ($start != on-* || $options != *compat=0.10*) ]] || zeroes=0
 	# version 1 does not say of what format its backing file is
 	[[ $format != qcow || $start != on-* ]] || args=(--backing-format "${start#on-}")
 	for _ in 1 2; do

@@ -192,7 +192,9 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 	if (dev->writer) {
 		qcow_limits_write_cache(&lim);
 		lim.discard_granularity = qcow_cluster_bytes(&top->geo);
-		lim.max_hw_discard_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
+		/* Version 1 and 2 cannot hide what is below, as QEMU does not either. */
+		if (top->geo.version > 2 || !top->backing)
+			lim.max_hw_discard_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
 		lim.max_write_zeroes_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
 	}
 	set->ops = &qcow_queue_ops;

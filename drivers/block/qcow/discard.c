@@ -117,6 +117,28 @@ static int zero_cluster(struct qcow_change *change, u64 guest, const struct wish
 	return 0;
 }
 
+/*
+ * Every guest byte has its place in a data file, so space in it is given back at once: its
+ * entries lead to zeros then, those of a commit that does not come as well. -EOPNOTSUPP: a raw
+ * image that cannot be made to read as zeros but by writing.
+ */
+static int empty_data_file(struct qcow_image *image, u64 pos, u64 len)
+{
+	struct qcow_store *data = image->data;
+	u64 end = min(pos + len, data->bytes);
+	u64 tail = end & (data->align - 1);
+	int err;
+
+	if (pos >= end)
+		return 0;
+	err = qcow_store_punch(data, pos, end - pos);
+	if (!qcow_image_raw_data(image))
+		return 0;
+	if (!err && tail)
+		err = qcow_store_zero(data, end - tail, tail);
+	return err;
+}
+
 /* Whole clusters, at most those of one slice. */
 static int zero_clusters(struct qcow_request *req, u64 len, const struct wish *wish)
 {
@@ -130,6 +152,8 @@ static int zero_clusters(struct qcow_request *req, u64 len, const struct wish *w
 	change = qcow_change_begin(w, req->pos, &len, wish->mark, &req->waiter);
 	if (IS_ERR(change))
 		return PTR_ERR(change);
+	if (w->image->geo.data_file && !wish->keep)
+		err = empty_data_file(w->image, req->pos, len);
 	for (pos = req->pos; change->slice && pos < req->pos + len && !err; pos += cluster)
 		err = zero_cluster(change, pos, wish, &pending);
 	if (pending)
@@ -142,11 +166,13 @@ static int zero_clusters(struct qcow_request *req, u64 len, const struct wish *w
 
 /*
  * Whether entries can say it. Version 1 and 2 have none for zeros over a backing file, and
- * none that keeps its space; what is in a data file stays true to it only by writing.
+ * none that keeps its space; a raw image keeps its space only when it is written to.
  */
-static bool by_entries(const struct qcow_geometry *g, const struct wish *wish)
+static bool by_entries(const struct qcow_image *image, const struct wish *wish)
 {
-	return !g->data_file && (g->version > 2 || !(wish->mark || wish->keep));
+	if (wish->keep && qcow_image_raw_data(image))
+		return false;
+	return image->geo.version > 2 || !(wish->mark || wish->keep);
 }
 
 /* Bytes at @pos that are whole clusters; the one at the end of the image need not be full. */
@@ -173,9 +199,13 @@ static int discard_step(struct qcow_request *req)
 		.mark = image->backing && req->pos < image->backing->size,
 	};
 	u64 len = whole_clusters(req);
+	int err;
 
-	if (len && by_entries(&image->geo, &wish))
-		return zero_clusters(req, len, &wish);
+	if (len && by_entries(image, &wish)) {
+		err = zero_clusters(req, len, &wish);
+		if (err != -EOPNOTSUPP)
+			return err;
+	}
 	if (!len)
 		len = min(req->end, (req->pos | mask) + 1) - req->pos;
 	if (wish.zeroes)

@@ -3,7 +3,7 @@
 # again; zeroing with NOUNMAP keeps the space, without it does not; what is beside whole
 # clusters is left alone by a discard and zeroed by zeroing.
 # kernels: 6.12 6.1
-# timeout: 120
+# timeout: 150
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
 # used: bytes that the image has on the file system
@@ -114,5 +114,49 @@ for options in cluster_size=64K cluster_size=64K,extended_l2=on; do
 	detach "$dev"
 	assert_clean image
 	assert_image_is shadow image
+	rm image
+done
+
+# version 2 cannot hide the backing file: it has no discards, and zeroing writes
+qemu-img create -q -f qcow2 -o cluster_size=64K,compat=0.10 -b base -F raw image 8M
+dev=$(attach image)
+assert_eq "$(<"/sys/block/${dev#/dev/}/queue/discard_max_bytes")" 0 "discards of version 2"
+assert_fails 'not supported' blkdiscard -l 1M "$dev"
+cp base shadow
+truncate -s 8M shadow
+blkdiscard -z -o $((M / 2)) -l $((2 * M)) "$dev"
+dd if=/dev/zero of=shadow bs=512K seek=1 count=4 conv=notrunc status=none
+cmp "$dev" shadow || fail "zeroing over a backing file, version 2"
+detach "$dev"
+assert_clean image
+assert_image_is shadow image
+rm image
+
+# a data file: its space goes back, and a raw one reads as the guest does
+for raw in off on; do
+	qemu-img create -q -f qcow2 -o "data_file=$raw.data,data_file_raw=$raw" image 16M
+	dev=$(attach image)
+	cp data shadow
+	truncate -s 16M shadow
+	dd if=data of="$dev" bs=1M oflag=direct conv=fsync status=none
+	before=$(stat -c %b "$raw.data")
+	blkdiscard -o $((1 * M + 512)) -l $((4 * M)) "$dev"
+	dd if=/dev/zero of=shadow bs=64K seek=17 count=63 conv=notrunc status=none
+	blkdiscard -z -o $((6 * M)) -l $M "$dev"
+	dd if=/dev/zero of=shadow bs=1M seek=6 count=1 conv=notrunc status=none
+	fallocate -p -o $((7 * M)) -l $((M + 512)) "$dev"
+	dd if=/dev/zero of=shadow bs=512 seek=$((7 * 2048)) count=2049 conv=notrunc status=none
+	cmp "$dev" shadow || fail "with a data file, raw=$raw"
+	sync "$dev"
+	[[ $(stat -c %b "$raw.data") -le $((before - 4 * M / 512)) ]] ||
+		fail "raw=$raw: the data file keeps its space"
+	dd if=data of="$dev" bs=64K seek=20 count=3 oflag=direct conv=fsync status=none
+	dd if=data of=shadow bs=64K seek=20 count=3 conv=notrunc status=none
+	cmp "$dev" shadow || fail "with a data file, raw=$raw, used again"
+	detach "$dev"
+	assert_clean image
+	assert_image_is shadow image
+	[[ $raw == off ]] || cmp -n $((16 * M)) "$raw.data" shadow ||
+		fail "the raw data file differs"
 	rm image
 done
