@@ -43,28 +43,39 @@ static u64 batch_clusters(const struct qcow_space *space)
 	return max_t(u64, BATCH_BYTES >> cluster_bits(space), 1);
 }
 
-/* Remember a run, joined with the last one where it continues it. */
-static bool run_add(struct list_head *list, const struct qcow_run *run)
+static struct space_run *run_alloc(gfp_t gfp)
 {
-	struct space_run *entry;
-
-	if (!list_empty(list)) {
-		entry = list_last_entry(list, struct space_run, node);
-		if (entry->run.first + entry->run.nr == run->first &&
-		    entry->run.zero == run->zero) {
-			entry->run.nr += run->nr;
-			return true;
-		}
-	}
-	entry = kmalloc(sizeof(*entry), GFP_NOIO);
-	if (!entry)
-		return false;
-	entry->run = *run;
-	list_add_tail(&entry->node, list);
-	return true;
+	return kmalloc(sizeof(struct space_run), GFP_NOIO | gfp);
 }
 
-/* Cut up to @max clusters off the first run that has @min; NULL list or none: false. */
+/* Remember a run, joined with the last one where it continues it; @entry is used up. */
+static void run_put(struct list_head *list, struct space_run *entry, const struct qcow_run *run)
+{
+	struct space_run *last;
+
+	if (!list_empty(list)) {
+		last = list_last_entry(list, struct space_run, node);
+		if (last->run.first + last->run.nr == run->first && last->run.zero == run->zero) {
+			last->run.nr += run->nr;
+			kfree(entry);
+			return;
+		}
+	}
+	entry->run = *run;
+	list_add_tail(&entry->node, list);
+}
+
+/* The same, if there is memory for it. */
+static bool run_add(struct list_head *list, const struct qcow_run *run)
+{
+	struct space_run *entry = run_alloc(0);
+
+	if (entry)
+		run_put(list, entry, run);
+	return entry;
+}
+
+/* Cut up to @max clusters off the first run that has @min; false: none has. */
 static bool run_cut(struct list_head *list, u64 min, u64 max, struct qcow_run *run)
 {
 	struct space_run *entry;
@@ -232,8 +243,8 @@ static int find(struct qcow_space *space, u64 min, u64 want, struct qcow_run *ru
 	return append(space, min, want, run);
 }
 
-/* Set a batch aside. */
-static int refill(struct qcow_space *space, u64 min, u64 max)
+/* Set a batch aside in @entry, which is used up if that works. */
+static int refill(struct qcow_space *space, u64 min, u64 max, struct space_run *entry)
 {
 	u64 want = max(max, batch_clusters(space));
 	struct qcow_run run;
@@ -253,19 +264,24 @@ static int refill(struct qcow_space *space, u64 min, u64 max)
 	err = check_free(space, run.first, run.nr);
 	if (!err && space->counted)
 		err = qcow_refcounts_take(&space->counts, run.first, run.nr);
-	if (!err && !run_add(&space->ready, &run))
-		err = -ENOMEM;
+	if (!err)
+		run_put(&space->ready, entry, &run);
 	return err;
 }
 
 int qcow_space_take(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
 {
+	struct space_run *entry;
 	int err = 0;
 
 	mutex_lock(&space->lock);
 	if (!run_cut(&space->ready, min, max, run)) {
-		err = refill(space, min, max);
-		if (!err)
+		/* Once they are counted, memory for them must not be what is missing. */
+		entry = run_alloc(0);
+		err = entry ? refill(space, min, max, entry) : -ENOMEM;
+		if (err)
+			kfree(entry);
+		else
 			run_cut(&space->ready, min, max, run);
 	}
 	mutex_unlock(&space->lock);
@@ -274,12 +290,11 @@ int qcow_space_take(struct qcow_space *space, u64 min, u64 max, struct qcow_run 
 
 void qcow_space_untake(struct qcow_space *space, u64 first, u64 nr)
 {
+	struct space_run *entry = run_alloc(__GFP_NOFAIL);
 	struct qcow_run run = { .first = first, .nr = nr };
 
 	mutex_lock(&space->lock);
-	if (!run_add(&space->ready, &run))
-		qcow_message(space->image, "%llu clusters at 0x%llx: leaked", nr,
-			     first << cluster_bits(space));
+	run_put(&space->ready, entry, &run);
 	mutex_unlock(&space->lock);
 }
 
