@@ -27,6 +27,9 @@ struct shrinker;
 #define QCOW_CACHE_DEFAULT_BYTES	(32U << 20)
 #define QCOW_CACHE_MIN_BYTES		(64U << 10)
 
+/* Half of it holds slices that are being changed: those of one change at least. */
+#define QCOW_CACHE_MIN_WRITE_BYTES	(256U << 10)
+
 /**
  * struct qcow_waiter - somebody who goes on when a load that is under way has ended
  * @node: on the list of what it waits for

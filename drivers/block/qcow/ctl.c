@@ -54,6 +54,9 @@ static int read_args(void *args, size_t known, void __user *user)
 
 static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 {
+	bool read_only = args->flags & QCOW_ATTACH_READ_ONLY;
+	u32 min_cache = read_only ? QCOW_CACHE_MIN_BYTES : QCOW_CACHE_MIN_WRITE_BYTES;
+
 	if (args->flags & ~ATTACH_FLAGS) {
 		qcow_report(rep, "unknown flags 0x%x", args->flags & ~ATTACH_FLAGS);
 		return -EINVAL;
@@ -80,9 +83,9 @@ static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 			    QCOW_MAX_QUEUE_DEPTH);
 		return -EINVAL;
 	}
-	if (args->cache_bytes && args->cache_bytes < QCOW_CACHE_MIN_BYTES) {
-		qcow_report(rep, "cache size: %llu bytes, must be at least %u", args->cache_bytes,
-			    QCOW_CACHE_MIN_BYTES);
+	if (args->cache_bytes && args->cache_bytes < min_cache) {
+		qcow_report(rep, "cache size: %llu bytes, must be at least %u%s",
+			    args->cache_bytes, min_cache, read_only ? "" : " to write");
 		return -EINVAL;
 	}
 	return 0;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Numbers that are out of range are refused with the range, by qcowctl or by
 # the driver, and those at its ends are taken.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
@@ -21,6 +21,8 @@ for size in 0 x 64X 99999999999999999999 -1; do
 	refused 1 "'$size' is no size" --cache-size "$size"
 done
 refused 4 'cache size: 65535 bytes, must be at least 65536' --cache-size 65535
+assert_refused 4 'cache size: 262143 bytes, must be at least 262144 to write' \
+	qcowctl attach --cache-size 262143 image
 for name in qcow sda 7 qcow-1 qcow1x qcow99999999999; do
 	refused 1 "'$name' is not of the form qcowN" --device "$name"
 done
