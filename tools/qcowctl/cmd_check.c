@@ -58,11 +58,7 @@ static int parse_option(struct check_args *a, int opt)
 				       optarg);
 		return 0;
 	case OPT_OUTPUT:
-		a->json = !strcmp(optarg, "json");
-		if (!a->json && strcmp(optarg, "human"))
-			return qc_fail(QC_USAGE, "--output", "'%s' is neither human nor json",
-				       optarg);
-		return 0;
+		return qc_parse_output(optarg, &a->json);
 	case 'p':
 		a->progress = true;
 		return 0;

@@ -50,11 +50,7 @@ static int parse_option(struct info_args *a, int opt)
 		a->chain.top_only = false;
 		return 0;
 	case OPT_OUTPUT:
-		a->json = !strcmp(optarg, "json");
-		if (!a->json && strcmp(optarg, "human"))
-			return qc_fail(QC_USAGE, "--output", "'%s' is neither human nor json",
-				       optarg);
-		return 0;
+		return qc_parse_output(optarg, &a->json);
 	case OPT_ALLOW_BACKING:
 		return policy_allow(&a->chain.policy, optarg);
 	case OPT_BACKING_FORMAT:

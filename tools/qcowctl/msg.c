@@ -73,6 +73,14 @@ void qc_hint(const char *fmt, ...)
 	va_end(args);
 }
 
+int qc_parse_output(const char *text, bool *json)
+{
+	*json = !strcmp(text, "json");
+	if (!*json && strcmp(text, "human"))
+		return qc_fail(QC_USAGE, "--output", "'%s' is neither human nor json", text);
+	return 0;
+}
+
 bool qc_lines(const char *subject, const char *lines)
 {
 	bool any = false;

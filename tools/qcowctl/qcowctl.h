@@ -56,6 +56,15 @@ enum qc_exit {
  */
 __printf(3, 4) int qc_fail(int code, const char *subject, const char *fmt, ...);
 
+/**
+ * qc_parse_output() - the argument of --output
+ * @text: it
+ * @json: whether it is json, not human
+ *
+ * Return: 0, or QC_USAGE after a message.
+ */
+int qc_parse_output(const char *text, bool *json);
+
 /* qc_fail() with ": strerror(err)" at the end; @err is positive. */
 __printf(4, 5) int qc_fail_errno(int code, int err, const char *subject,
 				 const char *fmt, ...);

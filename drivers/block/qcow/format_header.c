@@ -67,6 +67,12 @@ int qcow_header_check_table(const struct qcow_header *h, const struct qcow_table
 			    table->name, table->host_offset, cluster_bytes);
 		return -EINVAL;
 	}
+	/* No file is longer; QEMU minds that of an empty table, too. */
+	if (table->host_offset > S64_MAX) {
+		qcow_report(rep, "%s offset 0x%llx is beyond the end of any file", table->name,
+			    table->host_offset);
+		return -EINVAL;
+	}
 	if (!table->entries)
 		return 0;
 

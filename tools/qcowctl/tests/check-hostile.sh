@@ -52,7 +52,7 @@ def judge(data):
         done = subprocess.run(["qemu-img", *command], capture_output=True, check=False)
         # What QEMU does not open for another field of the header is not judged.
         if done.returncode in (1, 2, 3) and b"Could not open" not in done.stderr:
-            sys.exit(f"step {step} {name} {command}: {done.returncode} {done.stderr!r}")
+            open("/tmp/bent","wb").write(data); sys.exit(f"step {step} {name} {command}: {done.returncode} {done.stderr!r}")
 
 
 def bend(data):
@@ -75,7 +75,11 @@ def bend(data):
 
 
 seen = []
-for step in range(int(steps)):
+wanted = {0, 2, 3}
+# a few of the seeds take longer to come by one of each
+for step in range(int(steps) * 8):
+    if step >= int(steps) and wanted <= set(seen):
+        break
     name = rng.choice(names)
     data = bytearray(images[name])
     bend(data)
@@ -92,7 +96,6 @@ for step in range(int(steps)):
         sys.exit(f"step {step} {name}: {before}, {repaired} after repair, then {again}")
     if repaired == 0 and "v1" not in name:
         judge(data)
-for status in (0, 2, 3):
-    if status not in seen:
-        sys.exit(f"in {len(seen)} steps no image with status {status}")
+if not wanted <= set(seen):
+    sys.exit(f"in {len(seen)} steps no image with status {wanted - set(seen)}")
 PY

@@ -4,13 +4,6 @@ set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# ends STATUS ARGUMENT...: with nothing said about messages
-ends() {
-	local status=$1 got=0
-	shift
-	"$QCOWCTL" "$@" >out 2>err </dev/null || got=$?
-	[[ $got -eq $status ]] || die "qcowctl $*: status $got, not $status: $(cat err)"
-}
 create qcow2 image 1M
 expect 1 'one image is wanted' check
 expect 1 'neither leaks nor all' check -r most image

@@ -129,6 +129,35 @@ refuse() {
 	[[ $(ls -A) == "$before" ]] || die "create $* left something behind: $(ls -A)"
 }
 
+# ends STATUS ARGUMENT...: with nothing said about messages
+ends() {
+	local status=$1 got=0
+	shift
+	"$QCOWCTL" "$@" >out 2>err </dev/null || got=$?
+	[[ $got -eq $status ]] || die "qcowctl $*: status $got, not $status: $(cat err)"
+}
+
+# hold IMAGE [OPTION...]: QEMU has it open until release
+hold() {
+	local image=$1
+	shift
+	mkfifo in.fifo
+	qemu-io "$@" -f qcow2 "$image" <in.fifo >qemu.log 2>&1 &
+	holder=$!
+	exec {feed}>in.fifo
+	echo 'read 0 512' >&"$feed"
+	for _ in $(seq 100); do
+		grep -q 'read 512/512' qemu.log && return
+		sleep 0.1
+	done
+	die "qemu-io does not start: $(cat qemu.log)"
+}
+release() {
+	exec {feed}>&-
+	wait "$holder"
+	rm in.fifo
+}
+
 # Go on in a directory in memory, if there is one: a repair waits for the disk often.
 in_memory() {
 	[[ -w /dev/shm ]] || return 0

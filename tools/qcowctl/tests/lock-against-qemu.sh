@@ -17,11 +17,6 @@ hold() {
 	done
 	die "no lock"
 }
-release() {
-	exec {feed}>&-
-	wait "$holder"
-	rm in.fifo
-}
 refused() {
 	! qemu-io "$@" >out 2>&1 || die "QEMU opened it: $*"
 	grep -q 'lock' out

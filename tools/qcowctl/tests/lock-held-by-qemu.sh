@@ -6,26 +6,6 @@ set -euo pipefail
 
 create qcow2 base 1M
 create qcow2 -b base -F qcow2 top
-# hold IMAGE [OPTION...]: QEMU has it open until release
-hold() {
-	local image=$1
-	shift
-	mkfifo in.fifo
-	qemu-io "$@" -f qcow2 "$image" <in.fifo >qemu.log 2>&1 &
-	holder=$!
-	exec {feed}>in.fifo
-	echo 'read 0 512' >&"$feed"
-	for _ in $(seq 100); do
-		grep -q 'read 512/512' qemu.log && return
-		sleep 0.1
-	done
-	die "qemu-io does not start: $(cat qemu.log)"
-}
-release() {
-	exec {feed}>&-
-	wait "$holder"
-	rm in.fifo
-}
 expect_ready -r top
 expect_ready top
 hold top
