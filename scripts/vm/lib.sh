@@ -7,6 +7,8 @@
 #   # timeout: 60
 #   . "$QCOW_ROOT/scripts/vm/lib.sh"
 #
+# One whose kernels are none runs only when it is asked for by name.
+#
 # A test starts in an empty directory of its own on ext4 on a RAM disk (direct
 # I/O works there; $PWD is lost afterwards), with the module loaded and
 # qcowctl, qemu-img and the like in PATH. It may not leave a device attached:

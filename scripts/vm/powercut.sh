@@ -89,7 +89,7 @@ cut_image() {
 	log_begin image 24
 	cut_work "${CUT_OPERATIONS:-300}" /dev/mapper/logged "$zeroes" "${allow[@]}"
 	log_end
-	replay -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-20}" log initial history raw \
+	replay -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-12}" log initial history raw \
 		${backing:+"$backing"}
 }
 
@@ -129,7 +129,7 @@ cut_file_system() {
 	assert umount mnt
 	detach "$dev"
 	log_end
-	replay -f ext4 -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-20}" log initial synced -
+	replay -f ext4 -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-12}" log initial synced -
 }
 
 # cut_below FORMAT OPTIONS ZEROES: of the ext4 that the image is on
@@ -154,5 +154,5 @@ cut_below() {
 	cut_work "${CUT_OPERATIONS:-300}" mnt/image "$3"
 	assert umount mnt
 	log_end
-	replay -f file -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-20}" log initial history raw
+	replay -f file -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-12}" log initial history raw
 }
