@@ -1,6 +1,6 @@
 #!/bin/bash
 # A backing file may have its data in a file of its own, or be a block device.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Chains of 2, 4 and 40 layers read as QEMU reads them.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

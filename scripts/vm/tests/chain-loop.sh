@@ -1,7 +1,7 @@
 #!/bin/bash
 # A backing chain that comes back to a file it has already is refused by qcowctl
 # and, whoever asks, by the driver.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A backing or data file outside the image's directory is opened only when that
 # is allowed, and one of unstated format only when the format is given.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Every column of list is what sysfs has, in every form of output.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Nobody but root of the initial user namespace attaches or detaches, whatever
 # descriptors he has been given.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Without -r a device can be written to, and QEMU refuses the image meanwhile; attach
 # refuses one that QEMU has. With -r, and for one who may only read it, nothing is written.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

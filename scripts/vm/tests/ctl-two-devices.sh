@@ -1,7 +1,7 @@
 #!/bin/bash
 # One image is attached as two devices that know nothing of each other, and
 # attached images hold the locks until the last of them has gone.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

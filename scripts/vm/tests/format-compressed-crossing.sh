@@ -1,7 +1,7 @@
 #!/bin/bash
 # Compressed clusters that begin anywhere in a sector and cross host clusters
 # are decompressed, and no more of them is kept than is documented.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # An external data file is read where the image says, is shown, is locked as
 # the image is, and when it is raw and too short, reads as zeros.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

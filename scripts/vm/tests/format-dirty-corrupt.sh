@@ -1,7 +1,7 @@
 #!/bin/bash
 # An image that is marked dirty, corrupt or both attaches read-only, keeps its
 # marks, and is refused read-write.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

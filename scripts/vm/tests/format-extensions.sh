@@ -1,7 +1,7 @@
 #!/bin/bash
 # Header extensions and features that need not be known, and bitmaps, neither
 # keep an image from being attached nor change.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

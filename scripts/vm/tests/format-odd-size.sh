@@ -1,7 +1,7 @@
 #!/bin/bash
 # A device is as long as QEMU says, also where the size is no multiple of the
 # cluster or of 512, or nothing at all, and reads right up to its end.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

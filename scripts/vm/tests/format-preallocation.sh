@@ -1,7 +1,7 @@
 #!/bin/bash
 # Preallocated images and those with lazy reference counts read as QEMU reads
 # them, before and after writes.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

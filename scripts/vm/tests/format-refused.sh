@@ -1,7 +1,7 @@
 #!/bin/bash
 # Images that cannot be read are refused with a message that says why: encrypted
 # ones, unknown versions, and unknown features by their name.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

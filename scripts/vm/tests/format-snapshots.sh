@@ -1,7 +1,7 @@
 #!/bin/bash
 # Snapshots attach by id and by name, with the content and the size of their
 # time, beside the active state.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Version 1 images of every cluster and table size that a header may state are
 # read as QEMU reads them, with data at any sector of the file.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A snapshot with the state of a virtual machine attaches as its disk alone,
 # and so does the active state beside it.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A broken entry in a backing image of small clusters spoils what it maps and not the
 # whole cluster of the overlay above; the log names the layer.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/images.sh"

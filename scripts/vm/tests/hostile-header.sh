@@ -2,7 +2,7 @@
 # Header fields set to extremes, backing file names, extensions and snapshot table
 # entries that lie: the driver, past qcowctl and its own checks, refuses them with a
 # message that names the field, or they do no harm.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/images.sh"

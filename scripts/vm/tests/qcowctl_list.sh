@@ -1,6 +1,6 @@
 #!/bin/bash
 # list tells what is attached, from sysfs.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

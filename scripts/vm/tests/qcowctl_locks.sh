@@ -1,6 +1,6 @@
 #!/bin/bash
 # QEMU does not write what is attached, and attach refuses what QEMU writes.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
