@@ -54,6 +54,18 @@ target_nbd-uring() { open_nbd "$files/data.qcow2" --read-only --aio=io_uring; }
 target_nbd-zlib() { open_nbd "$files/zlib.qcow2" --read-only --aio=native; }
 target_nbd-zstd() { open_nbd "$files/zstd.qcow2" --read-only --aio=native; }
 target_qcow() { open_qcow "$files/data.qcow2" -r; }
+# Three overlays; each has a cluster, so that each has an L2 table to look into.
+target_qcow-chain() {
+	local below=data.qcow2 layer
+	for layer in 1 2 3; do
+		qemu-img create -q -f qcow2 -b "$below" -F qcow2 "$files/chain$layer.qcow2"
+		dd if="$files/data.raw" of="$TMPDIR/cluster" bs=64k count=1 skip=$((layer * 16)) status=none
+		qemu-io -f qcow2 -c "write -s $TMPDIR/cluster ${layer}M 64k" \
+			"$files/chain$layer.qcow2" >/dev/null
+		below=chain$layer.qcow2
+	done
+	open_qcow "$files/$below" -r
+}
 target_qcow-zlib() { open_qcow "$files/zlib.qcow2" -r; }
 target_qcow-zstd() { open_qcow "$files/zstd.qcow2" -r; }
 
