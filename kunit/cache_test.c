@@ -27,6 +27,7 @@ struct fixture {
 	struct qcow_cache *cache;
 	struct ram_disk *disk;
 	struct qcow_tables tables;
+	bool located_unseen;
 };
 
 static void fixture_close(void *data)
@@ -35,6 +36,16 @@ static void fixture_close(void *data)
 
 	qcow_cache_drop(f->cache, &f->tables);
 	qcow_store_destroy(f->tables.store);
+}
+
+static int locate(const struct qcow_tables *tables, u64 idx, u64 *host)
+{
+	struct fixture *f = container_of(tables, struct fixture, tables);
+
+	if (!xa_load(&f->tables.slices, idx))
+		f->located_unseen = true;
+	*host = idx * tables->slice_bytes;
+	return 0;
 }
 
 static struct fixture *fixture_create(struct kunit *test, struct qcow_cache *cache,
@@ -49,7 +60,8 @@ static struct fixture *fixture_create(struct kunit *test, struct qcow_cache *cac
 	f->disk = ram_disk_create(test, (u64)NR_SLICES << (slice_bits + 3));
 	for (i = 0; i < NR_SLICES; i++)
 		*(__be64 *)(f->disk->data + ((u64)i << (slice_bits + 3))) = cpu_to_be64(i);
-	qcow_tables_init(&f->tables, ram_store_create(test, f->disk), 1U << (slice_bits + 3));
+	qcow_tables_init(&f->tables, ram_store_create(test, f->disk), 1U << (slice_bits + 3),
+			 locate);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fixture_close, f));
 	return f;
 }
@@ -61,8 +73,7 @@ static u32 slice_cost(const struct fixture *f)
 
 static int load(struct fixture *f, u64 idx, struct qcow_waiter *waiter, struct qcow_slice **slice)
 {
-	return qcow_cache_load(f->cache, &f->tables, idx, idx * f->tables.slice_bytes,
-			       waiter, slice);
+	return qcow_cache_load(f->cache, &f->tables, idx, waiter, slice);
 }
 
 static void load_and_put(struct fixture *f, u64 idx)
@@ -115,6 +126,15 @@ static void slice_is_read_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, atomic_read(&f->disk->reads));
 	KUNIT_EXPECT_EQ(test, 1LL, atomic64_read(&f->cache->misses));
 	KUNIT_EXPECT_EQ(test, slice_cost(f), atomic64_read(&f->cache->bytes));
+}
+
+/* Who moves the table finds the slice then, and waits for it. */
+static void slice_is_located_when_it_can_be_found(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test, image_cache_create(test, SZ_1M), 9);
+
+	load_and_put(f, 7);
+	KUNIT_EXPECT_FALSE(test, f->located_unseen);
 }
 
 static void slices_of_every_size(struct kunit *test)
@@ -499,6 +519,7 @@ static void suite_exit(struct kunit_suite *suite)
 static struct kunit_case cases[] = {
 	KUNIT_CASE(absent_is_not_found),
 	KUNIT_CASE(slice_is_read_once),
+	KUNIT_CASE(slice_is_located_when_it_can_be_found),
 	KUNIT_CASE(slices_of_every_size),
 	KUNIT_CASE(limit_is_never_exceeded),
 	KUNIT_CASE(held_slices_leave_room_for_nothing),

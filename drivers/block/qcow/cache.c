@@ -82,6 +82,7 @@ static void slice_init(struct qcow_slice *slice, struct qcow_cache *cache,
 	slice->cache = cache;
 	slice->charge = charge;
 	slice->referenced = false;
+	slice->ahead = false;
 	slice->loading = true;
 	slice->reserved = false;
 	slice->dirty = NULL;
@@ -289,12 +290,42 @@ static int join(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
 	return err;
 }
 
-static int read_slice(struct qcow_cache *cache, struct qcow_slice *slice, u64 host)
+/* Several slices, the later ones right behind the first. */
+static int read_row(struct qcow_slice **slices, unsigned int nr, u64 host)
 {
-	struct qcow_tables *tables = slice->tables;
+	struct qcow_tables *tables = slices[0]->tables;
+	size_t bytes = nr * tables->slice_bytes;
+	unsigned int i;
+	void *buf;
+	int err;
 
-	atomic64_inc(&cache->misses);
-	return qcow_store_read(tables->store, slice->entries, host, tables->slice_bytes);
+	buf = kmalloc(bytes, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	if (!buf)
+		return -ENOMEM;
+	err = qcow_store_read(tables->store, buf, host, bytes);
+	for (i = 0; i < nr && !err; i++)
+		memcpy(slices[i]->entries, buf + i * tables->slice_bytes, tables->slice_bytes);
+	kfree(buf);
+	return err;
+}
+
+/*
+ * Slices of the cache are in its xarray by now. Whoever moves their table from here on waits for
+ * this before changing an entry; who has done so before has set the entry above, too.
+ */
+static int read_slices(struct qcow_cache *cache, struct qcow_slice **slices, unsigned int nr)
+{
+	struct qcow_tables *tables = slices[0]->tables;
+	u64 host;
+	int err;
+
+	err = tables->locate(tables, slices[0]->idx, &host);
+	if (err)
+		return err;
+	atomic64_add(nr, &cache->misses);
+	if (nr > 1)
+		return read_row(slices, nr, host);
+	return qcow_store_read(tables->store, slices[0]->entries, host, tables->slice_bytes);
 }
 
 /* The load of an inserted slice is over: publish it or take it out, wake who waits. */
@@ -320,7 +351,7 @@ static void load_end(struct qcow_cache *cache, struct qcow_slice *slice, int err
 	}
 }
 
-static int load_uncached(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
+static int load_uncached(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
 			 struct qcow_slice **result)
 {
 	struct qcow_slice *slice = mempool_alloc(cache->reserve, GFP_NOIO);
@@ -328,7 +359,7 @@ static int load_uncached(struct qcow_cache *cache, struct qcow_tables *tables, u
 
 	slice_init(slice, cache, tables, idx, 0);
 	refcount_set(&slice->refs, 1);
-	err = read_slice(cache, slice, host);
+	err = read_slices(cache, &slice, 1);
 	if (err) {
 		qcow_slice_put(cache, slice);
 		return err;
@@ -338,26 +369,39 @@ static int load_uncached(struct qcow_cache *cache, struct qcow_tables *tables, u
 	return 0;
 }
 
-/* -EBUSY: somebody else has begun to load it meanwhile. */
-static int load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
-		struct qcow_slice **result)
+/* Begin to load a slice. -EBUSY: somebody else has; -ENOMEM: no room or no memory. */
+static int load_begin(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
+		      struct qcow_slice **result)
 {
 	struct qcow_slice *slice = slice_create(cache, tables, idx);
 	int err;
 
 	if (!slice)
-		return load_uncached(cache, tables, idx, host, result);
-
+		return -ENOMEM;
 	/* The limit on L1 tables keeps slice numbers below 1 << 32, an xarray index anywhere. */
 	err = xa_insert(&tables->slices, idx, slice, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	if (err) {
 		slice_discard(cache, slice);
-		if (err == -EBUSY)
-			return err;
-		return load_uncached(cache, tables, idx, host, result);
+		return err;
 	}
+	*result = slice;
+	return 0;
+}
 
-	err = read_slice(cache, slice, host);
+/* -EBUSY: somebody else has begun to load it meanwhile. */
+static int load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
+		struct qcow_slice **result)
+{
+	struct qcow_slice *slice;
+	int err;
+
+	err = load_begin(cache, tables, idx, &slice);
+	if (err == -EBUSY)
+		return err;
+	if (err)
+		return load_uncached(cache, tables, idx, result);
+
+	err = read_slices(cache, &slice, 1);
 	load_end(cache, slice, err);
 	if (err) {
 		qcow_slice_put(cache, slice);
@@ -367,7 +411,7 @@ static int load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u
 	return 0;
 }
 
-int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
+int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
 		    struct qcow_waiter *waiter, struct qcow_slice **slice)
 {
 	struct sleeper sleeper = { .waiter.wake = sleeper_wake };
@@ -383,12 +427,31 @@ int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 id
 		}
 		if (err != -ENOENT)
 			break;
-		err = load(cache, tables, idx, host, slice);
+		err = load(cache, tables, idx, slice);
 		if (err != -EBUSY)
 			break;
 	}
 	memalloc_noio_restore(noio);
 	return err;
+}
+
+void qcow_cache_read_ahead(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
+			   unsigned int nr, bool mark)
+{
+	struct qcow_slice *slices[QCOW_CACHE_AHEAD_SLICES];
+	unsigned int i, begun = 0;
+	int err;
+
+	while (begun < nr && !load_begin(cache, tables, idx + begun, &slices[begun]))
+		begun++;
+	if (!begun)
+		return;
+	slices[0]->ahead = mark;
+	err = read_slices(cache, slices, begun);
+	for (i = 0; i < begun; i++) {
+		load_end(cache, slices[i], err);
+		qcow_slice_put(cache, slices[i]);
+	}
 }
 
 void qcow_cache_drop(struct qcow_cache *cache, struct qcow_tables *tables)

@@ -30,6 +30,9 @@ struct shrinker;
 /* Half of it holds slices that are being changed: those of one change at least. */
 #define QCOW_CACHE_MIN_WRITE_BYTES	(256U << 10)
 
+/* Slices that one I/O reads ahead at most. */
+#define QCOW_CACHE_AHEAD_SLICES		4U
+
 /**
  * struct qcow_waiter - somebody who goes on when a load that is under way has ended
  * @node: on the list of what it waits for
@@ -45,21 +48,28 @@ struct qcow_waiter {
  * struct qcow_tables - all tables of one kind of one image
  * @store: where they are
  * @slice_bytes: of each slice, a power of two, at most QCOW_SLICE_BYTES
+ * @locate: host offset of a slice as of the table above it now. Asked when nobody can have
+ *          another copy of the slice, and may be called again when a table has moved. Return:
+ *          0; -ENODATA: there is none
  * @slices: those in memory, by index
  * @dirty: slices that are about to be changed or have been, under the cache's lock
  */
 struct qcow_tables {
 	struct qcow_store *store;
 	u32 slice_bytes;
+	int (*locate)(const struct qcow_tables *tables, u64 idx, u64 *host);
 	struct xarray slices;
 	struct list_head dirty;
 };
 
 static inline void qcow_tables_init(struct qcow_tables *tables, struct qcow_store *store,
-				    u32 slice_bytes)
+				    u32 slice_bytes,
+				    int (*locate)(const struct qcow_tables *tables, u64 idx,
+						  u64 *host))
 {
 	tables->store = store;
 	tables->slice_bytes = slice_bytes;
+	tables->locate = locate;
 	xa_init(&tables->slices);
 	INIT_LIST_HEAD(&tables->dirty);
 }
@@ -75,6 +85,7 @@ static inline void qcow_tables_init(struct qcow_tables *tables, struct qcow_stor
  * @charge: bytes charged to @cache; 0: never cached, its memory is of the reserve
  * @referenced: used since the clock hand passed; written without a lock, and only a lost
  *              second chance is at stake
+ * @ahead: read ahead, and its first use is to be told to ahead.c
  * @loading: not read yet: look-ups do not return it. Cleared under the cache's lock
  * @reserved: what is written there needs no new space; dirty.c's
  * @seq: moves when @entries change; for readers of entries of more than one word
@@ -94,6 +105,7 @@ struct qcow_slice {
 	u32 bytes;
 	u32 charge;
 	bool referenced;
+	bool ahead;
 	bool loading;
 	bool reserved;
 	seqcount_t seq;
@@ -173,7 +185,6 @@ struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx);
  * @cache: the device's cache
  * @tables: whose
  * @idx: number of the slice
- * @host: where it is in @tables' store; as of the table above it now
  * @waiter: parked when somebody else is reading the slice just now, or NULL: wait here
  * @slice: the slice with a reference, for qcow_slice_put()
  *
@@ -183,12 +194,35 @@ struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx);
  * reason nobody may hold one slice while loading another.
  *
  * Context: process context, may sleep; GFP_NOIO.
- * Return: 0; -EINPROGRESS: @waiter will be woken, look again then; -EIO and others from
- * the store (nothing is cached then; parked waiters are woken and try themselves).
+ * Return: 0; -EINPROGRESS: @waiter will be woken, look again then; -ENODATA: there is no such
+ * slice, or the file ends before it does; -EIO and others from the store (nothing is cached
+ * then; parked waiters are woken and try themselves).
  */
-int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
+int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
 		    struct qcow_waiter *waiter, struct qcow_slice **slice);
 void qcow_slice_put(struct qcow_cache *cache, struct qcow_slice *slice);
+
+/* Whether a slice is there or on its way. Context: any. */
+static inline bool qcow_cache_has(struct qcow_tables *tables, u64 idx)
+{
+	return xa_load(&tables->slices, idx);
+}
+
+/**
+ * qcow_cache_read_ahead() - read slices that nobody has asked for, in one I/O
+ * @cache: the device's cache
+ * @tables: whose
+ * @idx: number of the first; no later one lies elsewhere than right behind it
+ * @nr: how many, at most QCOW_CACHE_AHEAD_SLICES
+ * @mark: set @ahead in the first
+ *
+ * As many as there is room and memory for, up to one that is there already. Who comes for one
+ * meanwhile waits for it; when it cannot be read, who comes later tries again.
+ *
+ * Context: process context, may sleep; GFP_NOIO.
+ */
+void qcow_cache_read_ahead(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
+			   unsigned int nr, bool mark);
 
 /* Drop all slices of tables that nobody uses any more. May sleep. */
 void qcow_cache_drop(struct qcow_cache *cache, struct qcow_tables *tables);

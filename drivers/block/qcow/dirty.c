@@ -116,7 +116,7 @@ int qcow_dirty_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 id
 	int err;
 
 	for (;;) {
-		err = qcow_cache_load(cache, tables, idx, host, waiter, &slice);
+		err = qcow_cache_load(cache, tables, idx, waiter, &slice);
 		if (err)
 			return err;
 		err = reserve(slice, host);

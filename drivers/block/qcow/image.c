@@ -367,6 +367,24 @@ static int open_qcow(struct qcow_image *image, const struct qcow_image_params *p
 	return read_l1(image, p->writable, l1_offset, l1_entries, rep);
 }
 
+static int locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
+{
+	const struct qcow_image *image = container_of(tables, struct qcow_image, l2);
+	u64 l1_idx = qcow_slice_l1_idx(&image->geo, idx);
+	struct qcow_flaw flaw;
+	u64 table;
+
+	if (l1_idx >= image->l1_entries)
+		return -ENODATA;
+	/* Flaws are named by who looks for something there. */
+	if (qcow_l1_decode(&image->geo, be64_to_cpu(READ_ONCE(image->l1[l1_idx])), &table, &flaw))
+		return -EUCLEAN;
+	if (!table)
+		return -ENODATA;
+	*host = table + qcow_slice_in_table(&image->geo, idx);
+	return 0;
+}
+
 struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
 				   struct qcow_store *data, struct qcow_report *rep)
 {
@@ -389,7 +407,7 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 		data->sparse = true;
 	image->cache = p->cache;
 	mutex_init(&image->header_lock);
-	qcow_tables_init(&image->l2, store, QCOW_SLICE_BYTES);
+	qcow_tables_init(&image->l2, store, QCOW_SLICE_BYTES, locate_slice);
 
 	if (p->raw)
 		err = open_raw(image, p, data, rep);

@@ -237,8 +237,7 @@ static u64 miss_len(const struct walk *w, u64 guest)
 /* The slice that @w misses. */
 static int load_miss(const struct walk *w, struct qcow_waiter *waiter, struct qcow_slice **slice)
 {
-	int err = qcow_cache_load(w->image->cache, &w->image->l2, w->miss_idx, w->miss_host,
-				  waiter, slice);
+	int err = qcow_cache_load(w->image->cache, &w->image->l2, w->miss_idx, waiter, slice);
 
 	if (!err || err == -EINPROGRESS)
 		return err;

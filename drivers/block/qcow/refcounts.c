@@ -87,6 +87,14 @@ static int slice_host(const struct qcow_refcounts *rc, u64 cluster, u64 *host)
 	return 0;
 }
 
+static int locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
+{
+	const struct qcow_refcounts *rc = container_of(tables, struct qcow_refcounts, tables);
+	int err = slice_host(rc, idx * slice_clusters(rc), host);
+
+	return err || *host ? err : -ENODATA;
+}
+
 u64 qcow_refcounts_covered(const struct qcow_refcounts *rc, u64 cluster)
 {
 	u64 idx = block_of(rc, cluster);
@@ -110,7 +118,7 @@ static int read_counts(struct qcow_refcounts *rc, u64 cluster, struct qcow_slice
 	*slice = NULL;
 	if (err || !host)
 		return err;
-	return qcow_cache_load(rc->image->cache, &rc->tables, slice_idx(rc, cluster), host, NULL,
+	return qcow_cache_load(rc->image->cache, &rc->tables, slice_idx(rc, cluster), NULL,
 			       slice);
 }
 
@@ -479,7 +487,7 @@ int qcow_refcounts_open(struct qcow_refcounts *rc, struct qcow_image *image,
 	rc->order = h->refcount_order;
 	rc->entries = bytes / sizeof(*rc->table);
 	qcow_tables_init(&rc->tables, image->store,
-			 min_t(u32, QCOW_SLICE_BYTES, 1U << h->cluster_bits));
+			 min_t(u32, QCOW_SLICE_BYTES, 1U << h->cluster_bits), locate_slice);
 	rc->table = kvmalloc(bytes, GFP_KERNEL);
 	if (!rc->table)
 		return -ENOMEM;

@@ -49,8 +49,8 @@ static int table_end(struct qcow_image *image, u64 l1_idx, u64 table, u64 *end,
 
 	*end = max(*end, table + slices * qcow_slice_bytes(g));
 	for (i = 0; i < slices; i++) {
-		err = qcow_cache_load(image->cache, &image->l2, l1_idx * slices + i,
-				      table + i * qcow_slice_bytes(g), NULL, &slice);
+		err = qcow_cache_load(image->cache, &image->l2, l1_idx * slices + i, NULL,
+				      &slice);
 		if (err) {
 			qcow_report(rep, "L2 table at 0x%llx: cannot be read: error %d", table,
 				    err);
