@@ -407,6 +407,7 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 		data->sparse = true;
 	image->cache = p->cache;
 	mutex_init(&image->header_lock);
+	qcow_ahead_init(&image->ahead);
 	qcow_tables_init(&image->l2, store, QCOW_SLICE_BYTES, locate_slice);
 
 	if (p->raw)
@@ -422,6 +423,7 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 
 void qcow_image_close(struct qcow_image *image)
 {
+	qcow_ahead_stop(&image->ahead);
 	qcow_cache_drop(image->cache, &image->l2);
 	kvfree(image->l1);
 	if (image->data != image->store)

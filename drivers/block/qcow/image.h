@@ -11,9 +11,11 @@
 #include <qcow/header.h>
 #include <qcow/l2.h>
 
+#include "ahead.h"
 #include "cache.h"
 
 struct qcow_guard;
+struct qcow_inflight;
 struct qcow_report;
 struct qcow_store;
 
@@ -33,6 +35,8 @@ struct qcow_store;
  * @l1_entries: that @l1 has; what lies beyond is not allocated
  * @cache: of the device
  * @l2: slices of its L2 tables
+ * @ahead: what is read ahead into @l2
+ * @inflight: I/O of the device, of the active image of a writable one; or NULL
  * @backing: the next layer, or NULL
  */
 struct qcow_image {
@@ -49,6 +53,8 @@ struct qcow_image {
 	u32 l1_entries;
 	struct qcow_cache *cache;
 	struct qcow_tables l2;
+	struct qcow_ahead ahead;
+	struct qcow_inflight *inflight;
 	struct qcow_image *backing;
 };
 

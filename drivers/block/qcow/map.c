@@ -13,6 +13,7 @@
 #include <linux/rcupdate.h>
 #include <qcow/report.h>
 
+#include "ahead.h"
 #include "cache.h"
 #include "image.h"
 #include "map.h"
@@ -44,10 +45,16 @@ static void set_extent(struct qcow_extent *ext, enum qcow_extent_kind kind, u64 
 static __always_inline const struct qcow_slice *find_slice(const struct walk *w, u64 idx)
 {
 	const struct qcow_slice *held = w->held;
+	struct qcow_slice *slice;
 
 	if (unlikely(held) && held->tables == &w->image->l2 && held->idx == idx)
 		return held;
-	return qcow_cache_lookup(&w->image->l2, idx);
+	slice = qcow_cache_lookup(&w->image->l2, idx);
+	if (slice && unlikely(READ_ONCE(slice->ahead))) {
+		WRITE_ONCE(slice->ahead, false);
+		qcow_ahead_hit(w->image, idx);
+	}
+	return slice;
 }
 
 /* Bytes from @guest to the end of the aligned 1 << @bits that it lies in. */
@@ -239,6 +246,8 @@ static int load_miss(const struct walk *w, struct qcow_waiter *waiter, struct qc
 {
 	int err = qcow_cache_load(w->image->cache, &w->image->l2, w->miss_idx, waiter, slice);
 
+	if (!err)
+		qcow_ahead_miss(w->image, w->miss_idx);
 	if (!err || err == -EINPROGRESS)
 		return err;
 	if (err == -ENODATA) {

@@ -116,6 +116,7 @@ struct qcow_writer *qcow_writer_create(struct qcow_image *image, struct qcow_inf
 	err = qcow_commit_init(&w->commit, w);
 	if (err)
 		goto err_inflight;
+	image->inflight = &w->inflight;
 	return w;
 
 err_inflight:
@@ -151,6 +152,8 @@ int qcow_writer_destroy(struct qcow_writer *w)
 
 	/* A failed write gives its clusters back after its request has ended. */
 	flush_workqueue(w->wq);
+	qcow_ahead_stop(&w->image->ahead);
+	w->image->inflight = NULL;
 	if (w->begun)
 		err = settle(w);
 	if (err)
