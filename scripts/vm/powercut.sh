@@ -2,26 +2,9 @@
 # For the tests that cut the power; sourced after lib.sh. Needs the modules null_blk and
 # dm-log-writes.
 
-# ram_disk NAME MIB: /dev/NAME, fresh
-ram_disk() {
-	local dir=/sys/kernel/config/nullb/$1
-	if [[ -d $dir ]]; then
-		echo 0 >"$dir/power"
-		rmdir "$dir"
-	fi
-	mkdir "$dir"
-	echo "$2" >"$dir/size"
-	echo 1 >"$dir/memory_backed"
-	echo 512 >"$dir/blocksize"
-	echo 1 >"$dir/discard"
-	echo 1 >"$dir/power"
-	[[ -b /dev/$1 ]] || fail "no /dev/$1"
-}
-
 cut_setup() {
 	modprobe null_blk
 	modprobe dm-log-writes
-	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
 	mkdir -p cut
 	mount -t tmpfs -o size=1G cut cut
 	cd cut || fail "no directory"
