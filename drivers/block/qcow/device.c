@@ -231,8 +231,11 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 /* All but the disk, in the reverse order of device_setup(), chain_open() and writer_open(). */
 static int device_teardown(struct qcow_device *dev)
 {
-	int err = dev->writer ? qcow_writer_destroy(dev->writer) : 0;
+	int err = 0;
 
+	qcow_inflate_ahead_stop(&dev->inflate_ahead);
+	if (dev->writer)
+		err = qcow_writer_destroy(dev->writer);
 	chain_close(dev->chain);
 	qcow_inflate_destroy(dev->inflate);
 	qcow_cache_destroy(&dev->cache);
@@ -344,6 +347,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	if (err)
 		goto err_index;
 	err = open(dev, args, data, rep);
+	qcow_inflate_ahead_init(&dev->inflate_ahead, dev->chain, dev->inflate);
 	if (!err)
 		err = writer_open(dev, args, rep);
 	if (err)

@@ -12,6 +12,7 @@
 #include <uapi/linux/qcow.h>
 
 #include "cache.h"
+#include "inflate_ahead.h"
 
 struct qcow_image;
 struct qcow_inflate;
@@ -30,6 +31,7 @@ struct qcow_writer;
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
  * @cache: L2 slices of all layers
  * @inflate: decompressed clusters of all layers
+ * @inflate_ahead: those that are likely to be read next
  * @writer: the writable side of the active image; NULL: read-only
  * @wq: mapping that has to read, decompression, I/O that has to block
  * @error_lock: the bad range of every request
@@ -47,6 +49,7 @@ struct qcow_device {
 	u32 snapshot;
 	struct qcow_cache cache;
 	struct qcow_inflate *inflate;
+	struct qcow_inflate_ahead inflate_ahead;
 	struct qcow_writer *writer;
 	struct workqueue_struct *wq;
 	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */

@@ -102,9 +102,11 @@ static void fragment_wake(struct qcow_waiter *waiter)
 
 static void submit_compressed(struct qcow_fragment *frag)
 {
+	struct qcow_device *dev = frag->req->dev;
 	struct qcow_inflated *cluster;
 
-	cluster = qcow_inflate_find(frag->req->dev->inflate, frag->map.image, frag->map.ext.host);
+	qcow_inflate_ahead_note(&dev->inflate_ahead, &frag->map, frag->guest);
+	cluster = qcow_inflate_find(dev->inflate, frag->map.image, frag->map.ext.host);
 	if (cluster) {
 		fragment_take(frag, cluster);
 		return;

@@ -126,8 +126,9 @@ misses=$(($(attr "$dev" cache_misses) - before))
 echo "$reads reads, $misses misses: $asked reads and $sectors sectors below"
 echo "$most bytes of cache and $most_slabs of slabs at most in $looks looks"
 [[ $misses -gt $((reads * 9 / 10)) && $misses -le $reads ]] || fail "no test of misses"
-# besides the data, one for each miss
-assert_eq "$asked $sectors" "$((reads + misses)) $(((reads + misses) * 8))" "reads and sectors"
+# besides the data, 4 KiB for each miss; a few that seemed to go forward were read together
+assert_eq "$sectors" "$(((reads + misses) * 8))" sectors
+[[ $asked -le $((reads + misses)) ]] || fail "$asked reads"
 [[ $looks -gt 100 && $most -gt $((limit / 2)) && $most -le $limit ]] ||
 	fail "$most bytes in $looks looks, the limit is $limit"
 # SLUB keeps slabs in which something is free, some for each CPU

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Reading a compressed image in small steps reads each compressed cluster from
-# below about once, not for every step.
+# below about once, not for every step; and some ahead of who goes forward.
 # kernels: 6.12 6.1 debug
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
@@ -24,5 +24,19 @@ echo "$((after - before)) sectors for $(stat -c %b image) of the image"
 # clusters share sectors, and each is read with the whole sectors around it
 [[ $((after - before)) -le $(($(stat -c %b image) * 3 / 2)) ]] ||
 	fail "it read $((after - before)) sectors of $(stat -c %b image)"
+detach "$dev"
+
+# Who goes on into the next cluster finds the four after it decompressed, who jumps does not.
+dev=$(attach -r --no-partscan "$loop")
+inflated() { [[ $(attr "$dev" inflated_bytes) -eq $(($1 << 16)) ]]; }
+read_at() { dd if="$dev" of=/dev/null bs=4K skip="$1" count="$2" iflag=direct status=none; }
+read_at $((10 * 16)) 16
+read_at $((3 * 16)) 1
+sleep 0.5
+inflated 2 || fail "$(attr "$dev" inflated_bytes) bytes without a reader who goes forward"
+read_at $((4 * 16 - 1)) 2
+wait_for 10 inflated 7
+sleep 0.2
+inflated 7 || fail "$(attr "$dev" inflated_bytes) bytes ahead of a reader"
 detach "$dev"
 losetup -d "$loop"
