@@ -20,6 +20,7 @@
 
 #include "cache.h"
 #include "compat.h"
+#include "inject.h"
 #include "store.h"
 
 #define QCOW_SLICE_MIN_BYTES	512U
@@ -219,7 +220,7 @@ static struct qcow_slice *slice_create(struct qcow_cache *cache, struct qcow_tab
 	u32 cost = bytes + sizeof(struct qcow_slice);
 	struct qcow_slice *slice;
 
-	if (!qcow_cache_charge(cache, cost))
+	if (qcow_inject(QCOW_INJECT_NOMEM) || !qcow_cache_charge(cache, cost))
 		return NULL;
 	slice = slice_alloc(bytes, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	if (!slice) {
@@ -357,8 +358,11 @@ static int load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u
 		return load_uncached(cache, tables, idx, host, result);
 	}
 
+	qcow_inject_pause();
 	err = read_slice(cache, slice, host);
+	qcow_inject_pause();
 	load_end(cache, slice, err);
+	qcow_inject_pause();
 	if (err) {
 		qcow_slice_put(cache, slice);
 		return err;

@@ -15,6 +15,7 @@
 
 #include "cache.h"
 #include "image.h"
+#include "inject.h"
 #include "map.h"
 #include "message.h"
 #include "store.h"
@@ -210,6 +211,8 @@ int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping
 	struct walk w = { .image = top, .len = len };
 	int err;
 
+	if (qcow_inject(QCOW_INJECT_MISS))
+		return -EAGAIN;
 	rcu_read_lock();
 	err = walk_chain(&w, guest, map);
 	rcu_read_unlock();
@@ -221,6 +224,8 @@ int qcow_map_top_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_ext
 	struct walk w = { .image = top, .len = len };
 	int err;
 
+	if (qcow_inject(QCOW_INJECT_MISS))
+		return -EAGAIN;
 	rcu_read_lock();
 	err = map_image(&w, guest, len, ext);
 	rcu_read_unlock();

@@ -18,6 +18,7 @@
 #include "cow.h"
 #include "device.h"
 #include "image.h"
+#include "inject.h"
 #include "message.h"
 #include "request.h"
 #include "writer.h"
@@ -264,6 +265,7 @@ static int write_filled(struct qcow_request *req, struct qcow_change *change,
 		left -= part;
 	}
 	kvfree(buf);
+	qcow_inject_pause();
 	qcow_change_end(change, err);
 	if (!err)
 		qcow_request_skip(req, p->len);
@@ -284,6 +286,7 @@ static int write_change(struct qcow_request *req)
 	if (IS_ERR(change))
 		return PTR_ERR(change);
 	err = make_plan(w, change, req->pos, len, &p);
+	qcow_inject_pause();
 	if (err) {
 		qcow_change_end(change, err);
 		return err;
