@@ -379,7 +379,7 @@ static void file_submit(struct qcow_store *store, struct qcow_io *io)
 
 static void update_times(struct qcow_store *store)
 {
-	if (!store->touched || !is_regular(store->file))
+	if (!READ_ONCE(store->touched) || !is_regular(store->file))
 		return;
 	WRITE_ONCE(store->touched, false);
 	file_start_write(store->file);

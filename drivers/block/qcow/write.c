@@ -150,7 +150,7 @@ static int place_in_data_file(struct qcow_writer *w, u64 guest, struct plan *p, 
 	u64 mask = qcow_cluster_bytes(&w->image->geo) - 1;
 
 	p->host = guest;
-	*zero = (guest & ~mask) >= w->image->data->bytes;
+	*zero = (guest & ~mask) >= READ_ONCE(w->image->data->bytes);
 	return qcow_space_reach(&w->space, w->image->data, ((guest + p->len - 1) | mask) + 1);
 }
 
