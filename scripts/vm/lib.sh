@@ -63,10 +63,15 @@ assert_status() {
 	[[ $got -eq $want ]] || fail "status $got, not $want: $*"
 }
 
-# attach ARGUMENT...: as qcowctl attach; prints the device, which exists.
+# attach ARGUMENT...: as qcowctl attach; prints the device, which exists. With QCOW_TINY in the
+# environment, with the smallest cache where the arguments name none.
 attach() {
-	local dev
-	dev=$(qcowctl attach "$@") || fail "qcowctl attach $*"
+	local dev tiny=()
+	if [[ -n ${QCOW_TINY:-} ]]; then
+		tiny=(--cache-size 256K)
+		[[ " $* " != *" -r "* && " $* " != *" --snapshot "* ]] || tiny=(--cache-size 64K)
+	fi
+	dev=$(qcowctl attach "${tiny[@]}" "$@") || fail "qcowctl attach $*"
 	[[ -b $dev ]] || fail "qcowctl attach $*: no block device '$dev'"
 	printf '%s\n' "$dev"
 }
@@ -182,8 +187,10 @@ assert_attr() {
 # random_seed: begin a repeatable sequence and say which; QCOW_SEED in the
 # environment of scripts/vm/test asks for one seen before.
 random_seed() {
+	local inject=/sys/module/qcow/parameters/inject_seed
 	SEED=${QCOW_SEED:-$SRANDOM}
 	RANDOM=$((SEED % 32768))
+	[[ ! -e $inject ]] || echo "$SEED" >"$inject"
 	echo "seed $SEED"
 }
 

@@ -20,6 +20,7 @@
 
 #include "cache.h"
 #include "compat.h"
+#include "inject.h"
 #include "store.h"
 
 #define QCOW_SLICE_MIN_BYTES	512U
@@ -220,7 +221,7 @@ static struct qcow_slice *slice_create(struct qcow_cache *cache, struct qcow_tab
 	u32 cost = bytes + sizeof(struct qcow_slice);
 	struct qcow_slice *slice;
 
-	if (!qcow_cache_charge(cache, cost))
+	if (qcow_inject(QCOW_INJECT_NOMEM) || !qcow_cache_charge(cache, cost))
 		return NULL;
 	slice = slice_alloc(bytes, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	if (!slice) {
@@ -401,8 +402,11 @@ static int load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
 	if (err)
 		return load_uncached(cache, tables, idx, result);
 
+	qcow_inject_pause();
 	err = read_slices(cache, &slice, 1);
+	qcow_inject_pause();
 	load_end(cache, slice, err);
+	qcow_inject_pause();
 	if (err) {
 		qcow_slice_put(cache, slice);
 		return err;
@@ -447,7 +451,9 @@ void qcow_cache_read_ahead(struct qcow_cache *cache, struct qcow_tables *tables,
 	if (!begun)
 		return;
 	slices[0]->ahead = mark;
+	qcow_inject_pause();
 	err = read_slices(cache, slices, begun);
+	qcow_inject_pause();
 	for (i = 0; i < begun; i++) {
 		load_end(cache, slices[i], err);
 		qcow_slice_put(cache, slices[i]);

@@ -11,6 +11,7 @@
 #include "change.h"
 #include "dirty.h"
 #include "image.h"
+#include "inject.h"
 #include "map.h"
 #include "message.h"
 #include "writer.h"
@@ -105,6 +106,7 @@ struct qcow_change *qcow_change_begin(struct qcow_writer *w, u64 guest, u64 *len
 		kfree(change);
 		return ERR_PTR(err);
 	}
+	qcow_inject_pause();
 	err = take_slot(w);
 	if (err)
 		goto drop_range;
@@ -214,6 +216,7 @@ void qcow_change_end(struct qcow_change *change, int err)
 {
 	struct qcow_writer *w = change->writer;
 
+	qcow_inject_stall();
 	if (!err && change->len) {
 		put_entries(change);
 		if (change->freed)
@@ -221,6 +224,7 @@ void qcow_change_end(struct qcow_change *change, int err)
 	} else {
 		kfree(change->freed);
 	}
+	qcow_inject_stall();
 	if (change->slice)
 		qcow_dirty_put(change->slice);
 	up(&w->slots);

@@ -20,6 +20,7 @@
 #include "dirty.h"
 #include "image.h"
 #include "inflate.h"
+#include "inject.h"
 #include "message.h"
 #include "store.h"
 #include "writer.h"
@@ -45,7 +46,9 @@ static void collect(struct qcow_writer *w, struct batch *b)
 
 	/* Changes go on: what is referred to is copied after what refers to it. */
 	qcow_l1_collect(&w->l1, &b->l1);
+	qcow_inject_pause();
 	qcow_dirty_collect(image->cache, &image->l2, &b->l2);
+	qcow_inject_pause();
 	if (w->space.counted)
 		qcow_dirty_collect(image->cache, &w->space.counts.tables, &b->counts);
 }
@@ -87,9 +90,11 @@ static int write_batch(struct qcow_commit *commit, struct batch *b)
 		if (err)
 			return err;
 	}
+	qcow_inject_pause();
 	err = flush_stores(commit);
 	if (err || (list_empty(&b->l2) && list_empty(&b->l1)))
 		return err;
+	qcow_inject_pause();
 	err = qcow_dirty_write(&w->image->l2, &b->l2);
 	if (!err)
 		err = qcow_l1_write(&w->l1, &b->l1);
@@ -127,7 +132,9 @@ static int commit_once(struct qcow_commit *commit)
 	spin_unlock_irq(&commit->lock);
 
 	collect(commit->writer, &b);
+	qcow_inject_pause();
 	err = write_batch(commit, &b);
+	qcow_inject_pause();
 	finish(commit->writer, &b, err);
 
 	if (err) {

@@ -18,6 +18,7 @@
 #include "dirty.h"
 #include "image.h"
 #include "inflate.h"
+#include "inject.h"
 #include "request.h"
 #include "store.h"
 #include "writer.h"
@@ -253,7 +254,7 @@ static int device_setup(struct qcow_device *dev, const struct qcow_attach *args)
 	err = qcow_cache_init(&dev->cache, args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES);
 	if (err)
 		goto err_wq;
-	dev->inflate = qcow_inflate_create(QCOW_INFLATE_BYTES);
+	dev->inflate = qcow_inflate_create(qcow_inject_limit(QCOW_INFLATE_BYTES));
 	if (IS_ERR(dev->inflate)) {
 		err = PTR_ERR(dev->inflate);
 		goto err_cache;

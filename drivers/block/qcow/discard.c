@@ -125,7 +125,7 @@ static int zero_cluster(struct qcow_change *change, u64 guest, const struct wish
 static int empty_data_file(struct qcow_image *image, u64 pos, u64 len)
 {
 	struct qcow_store *data = image->data;
-	u64 end = min(pos + len, data->bytes);
+	u64 end = min(pos + len, READ_ONCE(data->bytes));
 	u64 tail = end & (data->align - 1);
 	int err;
 

@@ -27,6 +27,7 @@ int qcow_l1_decode(const struct qcow_geometry *g, u64 entry, u64 *table, struct 
 	static const char l1[] = "L1 entry";
 	u64 host = entry & g->l1_offset_mask;
 	u64 table_bytes = 1ULL << (g->l2_bits + g->entry_bits);
+	u64 file_bytes = READ_ONCE(g->file_bytes);
 
 	*table = 0;
 	if (entry & g->l1_reserved)
@@ -38,7 +39,7 @@ int qcow_l1_decode(const struct qcow_geometry *g, u64 entry, u64 *table, struct 
 		return flaw_at(flaw, l1, entry, "L2 table not at a cluster border", host);
 	if (host < g->metadata_end)
 		return flaw_at(flaw, l1, entry, "L2 table over the header", host);
-	if (host > g->file_bytes || table_bytes > g->file_bytes - host)
+	if (host > file_bytes || table_bytes > file_bytes - host)
 		return flaw_at(flaw, l1, entry, "L2 table beyond the end of the file", host);
 	*table = host;
 	return 0;

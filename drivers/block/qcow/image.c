@@ -376,8 +376,9 @@ static int locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
 
 	if (l1_idx >= image->l1_entries)
 		return -ENODATA;
-	/* Flaws are named by who looks for something there. */
-	if (qcow_l1_decode(&image->geo, be64_to_cpu(READ_ONCE(image->l1[l1_idx])), &table, &flaw))
+	/* Flaws are named by who looks for something there. As in map_stretch(). */
+	if (qcow_l1_decode(&image->geo, be64_to_cpu(smp_load_acquire(&image->l1[l1_idx])), &table,
+			   &flaw))
 		return -EUCLEAN;
 	if (!table)
 		return -ENODATA;

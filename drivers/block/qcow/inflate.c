@@ -12,6 +12,7 @@
 #include "cache.h"
 #include "compat.h"
 #include "inflate_impl.h"
+#include "inject.h"
 
 static struct hlist_head *bucket(struct qcow_inflate *inf, const struct qcow_image *image,
 				 u64 host)
@@ -197,6 +198,8 @@ struct qcow_inflated *qcow_inflate_find(struct qcow_inflate *inf, struct qcow_im
 {
 	struct qcow_inflated *c;
 
+	if (qcow_inject(QCOW_INJECT_MISS))
+		return NULL;
 	spin_lock(&inf->lock);
 	c = lookup_locked(inf, image, host);
 	if (c && c->loading)

@@ -12,6 +12,7 @@
 #include "cache.h"
 #include "image.h"
 #include "inflate_impl.h"
+#include "inject.h"
 #include "message.h"
 #include "store.h"
 
@@ -84,7 +85,9 @@ out:
 
 static void *try_alloc(struct qcow_inflate *inf, size_t bytes)
 {
-	return READ_ONCE(inf->starved) ? NULL : qcow_inflate_alloc(bytes, true);
+	if (READ_ONCE(inf->starved) || qcow_inject(QCOW_INJECT_NOMEM))
+		return NULL;
+	return qcow_inflate_alloc(bytes, true);
 }
 
 static struct qcow_inflated *alloc_cluster(struct qcow_inflate *inf, u32 bytes)
@@ -185,7 +188,9 @@ static int load_run(struct qcow_inflate *inf, struct load *load, const struct sp
 	int err;
 
 	err = read_and_decompress(inf, load, span);
+	qcow_inject_pause();
 	qcow_inflate_publish(inf, c, err);
+	qcow_inject_pause();
 	if (err)
 		load_free(inf, load);
 	else if (!reserve)
@@ -252,6 +257,7 @@ static int find_or_load(struct qcow_inflate *inf, struct qcow_image *image,
 	load.cluster->host = ext->host;
 	load.cluster->bytes = qcow_cluster_bytes(&image->geo);
 
+	qcow_inject_pause();
 	/* Somebody may have entered it since. */
 	err = qcow_inflate_join(inf, image, ext->host, waiter, load.cluster, cluster);
 	if (err != -ENOENT) {

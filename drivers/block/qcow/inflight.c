@@ -6,6 +6,7 @@
 #include <linux/rcupdate.h>
 
 #include "inflight.h"
+#include "inject.h"
 
 static void epoch_release(struct percpu_ref *ref)
 {
@@ -51,6 +52,7 @@ struct qcow_epoch *qcow_inflight_enter(struct qcow_inflight *inflight)
 	rcu_read_lock();
 	do {
 		epoch = READ_ONCE(inflight->now);
+		qcow_inject_stall();
 	} while (unlikely(!percpu_ref_tryget_live(&epoch->ref)));
 	rcu_read_unlock();
 	return epoch;
@@ -65,5 +67,6 @@ void qcow_inflight_drain(struct qcow_inflight *inflight)
 	percpu_ref_reinit(&next->ref);
 	/* Who sees the old one dead sees this. */
 	smp_store_release(&inflight->now, next);
+	qcow_inject_pause();
 	percpu_ref_kill(&old->ref);
 }

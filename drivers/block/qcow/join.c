@@ -8,6 +8,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+#include "inject.h"
 #include "join.h"
 #include "store.h"
 
@@ -94,7 +95,7 @@ static struct joined *take_joined(struct qcow_joiner *joiner, struct list_head *
 		nr += describe(io, NULL);
 		last = io;
 	}
-	if (last == first)
+	if (last == first || qcow_inject(QCOW_INJECT_NOMEM))
 		return NULL;
 	joined = kmalloc(struct_size(joined, bvecs, nr), GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	if (!joined)
@@ -170,6 +171,7 @@ void qcow_join_submit(struct qcow_joiner *joiner, struct qcow_io *io)
 	list_add(&io->node, &one);
 	if (!add(joiner, &one, &joiner->waiting))
 		return;
+	qcow_inject_pause();
 	submit_all(joiner);
 	if (!finished(joiner))
 		queue_work(joiner->wq, &joiner->work);

@@ -57,7 +57,8 @@ static void set_entry(struct qcow_l1 *l1, u64 l1_idx, u64 entry, struct l1_secto
 	sector->idx = l1_idx / SECTOR_ENTRIES;
 
 	spin_lock(&l1->dirty_lock);
-	WRITE_ONCE(l1->image->l1[l1_idx], cpu_to_be64(entry));
+	/* Pairs with smp_load_acquire() in map_stretch(): the file reaches to the table. */
+	smp_store_release(&l1->image->l1[l1_idx], cpu_to_be64(entry));
 	list_for_each_entry(other, &l1->dirty, node) {
 		if (other->idx == sector->idx) {
 			spin_unlock(&l1->dirty_lock);

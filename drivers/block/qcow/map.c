@@ -16,6 +16,7 @@
 #include "ahead.h"
 #include "cache.h"
 #include "image.h"
+#include "inject.h"
 #include "map.h"
 #include "message.h"
 #include "store.h"
@@ -99,7 +100,8 @@ static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
 		set_extent(ext, QCOW_EXTENT_HOLE, max);
 		return 0;
 	}
-	err = qcow_l1_decode(g, be64_to_cpu(READ_ONCE(image->l1[l1_idx])), &table, flaw);
+	/* Pairs with smp_store_release() in set_entry(): the file reaches to the table. */
+	err = qcow_l1_decode(g, be64_to_cpu(smp_load_acquire(&image->l1[l1_idx])), &table, flaw);
 	if (err || !table) {
 		set_extent(ext, QCOW_EXTENT_HOLE,
 			   min(max, left_of(guest, g->cluster_bits + g->l2_bits)));
@@ -120,15 +122,17 @@ static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
 /*
  * Hold a DATA extent against the end of the file it lies in: it ends with the last cluster
  * that begins inside. Version 1 has clusters at any offset, so they are counted from the
- * one at hand.
+ * one at hand. The file may have grown a moment ago, but before the entry was set.
  */
 static int clip_to_data(const struct qcow_image *image, u64 guest, struct qcow_extent *ext)
 {
 	u64 cluster_bytes = qcow_cluster_bytes(&image->geo);
 	u64 in_cluster = guest & (cluster_bytes - 1);
-	u64 bytes = image->data->bytes;
-	u64 first, end;
+	u64 bytes, first, end;
 
+	/* Pairs with that of raw_write_seqcount_begin() in qcow_dirty_begin(). */
+	smp_rmb();
+	bytes = READ_ONCE(image->data->bytes);
 	if (likely(ext->host + ext->len <= bytes))
 		return 0;
 	first = ext->host - min(in_cluster, ext->host);
@@ -217,6 +221,8 @@ int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping
 	struct walk w = { .image = top, .len = len };
 	int err;
 
+	if (qcow_inject(QCOW_INJECT_MISS))
+		return -EAGAIN;
 	rcu_read_lock();
 	err = walk_chain(&w, guest, map);
 	rcu_read_unlock();
@@ -228,6 +234,8 @@ int qcow_map_top_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_ext
 	struct walk w = { .image = top, .len = len };
 	int err;
 
+	if (qcow_inject(QCOW_INJECT_MISS))
+		return -EAGAIN;
 	rcu_read_lock();
 	err = map_image(&w, guest, len, ext);
 	rcu_read_unlock();

@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 
 #include "device.h"
+#include "inject.h"
 #include "request.h"
 #include "writer.h"
 
@@ -74,7 +75,8 @@ struct qcow_fragment *qcow_fragment_get(struct qcow_request *req)
 
 	/* Pairs with atomic_xchg() in fragment_free(): the last use of it is over. */
 	if (atomic_read_acquire(&req->first_state) != QCOW_FIRST_FREE) {
-		frag = kmem_cache_alloc(fragment_slab, GFP_NOWAIT | __GFP_NOWARN);
+		frag = qcow_inject(QCOW_INJECT_NOMEM) ? NULL :
+			kmem_cache_alloc(fragment_slab, GFP_NOWAIT | __GFP_NOWARN);
 		if (frag)
 			goto out;
 		if (atomic_cmpxchg(&req->first_state, QCOW_FIRST_BUSY, QCOW_FIRST_WANTED) ==
@@ -97,7 +99,8 @@ struct qcow_fragment *qcow_fragment_try(struct qcow_request *req)
 		atomic_set(&req->first_state, QCOW_FIRST_BUSY);
 		frag = &req->first;
 	} else {
-		frag = kmem_cache_alloc(fragment_slab, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+		frag = qcow_inject(QCOW_INJECT_NOMEM) ? NULL :
+			kmem_cache_alloc(fragment_slab, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	}
 	if (frag) {
 		frag->req = req;
@@ -211,6 +214,7 @@ static void request_work(struct work_struct *work)
 	struct qcow_request *req = container_of(work, struct qcow_request, work);
 	unsigned int noio = memalloc_noio_save();
 
+	qcow_inject_pause();
 	req->run(req, true);
 	memalloc_noio_restore(noio);
 }
@@ -234,7 +238,7 @@ static void request_memory(struct qcow_request *req, struct request *rq)
 
 	req->bio = rq->bio;
 	req->bvecs = NULL;
-	if (rq->bio != rq->biotail) {
+	if (rq->bio != rq->biotail && !qcow_inject(QCOW_INJECT_NOMEM)) {
 		rq_for_each_bvec(bvec, rq, it)
 			nr++;
 		req->bvecs = kmalloc_array(nr, sizeof(bvec), GFP_NOWAIT | __GFP_NOWARN);

@@ -16,6 +16,7 @@
 #include <linux/sched/task_stack.h>
 
 #include "compat.h"
+#include "inject.h"
 #include "store.h"
 
 /* Pages that one synchronous transfer describes on the stack. */
@@ -136,7 +137,7 @@ static ssize_t file_read(struct qcow_store *store, void *buf, u64 pos, size_t le
 	struct iov_iter iter;
 	struct kiocb iocb;
 
-	describe_buffer(bvecs, ITER_DEST, buf, len, &iter);
+	describe_buffer(bvecs, ITER_DEST, buf, qcow_inject_short(len, store->align), &iter);
 	init_sync_kiocb(&iocb, store->file);
 	iocb.ki_pos = pos;
 	iocb.ki_flags = store->direct ? IOCB_DIRECT : 0;
@@ -204,6 +205,7 @@ static ssize_t write_now(struct file_call *call)
 		}
 	}
 
+	len = qcow_inject_short(len, store->align);
 	describe_buffer(bvecs, ITER_SOURCE, (void *)call->buf, len, &iter);
 	init_sync_kiocb(&iocb, store->file);
 	iocb.ki_pos = call->pos;
@@ -300,36 +302,42 @@ static void file_complete(struct kiocb *iocb, long ret)
 {
 	struct qcow_io *io = container_of(iocb, struct qcow_io, iocb);
 
+	qcow_inject_stall();
 	io->ret = ret;
 	file_put(io);
+}
+
+static ssize_t transfer(struct qcow_io *io, struct iov_iter *iter)
+{
+	if ((io->iocb.ki_flags & IOCB_NOWAIT) && qcow_inject(QCOW_INJECT_AGAIN))
+		return -EAGAIN;
+	if (!io->write)
+		return io->store->file->f_op->read_iter(&io->iocb, iter);
+	touch(io->store);
+	return throttled_write(&io->iocb, iter);
 }
 
 static void file_start(struct qcow_io *io, int flags)
 {
 	struct iov_iter iter = io->iter;
-	struct file *file = io->store->file;
 	ssize_t ret;
 
 	iov_iter_advance(&iter, io->done);
-	iov_iter_truncate(&iter, io->len - io->done);
+	iov_iter_truncate(&iter, qcow_inject_short(io->len - io->done, io->store->align));
 
 	io->iocb = (struct kiocb) {
-		.ki_filp = file,
+		.ki_filp = io->store->file,
 		.ki_pos = io->pos + io->done,
 		.ki_complete = file_complete,
 		.ki_flags = flags | (io->store->direct ? IOCB_DIRECT : 0) |
 			    (io->write ? IOCB_WRITE : 0),
 	};
 	atomic_set(&io->users, 2);
-	if (!io->write) {
-		ret = file->f_op->read_iter(&io->iocb, &iter);
-	} else if (freeze_hold(&io->iocb)) {
-		touch(io->store);
-		ret = throttled_write(&io->iocb, &iter);
-	} else {
+	if (io->write && !freeze_hold(&io->iocb)) {
 		file_queue(io);
 		return;
 	}
+	ret = transfer(io, &iter);
 	if (ret == -EIOCBQUEUED)
 		file_put(io);
 	else
@@ -371,7 +379,7 @@ static void file_submit(struct qcow_store *store, struct qcow_io *io)
 
 static void update_times(struct qcow_store *store)
 {
-	if (!store->touched || !is_regular(store->file))
+	if (!READ_ONCE(store->touched) || !is_regular(store->file))
 		return;
 	WRITE_ONCE(store->touched, false);
 	file_start_write(store->file);

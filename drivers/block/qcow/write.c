@@ -18,6 +18,7 @@
 #include "cow.h"
 #include "device.h"
 #include "image.h"
+#include "inject.h"
 #include "message.h"
 #include "request.h"
 #include "writer.h"
@@ -149,7 +150,7 @@ static int place_in_data_file(struct qcow_writer *w, u64 guest, struct plan *p, 
 	u64 mask = qcow_cluster_bytes(&w->image->geo) - 1;
 
 	p->host = guest;
-	*zero = (guest & ~mask) >= w->image->data->bytes;
+	*zero = (guest & ~mask) >= READ_ONCE(w->image->data->bytes);
 	return qcow_space_reach(&w->space, w->image->data, ((guest + p->len - 1) | mask) + 1);
 }
 
@@ -264,6 +265,7 @@ static int write_filled(struct qcow_request *req, struct qcow_change *change,
 		left -= part;
 	}
 	kvfree(buf);
+	qcow_inject_pause();
 	qcow_change_end(change, err);
 	if (!err)
 		qcow_request_skip(req, p->len);
@@ -284,6 +286,7 @@ static int write_change(struct qcow_request *req)
 	if (IS_ERR(change))
 		return PTR_ERR(change);
 	err = make_plan(w, change, req->pos, len, &p);
+	qcow_inject_pause();
 	if (err) {
 		qcow_change_end(change, err);
 		return err;
