@@ -20,6 +20,7 @@
 #include "inflate.h"
 #include "inject.h"
 #include "request.h"
+#include "share.h"
 #include "store.h"
 #include "writer.h"
 
@@ -442,12 +443,17 @@ int qcow_device_module_init(void)
 	err = qcow_request_module_init();
 	if (err)
 		goto err_dirty;
+	err = qcow_share_module_init();
+	if (err)
+		goto err_request;
 	qcow_discard_module_init();
 	detach_wq = alloc_workqueue("qcow_detach", 0, 0);
 	if (detach_wq)
 		return 0;
 
 	err = -ENOMEM;
+	qcow_share_module_exit();
+err_request:
 	qcow_request_module_exit();
 err_dirty:
 	qcow_dirty_module_exit();
@@ -459,6 +465,7 @@ err_cache:
 void qcow_device_module_exit(void)
 {
 	destroy_workqueue(detach_wq);
+	qcow_share_module_exit();
 	qcow_request_module_exit();
 	qcow_dirty_module_exit();
 	qcow_cache_module_exit();

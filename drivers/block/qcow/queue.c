@@ -4,9 +4,11 @@
  * context. Does not know where data is.
  */
 #include <linux/blk-mq.h>
+#include <linux/slab.h>
 
 #include "device.h"
 #include "request.h"
+#include "share.h"
 #include "writer.h"
 
 static void flush_done(struct qcow_flush *flush, int err)
@@ -14,6 +16,21 @@ static void flush_done(struct qcow_flush *flush, int err)
 	struct qcow_request *req = container_of(flush, struct qcow_request, flush);
 
 	blk_mq_end_request(blk_mq_rq_from_pdu(req), errno_to_blk_status(err));
+}
+
+static void serve(struct request *rq)
+{
+	struct qcow_request *req = blk_mq_rq_to_pdu(rq);
+
+	if (req_op(rq) == REQ_OP_READ)
+		qcow_request_read(req, rq);
+	else
+		qcow_request_write(req, rq);
+}
+
+static void serve_node(struct llist_node *node)
+{
+	serve(blk_mq_rq_from_pdu(container_of(node, struct qcow_request, share)));
 }
 
 static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *bd)
@@ -28,10 +45,9 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_que
 	blk_mq_start_request(rq);
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
-		qcow_request_read(req, rq);
-		return BLK_STS_OK;
 	case REQ_OP_WRITE:
-		qcow_request_write(req, rq);
+		if (!qcow_share_offer(hctx->driver_data, &req->share, blk_rq_bytes(rq)))
+			serve(rq);
 		return BLK_STS_OK;
 	case REQ_OP_DISCARD:
 	case REQ_OP_WRITE_ZEROES:
@@ -55,8 +71,28 @@ static int queue_init_request(struct blk_mq_tag_set *set, struct request *rq,
 	return 0;
 }
 
+static int queue_init_hctx(struct blk_mq_hw_ctx *hctx, void *data, unsigned int hctx_idx)
+{
+	struct qcow_share *share;
+
+	share = kzalloc_node(sizeof(*share), GFP_KERNEL, hctx->numa_node);
+	if (!share)
+		return -ENOMEM;
+	qcow_share_init(share, serve_node);
+	hctx->driver_data = share;
+	return 0;
+}
+
+static void queue_exit_hctx(struct blk_mq_hw_ctx *hctx, unsigned int hctx_idx)
+{
+	qcow_share_destroy(hctx->driver_data);
+	kfree(hctx->driver_data);
+}
+
 const struct blk_mq_ops qcow_queue_ops = {
 	.queue_rq = queue_rq,
+	.init_hctx = queue_init_hctx,
+	.exit_hctx = queue_exit_hctx,
 	.init_request = queue_init_request,
 	.complete = qcow_request_complete,
 };

@@ -7,6 +7,7 @@
 #define _QCOW_REQUEST_H
 
 #include <linux/atomic.h>
+#include <linux/llist.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 
@@ -65,6 +66,7 @@ enum qcow_first {
  *          somebody else changes
  * @run: maps the rest, as far as it can be mapped without waiting, or to the end
  * @work: calls @run in process context
+ * @share: on its way to another CPU, before anything else is done
  * @epoch: of a writable device, or NULL
  * @flush: of a flush
  * @status: of the bytes from @bad_start to @bad_end, under @dev->error_lock; the first error
@@ -84,7 +86,10 @@ struct qcow_request {
 	unsigned int direction;
 	struct qcow_waiter waiter;
 	void (*run)(struct qcow_request *req, bool may_wait);
-	struct work_struct work;
+	union {
+		struct work_struct work;
+		struct llist_node share;
+	};
 	struct qcow_epoch *epoch;
 	struct qcow_flush flush;
 	blk_status_t status;
