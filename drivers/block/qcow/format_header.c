@@ -69,8 +69,8 @@ int qcow_header_check_table(const struct qcow_header *h, const struct qcow_table
 	}
 	/* No file is longer; QEMU minds that of an empty table, too. */
 	if (table->host_offset > S64_MAX) {
-		qcow_report(rep, "%s offset 0x%llx is beyond the end of any file", table->name,
-			    table->host_offset);
+		qcow_report(rep, "%s offset 0x%llx is beyond the file's end at 0x%llx",
+			    table->name, table->host_offset, file_bytes);
 		return -EINVAL;
 	}
 	if (!table->entries)

@@ -15,6 +15,7 @@
 #include <linux/sched/isolation.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/stat.h>
+#include <linux/topology.h>
 
 #include "share.h"
 
@@ -89,33 +90,29 @@ static void share_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-static int next_cpu(int cpu, const struct cpumask *cpus)
-{
-	cpu = cpumask_next_and(cpu, cpus, cpu_online_mask);
-	return cpu < nr_cpu_ids ? cpu : cpumask_first_and(cpus, cpu_online_mask);
-}
-
-/* The CPU that was idle the last time, or another one. */
+/* The one that was idle the last time, or another one near by; this one: there is none. */
 static int choose_cpu(struct qcow_share *share)
 {
-	const struct cpumask *cpus = housekeeping_cpumask(HK_TYPE_DOMAIN);
-	int cpu = READ_ONCE(share->cpu);
+	int this = raw_smp_processor_id(), last = READ_ONCE(share->cpu), cpu;
+	const struct cpumask *near = cpumask_of_node(cpu_to_node(this));
 
-	if (READ_ONCE(share->busy) || cpu == raw_smp_processor_id() || !cpu_online(cpu)) {
-		WRITE_ONCE(share->busy, false);
-		cpu = next_cpu(cpu, cpus);
-		if (cpu == raw_smp_processor_id())
-			cpu = next_cpu(cpu, cpus);
-		WRITE_ONCE(share->cpu, cpu);
+	if (!READ_ONCE(share->busy) && last != this && cpu_online(last) &&
+	    cpumask_test_cpu(last, near))
+		return last;
+	WRITE_ONCE(share->busy, false);
+	for_each_cpu_wrap(cpu, near, (last + 1) % nr_cpu_ids) {
+		if (cpu != this && cpu_online(cpu) && housekeeping_cpu(cpu, HK_TYPE_DOMAIN)) {
+			WRITE_ONCE(share->cpu, cpu);
+			return cpu;
+		}
 	}
-	return cpu;
+	return this;
 }
 
 static void call_for_help(struct qcow_share *share)
 {
-	int cpu;
-
 	unsigned int skip = READ_ONCE(share->skip);
+	int cpu;
 
 	if (skip) {
 		WRITE_ONCE(share->skip, skip - 1);
@@ -175,6 +172,7 @@ bool qcow_share_offer(struct qcow_share *share, struct llist_node *node, unsigne
 void qcow_share_init(struct qcow_share *share, void (*serve)(struct llist_node *node))
 {
 	share->serve = serve;
+	share->busy = true;
 	atomic_set(&share->nr, QCOW_SHARE_AWAY);
 	INIT_WORK(&share->work, share_work);
 	init_llist_head(&share->waiting);
