@@ -57,14 +57,12 @@ static void ahead_work(struct work_struct *work)
 	struct qcow_ahead *ahead = container_of(work, struct qcow_ahead, work);
 	struct qcow_image *image = container_of(ahead, struct qcow_image, ahead);
 	unsigned int noio = memalloc_noio_save();
-	struct qcow_epoch *epoch = NULL;
+	struct qcow_epoch *epoch;
 
 	/* A table that moves stays where it is, too, until this has ended. */
-	if (image->inflight)
-		epoch = qcow_inflight_enter(image->inflight);
+	epoch = qcow_inflight_enter(image->inflight);
 	read_window(image, READ_ONCE(ahead->first));
-	if (epoch)
-		qcow_inflight_leave(epoch);
+	qcow_inflight_leave(epoch);
 	memalloc_noio_restore(noio);
 }
 

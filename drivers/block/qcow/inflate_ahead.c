@@ -32,16 +32,13 @@ static void load(struct qcow_inflate_ahead *ahead, u64 guest)
 static void slot_work(struct work_struct *work)
 {
 	struct qcow_inflate_slot *slot = container_of(work, struct qcow_inflate_slot, work);
-	struct qcow_inflight *inflight = slot->ahead->top->inflight;
 	unsigned int noio = memalloc_noio_save();
-	struct qcow_epoch *epoch = NULL;
+	struct qcow_epoch *epoch;
 
 	/* Until this has ended, nobody else gets the space that the cluster is in. */
-	if (inflight)
-		epoch = qcow_inflight_enter(inflight);
+	epoch = qcow_inflight_enter(slot->ahead->top->inflight);
 	load(slot->ahead, READ_ONCE(slot->guest));
-	if (epoch)
-		qcow_inflight_leave(epoch);
+	qcow_inflight_leave(epoch);
 	memalloc_noio_restore(noio);
 }
 

@@ -49,6 +49,8 @@ struct qcow_epoch *qcow_inflight_enter(struct qcow_inflight *inflight)
 {
 	struct qcow_epoch *epoch;
 
+	if (!inflight)
+		return NULL;
 	rcu_read_lock();
 	do {
 		epoch = READ_ONCE(inflight->now);

@@ -46,17 +46,18 @@ void qcow_inflight_destroy(struct qcow_inflight *inflight);
 
 /**
  * qcow_inflight_enter() - an I/O begins, before it looks at any table
- * @inflight: of the device
+ * @inflight: of the device; NULL: it is not written to
  *
  * Writes to memory of this CPU alone. Context: any.
- * Return: for qcow_inflight_leave().
+ * Return: for qcow_inflight_leave(); NULL where @inflight is.
  */
 struct qcow_epoch *qcow_inflight_enter(struct qcow_inflight *inflight);
 
 /* It has ended. Context: any. */
 static inline void qcow_inflight_leave(struct qcow_epoch *epoch)
 {
-	percpu_ref_put(&epoch->ref);
+	if (epoch)
+		percpu_ref_put(&epoch->ref);
 }
 
 /**

@@ -18,8 +18,7 @@ void qcow_request_put(struct qcow_request *req)
 {
 	if (!atomic_dec_and_test(&req->refs))
 		return;
-	if (req->epoch)
-		qcow_inflight_leave(req->epoch);
+	qcow_inflight_leave(req->epoch);
 	blk_mq_complete_request(blk_mq_rq_from_pdu(req));
 }
 
