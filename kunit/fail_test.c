@@ -52,18 +52,24 @@ static bool goes_on(const struct ram_disk *disk)
 	return disk->failed && disk->failed != &disk->flushes;
 }
 
+/* Without the call that failed something is not as it should be. */
+static bool is_vital(const struct ram_disk *disk)
+{
+	return disk->failed == &disk->writes || disk->failed == &disk->flushes;
+}
+
 /* Return: whether there was an @nth call. */
 static bool fail_nth(struct write_rig *rig, void (*fail)(struct ram_disk *, int, int),
 		     const char *what, int nth)
 {
 	struct ram_disk *disk = rig->dev.disk;
+	int told, err;
 	bool whole;
-	int err;
 
 	write_rig_restart(rig);
 	KUNIT_ASSERT_EQ(rig->test, 0, ram_device_attach(&rig->dev));
 	fail(disk, nth, -EIO);
-	run(rig, OPS, SEED);
+	told = run(rig, OPS, SEED);
 	/* What fails in the detach leaves what was set aside. */
 	whole = goes_on(disk);
 	if (whole)
@@ -72,6 +78,9 @@ static bool fail_nth(struct write_rig *rig, void (*fail)(struct ram_disk *, int,
 	err = ram_device_detach(&rig->dev);
 	if (whole || !disk->failed)
 		KUNIT_EXPECT_EQ_MSG(rig->test, 0, err, "%s %d", what, nth);
+	if (is_vital(disk))
+		KUNIT_EXPECT_EQ_MSG(rig->test, -EIO, told ?: err, "%s %d: nobody was told", what,
+				    nth);
 	disk->fail_at = 0;
 
 	expect_good(rig, what, nth);
