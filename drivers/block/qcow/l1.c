@@ -116,7 +116,7 @@ static int make_table(struct qcow_l1 *l1, u64 l1_idx, u64 from, u64 *table)
 				 l1->image->header.l1_offset + l1_idx * sizeof(__be64),
 				 sizeof(__be64));
 	if (!err)
-		err = qcow_space_take(l1->space, nr, nr, &run);
+		err = qcow_space_take(l1->space, nr, &run);
 	if (err)
 		goto free_sector;
 	err = fill_table(l1, &run, from);
@@ -164,7 +164,7 @@ static int grow_table(struct qcow_l1 *l1, bool committed, struct qcow_old_table 
 	int err;
 
 	if (!l1->longer.nr) {
-		err = qcow_space_take(l1->space, nr, nr, &l1->longer);
+		err = qcow_space_take(l1->space, nr, &l1->longer);
 		return err ?: -EAGAIN;
 	}
 	if (!committed)

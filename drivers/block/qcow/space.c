@@ -269,21 +269,107 @@ static int refill(struct qcow_space *space, u64 min, u64 max, struct space_run *
 	return err;
 }
 
-int qcow_space_take(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
+static int take_ready(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
 {
 	struct space_run *entry;
-	int err = 0;
+	int err;
+
+	if (run_cut(&space->ready, min, max, run))
+		return 0;
+	/* Once they are counted, memory for them must not be what is missing. */
+	entry = run_alloc(0);
+	err = entry ? refill(space, min, max, entry) : -ENOMEM;
+	if (err)
+		kfree(entry);
+	else
+		run_cut(&space->ready, min, max, run);
+	return err;
+}
+
+/* What is left of a window is for anybody. Return: whether that is something. */
+static bool close_window(struct qcow_space *space, struct qcow_window *window)
+{
+	struct qcow_run run;
+	bool some = false;
+
+	while (qcow_window_drain(window, &run)) {
+		run_put(&space->ready, run_alloc(__GFP_NOFAIL), &run);
+		some = true;
+	}
+	return some;
+}
+
+static bool close_windows(struct qcow_space *space)
+{
+	bool some = false;
+	unsigned int i;
+
+	for (i = 0; i < QCOW_WINDOWS; i++)
+		some |= close_window(space, &space->streams.windows[i]);
+	return some;
+}
+
+static int take(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
+{
+	int err = take_ready(space, min, max, run);
+
+	if (err == -ENOSPC && close_windows(space))
+		err = take_ready(space, min, max, run);
+	return err;
+}
+
+/* A window for the stream that @guest continues, if it does and there is room. */
+static int open_window(struct qcow_space *space, u64 guest, u64 max)
+{
+	struct qcow_streams *streams = &space->streams;
+	struct qcow_window *window;
+	struct qcow_run run;
+	u64 begin;
+	int err;
+
+	if (!qcow_streams_expect(streams, guest, max, &begin))
+		return 0;
+	err = take_ready(space, guest - begin + 1, streams->nr, &run);
+	if (err)
+		return err == -ENOSPC ? 0 : err;
+	window = qcow_streams_replace(streams, begin);
+	close_window(space, window);
+	qcow_window_open(window, begin, &run);
+	return 0;
+}
+
+static int take_for(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run)
+{
+	struct qcow_streams *streams = &space->streams;
+	int err;
+
+	if (qcow_streams_take(streams, guest, max, run))
+		return 0;
+	err = open_window(space, guest, max);
+	if (err || qcow_streams_take(streams, guest, max, run))
+		return err;
+	err = take(space, 1, max, run);
+	if (!err)
+		qcow_streams_note(streams, guest + run->nr);
+	return err;
+}
+
+int qcow_space_take(struct qcow_space *space, u64 nr, struct qcow_run *run)
+{
+	int err;
 
 	mutex_lock(&space->lock);
-	if (!run_cut(&space->ready, min, max, run)) {
-		/* Once they are counted, memory for them must not be what is missing. */
-		entry = run_alloc(0);
-		err = entry ? refill(space, min, max, entry) : -ENOMEM;
-		if (err)
-			kfree(entry);
-		else
-			run_cut(&space->ready, min, max, run);
-	}
+	err = take(space, nr, nr, run);
+	mutex_unlock(&space->lock);
+	return err;
+}
+
+int qcow_space_take_for(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run)
+{
+	int err;
+
+	mutex_lock(&space->lock);
+	err = take_for(space, guest, max, run);
 	mutex_unlock(&space->lock);
 	return err;
 }
@@ -322,15 +408,12 @@ static void freed(struct qcow_space *space, struct qcow_run *run)
 	run->nr = 0;
 }
 
-int qcow_space_free(struct qcow_space *space, u64 host, u64 len)
+static int put_clusters(struct qcow_space *space, u64 first, u64 last)
 {
-	u64 first = host >> cluster_bits(space);
-	u64 last = (host + len - 1) >> cluster_bits(space);
 	struct qcow_run run = {};
 	int err = 0, ret;
 	bool gone;
 
-	mutex_lock(&space->lock);
 	for (; first <= last; first++) {
 		ret = put_cluster(space, first, &gone);
 		if (ret && !err)
@@ -344,6 +427,16 @@ int qcow_space_free(struct qcow_space *space, u64 host, u64 len)
 		run.nr++;
 	}
 	freed(space, &run);
+	return err;
+}
+
+int qcow_space_free(struct qcow_space *space, u64 host, u64 len)
+{
+	int err;
+
+	mutex_lock(&space->lock);
+	err = put_clusters(space, host >> cluster_bits(space),
+			   (host + len - 1) >> cluster_bits(space));
 	mutex_unlock(&space->lock);
 	return err;
 }
@@ -351,13 +444,11 @@ int qcow_space_free(struct qcow_space *space, u64 host, u64 len)
 void qcow_space_return(struct qcow_space *space)
 {
 	struct qcow_run run;
-	bool gone;
 
 	mutex_lock(&space->lock);
-	while (run_cut(&space->ready, 1, 1, &run)) {
-		if (!put_cluster(space, run.first, &gone) && gone)
-			add_free(space, &run);
-	}
+	close_windows(space);
+	while (run_cut(&space->ready, 1, U64_MAX, &run))
+		put_clusters(space, run.first, run.first + run.nr - 1);
 	mutex_unlock(&space->lock);
 }
 
@@ -414,6 +505,7 @@ int qcow_space_open(struct qcow_space *space, struct qcow_image *image,
 	mutex_init(&space->lock);
 	INIT_LIST_HEAD(&space->free);
 	INIT_LIST_HEAD(&space->ready);
+	qcow_streams_init(&space->streams, image->geo.cluster_bits);
 	space->image = image;
 	space->guard = guard;
 	space->counted = image->header.version > 1;

@@ -11,23 +11,12 @@
 #include <linux/types.h>
 
 #include "refcounts.h"
+#include "stream.h"
 
 struct qcow_guard;
 struct qcow_image;
 struct qcow_report;
 struct qcow_store;
-
-/**
- * struct qcow_run - host clusters one after the other
- * @first: number of the first one
- * @nr: how many
- * @zero: they read as zeros
- */
-struct qcow_run {
-	u64 first;
-	u64 nr;
-	bool zero;
-};
 
 /**
  * struct qcow_space - the clusters of one image
@@ -38,6 +27,7 @@ struct qcow_run {
  * @counts: reference counts
  * @free: runs that nothing refers to, their count is 0
  * @ready: runs set aside: their count is 1, and nothing refers to them
+ * @streams: the same, for guest clusters that are expected to be written
  * @end: number of the cluster behind the last one that was ever used
  * @zero_from: number of the cluster from which on the store reads as zeros where nothing
  *             has been written
@@ -51,6 +41,7 @@ struct qcow_space {
 	struct qcow_refcounts counts;
 	struct list_head free;
 	struct list_head ready;
+	struct qcow_streams streams;
 	u64 end;
 	u64 zero_from;
 	u64 scanned;
@@ -76,17 +67,29 @@ void qcow_space_trim(struct qcow_space *space);
 void qcow_space_close(struct qcow_space *space);
 
 /**
- * qcow_space_take() - clusters for new data or metadata
+ * qcow_space_take() - clusters for metadata
  * @space: the space
- * @min: at least so many, one after the other
- * @max: at most
+ * @nr: so many, one after the other
  * @run: result; their count is 1, and it is durable before the commit writes what refers
  *       to them
  *
  * Context: process context, may sleep and do I/O.
  * Return: 0; -ENOSPC; -EUCLEAN: free clusters turned out to hold metadata; -EIO, ...
  */
-int qcow_space_take(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run);
+int qcow_space_take(struct qcow_space *space, u64 nr, struct qcow_run *run);
+
+/**
+ * qcow_space_take_for() - clusters for data, in the order of guest clusters where they are
+ *                         written in order
+ * @space: the space
+ * @guest: the first guest cluster
+ * @max: at most so many
+ * @run: result, as of qcow_space_take(), one at least
+ *
+ * Context: process context, may sleep and do I/O.
+ * Return: as qcow_space_take().
+ */
+int qcow_space_take_for(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run);
 
 /* Take back what has not been used after all; what it holds is unknown. May sleep. */
 void qcow_space_untake(struct qcow_space *space, u64 first, u64 nr);

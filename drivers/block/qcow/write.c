@@ -164,7 +164,8 @@ static int place(struct qcow_writer *w, struct qcow_change *change, u64 guest, s
 
 	if (g->data_file)
 		return place_in_data_file(w, guest, p, zero);
-	err = qcow_space_take(&w->space, 1, ((head + p->len - 1) >> g->cluster_bits) + 1, &run);
+	err = qcow_space_take_for(&w->space, guest >> g->cluster_bits,
+				  ((head + p->len - 1) >> g->cluster_bits) + 1, &run);
 	if (err)
 		return err;
 	change->first = run.first;

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Where guests write in order, of which there may be several at once, whose requests arrive in
+ * any order: a window of host clusters for each, one for every guest cluster that comes next.
+ */
+#ifndef _QCOW_STREAM_H
+#define _QCOW_STREAM_H
+
+#include <linux/types.h>
+
+/* Windows at a time, and places where the next one may begin. */
+#define QCOW_WINDOWS		8
+#define QCOW_STREAM_ENDS	16
+
+/**
+ * struct qcow_run - host clusters one after the other
+ * @first: number of the first one
+ * @nr: how many
+ * @zero: they read as zeros
+ */
+struct qcow_run {
+	u64 first;
+	u64 nr;
+	bool zero;
+};
+
+/**
+ * struct qcow_window - host clusters for the guest clusters of one stream
+ * @guest: the guest cluster that the first of @run is for
+ * @run: at most 64
+ * @left: a bit for each that has not been taken
+ * @used: when it was used last, in takes
+ */
+struct qcow_window {
+	u64 guest;
+	struct qcow_run run;
+	u64 left;
+	u64 used;
+};
+
+/**
+ * struct qcow_streams - the streams of one image; the user has a lock
+ * @nr: clusters of a window; 0: clusters are so large that there are none
+ * @windows: some are empty, or used up and still say where their stream goes on
+ * @ends: guest clusters behind what was written last, outside of windows
+ * @next: the end to be replaced next
+ * @takes: how often something was taken
+ */
+struct qcow_streams {
+	u64 nr;
+	struct qcow_window windows[QCOW_WINDOWS];
+	u64 ends[QCOW_STREAM_ENDS];
+	unsigned int next;
+	u64 takes;
+};
+
+void qcow_streams_init(struct qcow_streams *streams, u32 cluster_bits);
+
+/**
+ * qcow_streams_take() - take clusters out of a window
+ * @streams: the streams
+ * @guest: the first guest cluster
+ * @max: at most so many
+ * @run: result
+ *
+ * Return: whether there are any.
+ */
+bool qcow_streams_take(struct qcow_streams *streams, u64 guest, u64 max, struct qcow_run *run);
+
+/**
+ * qcow_streams_expect() - whether a guest cluster that no window has continues a stream
+ * @streams: the streams
+ * @guest: the first guest cluster
+ * @max: of so many
+ * @begin: result: the guest cluster that a window for it begins with
+ *
+ * Return: so it does, and is less than a window.
+ */
+bool qcow_streams_expect(const struct qcow_streams *streams, u64 guest, u64 max, u64 *begin);
+
+/* Guest clusters before @end have been given host clusters that no window had. */
+void qcow_streams_note(struct qcow_streams *streams, u64 end);
+
+/*
+ * The window that one which begins with the guest cluster @begin takes the place of: if it is
+ * used up the one before it, else that which was not used for the longest time.
+ */
+struct qcow_window *qcow_streams_replace(struct qcow_streams *streams, u64 begin);
+
+/* Begin anew with @run, which is for @guest and what follows; nothing is left in @window. */
+void qcow_window_open(struct qcow_window *window, u64 guest, const struct qcow_run *run);
+
+/* Take the first clusters that are left. False: none is. */
+bool qcow_window_drain(struct qcow_window *window, struct qcow_run *run);
+
+#endif /* _QCOW_STREAM_H */
