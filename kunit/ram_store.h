@@ -43,6 +43,7 @@ struct qcow_store;
  * @fail_at: the call that fails; 0: none
  * @fail_err: with this
  * @failed: the counter of its own kind, as @flushes, once it has been called
+ * @failed_submit: and it was submitted
  * @off_at: the value of @changes at which the power goes; 0: it stays
  * @off: the power is gone
  * @on_change: called with @watcher after each call that is no read, and before a flush, without
@@ -79,6 +80,7 @@ struct ram_disk {
 	int fail_at;
 	int fail_err;
 	const atomic_t *failed;
+	bool failed_submit;
 	int off_at;
 	bool off;
 
