@@ -71,6 +71,13 @@ static inline void qcow_disk_write_cache(struct gendisk *disk)
 }
 #endif
 
+/* Several requests; rq_list_peek() and rq_list_pop() take a pointer to either. */
+#ifdef QCOW_HAVE_RQ_LIST
+typedef struct rq_list qcow_rq_list;
+#else
+typedef struct request *qcow_rq_list;
+#endif
+
 #ifndef QCOW_HAVE_PLUG_TIME
 /* Plugs do not note the time. */
 static inline void blk_plug_invalidate_ts(void)

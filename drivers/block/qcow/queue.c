@@ -6,7 +6,10 @@
 #include <linux/blk-mq.h>
 #include <linux/slab.h>
 
+#include "below.h"
+#include "compat.h"
 #include "device.h"
+#include "image.h"
 #include "request.h"
 #include "share.h"
 #include "writer.h"
@@ -33,9 +36,9 @@ static void serve_node(struct llist_node *node)
 	serve(blk_mq_rq_from_pdu(container_of(node, struct qcow_request, share)));
 }
 
-static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *bd)
+/* Begin with a request, whichever CPU serves it. */
+static blk_status_t start(struct request *rq)
 {
-	struct request *rq = bd->rq;
 	struct qcow_request *req = blk_mq_rq_to_pdu(rq);
 
 	/* The block layer lets a stray write through to a read-only disk, with a warning. */
@@ -46,7 +49,7 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_que
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
 	case REQ_OP_WRITE:
-		if (!qcow_share_offer(hctx->driver_data, &req->share, blk_rq_bytes(rq)))
+		if (!qcow_share_offer(rq->mq_hctx->driver_data, &req->share, blk_rq_bytes(rq)))
 			serve(rq);
 		return BLK_STS_OK;
 	case REQ_OP_DISCARD:
@@ -60,6 +63,41 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_que
 	default:
 		return BLK_STS_NOTSUPP;
 	}
+}
+
+/* It may need more than one I/O. */
+static bool is_large(const struct request *rq)
+{
+	const struct qcow_device *dev = rq->q->queuedata;
+
+	return blk_rq_bytes(rq) > qcow_cluster_bytes(&dev->chain->geo);
+}
+
+static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *bd)
+{
+	struct qcow_below below;
+	blk_status_t ret;
+
+	qcow_below_begin(&below, is_large(bd->rq));
+	ret = start(bd->rq);
+	qcow_below_end(&below);
+	return ret;
+}
+
+/* What the submitter has collected; the disks below get it in one go as well. */
+static void queue_rqs(qcow_rq_list *list)
+{
+	struct request *rq = rq_list_peek(list);
+	struct qcow_below below;
+
+	qcow_below_begin(&below, rq->rq_next || is_large(rq));
+	while ((rq = rq_list_pop(list))) {
+		blk_status_t ret = start(rq);
+
+		if (unlikely(ret))
+			blk_mq_end_request(rq, ret);
+	}
+	qcow_below_end(&below);
 }
 
 static int queue_init_request(struct blk_mq_tag_set *set, struct request *rq,
@@ -91,6 +129,7 @@ static void queue_exit_hctx(struct blk_mq_hw_ctx *hctx, unsigned int hctx_idx)
 
 const struct blk_mq_ops qcow_queue_ops = {
 	.queue_rq = queue_rq,
+	.queue_rqs = queue_rqs,
 	.init_hctx = queue_init_hctx,
 	.exit_hctx = queue_exit_hctx,
 	.init_request = queue_init_request,

@@ -212,9 +212,12 @@ static void request_work(struct work_struct *work)
 {
 	struct qcow_request *req = container_of(work, struct qcow_request, work);
 	unsigned int noio = memalloc_noio_save();
+	struct blk_plug plug;
 
 	qcow_inject_pause();
+	blk_start_plug(&plug);
 	req->run(req, true);
+	blk_finish_plug(&plug);
 	memalloc_noio_restore(noio);
 }
 

@@ -5,9 +5,7 @@
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
-#include <linux/sched.h>
 
-#include "compat.h"
 #include "store.h"
 
 static ssize_t bdev_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
@@ -40,7 +38,6 @@ static void bdev_submit(struct qcow_store *store, struct qcow_io *io)
 	/* As direct I/O has it: such a write is not made to wait for others (see blk-wbt.c). */
 	blk_opf_t opf = io->write ? REQ_OP_WRITE | REQ_SYNC | REQ_IDLE : REQ_OP_READ;
 	struct bio *bio = &io->bio;
-	struct blk_plug *plug;
 
 	/* The table belongs to the request: the bio is a clone as far as anybody below cares. */
 	bio_init(bio, store_bdev(store), (struct bio_vec *)io->iter.bvec, io->iter.nr_segs, opf);
@@ -50,16 +47,7 @@ static void bdev_submit(struct qcow_store *store, struct qcow_io *io)
 	bio->bi_iter.bi_sector = io->pos >> SECTOR_SHIFT;
 	bio->bi_end_io = bdev_endio;
 	bio_set_flag(bio, BIO_CLONED);
-
-	/*
-	 * The submitter's plug may be the one that is being flushed. What is added to it now
-	 * makes it count requests that are on its list no more; see also task_context_begin().
-	 */
-	blk_plug_invalidate_ts();
-	plug = current->plug;
-	current->plug = NULL;
 	submit_bio_noacct(bio);
-	current->plug = plug;
 }
 
 static int bdev_flush(struct qcow_store *store)

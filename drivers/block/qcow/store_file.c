@@ -25,50 +25,6 @@
 /* A file system and the devices below it need this much of a stack. */
 #define STACK_ROOM	(THREAD_SIZE / 2)
 
-/**
- * struct task_context - what a submitter's task carries that must not reach the file below
- * @bio_list: bios submitted below would wait there for the one being submitted now, and the
- *            file system may wait for a block of its own metadata
- * @plug: is being flushed, and its requests are for another queue
- * @journal_info: the transaction of the file system above
- * @noio: allocations below must not write back to the one above
- */
-struct task_context {
-	struct bio_list *bio_list;
-	struct blk_plug *plug;
-	void *journal_info;
-	unsigned int noio;
-};
-
-/*
- * The submitter may hold locks of the file system above, and the one below takes its own of the
- * same classes (ext4 waits for i_data_sem even with IOCB_NOWAIT). Nothing below ever waits for
- * what is above, but lockdep, which has never heard of layers, would say so; the same reads in a
- * worker are under its eyes.
- */
-static void task_context_begin(struct task_context *ctx)
-{
-	lockdep_off();
-	ctx->bio_list = current->bio_list;
-	/* A task that the scheduler finds without a plug must not have the time noted in one. */
-	blk_plug_invalidate_ts();
-	ctx->plug = current->plug;
-	ctx->journal_info = current->journal_info;
-	ctx->noio = memalloc_noio_save();
-	current->bio_list = NULL;
-	current->plug = NULL;
-	current->journal_info = NULL;
-}
-
-static void task_context_end(const struct task_context *ctx)
-{
-	memalloc_noio_restore(ctx->noio);
-	current->journal_info = ctx->journal_info;
-	current->plug = ctx->plug;
-	current->bio_list = ctx->bio_list;
-	lockdep_on();
-}
-
 /* Devices may be stacked on images on devices; below some depth a fresh stack is taken. */
 static bool stack_has_room(void)
 {
@@ -363,18 +319,21 @@ static bool may_try(const struct qcow_store *store, const struct qcow_io *io)
 /*
  * Without waiting; of the page cache only what is there. To read ahead would take a lock of the
  * mapping below while the submitter holds that of the one above.
+ *
+ * The submitter may hold locks of the file system above, and the one below takes its own of the
+ * same classes (ext4 waits for i_data_sem even with IOCB_NOWAIT). Nothing below ever waits for
+ * what is above, but lockdep, which has never heard of layers, would say so; the same reads in a
+ * worker are under its eyes.
  */
 static void file_submit(struct qcow_store *store, struct qcow_io *io)
 {
-	struct task_context ctx;
-
 	if (!may_try(store, io)) {
 		file_queue(io);
 		return;
 	}
-	task_context_begin(&ctx);
+	lockdep_off();
 	file_start(io, IOCB_NOWAIT | (store->direct ? 0 : IOCB_NOIO));
-	task_context_end(&ctx);
+	lockdep_on();
 }
 
 static void update_times(struct qcow_store *store)
