@@ -121,18 +121,10 @@ each() {
 	done
 }
 
-# half_of_cases: which half is up to the seed; all of them with MODEL_ALL set
-half_of_cases() {
-	local i
-	for i in "${!cases[@]}"; do
-		[[ -n ${MODEL_ALL:-} || $(((SEED + i) % 2)) -eq 0 ]] || unset "cases[i]"
-	done
-}
-
 model_cases() {
 	random_seed
 	noise_files
-	half_of_cases
+	half cases
 	each case_make
 	echo "made in $SECONDS s"
 	each case_run "$@"

@@ -9,9 +9,16 @@
 . "$QCOW_ROOT/scripts/vm/powercut.sh"
 
 cut_setup
-cut_image qcow2 cluster_size=4K 4096
-cut_image qcow2 cluster_size=512,refcount_bits=1 512
-cut_image qcow2 lazy_refcounts=on 65536
-cut_image qcow2 cluster_size=16K,extended_l2=on 16384
+cases=(
+	"cluster_size=4K 4096"
+	"cluster_size=512,refcount_bits=1 512"
+	"lazy_refcounts=on 65536"
+	"cluster_size=16K,extended_l2=on 16384"
+)
+half cases
+for case in "${cases[@]}"; do
+	read -r options zeroes <<<"$case"
+	cut_image qcow2 "$options" "$zeroes"
+done
 cd ..
 assert umount cut

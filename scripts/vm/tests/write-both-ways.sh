@@ -8,8 +8,15 @@
 random_seed
 noise_files
 size=$((4 << 20))
-for case in "qcow -" "qcow2 compat=0.10,cluster_size=4K" "qcow2 cluster_size=512,refcount_bits=1" \
-	"qcow2 lazy_refcounts=on" "qcow2 extended_l2=on,cluster_size=16K"; do
+cases=(
+	"qcow -"
+	"qcow2 compat=0.10,cluster_size=4K"
+	"qcow2 cluster_size=512,refcount_bits=1"
+	"qcow2 lazy_refcounts=on"
+	"qcow2 extended_l2=on,cluster_size=16K"
+)
+half cases
+for case in "${cases[@]}"; do
 	read -r format options <<<"$case"
 	echo "$case"
 	[[ $options != - ]] || options=

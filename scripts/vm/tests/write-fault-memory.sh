@@ -31,7 +31,7 @@ faults() {
 
 trap 'faults 0' EXIT
 cases=(cluster_size=64K "cluster_size=512,refcount_bits=1" "extended_l2=on,cluster_size=16K" -)
-half_of_cases
+half cases
 refused=0
 for options in "${cases[@]}"; do
 	echo "$options"

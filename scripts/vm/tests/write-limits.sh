@@ -32,30 +32,50 @@ check() {
 	assert_image_is shadow "$where"
 }
 
-make image 64K
-check image --direct-io off
-make image 4K
-check image --direct-io on
-
-mkdir mnt
-mount -t tmpfs -o size=64M tmpfs mnt
-make mnt/image 64K
-check mnt/image
-assert umount mnt
-
-for cluster in 512 64K; do
-	make image "$cluster"
-	blkdiscard -z -l 64M /dev/ram1 2>/dev/null || dd if=/dev/zero of=/dev/ram1 bs=1M count=64 status=none
+on_block_device() {
+	make image "$1"
+	blkdiscard -z -l 64M /dev/ram1 2>/dev/null ||
+		dd if=/dev/zero of=/dev/ram1 bs=1M count=64 status=none
 	dd if=image of=/dev/ram1 bs=64K conv=fsync status=none
-	check /dev/ram1
-done
-check /dev/ram1 --direct-io off
+	check /dev/ram1 "${@:2}"
+}
 
-for cluster in 4K 64K; do
-	make image "$cluster"
+on_large_sectors() {
+	local loop
+	make image "$1"
 	truncate -s 64M image
 	loop=$(losetup -f --show --sector-size 4096 image)
 	assert_eq "$(blockdev --getss "$loop")" 4096 "sectors of $loop"
 	check "$loop"
 	losetup -d "$loop"
+}
+
+on_tmpfs() {
+	mkdir mnt
+	mount -t tmpfs -o size=64M tmpfs mnt
+	make mnt/image "$1"
+	check mnt/image
+	assert umount mnt
+}
+
+on_file() {
+	make image "$1"
+	check image "${@:2}"
+}
+
+cases=(
+	"on_file 64K --direct-io off"
+	"on_file 4K --direct-io on"
+	"on_tmpfs 64K"
+	"on_block_device 512"
+	"on_block_device 64K"
+	"on_block_device 64K --direct-io off"
+	"on_large_sectors 4K"
+	"on_large_sectors 64K"
+)
+half cases
+for case in "${cases[@]}"; do
+	echo "$case"
+	read -r -a words <<<"$case"
+	"${words[@]}"
 done

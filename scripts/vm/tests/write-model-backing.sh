@@ -19,7 +19,7 @@ cases=(
 )
 random_seed
 noise_files
-half_of_cases
+half cases
 each case_make
 echo "made in $SECONDS s"
 keep ./*.base

@@ -15,7 +15,9 @@ mkfs.ext4 -q -m 0 disk
 loop=$(losetup -f --show disk)
 mount "$loop" mnt
 size=$((24 << 20))
-for options in cluster_size=4K,compat=0.10 extended_l2=on -; do
+cases=("cluster_size=4K,compat=0.10" "extended_l2=on" -)
+half cases
+for options in "${cases[@]}"; do
 	echo "$options"
 	format=qcow2
 	[[ $options != - ]] || format=qcow

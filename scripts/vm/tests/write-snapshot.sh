@@ -10,8 +10,14 @@ random_seed
 noise_files
 size=$((4 << 20))
 # two bits count to 3: the image and both snapshots, but not compressed clusters that share one
-for options in compat=0.10,cluster_size=4K cluster_size=64K,refcount_bits=2 \
-	cluster_size=16K,extended_l2=on cluster_size=512; do
+cases=(
+	"compat=0.10,cluster_size=4K"
+	"cluster_size=64K,refcount_bits=2"
+	"cluster_size=16K,extended_l2=on"
+	"cluster_size=512"
+)
+half cases
+for options in "${cases[@]}"; do
 	echo "$options"
 	qemu-img create -q -f qcow2 -o "$options" image "$size"
 	cluster=${options#*cluster_size=}

@@ -24,7 +24,10 @@ write_streams() {
 		fail "fio: $(cat fio.log)"
 }
 
-for options in compat=1.1 compat=1.1,cluster_size=16K compat=0.10; do
+random_seed
+cases=("compat=1.1" "compat=1.1,cluster_size=16K" "compat=0.10")
+half cases
+for options in "${cases[@]}"; do
 	for depth in 1 8; do
 		qemu-img create -q -f qcow2 -o "$options" image 256M
 		dev=$(attach image)
