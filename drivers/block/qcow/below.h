@@ -41,7 +41,10 @@ struct qcow_below {
 static inline void qcow_below_begin(struct qcow_below *below, bool batch)
 {
 	below->bio_list = current->bio_list;
-	/* A task that the scheduler finds without a plug must not have the time noted in one. */
+	/*
+	 * A task that the scheduler finds without a plug must not have the time noted in one. When
+	 * it is preempted here that is undone already, which KCSAN takes for a race.
+	 */
 	blk_plug_invalidate_ts();
 	below->plug = current->plug;
 	below->journal_info = current->journal_info;
