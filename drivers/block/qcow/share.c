@@ -15,6 +15,7 @@
 #include <linux/sched/isolation.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/stat.h>
+#include <linux/sizes.h>
 #include <linux/topology.h>
 
 #include "share.h"
@@ -27,9 +28,10 @@
 
 /* So many in a row that are not waited for show that help is of use. */
 #define MIN_RUN		4
+#define MIN_RUN_LARGE	2
 
-/* Requests between two calls for help that were of no use, at most. */
-#define MAX_PAUSE	255U
+/* Between two calls for help that were of no use, at most, in pages that requests move. */
+#define MAX_PAUSE	4095U
 
 /* How long the worker looks for the next request, and how much longer for each byte in it. */
 #define LOOK_NS		(100 * NSEC_PER_USEC)
@@ -56,15 +58,42 @@ static bool look(const struct qcow_share *share)
 	return false;
 }
 
-static void serve_all(struct qcow_share *share)
+/* Return: how many. */
+static unsigned int serve_all(struct qcow_share *share)
 {
 	struct llist_node *node, *next;
+	unsigned int nr = 0;
 
 	node = llist_reverse_order(llist_del_all(&share->waiting));
 	llist_for_each_safe(node, next, node) {
 		share->serve(node);
 		atomic_dec(&share->nr);
+		nr++;
 	}
+	return nr;
+}
+
+/* Serve what comes, until none does or somebody else wants this CPU. Return: how many. */
+static unsigned int visit(struct qcow_share *share)
+{
+	unsigned int nr = 0;
+
+	WRITE_ONCE(share->run, 0);
+	WRITE_ONCE(share->useless, false);
+	atomic_set_release(&share->nr, 0);
+	while (look(share))
+		nr += serve_all(share);
+	/* None comes after this; who has added one before is seen. */
+	while (atomic_cmpxchg(&share->nr, 0, QCOW_SHARE_AWAY) != 0) {
+		nr += serve_all(share);
+		cond_resched();
+	}
+	return nr;
+}
+
+static bool may_visit(const struct qcow_share *share)
+{
+	return is_idle() && raw_smp_processor_id() == READ_ONCE(share->cpu);
 }
 
 static void share_work(struct work_struct *work)
@@ -72,20 +101,16 @@ static void share_work(struct work_struct *work)
 	struct qcow_share *share = container_of(work, struct qcow_share, work);
 	unsigned int noio;
 
-	if (!is_idle() || raw_smp_processor_id() != READ_ONCE(share->cpu)) {
+	if (!may_visit(share)) {
 		WRITE_ONCE(share->busy, true);
 		return;
 	}
 	noio = memalloc_noio_save();
-	WRITE_ONCE(share->run, 0);
-	WRITE_ONCE(share->useless, false);
-	atomic_set_release(&share->nr, 0);
-	while (look(share))
-		serve_all(share);
-	/* None comes after this; who has added one before is seen. */
-	while (atomic_cmpxchg(&share->nr, 0, QCOW_SHARE_AWAY) != 0) {
-		serve_all(share);
-		cond_resched();
+	while (visit(share) && !is_idle()) {
+		/* Those of the kernel that come every few milliseconds are gone in a moment. */
+		schedule();
+		if (!may_visit(share))
+			break;
 	}
 	memalloc_noio_restore(noio);
 }
@@ -109,13 +134,13 @@ static int choose_cpu(struct qcow_share *share)
 	return this;
 }
 
-static void call_for_help(struct qcow_share *share)
+static void call_for_help(struct qcow_share *share, unsigned int bytes)
 {
 	unsigned int skip = READ_ONCE(share->skip);
 	int cpu;
 
 	if (skip) {
-		WRITE_ONCE(share->skip, skip - 1);
+		WRITE_ONCE(share->skip, skip - min(skip, max(1U, bytes / SZ_4K)));
 		return;
 	}
 	skip = min(2 * READ_ONCE(share->pause) + 1, MAX_PAUSE);
@@ -127,19 +152,20 @@ static void call_for_help(struct qcow_share *share)
 }
 
 /* Whether the submitter has better to do than to wait for what has been handed over. */
-static bool is_busy(struct qcow_share *share)
+static bool is_busy(struct qcow_share *share, unsigned int bytes)
 {
+	unsigned int enough = bytes < LARGE_BYTES ? MIN_RUN : MIN_RUN_LARGE;
 	unsigned int run = READ_ONCE(share->run);
 
 	if (run && READ_ONCE(share->task) == current &&
 	    READ_ONCE(share->nvcsw) != current->nvcsw) {
-		if (run < MIN_RUN) {
+		if (run < enough) {
 			WRITE_ONCE(share->useless, true);
 			return false;
 		}
 		run = 0;
 	}
-	if (run == MIN_RUN) {
+	if (run == enough) {
 		WRITE_ONCE(share->pause, 0);
 		WRITE_ONCE(share->skip, 0);
 	}
@@ -156,12 +182,12 @@ bool qcow_share_offer(struct qcow_share *share, struct llist_node *node, unsigne
 
 	if (nr < 0) {
 		WRITE_ONCE(share->bytes, bytes);
-		call_for_help(share);
+		call_for_help(share, bytes);
 		return false;
 	}
 	/* A worker that has been displaced here would wait for this task. */
 	if (READ_ONCE(share->useless) || nr >= most ||
-	    READ_ONCE(share->cpu) == raw_smp_processor_id() || !is_busy(share))
+	    READ_ONCE(share->cpu) == raw_smp_processor_id() || !is_busy(share, bytes))
 		return false;
 	if (!atomic_inc_unless_negative(&share->nr))
 		return false;

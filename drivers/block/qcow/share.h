@@ -20,7 +20,7 @@
  * @waiting: handed over, @work has not looked
  * @nr: handed over and not served, QCOW_SHARE_AWAY while @work does not look
  * @bytes: of the last request that was not handed over
- * @skip: requests to come before @work is called
+ * @skip: pages that requests move before @work is called
  * @pause: what @skip began with
  * @cpu: where it looks, the last time or the next
  * @busy: no, that had other things to do
