@@ -245,7 +245,12 @@ static void slice_discard(struct qcow_cache *cache, struct qcow_slice *slice)
 
 struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx)
 {
-	struct qcow_slice *slice = xa_load(&tables->slices, idx);
+	XA_STATE(xas, &tables->slices, idx);
+	struct qcow_slice *slice;
+
+	do {
+		slice = xas_load(&xas);
+	} while (xas_retry(&xas, slice));
 
 	/* Pairs with smp_store_release() in load_end(): the entries have been read. */
 	if (!slice || smp_load_acquire(&slice->loading))

@@ -71,6 +71,28 @@ static inline void qcow_disk_write_cache(struct gendisk *disk)
 }
 #endif
 
+/**
+ * qcow_bdev_can_poll() - whether I/O of a device can be submitted as REQ_POLLED
+ * @bdev: the device
+ *
+ * Return: for now; later I/O may be refused all the same.
+ */
+static inline bool qcow_bdev_can_poll(struct block_device *bdev)
+{
+	struct request_queue *q = bdev_get_queue(bdev);
+
+#ifdef QCOW_HAVE_FEATURES
+	if (!(q->limits.features & BLK_FEAT_POLL))
+		return false;
+#else
+	if (!test_bit(QUEUE_FLAG_POLL, &q->queue_flags))
+		return false;
+#endif
+	/* A driver may have the feature, and no queue for it. */
+	return !queue_is_mq(q) || (q->tag_set->nr_maps > HCTX_TYPE_POLL &&
+				   q->tag_set->map[HCTX_TYPE_POLL].nr_queues);
+}
+
 /* Several requests; rq_list_peek() and rq_list_pop() take a pointer to either. */
 #ifdef QCOW_HAVE_RQ_LIST
 typedef struct rq_list qcow_rq_list;

@@ -174,6 +174,28 @@ static u32 chain_mem_align(const struct qcow_image *image)
 	return align;
 }
 
+static bool chain_polls(const struct qcow_image *image)
+{
+	for (; image; image = image->backing) {
+		if (image->data->polls)
+			return true;
+	}
+	return false;
+}
+
+/* As many queues again for who polls, where there is something below to poll. */
+static void choose_queues(struct qcow_device *dev, const struct qcow_attach *args)
+{
+	struct blk_mq_tag_set *set = &dev->tag_set;
+
+	set->nr_maps = 1;
+	set->nr_hw_queues = min(args->nr_queues ?: num_possible_cpus(), nr_cpu_ids);
+	if (chain_polls(dev->chain)) {
+		set->nr_maps = HCTX_MAX_TYPES;
+		set->nr_hw_queues *= 2;
+	}
+}
+
 static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 {
 	struct qcow_image *top = dev->chain;
@@ -200,7 +222,7 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 		lim.max_write_zeroes_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
 	}
 	set->ops = &qcow_queue_ops;
-	set->nr_hw_queues = args->nr_queues ?: num_possible_cpus();
+	choose_queues(dev, args);
 	set->queue_depth = args->queue_depth ?: QCOW_DEFAULT_QUEUE_DEPTH;
 	set->numa_node = NUMA_NO_NODE;
 	set->cmd_size = sizeof(struct qcow_request);

@@ -10,9 +10,20 @@
 #include "compat.h"
 #include "device.h"
 #include "image.h"
+#include "poll.h"
 #include "request.h"
 #include "share.h"
 #include "writer.h"
+
+/**
+ * struct queue - what a hardware queue has
+ * @share: its requests that another CPU serves
+ * @poll: those that whoever submitted them looks for
+ */
+struct queue {
+	struct qcow_share share;
+	struct qcow_poll poll;
+};
 
 static void flush_done(struct qcow_flush *flush, int err)
 {
@@ -36,20 +47,30 @@ static void serve_node(struct llist_node *node)
 	serve(blk_mq_rq_from_pdu(container_of(node, struct qcow_request, share)));
 }
 
+/* Whether another CPU serves it; whoever looks for its end has nothing else to do. */
+static bool offer(struct queue *queue, struct request *rq)
+{
+	struct qcow_request *req = blk_mq_rq_to_pdu(rq);
+
+	return !req->poll && qcow_share_offer(&queue->share, &req->share, blk_rq_bytes(rq));
+}
+
 /* Begin with a request, whichever CPU serves it. */
 static blk_status_t start(struct request *rq)
 {
 	struct qcow_request *req = blk_mq_rq_to_pdu(rq);
+	struct queue *queue = rq->mq_hctx->driver_data;
 
 	/* The block layer lets a stray write through to a read-only disk, with a warning. */
 	if (req_op(rq) != REQ_OP_READ && !req->dev->writer)
 		return BLK_STS_NOTSUPP;
 
+	req->poll = rq->mq_hctx->type == HCTX_TYPE_POLL ? &queue->poll : NULL;
 	blk_mq_start_request(rq);
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
 	case REQ_OP_WRITE:
-		if (!qcow_share_offer(rq->mq_hctx->driver_data, &req->share, blk_rq_bytes(rq)))
+		if (!offer(queue, rq))
 			serve(rq);
 		return BLK_STS_OK;
 	case REQ_OP_DISCARD:
@@ -106,25 +127,52 @@ static int queue_init_request(struct blk_mq_tag_set *set, struct request *rq,
 	struct qcow_request *req = blk_mq_rq_to_pdu(rq);
 
 	req->dev = set->driver_data;
+	INIT_LIST_HEAD(&req->polling);
 	return 0;
 }
 
 static int queue_init_hctx(struct blk_mq_hw_ctx *hctx, void *data, unsigned int hctx_idx)
 {
-	struct qcow_share *share;
+	struct queue *queue;
 
-	share = kzalloc_node(sizeof(*share), GFP_KERNEL, hctx->numa_node);
-	if (!share)
+	queue = kzalloc_node(sizeof(*queue), GFP_KERNEL, hctx->numa_node);
+	if (!queue)
 		return -ENOMEM;
-	qcow_share_init(share, serve_node);
-	hctx->driver_data = share;
+	qcow_share_init(&queue->share, serve_node);
+	qcow_poll_init(&queue->poll);
+	hctx->driver_data = queue;
 	return 0;
 }
 
 static void queue_exit_hctx(struct blk_mq_hw_ctx *hctx, unsigned int hctx_idx)
 {
-	qcow_share_destroy(hctx->driver_data);
-	kfree(hctx->driver_data);
+	struct queue *queue = hctx->driver_data;
+
+	qcow_share_destroy(&queue->share);
+	kfree(queue);
+}
+
+/* Where there are queues to poll they are the second half; none is for reads alone. */
+static void queue_map(struct blk_mq_tag_set *set)
+{
+	struct blk_mq_queue_map *usual = &set->map[HCTX_TYPE_DEFAULT];
+	struct blk_mq_queue_map *poll = &set->map[HCTX_TYPE_POLL];
+
+	if (set->nr_maps > HCTX_TYPE_POLL) {
+		usual->nr_queues = set->nr_hw_queues / 2;
+		set->map[HCTX_TYPE_READ].nr_queues = 0;
+		poll->nr_queues = usual->nr_queues;
+		poll->queue_offset = usual->nr_queues;
+		blk_mq_map_queues(poll);
+	}
+	blk_mq_map_queues(usual);
+}
+
+static int queue_poll(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *iob)
+{
+	struct queue *queue = hctx->driver_data;
+
+	return qcow_poll_look(&queue->poll, iob);
 }
 
 const struct blk_mq_ops qcow_queue_ops = {
@@ -133,5 +181,7 @@ const struct blk_mq_ops qcow_queue_ops = {
 	.init_hctx = queue_init_hctx,
 	.exit_hctx = queue_exit_hctx,
 	.init_request = queue_init_request,
+	.map_queues = queue_map,
+	.poll = queue_poll,
 	.complete = qcow_request_complete,
 };

@@ -9,6 +9,7 @@
 
 #include "device.h"
 #include "inject.h"
+#include "poll.h"
 #include "request.h"
 #include "writer.h"
 
@@ -129,6 +130,8 @@ void qcow_fragment_end(struct qcow_fragment *frag, int err)
 
 	if (unlikely(err))
 		qcow_request_fail(req, frag->guest, frag->io.len, err);
+	if (unlikely(req->poll))
+		qcow_poll_remove(req);
 	fragment_free(frag);
 	qcow_request_put(req);
 }
@@ -184,6 +187,13 @@ bool qcow_fragment_fits(const struct qcow_store *store, const struct iov_iter *i
 	return likely(store->align <= SECTOR_SIZE) || segments_aligned(iter, len, store->align);
 }
 
+/* Whether there is one I/O to look for, the request's, and the store can tell of its end. */
+static bool may_poll(const struct qcow_fragment *frag)
+{
+	return frag->io.len == blk_rq_bytes(blk_mq_rq_from_pdu(frag->req)) && !frag->change &&
+		READ_ONCE(frag->io.store->polls);
+}
+
 void qcow_fragment_aim(struct qcow_fragment *frag, struct qcow_store *store, u64 host,
 		       bool write)
 {
@@ -191,6 +201,10 @@ void qcow_fragment_aim(struct qcow_fragment *frag, struct qcow_store *store, u64
 	frag->io.pos = host;
 	frag->io.done = 0;
 	frag->io.write = write;
+	frag->io.polled = false;
+	frag->io.poll = unlikely(frag->req->poll) && may_poll(frag);
+	if (unlikely(frag->io.poll))
+		qcow_poll_add(frag->req);
 }
 
 void qcow_request_next_bio(struct qcow_request *req)

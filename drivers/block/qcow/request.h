@@ -16,9 +16,11 @@
 #include "map.h"
 #include "store.h"
 
+struct request;
 struct qcow_change;
 struct qcow_device;
 struct qcow_epoch;
+struct qcow_poll;
 struct qcow_request;
 
 /**
@@ -66,6 +68,8 @@ enum qcow_first {
  *          somebody else changes
  * @run: maps the rest, as far as it can be mapped without waiting, or to the end
  * @work: calls @run in process context
+ * @poll: whoever submitted it looks for its end there, or NULL
+ * @polling: on the list of @poll while all of the request is one I/O
  * @share: on its way to another CPU, before anything else is done
  * @epoch: of a writable device, or NULL
  * @flush: of a flush
@@ -90,6 +94,8 @@ struct qcow_request {
 		struct work_struct work;
 		struct llist_node share;
 	};
+	struct qcow_poll *poll;
+	struct list_head polling;
 	struct qcow_epoch *epoch;
 	struct qcow_flush flush;
 	blk_status_t status;

@@ -15,6 +15,7 @@
 #include <linux/stat.h>
 #include <qcow/report.h>
 
+#include "compat.h"
 #include "store.h"
 
 /* Most bytes that one read or write through a buffer moves. */
@@ -82,10 +83,24 @@ static bool open_direct(struct qcow_store *store)
 	return false;
 }
 
+/* Where all of a file is on one device, as far as can be told; what refuses is not asked again. */
+static bool can_poll(const struct qcow_store *store)
+{
+	struct file *file = store->file;
+	struct inode *inode = file_inode(file);
+
+	if (S_ISBLK(inode->i_mode))
+		return qcow_bdev_can_poll(I_BDEV(file->f_mapping->host));
+	return file->f_op->iopoll && inode->i_sb->s_bdev &&
+		qcow_bdev_can_poll(inode->i_sb->s_bdev);
+}
+
 static int choose_mode(struct qcow_store *store, enum qcow_direct direct, struct qcow_report *rep)
 {
-	if (direct != QCOW_DIRECT_OFF && open_direct(store))
+	if (direct != QCOW_DIRECT_OFF && open_direct(store)) {
+		store->polls = can_poll(store);
 		return 0;
+	}
 	if (direct == QCOW_DIRECT_ON) {
 		qcow_report(rep, "direct I/O is not possible on the file system of %pD",
 			    store->file);

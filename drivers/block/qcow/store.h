@@ -23,6 +23,8 @@ struct qcow_store;
  * @len: bytes
  * @done: bytes transferred so far, of an I/O that came back short
  * @write: from memory to the store
+ * @poll: the submitter looks for its end with qcow_store_poll(), if @store can be looked at
+ * @polled: it can be looked at now; the store's
  * @complete: called once, from any context, with the status; owns the io again
  * @work: for whoever has to continue in process context
  * @node: for whoever has it before it is submitted, instead of @work
@@ -41,6 +43,8 @@ struct qcow_io {
 	u32 len;
 	u32 done;
 	bool write;
+	bool poll;
+	bool polled;
 	void (*complete)(struct qcow_io *io, int err);
 	union {
 		struct work_struct work;
@@ -69,6 +73,9 @@ struct qcow_io {
  *          request is being submitted (no GFP_KERNEL allocation, no wait for other I/O of
  *          the same device). @io->pos and @io->len are multiples of @align and inside the
  *          store. @io->complete may run before it returns.
+ * @poll: look whether what is below is done with @io, which is @polled, or with others like it.
+ *        May be called while it ends or is submitted again, until it is somebody else's; see
+ *        qcow_store_poll(). NULL: never is it @polled.
  * @flush: all that had been written when it was called survives a power cut when it
  *         returns 0, and the length of the store too. Sleeps.
  * @resize: make the store @bytes long. What is new reads as zeros, and, where the file
@@ -86,6 +93,7 @@ struct qcow_store_ops {
 	ssize_t (*read)(struct qcow_store *store, void *buf, u64 pos, size_t len);
 	ssize_t (*write)(struct qcow_store *store, const void *buf, u64 pos, size_t len);
 	void (*submit)(struct qcow_store *store, struct qcow_io *io);
+	int (*poll)(struct qcow_io *io, struct io_comp_batch *iob);
 	int (*flush)(struct qcow_store *store);
 	int (*resize)(struct qcow_store *store, u64 bytes);
 	int (*reserve)(struct qcow_store *store, u64 pos, u64 len);
@@ -107,6 +115,7 @@ struct qcow_store_ops {
  * @mem_align: what the layer below asks of the memory of direct I/O
  * @direct: I/O bypasses the page cache
  * @nowait: @ops may try without blocking first; cleared once the layer below refuses to
+ * @polls: the layer below can be polled for the end of I/O; cleared once it refuses to
  * @wq: runs what has to block
  */
 struct qcow_store {
@@ -121,6 +130,7 @@ struct qcow_store {
 	u32 mem_align;
 	bool direct;
 	bool nowait;
+	bool polls;
 	struct workqueue_struct *wq;
 };
 
@@ -183,6 +193,20 @@ int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t 
 static inline void qcow_store_submit(struct qcow_io *io)
 {
 	io->store->ops->submit(io->store, io);
+}
+
+/**
+ * qcow_store_poll() - look whether what is below is done with an I/O, or with others like it
+ * @io: whose @poll was true when it was submitted; its memory stays this one's, even if it ends
+ * @iob: collects requests of the disk below that the caller ends afterwards; or NULL
+ *
+ * Context: process context, may be under rcu_read_lock(); does not sleep.
+ * Return: how many I/Os have ended; a negative number: looking again is of no use.
+ */
+static inline int qcow_store_poll(struct qcow_io *io, struct io_comp_batch *iob)
+{
+	/* Pairs with smp_store_release() where a store submits it: it can be looked at. */
+	return smp_load_acquire(&io->polled) ? io->store->ops->poll(io, iob) : 0;
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/sched/mm.h>
 
 #include "store.h"
 
@@ -18,12 +19,20 @@ static ssize_t bdev_write(struct qcow_store *store, const void *buf, u64 pos, si
 	return qcow_store_file_ops.write(store, buf, pos, len);
 }
 
+static void bdev_work(struct work_struct *work);
+
 static void bdev_endio(struct bio *bio)
 {
 	struct qcow_io *io = container_of(bio, struct qcow_io, bio);
 	int err = blk_status_to_errno(bio->bi_status);
 
 	bio_uninit(bio);
+	if (unlikely(bio->bi_opf & REQ_POLLED) && bio->bi_status == BLK_STS_NOTSUPP) {
+		WRITE_ONCE(io->store->polls, false);
+		INIT_WORK(&io->work, bdev_work);
+		queue_work(io->store->wq, &io->work);
+		return;
+	}
 	io->done = err ? 0 : io->len;
 	io->complete(io, err);
 }
@@ -47,7 +56,27 @@ static void bdev_submit(struct qcow_store *store, struct qcow_io *io)
 	bio->bi_iter.bi_sector = io->pos >> SECTOR_SHIFT;
 	bio->bi_end_io = bdev_endio;
 	bio_set_flag(bio, BIO_CLONED);
+	if (unlikely(io->poll) && READ_ONCE(store->polls)) {
+		bio->bi_opf |= REQ_POLLED;
+		/* Pairs with smp_load_acquire() in qcow_store_poll(). */
+		smp_store_release(&io->polled, true);
+	}
 	submit_bio_noacct(bio);
+}
+
+/* Once more: what is below cannot be polled any more. */
+static void bdev_work(struct work_struct *work)
+{
+	struct qcow_io *io = container_of(work, struct qcow_io, work);
+	unsigned int noio = memalloc_noio_save();
+
+	bdev_submit(io->store, io);
+	memalloc_noio_restore(noio);
+}
+
+static int bdev_poll(struct qcow_io *io, struct io_comp_batch *iob)
+{
+	return bio_poll(&io->bio, iob, BLK_POLL_ONESHOT);
 }
 
 static int bdev_flush(struct qcow_store *store)
@@ -72,6 +101,7 @@ const struct qcow_store_ops qcow_store_bdev_ops = {
 	.read = bdev_read,
 	.write = bdev_write,
 	.submit = bdev_submit,
+	.poll = bdev_poll,
 	.flush = bdev_flush,
 	.resize = bdev_resize,
 	.punch = bdev_punch,

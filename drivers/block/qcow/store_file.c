@@ -225,6 +225,7 @@ static void freeze_release(const struct kiocb *iocb)
 static void file_advance(struct qcow_io *io, ssize_t ret)
 {
 	bool nowait = io->iocb.ki_flags & IOCB_NOWAIT;
+	bool poll = io->iocb.ki_flags & IOCB_HIPRI;
 
 	if (io->write)
 		freeze_release(&io->iocb);
@@ -238,8 +239,10 @@ static void file_advance(struct qcow_io *io, ssize_t ret)
 	} else if (!ret) {
 		io->complete(io, io->write ? -EIO : -ENODATA);
 	} else if (nowait && (ret == -EAGAIN || ret == -EOPNOTSUPP)) {
-		/* The device below has no such thing as not waiting. */
-		if (ret == -EOPNOTSUPP)
+		/* The device below has no such thing as not waiting, or as being polled. */
+		if (ret == -EOPNOTSUPP && poll)
+			WRITE_ONCE(io->store->polls, false);
+		else if (ret == -EOPNOTSUPP)
 			WRITE_ONCE(io->store->nowait, false);
 		file_queue(io);
 	} else {
@@ -289,6 +292,10 @@ static void file_start(struct qcow_io *io, int flags)
 			    (io->write ? IOCB_WRITE : 0),
 	};
 	atomic_set(&io->users, 2);
+	if (unlikely(flags & IOCB_HIPRI)) {
+		/* Pairs with smp_load_acquire() in qcow_store_poll(). */
+		smp_store_release(&io->polled, true);
+	}
 	if (io->write && !freeze_hold(&io->iocb)) {
 		file_queue(io);
 		return;
@@ -332,8 +339,18 @@ static void file_submit(struct qcow_store *store, struct qcow_io *io)
 		return;
 	}
 	lockdep_off();
-	file_start(io, IOCB_NOWAIT | (store->direct ? 0 : IOCB_NOIO));
+	file_start(io, IOCB_NOWAIT | (store->direct ? 0 : IOCB_NOIO) |
+		       (unlikely(io->poll) && !io->write ? IOCB_HIPRI : 0));
 	lockdep_on();
+}
+
+/*
+ * Of reads: a write ends in a worker of the file system, which leaves in the iocb what is gone by
+ * then (iomap_dio_done()).
+ */
+static int file_poll(struct qcow_io *io, struct io_comp_batch *iob)
+{
+	return io->store->file->f_op->iopoll(&io->iocb, iob, BLK_POLL_ONESHOT);
 }
 
 static void update_times(struct qcow_store *store)
@@ -424,6 +441,7 @@ const struct qcow_store_ops qcow_store_file_ops = {
 	.read = file_read,
 	.write = file_write,
 	.submit = file_submit,
+	.poll = file_poll,
 	.flush = file_flush,
 	.resize = file_resize,
 	.reserve = file_reserve,

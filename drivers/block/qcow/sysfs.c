@@ -90,7 +90,7 @@ QCOW_ATTR(cluster_size, "%llu", qcow_cluster_bytes(&qdev->chain->geo));
 QCOW_ATTR(depth, "%u", qdev->depth);
 QCOW_ATTR(direct_io, "%d", qdev->chain->data->direct);
 QCOW_ATTR(lazy, "%d", qdev->lazy);
-QCOW_ATTR(nr_queues, "%u", qdev->tag_set.nr_hw_queues);
+QCOW_ATTR(nr_queues, "%u", qdev->tag_set.map[HCTX_TYPE_DEFAULT].nr_queues);
 QCOW_ATTR(queue_depth, "%u", qdev->tag_set.queue_depth);
 QCOW_ATTR(cache_limit, "%llu", qdev->cache.limit);
 QCOW_ATTR(cache_used, "%lld", (s64)atomic64_read(&qdev->cache.bytes));
