@@ -519,29 +519,61 @@ static void parse_names_features(struct kunit *test)
 			   "incompatible feature \"zoom\" (bit 6) is not supported\n");
 }
 
+/**
+ * struct span_case - the first bytes of a file and how much parse wants to see
+ * @name: of the case
+ * @version: of the base
+ * @patch: what to overwrite
+ * @len: bytes that are there
+ * @expect: the answer
+ */
 struct span_case {
 	const char *name;
 	u32 version;
-	struct patch patch;
+	struct patch patch[3];
 	size_t len;
 	size_t expect;
 };
 
+/* The header of the base ends at 72, that of version 3 at 112; zeros are the end of extensions. */
 static const struct span_case span_cases[] = {
 	{ .name = "v1", .version = 1, .len = 512, .expect = 48 },
-	{ .name = "v2", .version = 2, .len = 512, .expect = 65536 },
-	{ .name = "v3", .version = 3, .len = 512, .expect = 65536 },
-	{ .name = "smallest", .version = 3, .patch = V3(cluster_bits, 9), .len = 512,
+	{ .name = "v2", .version = 2, .len = 512, .expect = 80 },
+	{ .name = "v3", .version = 3, .len = 512, .expect = 120 },
+	{ .name = "longer header", .version = 3, .patch = { V3(header_length, 120) }, .len = 512,
+	  .expect = 128 },
+	{ .name = "end just there", .version = 3, .len = 120, .expect = 120 },
+	{ .name = "end not there", .version = 3, .len = 119, .expect = 65536 },
+	{ .name = "v3 one byte short", .version = 3, .len = 103, .expect = 65536 },
+	{ .name = "header longer than what is there", .version = 3,
+	  .patch = { V3(header_length, 520) }, .len = 512, .expect = 65536 },
+	{ .name = "header of 4 GiB", .version = 3, .patch = { V3(header_length, U32_MAX) },
+	  .len = 512, .expect = 65536 },
+	{ .name = "an extension", .version = 3, .patch = { RAW32(112, 1), RAW32(116, 9) },
+	  .len = 512, .expect = 112 + 8 + 16 + 8 },
+	{ .name = "an extension to the last byte", .version = 3,
+	  .patch = { RAW32(112, 1), RAW32(116, 400) }, .len = 512, .expect = 65536 },
+	{ .name = "an extension of 4 GiB", .version = 3,
+	  .patch = { RAW32(112, 1), RAW32(116, U32_MAX) }, .len = 512, .expect = 65536 },
+	{ .name = "a backing file's name ends them", .version = 3,
+	  .patch = { V3(backing_offset, 112), V3(backing_size, 5), RAW32(112, 1) }, .len = 512,
+	  .expect = 112 },
+	{ .name = "an offset without a name does not", .version = 3,
+	  .patch = { V3(backing_offset, 112), RAW32(112, 1), RAW32(116, 24) }, .len = 512,
+	  .expect = 112 + 8 + 24 + 8 },
+	{ .name = "smallest", .version = 3,
+	  .patch = { V3(cluster_bits, 9), RAW32(112, 1), RAW32(116, 400) }, .len = 512,
 	  .expect = 512 },
-	{ .name = "largest", .version = 3, .patch = V3(cluster_bits, 21), .len = 512,
+	{ .name = "largest", .version = 3,
+	  .patch = { V3(cluster_bits, 21), RAW32(112, 1), RAW32(116, 400) }, .len = 512,
 	  .expect = 2 << 20 },
-	{ .name = "too large", .version = 3, .patch = V3(cluster_bits, 22), .len = 512,
+	{ .name = "too large", .version = 3, .patch = { V3(cluster_bits, 22) }, .len = 512,
 	  .expect = 512 },
-	{ .name = "too small", .version = 3, .patch = V3(cluster_bits, 8), .len = 512,
+	{ .name = "too small", .version = 3, .patch = { V3(cluster_bits, 8) }, .len = 512,
 	  .expect = 512 },
-	{ .name = "version 4", .version = 3, .patch = V3(version, 4), .len = 300,
+	{ .name = "version 4", .version = 3, .patch = { V3(version, 4) }, .len = 300,
 	  .expect = 300 },
-	{ .name = "magic", .version = 3, .patch = V3(magic, 0), .len = 300, .expect = 300 },
+	{ .name = "magic", .version = 3, .patch = { V3(magic, 0) }, .len = 300, .expect = 300 },
 	{ .name = "v2 one byte short", .version = 2, .len = 71, .expect = 71 },
 	{ .name = "v2 just there", .version = 2, .len = 72, .expect = 65536 },
 	{ .name = "7 bytes", .version = 2, .len = 7, .expect = 7 },
@@ -559,8 +591,10 @@ static void span_covers_header(struct kunit *test)
 {
 	const struct span_case *c = test->param_value;
 	u8 *buf = build(test, c->version);
+	size_t i;
 
-	apply(buf, &c->patch);
+	for (i = 0; i < ARRAY_SIZE(c->patch); i++)
+		apply(buf, &c->patch[i]);
 	KUNIT_EXPECT_EQ(test, c->expect, qcow_header_span(buf, c->len));
 }
 

@@ -12,7 +12,7 @@
 #include <qcow/types.h>
 
 /* The first read of an image: enough to know how long its header is. */
-#define QCOW_PROBE_BYTES	512
+#define QCOW_PROBE_BYTES	4096
 
 /**
  * struct qcow_header - a validated header, CPU order
@@ -66,8 +66,9 @@ struct qcow_header {
  * @len: how many, QCOW_PROBE_BYTES unless the file is shorter
  *
  * Return: bytes from the start of the file that hold the header and its extensions: the
- * header (version 1), one cluster (2, 3); @len when it is no QCOW header at all, so that
- * parse says what is wrong. At most 1 << QCOW_MAX_CLUSTER_BITS.
+ * header (version 1), to the end of the extensions if that is in @buf, else one cluster (2,
+ * 3); @len when it is no QCOW header at all, so that parse says what is wrong. At most
+ * 1 << QCOW_MAX_CLUSTER_BITS.
  */
 size_t qcow_header_span(const void *buf, size_t len);
 

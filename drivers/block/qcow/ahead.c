@@ -11,6 +11,7 @@
 #include "cache.h"
 #include "image.h"
 #include "inflight.h"
+#include "inject.h"
 
 #define WINDOW	QCOW_CACHE_AHEAD_SLICES
 
@@ -61,6 +62,7 @@ static void ahead_work(struct work_struct *work)
 
 	/* A table that moves stays where it is, too, until this has ended. */
 	epoch = qcow_inflight_enter(image->inflight);
+	qcow_inject_pause();
 	read_window(image, READ_ONCE(ahead->first));
 	qcow_inflight_leave(epoch);
 	memalloc_noio_restore(noio);

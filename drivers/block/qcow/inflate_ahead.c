@@ -12,6 +12,7 @@
 #include "inflate.h"
 #include "inflate_ahead.h"
 #include "inflight.h"
+#include "inject.h"
 #include "map.h"
 
 /* A fourth of what is kept, at least. */
@@ -25,6 +26,7 @@ static void load(struct qcow_inflate_ahead *ahead, u64 guest)
 	if (guest >= ahead->top->size || qcow_map_try(ahead->top, guest, SECTOR_SIZE, &map) ||
 	    map.ext.kind != QCOW_EXTENT_COMPRESSED)
 		return;
+	qcow_inject_pause();
 	if (!qcow_inflate_load(ahead->inflate, map.image, &map.ext, NULL, &cluster))
 		qcow_inflated_put(ahead->inflate, cluster);
 }

@@ -2,6 +2,7 @@
 # A device that is detached lazily under a mount works until it is unmounted,
 # keeps its number, is shown as such, and goes then.
 # kernels: 6.12 6.1 debug
+# cpus: 2
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -2,6 +2,7 @@
 # One image is attached as two devices that know nothing of each other, and
 # attached images hold the locks until the last of them has gone.
 # kernels: 6.12
+# cpus: 2
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -2,6 +2,7 @@
 # Requests that are submitted together reach the disk below together, straight and through a
 # file system, and so do the parts of a large one.
 # kernels: 6.12
+# cpus: 2
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/images.sh"

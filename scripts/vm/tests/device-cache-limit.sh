@@ -2,6 +2,7 @@
 # The L2 cache stays within its limit while many more tables are read than it
 # holds, by several readers, and what they read is right.
 # kernels: 6.12 6.1 debug
+# cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -2,6 +2,7 @@
 # A device has the block sizes and limits that fit its image, whatever the
 # cluster size, and says that it is read-only.
 # kernels: 6.12 6.1
+# cpus: 2
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -3,6 +3,7 @@
 # slow to say that it is done, and done at once for who looks. When it cannot be polled any more,
 # it is waited for.
 # kernels: 6.12 6.1 debug
+# cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/images.sh"
@@ -22,7 +23,7 @@ done
 # polling_fio OPTION...: without a submitter's polling it would wait for each
 polling_fio() {
 	fio --name=poll --filename="$dev" --direct=1 --ioengine=io_uring --hipri --bs=4k \
-		--size=8M --output=fio.log "$@" || fail "fio $*: $(cat fio.log)"
+		--size=4M --output=fio.log "$@" || fail "fio $*: $(cat fio.log)"
 }
 
 # random_reads: sets $ms, how long they take one after the other

@@ -1,6 +1,7 @@
 #!/bin/bash
 # detach of a busy device lists who uses it; --wait and --lazy do what they say.
 # kernels: 6.12 6.1
+# cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

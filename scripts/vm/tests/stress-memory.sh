@@ -2,6 +2,7 @@
 # While the kernel takes back all memory that it can, both caches shrink and all readers
 # get the right bytes; what is left of the caches is given back to the last byte.
 # kernels: 6.12 6.1
+# cpus: 2
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/images.sh"

@@ -2,6 +2,7 @@
 # Readers at the same time, through the page cache and directly, over an L2 cache that
 # holds a fraction of the tables, all get what the image holds; the limit holds meanwhile.
 # kernels: 6.12 6.1 debug
+# cpus: 2
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -2,6 +2,7 @@
 # Allocations of the driver that fail at random while it writes: errors at the worst, never
 # other bytes, an image that is whole, and no errors when there is memory again.
 # kernels: debug
+# cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

@@ -2,6 +2,7 @@
 # A disk below that refuses writes now and then: errors for who wrote, never other bytes, and
 # an image that stays whole; with a disk that is well, a new attach writes on.
 # kernels: 6.12
+# cpus: 2
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

@@ -2,6 +2,7 @@
 # As write-model, on overlays of raw and QCOW backing files that are shorter than they are;
 # no byte of the backing file changes.
 # kernels: 6.12
+# cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

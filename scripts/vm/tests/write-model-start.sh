@@ -2,6 +2,7 @@
 # As write-model, on images that begin with compressed and preallocated clusters, with an
 # internal snapshot, which stays what it was, and with an external data file.
 # kernels: 6.12
+# cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

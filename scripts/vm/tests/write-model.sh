@@ -3,6 +3,7 @@
 # whatever the version, cluster size and refcount width; QEMU reads the same afterwards and
 # finds nothing wrong and nothing leaked.
 # kernels: 6.12
+# cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

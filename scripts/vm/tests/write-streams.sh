@@ -3,6 +3,7 @@
 # in the image; nothing that was kept for them is lost, and none of it is missing when there
 # is no other room.
 # kernels: 6.12 6.1
+# cpus: 2
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
