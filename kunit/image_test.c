@@ -252,12 +252,17 @@ static void files_that_are_no_image(struct kunit *test)
 
 static void every_read_fails_once(struct kunit *test)
 {
-	struct image_shape shape = { .version = 3, .cluster_bits = 12, .size = SZ_16M };
+	struct image_shape shape = { .version = 3, .cluster_bits = 13, .size = SZ_16M };
 	struct image_builder *b = image_build(test, &shape);
+	struct qcow_disk_header *h = (void *)b->disk->data;
+	struct qcow_disk_ext *ext = (void *)b->disk->data + be32_to_cpu(h->header_length);
 	struct qcow_image_params p = { .snapshot = 0 };
 	struct qcow_image *image;
 	int nth;
 
+	/* One that leads beyond the first read. */
+	ext->type = cpu_to_be32(1);
+	ext->len = cpu_to_be32(QCOW_PROBE_BYTES);
 	image_build_snapshot(b, b->l1_offset, b->l1_entries, SZ_16M, 10);
 	for (nth = 1; nth < 100; nth++) {
 		ram_disk_fail(b->disk, nth, -EIO);
