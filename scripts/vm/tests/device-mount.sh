@@ -2,7 +2,6 @@
 # ext4, xfs and vfat on partitions of an image mount and have the files that
 # were put there.
 # kernels: 6.12 6.1
-# cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -2,7 +2,6 @@
 # An image on a device of the driver, and one on a file system that is mounted
 # from such a device, attach and read as any other; the device below is busy.
 # kernels: 6.12 6.1 debug
-# cpus: 2
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -2,7 +2,7 @@
 # Whatever the version, cluster size, compression, subclusters, data file and
 # refcount width, a device has the bytes that QEMU reads, through the page cache
 # and directly, and not a byte of the image changes.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Images with random bytes changed, most of them in the header and in tables: whatever
 # attaches can be read to the end, with I/O errors at the worst, in bounded time.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 debug
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/images.sh"

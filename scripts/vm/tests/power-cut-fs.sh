@@ -2,7 +2,6 @@
 # As power-cut: an ext4 in an image has no errors and every file that was synced, and an
 # image on ext4 has all that was promised, whatever the file system does below.
 # kernels: none: it takes minutes, run it by name
-# cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/powercut.sh"

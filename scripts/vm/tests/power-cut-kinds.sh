@@ -1,7 +1,6 @@
 #!/bin/bash
 # As power-cut: versions 1 and 2, wide refcounts, and with a backing file.
 # kernels: none: it takes minutes, run it by name
-# cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/powercut.sh"

@@ -4,7 +4,6 @@
 # refcounts, subclusters. (Prints how many points were tried; CUT_POINTS, CUT_SECONDS and
 # CUT_OPERATIONS in the environment make it more.)
 # kernels: 6.12
-# cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/powercut.sh"

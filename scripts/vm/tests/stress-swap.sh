@@ -3,7 +3,6 @@
 # with several times the memory that they may have find in it what they wrote, and so does who
 # copies files with as little.
 # kernels: 6.12
-# cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

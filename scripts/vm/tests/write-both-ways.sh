@@ -1,7 +1,6 @@
 #!/bin/bash
 # QEMU and the driver write to an image in turn, and each reads what both have written.
 # kernels: 6.12
-# cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

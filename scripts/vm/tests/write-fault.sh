@@ -21,8 +21,10 @@ become() {
 	dmsetup resume flaky
 }
 
+cases=(cluster_size=64K cluster_size=4K,compat=0.10 extended_l2=on,cluster_size=16K)
+half cases
 refused=0
-for options in cluster_size=64K cluster_size=4K,compat=0.10 extended_l2=on,cluster_size=16K; do
+for options in "${cases[@]}"; do
 	echo "$options"
 	dmsetup create flaky --table "$well"
 	dmsetup mknodes flaky

@@ -3,7 +3,6 @@
 # removed are what they should be, also after detach and attach, the file system has no
 # errors and the image none; so has fio, which verifies what it wrote.
 # kernels: 6.12
-# cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

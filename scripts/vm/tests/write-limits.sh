@@ -2,7 +2,6 @@
 # The store makes no difference to what is written: the page cache of a file system, one
 # without direct I/O, a block device, and one with sectors of 4 KiB.
 # kernels: 6.12
-# cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

@@ -3,7 +3,6 @@
 # was there; nothing is wrong with the image; with room again writing goes on, without a new
 # attach.
 # kernels: 6.12
-# cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"

@@ -2,7 +2,6 @@
 # Clusters that internal snapshots have too are copied before they change: the snapshots
 # stay what they are for us and for QEMU, which goes back to one, and deletes one.
 # kernels: 6.12
-# cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"
