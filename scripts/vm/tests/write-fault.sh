@@ -21,7 +21,7 @@ become() {
 	dmsetup resume flaky
 }
 
-cases=(cluster_size=64K cluster_size=4K,compat=0.10 extended_l2=on,cluster_size=16K)
+cases=(cluster_size=64K "cluster_size=4K,compat=0.10" "extended_l2=on,cluster_size=16K")
 half cases
 refused=0
 for options in "${cases[@]}"; do
