@@ -55,8 +55,9 @@ for options in "${cases[@]}"; do
 	qemu-img create -q -f "$format" "${args[@]}" mnt/image "$size"
 	rm shadow
 	truncate -s "$size" shadow
+	sync -f mnt
 	room=$(df --output=avail -B1 mnt | tail -n 1)
-	fallocate -l $((room - (2 << 20))) mnt/filler
+	fallocate -l $((room - (1 << 20))) mnt/filler
 	dev=$(attach mnt/image)
 	model "$dev" shadow -n 50 -p 3 -e ENOSPC | tee said
 	assert_match "$(cat said)" '[0-9]+ failed(,|$)' "$options: what the model did"
