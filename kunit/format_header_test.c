@@ -27,6 +27,7 @@ struct patch {
 #define V1(field, to)	PATCH(layout.v1.field, to)
 #define V3(field, to)	PATCH(layout.v3.field, to)
 #define RAW32(pos, to)	{ .at = &layout.raw[pos], .bytes = 4, .value = (to) }
+#define EXT(size)	{ .at = &layout.raw[112], .bytes = 8, .value = 1ULL << 32 | (size) }
 
 static void apply(u8 *buf, const struct patch *patch)
 {
@@ -536,23 +537,22 @@ static const struct span_case span_cases[] = {
 	{ .name = "end not there", .version = 3, .len = 119, .expect = 65536 },
 	{ .name = "header longer than what is there", .version = 3,
 	  .patch = { V3(header_length, 520) }, .len = 512, .expect = 65536 },
-	{ .name = "an extension", .version = 3, .patch = { RAW32(112, 1), RAW32(116, 9) },
-	  .len = 512, .expect = 112 + 8 + 16 + 8 },
-	{ .name = "an extension of 4 GiB", .version = 3,
-	  .patch = { RAW32(112, 1), RAW32(116, U32_MAX) }, .len = 512, .expect = 65536 },
+	{ .name = "an extension", .version = 3, .patch = { EXT(9) }, .len = 512,
+	  .expect = 112 + 8 + 16 + 8 },
+	{ .name = "an extension of 4 GiB", .version = 3, .patch = { EXT(U32_MAX) }, .len = 512,
+	  .expect = 65536 },
 	{ .name = "a backing file's name ends them", .version = 3,
-	  .patch = { V3(backing_offset, 112), V3(backing_size, 5), RAW32(112, 1) }, .len = 512,
+	  .patch = { V3(backing_offset, 112), V3(backing_size, 5), EXT(0) }, .len = 512,
 	  .expect = 112 },
 	{ .name = "an offset without a name does not", .version = 3,
-	  .patch = { V3(backing_offset, 112), RAW32(112, 1), RAW32(116, 24) }, .len = 512,
-	  .expect = 112 + 8 + 24 + 8 },
-	{ .name = "smallest", .version = 3,
-	  .patch = { V3(cluster_bits, 9), RAW32(112, 1), RAW32(116, 400) }, .len = 512,
-	  .expect = 512 },
-	{ .name = "largest", .version = 3,
-	  .patch = { V3(cluster_bits, 21), RAW32(112, 1), RAW32(116, 400) }, .len = 512,
-	  .expect = 2 << 20 },
+	  .patch = { V3(backing_offset, 112), EXT(24) }, .len = 512, .expect = 112 + 8 + 24 + 8 },
+	{ .name = "smallest", .version = 3, .patch = { V3(cluster_bits, 9), EXT(400) },
+	  .len = 512, .expect = 512 },
+	{ .name = "largest", .version = 3, .patch = { V3(cluster_bits, 21), EXT(400) },
+	  .len = 512, .expect = 2 << 20 },
 	{ .name = "too large", .version = 3, .patch = { V3(cluster_bits, 22) }, .len = 512,
+	  .expect = 512 },
+	{ .name = "too small", .version = 3, .patch = { V3(cluster_bits, 8) }, .len = 512,
 	  .expect = 512 },
 	{ .name = "version 4", .version = 3, .patch = { V3(version, 4) }, .len = 300,
 	  .expect = 300 },

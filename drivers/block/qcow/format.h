@@ -54,4 +54,14 @@ static inline u32 qcow_header_max_l1_bytes(const struct qcow_header *h)
 	return h->version == 1 ? QCOW_V1_MAX_L1_BYTES : QCOW_MAX_L1_BYTES;
 }
 
+/**
+ * qcow_ext_end() - where the header extensions end
+ * @h: cluster size, backing file's offset and length of the header; all else is not looked at
+ * @buf: the first bytes of the file
+ * @len: how many
+ *
+ * Return: bytes from the start of the file; 0: not within @len.
+ */
+size_t qcow_ext_end(const struct qcow_header *h, const void *buf, size_t len);
+
 #endif /* _QCOW_FORMAT_H */

@@ -6,6 +6,8 @@
  */
 #include <qcow/header.h>
 
+#include "format.h"
+
 /* QEMU's limits for the extensions that have one; all others may have any length. */
 static const struct ext_rule {
 	u32 type;
@@ -45,11 +47,32 @@ const char *qcow_ext_known_feature(u8 type, u8 bit)
 }
 
 /* Extensions end at the backing file's name, else with the first cluster. */
-static size_t ext_limit(const struct qcow_header *h, size_t len)
+static u64 ext_limit(const struct qcow_header *h)
 {
-	u64 limit = h->backing_offset ? h->backing_offset : 1ULL << h->cluster_bits;
+	return h->backing_offset ?: 1ULL << h->cluster_bits;
+}
 
-	return min_t(u64, limit, len);
+/* What one takes, the bytes up to the next one included. */
+static u64 ext_bytes(const struct qcow_disk_ext *disk)
+{
+	return sizeof(*disk) + round_up((u64)be32_to_cpu(disk->len), 8);
+}
+
+size_t qcow_ext_end(const struct qcow_header *h, const void *buf, size_t len)
+{
+	u64 limit = ext_limit(h);
+	const struct qcow_disk_ext *disk;
+	u64 pos = h->length;
+
+	while (pos < limit) {
+		if (pos + sizeof(*disk) > len)
+			return 0;
+		disk = buf + pos;
+		if (be32_to_cpu(disk->type) == QCOW_EXT_END)
+			return pos + sizeof(*disk);
+		pos += ext_bytes(disk);
+	}
+	return pos <= len ? pos : 0;
 }
 
 static int check_ext(const struct qcow_header *h, const struct qcow_ext *ext,
@@ -85,7 +108,7 @@ int qcow_ext_next(const struct qcow_header *h, const void *buf, size_t len, size
 
 	if (h->version == 1)
 		return 0;
-	limit = ext_limit(h, len);
+	limit = min_t(u64, ext_limit(h), len);
 	if (!*pos)
 		*pos = h->length;
 	if (*pos >= limit)
@@ -115,7 +138,7 @@ int qcow_ext_next(const struct qcow_header *h, const void *buf, size_t len, size
 	if (err)
 		return err;
 
-	*pos += sizeof(*disk) + round_up((size_t)ext->len, 8);
+	*pos += ext_bytes(disk);
 	return 1;
 }
 

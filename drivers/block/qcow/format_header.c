@@ -23,49 +23,28 @@ static u32 header_version(const void *buf, size_t len)
 	return be32_to_cpu(prefix->version);
 }
 
-/*
- * Where the extensions that begin at @pos end in the @len bytes of @buf, at @limit if not before;
- * 0: not in there.
- */
-static size_t extensions_end(const void *buf, size_t len, u64 pos, u64 limit)
-{
-	while (pos < limit) {
-		const struct qcow_disk_ext *ext = buf + pos;
-
-		if (pos + sizeof(*ext) > len)
-			return 0;
-		pos += sizeof(*ext);
-		if (be32_to_cpu(ext->type) == QCOW_EXT_END)
-			break;
-		pos += round_up((u64)be32_to_cpu(ext->len), 8);
-	}
-	return pos <= len ? pos : 0;
-}
-
 size_t qcow_header_span(const void *buf, size_t len)
 {
 	const struct qcow_disk_header *disk = buf;
 	u32 version = header_version(buf, len);
-	u64 limit, pos = QCOW_V2_HEADER_BYTES;
-	u32 cluster_bits;
+	struct qcow_header h = { .length = QCOW_V2_HEADER_BYTES };
 
 	if (version == 1)
 		return sizeof(struct qcow_v1_disk_header);
 	if (version < 2 || version > 3 || len < QCOW_V2_HEADER_BYTES)
 		return len;
 
-	cluster_bits = be32_to_cpu(disk->cluster_bits);
-	if (cluster_bits < QCOW_MIN_CLUSTER_BITS || cluster_bits > QCOW_MAX_CLUSTER_BITS)
+	h.cluster_bits = be32_to_cpu(disk->cluster_bits);
+	if (h.cluster_bits < QCOW_MIN_CLUSTER_BITS || h.cluster_bits > QCOW_MAX_CLUSTER_BITS)
 		return len;
-	limit = 1ULL << cluster_bits;
-	if (disk->backing_offset && disk->backing_size)
-		limit = min(limit, be64_to_cpu(disk->backing_offset));
+	if (disk->backing_size)
+		h.backing_offset = be64_to_cpu(disk->backing_offset);
 	if (version == 3) {
 		if (len < QCOW_V3_HEADER_BYTES)
-			return (size_t)1 << cluster_bits;
-		pos = max_t(u64, be32_to_cpu(disk->header_length), QCOW_V3_HEADER_BYTES);
+			return (size_t)1 << h.cluster_bits;
+		h.length = max_t(u32, be32_to_cpu(disk->header_length), QCOW_V3_HEADER_BYTES);
 	}
-	return extensions_end(buf, len, pos, limit) ?: (size_t)1 << cluster_bits;
+	return qcow_ext_end(&h, buf, len) ?: (size_t)1 << h.cluster_bits;
 }
 
 static int check_range(struct qcow_report *rep, const char *name, u64 value, u64 lowest,
