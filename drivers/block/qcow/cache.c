@@ -248,6 +248,7 @@ struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx)
 	XA_STATE(xas, &tables->slices, idx);
 	struct qcow_slice *slice;
 
+	/* As xa_load(), within the caller's RCU section. */
 	do {
 		slice = xas_load(&xas);
 	} while (xas_retry(&xas, slice));

@@ -27,8 +27,9 @@ static void bdev_endio(struct bio *bio)
 	int err = blk_status_to_errno(bio->bi_status);
 
 	bio_uninit(bio);
-	if (unlikely(bio->bi_opf & REQ_POLLED) && bio->bi_status == BLK_STS_NOTSUPP) {
+	if (unlikely(io->poll) && bio->bi_status == BLK_STS_NOTSUPP) {
 		WRITE_ONCE(io->store->polls, false);
+		io->poll = false;
 		INIT_WORK(&io->work, bdev_work);
 		queue_work(io->store->wq, &io->work);
 		return;
@@ -56,7 +57,7 @@ static void bdev_submit(struct qcow_store *store, struct qcow_io *io)
 	bio->bi_iter.bi_sector = io->pos >> SECTOR_SHIFT;
 	bio->bi_end_io = bdev_endio;
 	bio_set_flag(bio, BIO_CLONED);
-	if (unlikely(io->poll) && READ_ONCE(store->polls)) {
+	if (unlikely(io->poll)) {
 		bio->bi_opf |= REQ_POLLED;
 		/* Pairs with smp_load_acquire() in qcow_store_poll(). */
 		smp_store_release(&io->polled, true);
