@@ -157,21 +157,20 @@ fill() {
 	[[ $(stat -c %s "$1") -eq $(numfmt --from=iec "$2") ]] || fail "fill $1"
 }
 
-# ram_disk NAME MIB: /dev/NAME, fresh, which takes memory where it is written to, and counts in
-# /sys/block/NAME/stat what is asked of it. Needs the module null_blk.
+# ram_disk NAME MIB [SETTING=VALUE...]: /dev/NAME, fresh, which takes memory where it is written
+# to, and counts in /sys/block/NAME/stat what is asked of it. Needs the module null_blk, which
+# has the settings.
 ram_disk() {
-	local dir=/sys/kernel/config/nullb/$1
+	local dir=/sys/kernel/config/nullb/$1 setting
 	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
 	if [[ -d $dir ]]; then
 		echo 0 >"$dir/power"
 		rmdir "$dir"
 	fi
 	mkdir "$dir"
-	echo "$2" >"$dir/size"
-	echo 1 >"$dir/memory_backed"
-	echo 512 >"$dir/blocksize"
-	echo 1 >"$dir/discard"
-	echo 1 >"$dir/power"
+	for setting in "size=$2" memory_backed=1 blocksize=512 discard=1 "${@:3}" power=1; do
+		echo "${setting#*=}" >"$dir/${setting%%=*}"
+	done
 	[[ -b /dev/$1 ]] || fail "no /dev/$1"
 }
 

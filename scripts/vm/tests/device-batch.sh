@@ -13,12 +13,8 @@ BATCH=16
 tracing=/sys/kernel/tracing
 mountpoint -q "$tracing" || mount -t tracefs tracefs "$tracing"
 modprobe null_blk nr_devices=0
-mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
 below=/sys/kernel/config/nullb/below
-mkdir "$below"
-for setting in size=96 memory_backed=1 blocksize=512 power=1; do
-	echo "${setting#*=}" >"$below/${setting%=*}"
-done
+ram_disk below 96
 # no help from another CPU, whose part would be a batch of its own
 echo 0 >/sys/devices/system/cpu/cpu1/online
 

@@ -6,19 +6,13 @@
 # cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
-. "$QCOW_ROOT/scripts/vm/images.sh"
 
 READS=1000
 SLOW_MS=20
 
 modprobe null_blk nr_devices=0
-mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
 below=/sys/kernel/config/nullb/below
-mkdir "$below"
-for setting in size=96 memory_backed=1 blocksize=512 submit_queues=2 poll_queues=2 \
-	irqmode=2 completion_nsec=$((SLOW_MS * 1000000)) power=1; do
-	echo "${setting#*=}" >"$below/${setting%=*}"
-done
+ram_disk below 96 submit_queues=2 poll_queues=2 irqmode=2 completion_nsec=$((SLOW_MS * 1000000))
 
 # polling_fio OPTION...: without a submitter's polling it would wait for each
 polling_fio() {
