@@ -8,7 +8,7 @@
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
 READS=1000
-SLOW_MS=20
+SLOW_MS=10
 
 modprobe null_blk nr_devices=0
 below=/sys/kernel/config/nullb/below

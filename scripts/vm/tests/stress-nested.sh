@@ -90,7 +90,7 @@ for dev in "$dev1" "$dev2" "$dev3"; do
 	assert_attr "$dev" direct_io 1
 done
 
-readers() { "$QCOW_ROOT/scripts/vm/guest/readers" -s "$((SEED % 100000))" -t 10 -n "$@" & pids+=($!); }
+readers() { "$QCOW_ROOT/scripts/vm/guest/readers" -s "$((SEED % 100000))" -t 6 -n "$@" & pids+=($!); }
 readers 2 "$dev3" image.raw
 readers 2 mnt2/sparse sparse2
 readers 2 mnt1/sparse sparse1
