@@ -8,15 +8,16 @@
 #include <kunit/test.h>
 #include <linux/minmax.h>
 #include <linux/moduleparam.h>
+#include <linux/random.h>
 
 #include "guest_model.h"
 #include "image_fsck.h"
 #include "ram_store.h"
 #include "write_rig.h"
 
-static unsigned int fail_step = 11;
+static unsigned int fail_step = 19;
 module_param(fail_step, uint, 0444);
-MODULE_PARM_DESC(fail_step, "of so many calls of the store one is made to fail");
+MODULE_PARM_DESC(fail_step, "of so many calls of the store one is made to fail, on average");
 
 #define SEED		5
 
@@ -97,11 +98,11 @@ static void fail_each(struct kunit *test, void (*fail)(struct ram_disk *, int, i
 		      const char *what)
 {
 	struct write_rig *rig = write_rig_create(test, test->param_value, SEED);
-	int nth;
+	int nth = 1;
 
 	rig->load.may_fail = true;
-	for (nth = 1; fail_nth(rig, fail, what, nth); nth += fail_step)
-		;
+	while (fail_nth(rig, fail, what, nth))
+		nth += 1 + get_random_u32_below(2 * fail_step - 1);
 	KUNIT_EXPECT_GT(test, nth, 1);
 	kunit_info(test, "%s: %d calls", what, nth);
 }
