@@ -98,13 +98,16 @@ static void fail_each(struct kunit *test, void (*fail)(struct ram_disk *, int, i
 		      const char *what)
 {
 	struct write_rig *rig = write_rig_create(test, test->param_value, SEED);
+	unsigned int nr = 0;
 	int nth = 1;
 
 	rig->load.may_fail = true;
-	while (fail_nth(rig, fail, what, nth))
+	while (fail_nth(rig, fail, what, nth)) {
 		nth += 1 + get_random_u32_below(2 * fail_step - 1);
+		nr++;
+	}
 	KUNIT_EXPECT_GT(test, nth, 1);
-	kunit_info(test, "%s: %d calls", what, nth);
+	kunit_info(test, "%s: %u calls failed", what, nr);
 }
 
 static void each_change_fails_once(struct kunit *test)
