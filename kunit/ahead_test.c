@@ -6,9 +6,9 @@
 #include <linux/sizes.h>
 #include <linux/workqueue.h>
 
-#include "../drivers/block/qcow/cache.h"
-#include "../drivers/block/qcow/image.h"
-#include "../drivers/block/qcow/map.h"
+#include "layer/cache.h"
+#include "layer/image.h"
+#include "layer/map.h"
 #include "image_builder.h"
 #include "ram_store.h"
 

@@ -14,8 +14,8 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include "../drivers/block/qcow/cache.h"
-#include "../drivers/block/qcow/store.h"
+#include "layer/cache.h"
+#include "store/store.h"
 #include "image_builder.h"
 #include "ram_store.h"
 

@@ -17,7 +17,7 @@
 #include <linux/string.h>
 #include <qcow/ondisk.h>
 
-#include "../drivers/block/qcow/codec.h"
+#include "data/codec.h"
 
 static const u8 zlib_512[] = {
 	0x63, 0x60, 0x64, 0x62, 0x66, 0x61, 0x65, 0x63, 0xe7, 0xe0, 0xe4, 0xe2,

@@ -8,7 +8,7 @@
 #include <linux/prandom.h>
 #include <linux/random.h>
 
-#include "../drivers/block/qcow/guard.h"
+#include "meta/overlap.h"
 
 #define BITS		16
 #define GRANULES	512

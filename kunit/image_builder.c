@@ -11,8 +11,8 @@
 #include <linux/sizes.h>
 #include <qcow/ondisk.h>
 
-#include "../drivers/block/qcow/cache.h"
-#include "../drivers/block/qcow/image.h"
+#include "layer/cache.h"
+#include "layer/image.h"
 #include "image_builder.h"
 #include "ram_store.h"
 

@@ -8,9 +8,9 @@
 #include <linux/string.h>
 #include <qcow/ondisk.h>
 
-#include "../drivers/block/qcow/cache.h"
-#include "../drivers/block/qcow/image.h"
-#include "../drivers/block/qcow/store.h"
+#include "layer/cache.h"
+#include "layer/image.h"
+#include "store/store.h"
 #include "image_builder.h"
 #include "ram_store.h"
 

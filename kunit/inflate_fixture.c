@@ -8,9 +8,9 @@
 #include <linux/sizes.h>
 #include <linux/unaligned.h>
 
-#include "../drivers/block/qcow/codec.h"
-#include "../drivers/block/qcow/inflate.h"
-#include "../drivers/block/qcow/store.h"
+#include "data/codec.h"
+#include "data/inflate.h"
+#include "store/store.h"
 #include "inflate_fixture.h"
 #include "ram_store.h"
 

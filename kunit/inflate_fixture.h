@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#include "../drivers/block/qcow/image.h"
+#include "layer/image.h"
 
 struct kunit;
 struct qcow_extent;

@@ -12,8 +12,8 @@
 #include <linux/shrinker.h>
 #include <linux/sizes.h>
 
-#include "../drivers/block/qcow/cache.h"
-#include "../drivers/block/qcow/inflate_impl.h"
+#include "layer/cache.h"
+#include "data/inflate_impl.h"
 #include "inflate_fixture.h"
 #include "ram_store.h"
 

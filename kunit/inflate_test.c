@@ -8,7 +8,7 @@
 #include <linux/sizes.h>
 #include <linux/string.h>
 
-#include "../drivers/block/qcow/inflate_impl.h"
+#include "data/inflate_impl.h"
 #include "inflate_fixture.h"
 #include "ram_store.h"
 

@@ -7,7 +7,7 @@
 #include <linux/completion.h>
 #include <linux/jiffies.h>
 
-#include "../drivers/block/qcow/inflight.h"
+#include "layer/inflight.h"
 
 struct fixture {
 	struct qcow_inflight inflight;

@@ -7,8 +7,8 @@
 #include <linux/sizes.h>
 #include <linux/workqueue.h>
 
-#include "../drivers/block/qcow/join.h"
-#include "../drivers/block/qcow/store.h"
+#include "data/join.h"
+#include "store/store.h"
 
 #define MAX_IOS		16
 #define MAX_CALLS	32

@@ -9,10 +9,10 @@
 #include <linux/sizes.h>
 #include <qcow/ondisk.h>
 
-#include "../drivers/block/qcow/cache.h"
-#include "../drivers/block/qcow/image.h"
-#include "../drivers/block/qcow/map.h"
-#include "../drivers/block/qcow/store.h"
+#include "layer/cache.h"
+#include "layer/image.h"
+#include "layer/map.h"
+#include "store/store.h"
 #include "image_builder.h"
 #include "ram_store.h"
 

@@ -4,8 +4,8 @@
  */
 #include <kunit/test.h>
 
-#include "../drivers/block/qcow/poll.h"
-#include "../drivers/block/qcow/request.h"
+#include "data/poll.h"
+#include "data/request.h"
 
 #define NR_REQUESTS	3
 

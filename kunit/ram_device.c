@@ -11,9 +11,9 @@
 #include <linux/mm.h>
 #include <qcow/report.h>
 
-#include "../drivers/block/qcow/device.h"
-#include "../drivers/block/qcow/image.h"
-#include "../drivers/block/qcow/store.h"
+#include "device.h"
+#include "layer/image.h"
+#include "store/store.h"
 #include "ram_device.h"
 #include "ram_store.h"
 

@@ -14,7 +14,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include "../drivers/block/qcow/store.h"
+#include "store/store.h"
 #include "ram_store.h"
 
 #define RAM_STORE_ALIGN	512

@@ -4,8 +4,8 @@
  */
 #include <kunit/test.h>
 
-#include "../drivers/block/qcow/cache.h"
-#include "../drivers/block/qcow/ranges.h"
+#include "layer/cache.h"
+#include "meta/ranges.h"
 
 struct counter {
 	struct qcow_waiter waiter;

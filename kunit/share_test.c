@@ -8,7 +8,7 @@
 #include <linux/kthread.h>
 #include <linux/sizes.h>
 
-#include "../drivers/block/qcow/share.h"
+#include "data/share.h"
 
 #define NR_THREADS	3
 #define NR_REQUESTS	5000

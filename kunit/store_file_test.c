@@ -17,7 +17,7 @@
 #include <linux/workqueue.h>
 #include <qcow/report.h>
 
-#include "../drivers/block/qcow/store.h"
+#include "store/store.h"
 
 #define BYTES	(SZ_64K + 100)
 

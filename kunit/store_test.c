@@ -11,7 +11,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include "../drivers/block/qcow/store.h"
+#include "store/store.h"
 #include "ram_store.h"
 
 #define ROOM	SZ_512K

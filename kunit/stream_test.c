@@ -5,7 +5,7 @@
 #include <kunit/test.h>
 #include <linux/limits.h>
 
-#include "../drivers/block/qcow/stream.h"
+#include "meta/window.h"
 
 #define BITS		16
 #define WINDOW		16

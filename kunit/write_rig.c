@@ -12,10 +12,10 @@
 #include <qcow/ondisk.h>
 #include <qcow/report.h>
 
-#include "../drivers/block/qcow/cow.h"
-#include "../drivers/block/qcow/image.h"
-#include "../drivers/block/qcow/inflate.h"
-#include "../drivers/block/qcow/writer.h"
+#include "data/cow.h"
+#include "layer/image.h"
+#include "data/inflate.h"
+#include "meta/writer.h"
 #include "guest_model.h"
 #include "image_builder.h"
 #include "image_fsck.h"

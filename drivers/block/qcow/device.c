@@ -15,14 +15,14 @@
 
 #include "compat.h"
 #include "device.h"
-#include "dirty.h"
-#include "image.h"
-#include "inflate.h"
+#include "meta/writeback.h"
+#include "layer/image.h"
+#include "data/inflate.h"
 #include "inject.h"
-#include "request.h"
-#include "share.h"
-#include "store.h"
-#include "writer.h"
+#include "data/request.h"
+#include "data/share.h"
+#include "store/store.h"
+#include "meta/writer.h"
 
 /* One request discards so much at most: a worker is busy with it. */
 #define MAX_DISCARD_BYTES	SZ_1G

@@ -11,8 +11,8 @@
 #include <linux/workqueue.h>
 #include <uapi/linux/qcow.h>
 
-#include "cache.h"
-#include "inflate_ahead.h"
+#include "layer/cache.h"
+#include "data/inflate_ahead.h"
 
 struct qcow_image;
 struct qcow_inflate;

@@ -4,7 +4,7 @@
  */
 #include <linux/module.h>
 
-#include "ctl.h"
+#include "control.h"
 #include "device.h"
 
 static int __init qcow_init(void)

@@ -8,7 +8,7 @@
 #include <linux/ratelimit.h>
 #include <qcow/report.h>
 
-#include "image.h"
+#include "layer/image.h"
 #include "message.h"
 
 static DEFINE_RATELIMIT_STATE(message_limit, DEFAULT_RATELIMIT_INTERVAL,

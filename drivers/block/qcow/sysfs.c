@@ -9,9 +9,9 @@
 #include <linux/sysfs.h>
 
 #include "device.h"
-#include "image.h"
-#include "inflate.h"
-#include "store.h"
+#include "layer/image.h"
+#include "data/inflate.h"
+#include "store/store.h"
 
 static struct qcow_device *to_device(struct device *dev)
 {

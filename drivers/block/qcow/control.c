@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/qcow-control: takes arguments apart, checks what can be checked without an image,
+ * and calls device.c. Knows nothing of the format.
+ */
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <qcow/report.h>
+#include <uapi/linux/qcow.h>
+
+#include "control.h"
+#include "device.h"
+
+#define ATTACH_FLAGS	(QCOW_ATTACH_READ_ONLY | QCOW_ATTACH_SNAPSHOT |		\
+			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED)
+#define DETACH_FLAGS	QCOW_DETACH_LAZY
+
+static int report_create(struct qcow_report *rep, u32 size)
+{
+	*rep = (struct qcow_report) { .size = min_t(u32, size, QCOW_MAX_MESSAGE) };
+	if (!rep->size)
+		return 0;
+	rep->buf = kvzalloc(rep->size, GFP_KERNEL);
+	return rep->buf ? 0 : -ENOMEM;
+}
+
+/* Hand the text over; a caller whose buffer is gone goes without. */
+static void report_finish(struct qcow_report *rep, u64 user)
+{
+	if (rep->buf && copy_to_user(u64_to_user_ptr(user), rep->buf, rep->len + 1))
+		pr_debug("message buffer at 0x%llx cannot be written\n", user);
+	kvfree(rep->buf);
+}
+
+/*
+ * Read an extensible argument: the size the caller knows comes first in it, whatever the
+ * size encoded in the command.
+ */
+static int read_args(void *args, size_t known, void __user *user)
+{
+	u32 size;
+
+	if (get_user(size, (u32 __user *)user))
+		return -EFAULT;
+	if (size < sizeof(size) || size > PAGE_SIZE)
+		return -EINVAL;
+	return copy_struct_from_user(args, known, user, size);
+}
+
+static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
+{
+	bool read_only = args->flags & QCOW_ATTACH_READ_ONLY;
+	u32 min_cache = read_only ? QCOW_CACHE_MIN_BYTES : QCOW_CACHE_MIN_WRITE_BYTES;
+
+	if (args->flags & ~ATTACH_FLAGS) {
+		qcow_report(rep, "unknown flags 0x%x", args->flags & ~ATTACH_FLAGS);
+		return -EINVAL;
+	}
+	if ((args->flags & QCOW_ATTACH_DIRECT) && (args->flags & QCOW_ATTACH_BUFFERED)) {
+		qcow_report(rep, "direct and buffered I/O exclude each other");
+		return -EINVAL;
+	}
+	if (!args->nr_layers || args->nr_layers > QCOW_MAX_LAYERS) {
+		qcow_report(rep, "layers: %u, must be 1 to %u", args->nr_layers, QCOW_MAX_LAYERS);
+		return -EINVAL;
+	}
+	if (args->index != QCOW_INDEX_ANY && args->index > MINORMASK) {
+		qcow_report(rep, "device number: %u, must be at most %u", args->index, MINORMASK);
+		return -EINVAL;
+	}
+	if (args->nr_queues > nr_cpu_ids) {
+		qcow_report(rep, "queues: %u, must be at most %u, the number of CPUs",
+			    args->nr_queues, nr_cpu_ids);
+		return -EINVAL;
+	}
+	if (args->queue_depth > QCOW_MAX_QUEUE_DEPTH) {
+		qcow_report(rep, "queue depth: %u, must be at most %u", args->queue_depth,
+			    QCOW_MAX_QUEUE_DEPTH);
+		return -EINVAL;
+	}
+	if (args->cache_bytes && args->cache_bytes < min_cache) {
+		qcow_report(rep, "cache size: %llu bytes, must be at least %u%s",
+			    args->cache_bytes, min_cache, read_only ? "" : " to write");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_layers(const struct qcow_layer *layers, u32 nr, struct qcow_report *rep)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		if (layers[i].flags || layers[i].format > QCOW_FORMAT_QCOW) {
+			qcow_report(rep, "layer %u: unknown format %u or flags 0x%x", i,
+				    layers[i].format, layers[i].flags);
+			return -EINVAL;
+		}
+	}
+	if (layers[0].format != QCOW_FORMAT_QCOW) {
+		qcow_report(rep, "the active image must be a QCOW image");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int attach_layers(const struct qcow_attach *args, struct qcow_report *rep)
+{
+	struct qcow_layer *layers;
+	int err;
+
+	layers = vmemdup_user(u64_to_user_ptr(args->layers),
+			      array_size(args->nr_layers, sizeof(*layers)));
+	if (IS_ERR(layers))
+		return PTR_ERR(layers);
+	err = check_layers(layers, args->nr_layers, rep);
+	if (!err)
+		err = qcow_device_attach(args, layers, rep);
+	kvfree(layers);
+	return err;
+}
+
+static long ctl_attach(struct qcow_attach __user *user)
+{
+	struct qcow_report rep;
+	struct qcow_attach args = {};
+	int ret;
+
+	ret = read_args(&args, sizeof(args), user);
+	if (ret)
+		return ret;
+	/* Once there is a device, nothing may fail any more: try the way back first. */
+	if (put_user(args.index, &user->index))
+		return -EFAULT;
+	ret = report_create(&rep, args.message_size);
+	if (ret)
+		return ret;
+
+	ret = check_attach(&args, &rep);
+	if (!ret)
+		ret = attach_layers(&args, &rep);
+	report_finish(&rep, args.message);
+	if (ret < 0)
+		return ret;
+	return put_user(ret, &user->index) ? -EFAULT : 0;
+}
+
+static long ctl_detach(struct qcow_detach __user *user)
+{
+	struct qcow_report rep;
+	struct qcow_detach args = {};
+	int ret;
+
+	ret = read_args(&args, sizeof(args), user);
+	if (ret)
+		return ret;
+	ret = report_create(&rep, args.message_size);
+	if (ret)
+		return ret;
+
+	if (args.flags & ~DETACH_FLAGS) {
+		qcow_report(&rep, "unknown flags 0x%x", args.flags & ~DETACH_FLAGS);
+		ret = -EINVAL;
+	} else {
+		ret = qcow_device_detach(args.index, args.flags & QCOW_DETACH_LAZY, &rep);
+	}
+	report_finish(&rep, args.message);
+	return ret;
+}
+
+static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	if (_IOC_TYPE(cmd) != QCOW_IOCTL_TYPE)
+		return -ENOTTY;
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+
+	/* The number alone decides: the size in the command grows with the structure. */
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(QCOW_ATTACH):
+		return ctl_attach((void __user *)arg);
+	case _IOC_NR(QCOW_DETACH):
+		return ctl_detach((void __user *)arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct file_operations ctl_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = ctl_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice ctl_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = QCOW_CONTROL_NODE,
+	.fops = &ctl_fops,
+	.mode = 0600,
+};
+
+int qcow_ctl_module_init(void)
+{
+	return misc_register(&ctl_misc);
+}
+
+void qcow_ctl_module_exit(void)
+{
+	misc_deregister(&ctl_misc);
+}

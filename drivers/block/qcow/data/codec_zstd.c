@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * zstd: frames, as a rule one, followed by padding up to the end of a sector. Does no I/O
+ * and keeps no state; codec.c has its table.
+ */
+#include <linux/errno.h>
+#include <linux/kconfig.h>
+
+#include "data/codec.h"
+
+#if IS_REACHABLE(CONFIG_ZSTD_DECOMPRESS)
+
+#include <linux/zstd.h>
+
+static size_t zstd_workspace_bytes(void)
+{
+	return zstd_dctx_workspace_bound();
+}
+
+static int zstd_decompress(void *workspace, const void *src, size_t src_len, void *dst,
+			   size_t dst_len)
+{
+	zstd_dctx *dctx = zstd_init_dctx(workspace, zstd_dctx_workspace_bound());
+
+	if (!dctx)
+		return -EUCLEAN;
+
+	/*
+	 * Frame by frame into the cluster itself, which spares the window that a stream
+	 * needs. A frame takes at least its header, so this ends. Padding after the frame
+	 * that completes the cluster is never looked at.
+	 */
+	while (dst_len) {
+		size_t frame = zstd_find_frame_compressed_size(src, src_len);
+		size_t out;
+
+		if (zstd_is_error(frame))
+			return -EUCLEAN;
+		out = zstd_decompress_dctx(dctx, dst, dst_len, src, frame);
+		if (zstd_is_error(out))
+			return -EUCLEAN;
+		src += frame;
+		src_len -= frame;
+		dst += out;
+		dst_len -= out;
+	}
+	return 0;
+}
+
+const struct qcow_codec qcow_codec_zstd = {
+	.name = "zstd",
+	.workspace_bytes = zstd_workspace_bytes,
+	.decompress = zstd_decompress,
+};
+
+#else
+
+const struct qcow_codec qcow_codec_zstd = {
+	.name = "zstd",
+	.missing = "CONFIG_ZSTD_DECOMPRESS",
+};
+
+#endif

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reading guest ranges in a worker. Does not know what for. Called by write.c.
+ */
+#include <linux/minmax.h>
+#include <linux/string.h>
+
+#include "data/cow.h"
+#include "layer/image.h"
+#include "data/inflate.h"
+#include "layer/map.h"
+#include "store/store.h"
+
+static int read_compressed(const struct qcow_mapping *map, struct qcow_inflate *inflate,
+			   u64 guest, void *buf)
+{
+	u64 mask = qcow_cluster_bytes(&map->image->geo) - 1;
+	struct qcow_inflated *cluster;
+	int err;
+
+	err = qcow_inflate_load(inflate, map->image, &map->ext, NULL, &cluster);
+	if (err)
+		return err;
+	memcpy(buf, cluster->data + (guest & mask), map->ext.len);
+	qcow_inflated_put(inflate, cluster);
+	return 0;
+}
+
+int qcow_cow_read(struct qcow_image *top, struct qcow_inflate *inflate, u64 guest, void *buf,
+		  u64 len)
+{
+	struct qcow_mapping map;
+	int err = 0;
+
+	while (len && !err) {
+		if (guest >= top->size) {
+			memset(buf, 0, len);
+			break;
+		}
+		err = qcow_map_wait(top, guest, min(len, top->size - guest), NULL, &map);
+		if (err)
+			break;
+		if (map.ext.kind == QCOW_EXTENT_ZERO)
+			memset(buf, 0, map.ext.len);
+		else if (map.ext.kind == QCOW_EXTENT_COMPRESSED)
+			err = read_compressed(&map, inflate, guest, buf);
+		else
+			err = qcow_store_read_padded(map.image->data, buf, map.ext.host,
+						     map.ext.len);
+		guest += map.ext.len;
+		buf += map.ext.len;
+		len -= map.ext.len;
+	}
+	return err;
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Discard and write-zeroes: whole clusters by their entries, what is beside them, for
+ * write-zeroes, by writing zeros. All in a worker. Called by queue.c.
+ */
+#include <linux/blk-mq.h>
+#include <linux/err.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <qcow/encode.h>
+
+#include "meta/change.h"
+#include "device.h"
+#include "meta/writeback.h"
+#include "layer/image.h"
+#include "data/request.h"
+#include "meta/writer.h"
+
+/* Pages of zeros that one write describes. */
+#define ZERO_PAGES	16
+
+static struct bio_vec zero_bvecs[ZERO_PAGES];
+
+/**
+ * struct wish - what is to become of clusters
+ * @zeroes: they read as zeros afterwards; else that is up to us
+ * @keep: and have their space still
+ * @mark: an entry has to say so: there is something below
+ */
+struct wish {
+	bool zeroes;
+	bool keep;
+	bool mark;
+};
+
+/* Write zeros over the next @len bytes, where there is something else. */
+static int write_zeros(struct qcow_request *req, u64 len)
+{
+	struct qcow_mapping map;
+	int err;
+
+	err = qcow_map_wait(req->dev->chain, req->pos, len, NULL, &map);
+	if (err)
+		return err;
+	if (map.ext.kind == QCOW_EXTENT_ZERO) {
+		req->pos += map.ext.len;
+		return 0;
+	}
+	iov_iter_bvec(&req->iter, ITER_SOURCE, zero_bvecs, ZERO_PAGES,
+		      min_t(u64, map.ext.len, ZERO_PAGES * PAGE_SIZE));
+	return qcow_write_step(req);
+}
+
+/* Host space that a cluster has had, joined with what was freed before it. */
+static void note_freed(struct qcow_writer *w, struct qcow_freed **pending,
+		       struct qcow_freed *freed)
+{
+	struct qcow_freed *last = *pending;
+
+	if (last && !last->compressed && !freed->compressed &&
+	    last->host + last->len == freed->host) {
+		last->len += freed->len;
+		kfree(freed);
+		return;
+	}
+	if (last)
+		qcow_commit_freed(&w->commit, last);
+	*pending = freed;
+}
+
+/* The entry of a cluster that reads as zeros, and keeps @host if that is not 0. */
+static void put_zero(struct qcow_change *change, u64 cluster, bool mark, bool keep, u64 host)
+{
+	const struct qcow_geometry *g = &change->writer->image->geo;
+	u32 idx = cluster & ((1U << g->slice_bits) - 1);
+	u64 entry = keep ? qcow_l2_encode_data(g, host) : 0;
+	u64 bitmap = 0;
+	unsigned long flags;
+
+	if (mark || keep) {
+		if (g->extended_l2)
+			bitmap = GENMASK_ULL(63, 32);
+		else
+			entry |= g->zero;
+	}
+	flags = qcow_dirty_begin(change->slice);
+	qcow_l2_put(g, change->slice->entries, idx, entry, bitmap);
+	qcow_dirty_end(change->slice, flags);
+}
+
+static int zero_cluster(struct qcow_change *change, u64 guest, const struct wish *wish,
+			struct qcow_freed **pending)
+{
+	struct qcow_writer *w = change->writer;
+	const struct qcow_geometry *g = &w->image->geo;
+	struct qcow_freed *freed = NULL;
+	struct qcow_extent ext;
+	bool keep;
+	int err;
+
+	err = qcow_change_map(change, guest, qcow_cluster_bytes(g), &ext);
+	if (err)
+		return err;
+	if (ext.kind == QCOW_EXTENT_HOLE && !ext.allocated && !wish->mark &&
+	    ext.len >= qcow_cluster_bytes(g))
+		return 0;
+	keep = wish->keep && ext.allocated && !ext.shared && ext.kind != QCOW_EXTENT_COMPRESSED;
+	if (!keep) {
+		err = qcow_change_freed(change, guest, &ext, &freed);
+		if (err)
+			return err;
+	}
+	put_zero(change, guest >> g->cluster_bits, wish->mark, keep, ext.host);
+	if (freed)
+		note_freed(w, pending, freed);
+	return 0;
+}
+
+/*
+ * Every guest byte has its place in a data file, so space in it is given back at once: its
+ * entries lead to zeros then, those of a commit that does not come as well. -EOPNOTSUPP: a raw
+ * image that cannot be made to read as zeros but by writing.
+ */
+static int empty_data_file(struct qcow_image *image, u64 pos, u64 len)
+{
+	struct qcow_store *data = image->data;
+	u64 end = min(pos + len, READ_ONCE(data->bytes));
+	u64 tail = end & (data->align - 1);
+	int err;
+
+	if (pos >= end)
+		return 0;
+	err = qcow_store_punch(data, pos, end - pos);
+	if (!qcow_image_raw_data(image))
+		return 0;
+	if (!err && tail)
+		err = qcow_store_zero(data, end - tail, tail);
+	return err;
+}
+
+/* Whole clusters, at most those of one slice. */
+static int zero_clusters(struct qcow_request *req, u64 len, const struct wish *wish)
+{
+	struct qcow_writer *w = req->dev->writer;
+	u64 cluster = qcow_cluster_bytes(&w->image->geo);
+	struct qcow_freed *pending = NULL;
+	struct qcow_change *change;
+	u64 pos;
+	int err = 0;
+
+	change = qcow_change_begin(w, req->pos, &len, wish->mark, &req->waiter);
+	if (IS_ERR(change))
+		return PTR_ERR(change);
+	if (w->image->geo.data_file && !wish->keep)
+		err = empty_data_file(w->image, req->pos, len);
+	for (pos = req->pos; change->slice && pos < req->pos + len && !err; pos += cluster)
+		err = zero_cluster(change, pos, wish, &pending);
+	if (pending)
+		qcow_commit_freed(&w->commit, pending);
+	qcow_change_end(change, 0);
+	if (!err)
+		req->pos += len;
+	return err;
+}
+
+/*
+ * Whether entries can say it. Version 1 and 2 have none for zeros over a backing file, and
+ * none that keeps its space; a raw image keeps its space only when it is written to.
+ */
+static bool by_entries(const struct qcow_image *image, const struct wish *wish)
+{
+	if (wish->keep && qcow_image_raw_data(image))
+		return false;
+	return image->geo.version > 2 || !(wish->mark || wish->keep);
+}
+
+/* Bytes at @pos that are whole clusters; the one at the end of the image need not be full. */
+static u64 whole_clusters(const struct qcow_request *req)
+{
+	const struct qcow_image *image = req->dev->chain;
+	u64 mask = qcow_cluster_bytes(&image->geo) - 1;
+
+	if (req->pos & mask)
+		return 0;
+	if (req->end == image->size)
+		return req->end - req->pos;
+	return (req->end & ~mask) - req->pos;
+}
+
+static int discard_step(struct qcow_request *req)
+{
+	struct request *rq = blk_mq_rq_from_pdu(req);
+	const struct qcow_image *image = req->dev->chain;
+	u64 mask = qcow_cluster_bytes(&image->geo) - 1;
+	struct wish wish = {
+		.zeroes = req_op(rq) == REQ_OP_WRITE_ZEROES,
+		.keep = rq->cmd_flags & REQ_NOUNMAP,
+		.mark = image->backing && req->pos < image->backing->size,
+	};
+	u64 len = whole_clusters(req);
+	int err;
+
+	if (len && by_entries(image, &wish)) {
+		err = zero_clusters(req, len, &wish);
+		if (err != -EOPNOTSUPP)
+			return err;
+	}
+	if (!len)
+		len = min(req->end, (req->pos | mask) + 1) - req->pos;
+	if (wish.zeroes)
+		return write_zeros(req, len);
+	req->pos += len;
+	return 0;
+}
+
+static void discard_run(struct qcow_request *req, bool may_wait)
+{
+	struct qcow_writer *w = req->dev->writer;
+	int ret;
+
+	if (!may_wait) {
+		queue_work(req->dev->wq, &req->work);
+		return;
+	}
+	ret = qcow_writer_begin(w);
+	while (!ret && req->pos < req->end) {
+		ret = READ_ONCE(w->failed) ? -EIO : discard_step(req);
+		if (ret == QCOW_GONE || ret == -EINPROGRESS)
+			return;
+	}
+	qcow_write_end(req, ret);
+}
+
+void qcow_request_discard(struct qcow_request *req, struct request *rq)
+{
+	qcow_request_start(req, rq, discard_run);
+}
+
+void qcow_discard_module_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ZERO_PAGES; i++)
+		bvec_set_page(&zero_bvecs[i], ZERO_PAGE(0), PAGE_SIZE, 0);
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory of decompression. Knows of no clusters and no images; inflate.c calls.
+ */
+#include <linux/cpumask.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "data/codec.h"
+#include "data/inflate_pool.h"
+
+void *qcow_inflate_alloc(size_t bytes, bool try)
+{
+	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN;
+	unsigned int noio;
+	void *buf;
+
+	if (try)
+		gfp |= __GFP_NORETRY;
+	noio = memalloc_noio_save();
+	buf = kvmalloc(max_t(size_t, bytes, 1), gfp);
+	memalloc_noio_restore(noio);
+	return buf;
+}
+
+static struct qcow_workspace *create(struct qcow_workspaces *pool, bool try)
+{
+	struct qcow_workspace *workspace;
+	size_t bytes = pool->codec->workspace_bytes();
+	bool counted;
+
+	workspace = qcow_inflate_alloc(struct_size(workspace, memory, bytes), try);
+	if (!workspace)
+		return NULL;
+
+	/* Counted only now that it is there: who waits counts on @nr to come back. */
+	spin_lock(&pool->lock);
+	counted = pool->nr < pool->max;
+	if (counted)
+		pool->nr++;
+	spin_unlock(&pool->lock);
+	if (counted)
+		return workspace;
+	kvfree(workspace);
+	return NULL;
+}
+
+void qcow_workspaces_init(struct qcow_workspaces *pool, const struct qcow_codec *codec)
+{
+	pool->codec = codec;
+	pool->max = num_online_cpus();
+	mutex_init(&pool->filling);
+	spin_lock_init(&pool->lock);
+	INIT_LIST_HEAD(&pool->idle);
+	pool->nr_idle = 0;
+	pool->nr = 0;
+	init_waitqueue_head(&pool->returned);
+}
+
+void qcow_workspaces_destroy(struct qcow_workspaces *pool)
+{
+	struct qcow_workspace *workspace, *next;
+
+	list_for_each_entry_safe(workspace, next, &pool->idle, node) {
+		kvfree(workspace);
+		pool->nr--;
+	}
+	WARN_ON(pool->nr);
+	mutex_destroy(&pool->filling);
+}
+
+int qcow_workspaces_fill(struct qcow_workspaces *pool)
+{
+	struct qcow_workspace *workspace;
+	int err = 0;
+
+	if (READ_ONCE(pool->nr))
+		return 0;
+
+	mutex_lock(&pool->filling);
+	if (!READ_ONCE(pool->nr)) {
+		workspace = create(pool, false);
+		if (workspace)
+			qcow_workspaces_put(pool, workspace);
+		else
+			err = -ENOMEM;
+	}
+	mutex_unlock(&pool->filling);
+	return err;
+}
+
+static struct qcow_workspace *take_idle(struct qcow_workspaces *pool, bool *may_create)
+{
+	struct qcow_workspace *workspace;
+
+	spin_lock(&pool->lock);
+	workspace = list_first_entry_or_null(&pool->idle, struct qcow_workspace, node);
+	if (workspace) {
+		list_del(&workspace->node);
+		pool->nr_idle--;
+	}
+	*may_create = pool->nr < pool->max;
+	spin_unlock(&pool->lock);
+	return workspace;
+}
+
+struct qcow_workspace *qcow_workspaces_get(struct qcow_workspaces *pool)
+{
+	struct qcow_workspace *workspace;
+	bool may_create;
+
+	for (;;) {
+		workspace = take_idle(pool, &may_create);
+		if (!workspace && may_create)
+			workspace = create(pool, true);
+		if (workspace)
+			return workspace;
+		wait_event(pool->returned, !list_empty_careful(&pool->idle));
+	}
+}
+
+void qcow_workspaces_put(struct qcow_workspaces *pool, struct qcow_workspace *workspace)
+{
+	spin_lock(&pool->lock);
+	list_add(&workspace->node, &pool->idle);
+	pool->nr_idle++;
+	spin_unlock(&pool->lock);
+	wake_up(&pool->returned);
+}
+
+unsigned long qcow_workspaces_spare(struct qcow_workspaces *pool)
+{
+	unsigned long spare;
+
+	spin_lock(&pool->lock);
+	spare = pool->nr_idle;
+	if (spare && spare == pool->nr)
+		spare--;
+	spin_unlock(&pool->lock);
+	return spare;
+}
+
+unsigned long qcow_workspaces_trim(struct qcow_workspaces *pool, unsigned long nr)
+{
+	struct qcow_workspace *workspace, *next;
+	unsigned long freed = 0;
+	LIST_HEAD(dead);
+
+	spin_lock(&pool->lock);
+	while (freed < nr && pool->nr > 1 && !list_empty(&pool->idle)) {
+		list_move(pool->idle.next, &dead);
+		pool->nr_idle--;
+		pool->nr--;
+		freed++;
+	}
+	spin_unlock(&pool->lock);
+
+	list_for_each_entry_safe(workspace, next, &dead, node)
+		kvfree(workspace);
+	return freed;
+}

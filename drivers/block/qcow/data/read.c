@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reads: walk a request's guest range through map.c and turn every extent into zeros, one
+ * I/O of a store, or a copy out of a decompressed cluster or of bytes that no I/O can bring
+ * straight in. Called by queue.c; does not know what maps and stores look like inside.
+ *
+ *   qcow_request_read -> read_run -+-> zeros
+ *        (submitter)        ^      +-> submit_data -> store --------+-> fragment_end
+ *                           |      +-> fragment_inflate (worker) ---+
+ *   request_work, slice ----+      +-> fragment_copy (worker) ------+
+ *   missing (worker)
+ */
+#include <linux/blk-mq.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "device.h"
+#include "layer/image.h"
+#include "data/inflate.h"
+#include "data/request.h"
+
+/* Bytes that fragment_copy() moves at once. */
+#define COPY_BYTES		(64U << 10)
+
+static void fragment_complete(struct qcow_io *io, int err)
+{
+	qcow_fragment_end(container_of(io, struct qcow_fragment, io), err);
+}
+
+/*
+ * Bytes that no I/O can bring straight in: misaligned ones, and the last cluster of a file
+ * that ends within it.
+ */
+static int copy_bytes(struct qcow_fragment *frag, void *buf)
+{
+	struct qcow_store *store = frag->map.image->data;
+	struct iov_iter iter = frag->io.iter;
+	u64 pos = frag->map.ext.host;
+	u64 left = frag->io.len;
+
+	while (left) {
+		u64 part = min_t(u64, left, COPY_BYTES);
+		int err = qcow_store_read_padded(store, buf, pos, part);
+
+		if (err)
+			return err;
+		if (copy_to_iter(buf, part, &iter) != part)
+			return -EFAULT;
+		pos += part;
+		left -= part;
+	}
+	return 0;
+}
+
+static void fragment_copy(struct work_struct *work)
+{
+	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
+	unsigned int noio = memalloc_noio_save();
+	void *buf = kvmalloc(COPY_BYTES, GFP_NOIO);
+	int err = buf ? copy_bytes(frag, buf) : -ENOMEM;
+
+	kvfree(buf);
+	memalloc_noio_restore(noio);
+	qcow_fragment_end(frag, err);
+}
+
+/* Copy a fragment out of its decompressed cluster. */
+static void fragment_take(struct qcow_fragment *frag, struct qcow_inflated *cluster)
+{
+	u64 mask = qcow_cluster_bytes(&frag->map.image->geo) - 1;
+	struct iov_iter iter = frag->io.iter;
+	size_t copied;
+
+	copied = copy_to_iter(cluster->data + (frag->guest & mask), frag->io.len, &iter);
+	qcow_inflated_put(frag->req->dev->inflate, cluster);
+	qcow_fragment_end(frag, copied == frag->io.len ? 0 : -EFAULT);
+}
+
+static void fragment_inflate(struct work_struct *work)
+{
+	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
+	struct qcow_inflated *cluster;
+	int err;
+
+	err = qcow_inflate_load(frag->req->dev->inflate, frag->map.image, &frag->map.ext,
+				&frag->waiter, &cluster);
+	if (err == -EINPROGRESS)
+		return;
+	if (err)
+		qcow_fragment_end(frag, err);
+	else
+		fragment_take(frag, cluster);
+}
+
+static void fragment_wake(struct qcow_waiter *waiter)
+{
+	struct qcow_fragment *frag = container_of(waiter, struct qcow_fragment, waiter);
+
+	queue_work(frag->req->dev->wq, &frag->io.work);
+}
+
+static void submit_compressed(struct qcow_fragment *frag)
+{
+	struct qcow_device *dev = frag->req->dev;
+	struct qcow_inflated *cluster;
+
+	qcow_inflate_ahead_note(&dev->inflate_ahead, &frag->map, frag->guest);
+	cluster = qcow_inflate_find(dev->inflate, frag->map.image, frag->map.ext.host);
+	if (cluster) {
+		fragment_take(frag, cluster);
+		return;
+	}
+	frag->waiter.wake = fragment_wake;
+	qcow_fragment_queue(frag, fragment_inflate);
+}
+
+static void submit_data(struct qcow_fragment *frag)
+{
+	struct qcow_store *store = frag->map.image->data;
+	u64 host = frag->map.ext.host;
+
+	if (unlikely(!qcow_fragment_fits(store, &frag->io.iter, host, frag->io.len))) {
+		qcow_fragment_queue(frag, fragment_copy);
+		return;
+	}
+	frag->io.complete = fragment_complete;
+	qcow_fragment_aim(frag, store, host, false);
+	qcow_store_submit(&frag->io);
+}
+
+/*
+ * Take over the request's own reference with the last fragment: most have just one. True when
+ * the request is not the caller's any more: that was the last, or it goes on elsewhere.
+ */
+static bool read_fragment(struct qcow_request *req, const struct qcow_mapping *map)
+{
+	struct qcow_fragment *frag = qcow_fragment_get(req);
+	bool last;
+
+	if (unlikely(!frag))
+		return true;
+	frag->map = *map;
+	last = qcow_fragment_take(frag, map->ext.len);
+
+	if (map->ext.kind == QCOW_EXTENT_COMPRESSED)
+		submit_compressed(frag);
+	else
+		submit_data(frag);
+	return last;
+}
+
+/* What one entry or one slice maps fails; what follows may be whole. */
+static void read_bad(struct qcow_request *req, u64 len, int err)
+{
+	qcow_request_fail(req, req->pos, len, err);
+	qcow_request_skip(req, len);
+}
+
+static int read_map(struct qcow_request *req, bool may_wait, struct qcow_mapping *map)
+{
+	struct qcow_image *top = req->dev->chain;
+	u64 len = iov_iter_count(&req->iter);
+
+	if (may_wait)
+		return qcow_map_wait(top, req->pos, len, &req->waiter, map);
+	return qcow_map_try(top, req->pos, len, map);
+}
+
+static void read_run(struct qcow_request *req, bool may_wait)
+{
+	struct qcow_mapping map;
+	int err;
+
+	while (req->pos < req->end) {
+		if (!iov_iter_count(&req->iter))
+			qcow_request_next_bio(req);
+
+		err = read_map(req, may_wait, &map);
+		if (err == -EAGAIN) {
+			queue_work(req->dev->wq, &req->work);
+			return;
+		}
+		if (err == -EINPROGRESS)
+			return;
+		if (unlikely(err)) {
+			read_bad(req, map.ext.len, err);
+		} else if (map.ext.kind == QCOW_EXTENT_ZERO) {
+			iov_iter_zero(map.ext.len, &req->iter);
+			req->pos += map.ext.len;
+		} else if (read_fragment(req, &map)) {
+			return;
+		}
+	}
+	qcow_request_put(req);
+}
+
+void qcow_request_read(struct qcow_request *req, struct request *rq)
+{
+	qcow_request_start(req, rq, read_run);
+}

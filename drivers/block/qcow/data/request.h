@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One block layer request on its way through the chain: mapped piece by piece, each piece
+ * a fragment with one source. Does not know how blk-mq hands requests over (queue.c does).
+ */
+#ifndef _QCOW_REQUEST_H
+#define _QCOW_REQUEST_H
+
+#include <linux/atomic.h>
+#include <linux/llist.h>
+#include <linux/uio.h>
+#include <linux/workqueue.h>
+
+#include "layer/cache.h"
+#include "meta/commit.h"
+#include "layer/map.h"
+#include "store/store.h"
+
+struct request;
+struct qcow_change;
+struct qcow_device;
+struct qcow_epoch;
+struct qcow_poll;
+struct qcow_request;
+
+/**
+ * struct qcow_fragment - a part of a request that one I/O or one copy serves
+ * @io: memory, and host range while the store reads straight into it
+ * @req: the request; a reference is held until the fragment ends
+ * @map: its source, of a read
+ * @guest: its first guest byte
+ * @waiter: parked until a cluster that somebody else decompresses is there
+ * @change: of the mapping, that ends with it, or NULL
+ */
+struct qcow_fragment {
+	struct qcow_io io;
+	struct qcow_request *req;
+	struct qcow_mapping map;
+	u64 guest;
+	struct qcow_waiter waiter;
+	struct qcow_change *change;
+};
+
+/**
+ * enum qcow_first - where a request's own fragment is
+ * @QCOW_FIRST_FREE: here; only who maps the request gives it out
+ * @QCOW_FIRST_BUSY: given out
+ * @QCOW_FIRST_WANTED: given out, and the request goes on when it comes back: there is no
+ *                     memory for another
+ */
+enum qcow_first {
+	QCOW_FIRST_FREE,
+	QCOW_FIRST_BUSY,
+	QCOW_FIRST_WANTED,
+};
+
+/**
+ * struct qcow_request - per-request data of blk-mq
+ * @dev: the device
+ * @refs: fragments in flight, and whoever is mapping the rest
+ * @pos: guest byte that is mapped next
+ * @end: guest byte after the request
+ * @iter: memory from @pos on, to the end of what @bio or @bvecs describes
+ * @bio: the bio that @iter walks, where there is no table of all of them
+ * @bvecs: one table for the memory of all bios, allocated, or NULL
+ * @direction: ITER_SOURCE or ITER_DEST
+ * @waiter: parked until a slice that somebody else reads is there, or clusters that
+ *          somebody else changes
+ * @run: maps the rest, as far as it can be mapped without waiting, or to the end
+ * @work: calls @run in process context
+ * @poll: whoever submitted it looks for its end there, or NULL
+ * @polling: on the list of @poll while all of the request is one I/O
+ * @share: on its way to another CPU, before anything else is done
+ * @epoch: of a writable device, or NULL
+ * @flush: of a flush
+ * @status: of the bytes from @bad_start to @bad_end, under @dev->error_lock; the first error
+ * @bad_start: first guest byte that failed
+ * @bad_end: guest byte after the last one that failed; 0: none did
+ * @first_state: enum qcow_first
+ * @first: most requests need just one; without memory for more, they use it again and again
+ */
+struct qcow_request {
+	struct qcow_device *dev;
+	atomic_t refs;
+	u64 pos;
+	u64 end;
+	struct iov_iter iter;
+	struct bio *bio;
+	struct bio_vec *bvecs;
+	unsigned int direction;
+	struct qcow_waiter waiter;
+	void (*run)(struct qcow_request *req, bool may_wait);
+	union {
+		struct work_struct work;
+		struct llist_node share;
+	};
+	struct qcow_poll *poll;
+	struct list_head polling;
+	struct qcow_epoch *epoch;
+	struct qcow_flush flush;
+	blk_status_t status;
+	u64 bad_start;
+	u64 bad_end;
+	atomic_t first_state;
+	struct qcow_fragment first;
+};
+
+/**
+ * qcow_request_read() - start to serve a read
+ * @req: data of a started request; @dev is set
+ * @rq: the request
+ *
+ * Maps and submits as far as it can without waiting; the rest goes on in the device's
+ * workqueue. Ends with blk_mq_complete_request(), perhaps before it returns.
+ *
+ * Context: process context, where the request is submitted.
+ */
+void qcow_request_read(struct qcow_request *req, struct request *rq);
+
+/* The same for a write, and for a discard or write-zeroes. */
+void qcow_request_write(struct qcow_request *req, struct request *rq);
+void qcow_request_discard(struct qcow_request *req, struct request *rq);
+
+/* blk_mq_ops.complete: hands the outcome to the block layer, byte range by byte range. */
+void qcow_request_complete(struct request *rq);
+
+/* Memory of zeros to write from. */
+void qcow_discard_module_init(void);
+
+int qcow_request_module_init(void);
+void qcow_request_module_exit(void);
+
+/*
+ * What follows is for read.c, write.c and discard.c.
+ */
+
+/* Fill @req and let @run begin with it. */
+void qcow_request_start(struct qcow_request *req, struct request *rq,
+			void (*run)(struct qcow_request *req, bool may_wait));
+
+/* Drop a reference; with the last one the request is over. Context: any. */
+void qcow_request_put(struct qcow_request *req);
+
+/* Note that @len bytes at @guest failed; the others still may succeed. Context: any. */
+void qcow_request_fail(struct qcow_request *req, u64 guest, u64 len, int err);
+
+/* The next @len bytes are done with. */
+static inline void qcow_request_skip(struct qcow_request *req, u64 len)
+{
+	iov_iter_advance(&req->iter, len);
+	req->pos += len;
+}
+
+/* Go on with the memory of the next bio, for a request that has no table for all of them. */
+void qcow_request_next_bio(struct qcow_request *req);
+
+/**
+ * qcow_fragment_get() - a fragment, wherever one is mapped
+ * @req: the request
+ *
+ * Return: the fragment, or NULL: there is no memory, and the request is not the caller's
+ * any more: it goes on when its first fragment has ended, perhaps at once.
+ */
+struct qcow_fragment *qcow_fragment_get(struct qcow_request *req);
+
+/* The same in a worker; NULL: there is no memory, and nothing else has happened. */
+struct qcow_fragment *qcow_fragment_try(struct qcow_request *req);
+
+/**
+ * qcow_fragment_take() - let a fragment have the next bytes of its request
+ * @frag: the fragment
+ * @len: how many
+ *
+ * With the last bytes it takes over the caller's reference, too: most requests have just
+ * one fragment.
+ *
+ * Return: whether these were the last ones; then the request is gone when the fragment ends.
+ */
+bool qcow_fragment_take(struct qcow_fragment *frag, u32 len);
+
+/* Whether one I/O of @store can move @len bytes of @iter straight from or to @host. */
+bool qcow_fragment_fits(const struct qcow_store *store, const struct iov_iter *iter, u64 host,
+			u64 len);
+
+/* What is left to say before its I/O is submitted, but for @frag->io.complete. */
+void qcow_fragment_aim(struct qcow_fragment *frag, struct qcow_store *store, u64 host,
+		       bool write);
+
+/* Call @func with @frag->io.work from a worker. */
+void qcow_fragment_queue(struct qcow_fragment *frag, work_func_t func);
+
+/* It has ended. Context: any. */
+void qcow_fragment_end(struct qcow_fragment *frag, int err);
+
+/**
+ * qcow_write_step() - write the next bytes of a request from its memory, in a worker
+ * @req: the request; not failed, not at its end, with memory at hand
+ *
+ * Return: 0; QCOW_GONE: the request is not the caller's any more; -EINPROGRESS likewise:
+ * it goes on when it is woken; -errno.
+ */
+int qcow_write_step(struct qcow_request *req);
+#define QCOW_GONE	1
+
+/* Nothing more of a write or discard is to come: with @err other than 0 the rest fails. */
+void qcow_write_end(struct qcow_request *req, int err);
+
+#endif /* _QCOW_REQUEST_H */

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The table of internal snapshots. Walks bytes that others read and does not look one up
+ * by name. Called when a snapshot is attached and by qcowctl.
+ */
+#include <qcow/header.h>
+
+#include "format/format.h"
+
+/* Is the table there up to this byte of it? */
+static int check_reach(const struct qcow_header *h, u64 file_bytes, size_t len, u64 end, u32 idx,
+		       struct qcow_report *rep)
+{
+	if (end > QCOW_MAX_SNAPSHOT_TABLE_BYTES) {
+		qcow_report(rep, "snapshot table has %llu bytes at entry %u, at most %llu are read",
+			    end, idx, QCOW_MAX_SNAPSHOT_TABLE_BYTES);
+		return -EFBIG;
+	}
+	if (h->snapshots_offset > file_bytes || end > file_bytes - h->snapshots_offset) {
+		qcow_report(rep, "snapshot table entry %u reaches beyond the end of the file", idx);
+		return -EINVAL;
+	}
+	return end > len ? -EAGAIN : 0;
+}
+
+/* What an image of an older program does not record has the value that it stood for. */
+static void decode_extra(const struct qcow_header *h, struct qcow_snapshot *snap,
+			 const void *buf, u32 extra_len)
+{
+	struct qcow_disk_snapshot_extra extra = {};
+
+	memcpy(&extra, buf, min_t(size_t, extra_len, sizeof(extra)));
+	if (extra_len >= offsetof(struct qcow_disk_snapshot_extra, disk_bytes))
+		snap->vm_state_bytes = be64_to_cpu(extra.vm_state_bytes);
+	snap->disk_bytes = h->size;
+	if (extra_len >= offsetof(struct qcow_disk_snapshot_extra, icount))
+		snap->disk_bytes = be64_to_cpu(extra.disk_bytes);
+	snap->icount = U64_MAX;
+	if (extra_len >= sizeof(extra))
+		snap->icount = be64_to_cpu(extra.icount);
+}
+
+static void decode_entry(const struct qcow_header *h, struct qcow_snapshot *snap,
+			 const struct qcow_disk_snapshot *disk)
+{
+	u32 extra_len = be32_to_cpu(disk->extra_len);
+	const char *extra = (const char *)(disk + 1);
+
+	snap->l1_offset = be64_to_cpu(disk->l1_offset);
+	snap->l1_entries = be32_to_cpu(disk->l1_entries);
+	snap->date_sec = be32_to_cpu(disk->date_sec);
+	snap->date_nsec = be32_to_cpu(disk->date_nsec);
+	snap->vm_clock_nsec = be64_to_cpu(disk->vm_clock_nsec);
+	snap->vm_state_bytes = be32_to_cpu(disk->vm_state_bytes);
+	decode_extra(h, snap, extra, extra_len);
+	snap->id = extra + extra_len;
+	snap->id_len = be16_to_cpu(disk->id_len);
+	snap->name = snap->id + snap->id_len;
+	snap->name_len = be16_to_cpu(disk->name_len);
+}
+
+static int check_entry(const struct qcow_header *h, u64 file_bytes,
+		       const struct qcow_snapshot *snap, struct qcow_report *rep)
+{
+	const struct qcow_table table = {
+		.name = "L1 table",
+		.host_offset = snap->l1_offset,
+		.entries = snap->l1_entries,
+		.entry_bytes = sizeof(__be64),
+		.max_bytes = qcow_header_max_l1_bytes(h),
+	};
+	u32 l1_needed;
+	int err;
+
+	err = qcow_header_check_table(h, &table, file_bytes, rep);
+	if (!err)
+		err = qcow_header_check_size(h, snap->disk_bytes, &l1_needed, rep);
+	return err;
+}
+
+int qcow_snapshot_next(const struct qcow_header *h, u64 file_bytes, const void *buf, size_t len,
+		       size_t *pos, u32 *idx, struct qcow_snapshot *snap, struct qcow_report *rep)
+{
+	const struct qcow_disk_snapshot *disk;
+	u64 end = *pos + sizeof(*disk);
+	u32 extra_len;
+	int err;
+
+	if (*idx >= h->nr_snapshots)
+		return 0;
+	err = check_reach(h, file_bytes, len, end, *idx, rep);
+	if (err)
+		return err;
+
+	disk = buf + *pos;
+	extra_len = be32_to_cpu(disk->extra_len);
+	if (extra_len > QCOW_MAX_SNAPSHOT_EXTRA) {
+		qcow_report(rep, "snapshot table entry %u has %u bytes of extra data, at most %u",
+			    *idx, extra_len, QCOW_MAX_SNAPSHOT_EXTRA);
+		return -EFBIG;
+	}
+	end += extra_len + be16_to_cpu(disk->id_len) + be16_to_cpu(disk->name_len);
+	err = check_reach(h, file_bytes, len, end, *idx, rep);
+	if (err)
+		return err;
+
+	decode_entry(h, snap, disk);
+	err = check_entry(h, file_bytes, snap, rep);
+	if (err) {
+		qcow_report(rep, "that is in snapshot table entry %u", *idx);
+		return err;
+	}
+	*pos = round_up(end, 8);
+	(*idx)++;
+	return 1;
+}

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Opening a layer: header, snapshot, L1 table. What is wrong with an image is said here or
+ * by the pure format code; whether one layer fits on another is the device's business.
+ * Called by attach alone.
+ */
+
+#include <linux/err.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+
+#include "layer/cache.h"
+#include "data/codec.h"
+#include "format/format.h"
+#include "meta/overlap.h"
+#include "layer/image.h"
+#include "store/store.h"
+
+/* The snapshot table is read in pieces, the first this long, each as long as all before. */
+#define SNAPSHOT_FIRST_BYTES	SZ_64K
+
+static int read_metadata(struct qcow_image *image, const char *what, void *buf, u64 host,
+			 size_t len, struct qcow_report *rep)
+{
+	int err = qcow_store_read(image->store, buf, host, len);
+
+	if (err == -ENODATA) {
+		qcow_report(rep, "%s at %llu: reaches beyond the end of the file at %llu", what,
+			    host, image->store->bytes);
+		return -EINVAL;
+	}
+	if (err)
+		qcow_report(rep, "%s at %llu: cannot be read: error %d", what, host, err);
+	return err;
+}
+
+/* Read what qcow_header_parse() wants to see; a kvfree()able buffer in @result. */
+static int read_header(struct qcow_image *image, void **result, size_t *result_len,
+		       struct qcow_report *rep)
+{
+	size_t len = min_t(u64, QCOW_PROBE_BYTES, image->store->bytes);
+	size_t probed = len;
+	void *buf = kvmalloc(QCOW_PROBE_BYTES, GFP_KERNEL);
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	err = len ? read_metadata(image, "header", buf, 0, len, rep) : 0;
+	if (err)
+		goto free_buf;
+
+	len = min_t(u64, qcow_header_span(buf, len), image->store->bytes);
+	if (len > probed) {
+		kvfree(buf);
+		buf = kvmalloc(len, GFP_KERNEL);
+		if (!buf)
+			return -ENOMEM;
+		err = read_metadata(image, "header", buf, 0, len, rep);
+		if (err)
+			goto free_buf;
+	}
+	*result = buf;
+	*result_len = len;
+	return 0;
+
+free_buf:
+	kvfree(buf);
+	return err;
+}
+
+static int parse_header(struct qcow_image *image, struct qcow_report *rep)
+{
+	u64 file_bytes = image->store->bytes;
+	size_t len;
+	void *buf;
+	int err;
+
+	err = read_header(image, &buf, &len, rep);
+	if (err)
+		return err;
+	err = qcow_header_parse(&image->header, buf, len, file_bytes, rep);
+	kvfree(buf);
+	if (err)
+		return err;
+	qcow_header_geometry(&image->header, file_bytes, &image->geo);
+	image->size = image->geo.size;
+	image->l2.slice_bytes = qcow_slice_bytes(&image->geo);
+	return 0;
+}
+
+static int check_encryption(const struct qcow_image *image, struct qcow_report *rep)
+{
+	u32 method = image->header.crypt_method;
+
+	if (method == QCOW_CRYPT_NONE)
+		return 0;
+	qcow_report(rep,
+		    "crypt_method %u (%s): encrypted images are not supported, attach a decrypted copy made with qemu-img convert",
+		    method, method == QCOW_CRYPT_AES ? "AES" : "LUKS");
+	return -EOPNOTSUPP;
+}
+
+/* What only the compression method of a version 3 image tells; zlib may never be needed. */
+static int check_compression(const struct qcow_image *image, struct qcow_report *rep)
+{
+	const struct qcow_codec *codec = qcow_codec_get(image->header.compression_type);
+
+	if (!codec->missing || !(image->header.incompatible & QCOW_INCOMPAT_COMPRESSION))
+		return 0;
+	qcow_report(rep, "compression_type %u (%s): this kernel is without %s",
+		    image->header.compression_type, codec->name, codec->missing);
+	return -EOPNOTSUPP;
+}
+
+static int check_data_file(const struct qcow_image *image, bool have_data,
+			   struct qcow_report *rep)
+{
+	bool wants_data = image->header.incompatible & QCOW_INCOMPAT_DATA_FILE;
+
+	if (wants_data == have_data)
+		return 0;
+	if (wants_data)
+		qcow_report(rep,
+			    "incompatible_features 0x%llx: the image needs its external data file, and none was given",
+			    image->header.incompatible);
+	else
+		qcow_report(rep,
+			    "incompatible_features 0x%llx: an external data file was given, and the image has none",
+			    image->header.incompatible);
+	return -EINVAL;
+}
+
+static int check_writable(const struct qcow_image *image, const struct qcow_image_params *p,
+			  struct qcow_report *rep)
+{
+	u64 incompatible = image->header.incompatible;
+
+	if (!p->writable)
+		return 0;
+	if (p->snapshot != QCOW_ACTIVE_STATE) {
+		qcow_report(rep, "snapshot %u: can only be attached read-only", p->snapshot);
+		return -EINVAL;
+	}
+	if (incompatible & QCOW_INCOMPAT_CORRUPT) {
+		qcow_report(rep,
+			    "incompatible_features 0x%llx: the image is marked corrupt, attach it read-only or repair it with qemu-img check -r all",
+			    incompatible);
+		return -EUCLEAN;
+	}
+	if (incompatible & QCOW_INCOMPAT_DIRTY) {
+		qcow_report(rep,
+			    "incompatible_features 0x%llx: the image is marked dirty, attach it read-only or repair it with qemu-img check -r all",
+			    incompatible);
+		return -EUCLEAN;
+	}
+	return 0;
+}
+
+/**
+ * struct snapshot_table - as much of the snapshot table as has been read
+ * @buf: kvfree()able
+ * @len: bytes at @buf
+ */
+struct snapshot_table {
+	void *buf;
+	size_t len;
+};
+
+/* Read as much again; -EINVAL when there is no more. */
+static int grow_snapshot_table(struct qcow_image *image, struct snapshot_table *t,
+			       struct qcow_report *rep)
+{
+	u64 host = image->header.snapshots_offset;
+	u64 limit = image->store->bytes - min(host, image->store->bytes);
+	size_t len = min3((u64)max_t(size_t, 2 * t->len, SNAPSHOT_FIRST_BYTES), limit,
+			  (u64)QCOW_MAX_SNAPSHOT_TABLE_BYTES);
+	void *buf;
+	int err;
+
+	if (len <= t->len) {
+		qcow_report(rep, "snapshots_offset %llu: the table does not end in %zu bytes",
+			    host, t->len);
+		return -EINVAL;
+	}
+	buf = kvmalloc(len, GFP_KERNEL);
+	if (!buf)
+		return -ENOMEM;
+	if (t->len)
+		memcpy(buf, t->buf, t->len);
+	err = read_metadata(image, "snapshot table", buf + t->len, host + t->len, len - t->len,
+			    rep);
+	if (err) {
+		kvfree(buf);
+		return err;
+	}
+	kvfree(t->buf);
+	t->buf = buf;
+	t->len = len;
+	return 0;
+}
+
+/*
+ * Walk the snapshot table until @visit, called with each entry and its position, returns
+ * other than 0: that, or 0 at the end. @snap's texts point into the table.
+ */
+static int walk_snapshots(struct qcow_image *image,
+			  int (*visit)(const struct qcow_snapshot *snap, u32 position, void *data),
+			  void *data, u64 *bytes, struct qcow_report *rep)
+{
+	struct snapshot_table t = {};
+	struct qcow_snapshot snap;
+	size_t pos = 0;
+	u32 idx = 0;
+	int err;
+
+	do {
+		err = qcow_snapshot_next(&image->header, image->store->bytes, t.buf, t.len,
+					 &pos, &idx, &snap, rep);
+		if (err == -EAGAIN)
+			err = grow_snapshot_table(image, &t, rep) ?: -EAGAIN;
+		else if (err == 1)
+			err = visit(&snap, idx - 1, data) ?: -EAGAIN;
+	} while (err == -EAGAIN);
+
+	kvfree(t.buf);
+	*bytes = pos;
+	return err;
+}
+
+struct wanted_snapshot {
+	u32 position;
+	struct qcow_snapshot snap;
+};
+
+static int take_wanted(const struct qcow_snapshot *snap, u32 position, void *data)
+{
+	struct wanted_snapshot *wanted = data;
+
+	if (position != wanted->position)
+		return 0;
+	wanted->snap = *snap;
+	return 1;
+}
+
+static int find_snapshot(struct qcow_image *image, u32 position, struct qcow_snapshot *snap,
+			 struct qcow_report *rep)
+{
+	struct wanted_snapshot wanted = { .position = position };
+	u64 bytes;
+	int err;
+
+	err = walk_snapshots(image, take_wanted, &wanted, &bytes, rep);
+	if (!err) {
+		qcow_report(rep, "snapshot %u: the image has %u", position,
+			    image->header.nr_snapshots);
+		return -EINVAL;
+	}
+	*snap = wanted.snap;
+	return min(err, 0);
+}
+
+/* Snapshots that share an L1 table do no harm. */
+static int guard_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
+{
+	return qcow_guard_add(data, snap->l1_offset, (u64)snap->l1_entries * sizeof(__be64));
+}
+
+int qcow_image_guard_snapshots(struct qcow_image *image, struct qcow_guard *guard,
+			       struct qcow_report *rep)
+{
+	u64 bytes;
+	int err;
+
+	err = walk_snapshots(image, guard_snapshot, guard, &bytes, rep);
+	if (err)
+		return err;
+	return qcow_guard_add(guard, image->header.snapshots_offset, bytes);
+}
+
+/* Which L1 table, and the size that goes with it. */
+static int select_state(struct qcow_image *image, u32 snapshot, u64 *l1_offset, u32 *l1_entries,
+			struct qcow_report *rep)
+{
+	struct qcow_snapshot snap;
+	int err;
+
+	*l1_offset = image->header.l1_offset;
+	*l1_entries = image->header.l1_entries;
+	if (snapshot == QCOW_ACTIVE_STATE)
+		return 0;
+
+	err = find_snapshot(image, snapshot, &snap, rep);
+	if (err)
+		return err;
+	*l1_offset = snap.l1_offset;
+	*l1_entries = snap.l1_entries;
+	image->size = round_down(snap.disk_bytes, SECTOR_SIZE);
+	image->geo.size = image->size;
+	return 0;
+}
+
+/* As much as the size needs; an image that is written to gets the rest of that, too. */
+static int read_l1(struct qcow_image *image, bool writable, u64 l1_offset, u32 l1_entries,
+		   struct qcow_report *rep)
+{
+	u32 entries = min_t(u64, l1_entries, qcow_l1_needed(&image->geo));
+	u32 there = entries;
+	int err;
+
+	if (writable) {
+		err = qcow_header_check_size(&image->header, image->size, &entries, rep);
+		if (err)
+			return err;
+	}
+	if (!entries)
+		return 0;
+	image->l1 = kvcalloc(entries, sizeof(*image->l1), GFP_KERNEL);
+	if (!image->l1)
+		return -ENOMEM;
+	image->l1_entries = entries;
+	return there ? read_metadata(image, "L1 table", image->l1, l1_offset,
+				     there * sizeof(*image->l1), rep) : 0;
+}
+
+static int open_raw(struct qcow_image *image, const struct qcow_image_params *p, bool have_data,
+		    struct qcow_report *rep)
+{
+	if (have_data) {
+		qcow_report(rep, "layer %u: a raw image has no external data file", p->layer);
+		return -EINVAL;
+	}
+	if (p->snapshot != QCOW_ACTIVE_STATE) {
+		qcow_report(rep, "layer %u: a raw image has no snapshots", p->layer);
+		return -EINVAL;
+	}
+	image->size = round_up(image->store->bytes, SECTOR_SIZE);
+	return 0;
+}
+
+static int open_qcow(struct qcow_image *image, const struct qcow_image_params *p, bool have_data,
+		     struct qcow_report *rep)
+{
+	u32 l1_entries;
+	u64 l1_offset;
+	int err;
+
+	err = parse_header(image, rep);
+	if (err)
+		return err;
+	err = check_encryption(image, rep);
+	if (err)
+		return err;
+	err = check_compression(image, rep);
+	if (err)
+		return err;
+	err = check_data_file(image, have_data, rep);
+	if (err)
+		return err;
+	err = check_writable(image, p, rep);
+	if (err)
+		return err;
+	err = select_state(image, p->snapshot, &l1_offset, &l1_entries, rep);
+	if (err)
+		return err;
+	return read_l1(image, p->writable, l1_offset, l1_entries, rep);
+}
+
+static int locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
+{
+	const struct qcow_image *image = container_of(tables, struct qcow_image, l2);
+	u64 l1_idx = qcow_slice_l1_idx(&image->geo, idx);
+	struct qcow_flaw flaw;
+	u64 table;
+
+	if (l1_idx >= image->l1_entries)
+		return -ENODATA;
+	/* Flaws are named by who looks for something there. As in map_stretch(). */
+	if (qcow_l1_decode(&image->geo, be64_to_cpu(smp_load_acquire(&image->l1[l1_idx])), &table,
+			   &flaw))
+		return -EUCLEAN;
+	if (!table)
+		return -ENODATA;
+	*host = table + qcow_slice_in_table(&image->geo, idx);
+	return 0;
+}
+
+struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
+				   struct qcow_store *data, struct qcow_report *rep)
+{
+	struct qcow_image *image = kzalloc(sizeof(*image), GFP_KERNEL);
+	int err;
+
+	if (!image) {
+		if (data)
+			qcow_store_destroy(data);
+		qcow_store_destroy(store);
+		return ERR_PTR(-ENOMEM);
+	}
+	image->name = p->name;
+	image->layer = p->layer;
+	image->raw = p->raw;
+	image->store = store;
+	image->data = data ?: store;
+	/* Every guest byte has its place in a data file, so it is as long as the guest reaches. */
+	if (data)
+		data->sparse = true;
+	image->cache = p->cache;
+	mutex_init(&image->header_lock);
+	qcow_ahead_init(&image->ahead);
+	qcow_tables_init(&image->l2, store, QCOW_SLICE_BYTES, locate_slice);
+
+	if (p->raw)
+		err = open_raw(image, p, data, rep);
+	else
+		err = open_qcow(image, p, data, rep);
+	if (err) {
+		qcow_image_close(image);
+		return ERR_PTR(err);
+	}
+	return image;
+}
+
+void qcow_image_close(struct qcow_image *image)
+{
+	qcow_ahead_stop(&image->ahead);
+	qcow_cache_drop(image->cache, &image->l2);
+	kvfree(image->l1);
+	if (image->data != image->store)
+		qcow_store_destroy(image->data);
+	qcow_store_destroy(image->store);
+	kfree(image);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One layer of a chain in memory: its validated header and L1 table, or the knowledge that
+ * it is raw. Opening reads the store; nothing here knows of requests or devices.
+ */
+#ifndef _QCOW_IMAGE_H
+#define _QCOW_IMAGE_H
+
+#include <linux/mutex.h>
+#include <linux/types.h>
+#include <qcow/header.h>
+#include <qcow/l2.h>
+
+#include "layer/readahead.h"
+#include "layer/cache.h"
+
+struct qcow_guard;
+struct qcow_inflight;
+struct qcow_report;
+struct qcow_store;
+
+/**
+ * struct qcow_image - one layer; immutable after open but for @l2 and, in the active image
+ * of a writable device, @l1 and what changes as the file grows
+ * @name: of the device, for messages
+ * @layer: 0 for the active image, 1 for its backing file, ...
+ * @raw: no format: guest offset is host offset
+ * @size: guest bytes, a multiple of 512; beyond it the layer reads as zeros
+ * @header: not for raw
+ * @geo: not for raw
+ * @store: metadata, and data unless @data is another; owned
+ * @data: data clusters: @store, or the external data file; owned
+ * @header_lock: writes to the header's sector, of a writable image
+ * @l1: L1 table of the active state or of the snapshot, big endian as on disk
+ * @l1_entries: that @l1 has; what lies beyond is not allocated
+ * @cache: of the device
+ * @l2: slices of its L2 tables
+ * @ahead: what is read ahead into @l2
+ * @inflight: I/O of the device, of the active image of a writable one; or NULL
+ * @backing: the next layer, or NULL
+ */
+struct qcow_image {
+	const char *name;
+	unsigned int layer;
+	bool raw;
+	u64 size;
+	struct qcow_header header;
+	struct qcow_geometry geo;
+	struct qcow_store *store;
+	struct qcow_store *data;
+	struct mutex header_lock;	/* writes to its sector */
+	__be64 *l1;
+	u32 l1_entries;
+	struct qcow_cache *cache;
+	struct qcow_tables l2;
+	struct qcow_ahead ahead;
+	struct qcow_inflight *inflight;
+	struct qcow_image *backing;
+};
+
+/* Whether the data file is a raw image, too, which reads as the guest does. */
+static inline bool qcow_image_raw_data(const struct qcow_image *image)
+{
+	return image->geo.data_file && image->header.autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE;
+}
+
+/* Which state of an image to open. */
+#define QCOW_ACTIVE_STATE	(~0U)
+
+/**
+ * struct qcow_image_params - how to open a layer
+ * @name: of the device; must outlive the image
+ * @layer: its depth
+ * @raw: do not look for a header
+ * @writable: refuse what must not be written: dirty, corrupt, a snapshot
+ * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
+ * @cache: of the device
+ */
+struct qcow_image_params {
+	const char *name;
+	unsigned int layer;
+	bool raw;
+	bool writable;
+	u32 snapshot;
+	struct qcow_cache *cache;
+};
+
+/**
+ * qcow_image_open() - read and validate a layer
+ * @p: how
+ * @store: its file; owned by the image from now on, also when opening fails
+ * @data: its external data file or NULL; likewise
+ * @rep: says which field is wrong
+ *
+ * Refuses encryption by name, a data file that is missing or not asked for, and what
+ * qcow_header_parse() refuses.
+ *
+ * Context: process context, may sleep.
+ * Return: the image or ERR_PTR: -EINVAL, -EOPNOTSUPP, -EFBIG, -ENOMEM, -EIO, -EUCLEAN
+ * (corrupt or dirty, and @p->writable).
+ */
+struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
+				   struct qcow_store *data, struct qcow_report *rep);
+
+/**
+ * qcow_image_guard_snapshots() - note where the snapshot table and its L1 tables are
+ * @image: open
+ * @guard: gets them
+ * @rep: says what is wrong
+ *
+ * Return: 0 or -errno.
+ */
+int qcow_image_guard_snapshots(struct qcow_image *image, struct qcow_guard *guard,
+			       struct qcow_report *rep);
+
+/* Drops its slices from the cache and frees it and its stores; not its backing image. */
+void qcow_image_close(struct qcow_image *image);
+
+#endif /* _QCOW_IMAGE_H */

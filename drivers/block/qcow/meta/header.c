@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Changing header fields in place. Does not know when. Called by refcounts.c, l1.c and
+ * writer.c.
+ */
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <qcow/ondisk.h>
+
+#include "meta/header.h"
+#include "layer/image.h"
+#include "store/store.h"
+
+/* Fields of others in the same sector must not be written back as they were. */
+static int write_field(struct qcow_image *image, size_t offset, const void *field, size_t len)
+{
+	void *buf = kmemdup(field, len, GFP_NOIO);
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	mutex_lock(&image->header_lock);
+	err = qcow_store_write(image->store, buf, offset, len);
+	mutex_unlock(&image->header_lock);
+	kfree(buf);
+	return err ?: qcow_store_flush(image->store);
+}
+
+int qcow_header_set_refcount_table(struct qcow_image *image, u64 host, u32 clusters)
+{
+	struct {
+		__be64 offset;
+		__be32 clusters;
+	} __packed fields = { cpu_to_be64(host), cpu_to_be32(clusters) };
+	int err;
+
+	static_assert(offsetof(struct qcow_disk_header, refcount_table_clusters) ==
+		      offsetof(struct qcow_disk_header, refcount_table_offset) + sizeof(__be64));
+	err = write_field(image, offsetof(struct qcow_disk_header, refcount_table_offset),
+			  &fields, sizeof(fields));
+	if (err)
+		return err;
+	image->header.refcount_table_offset = host;
+	image->header.refcount_table_clusters = clusters;
+	return 0;
+}
+
+int qcow_header_set_l1(struct qcow_image *image, u64 host, u32 entries)
+{
+	struct {
+		__be32 entries;
+		__be64 offset;
+	} __packed fields = { cpu_to_be32(entries), cpu_to_be64(host) };
+	int err;
+
+	static_assert(offsetof(struct qcow_disk_header, l1_offset) ==
+		      offsetof(struct qcow_disk_header, l1_entries) + sizeof(__be32));
+	err = write_field(image, offsetof(struct qcow_disk_header, l1_entries), &fields,
+			  sizeof(fields));
+	if (err)
+		return err;
+	image->header.l1_offset = host;
+	image->header.l1_entries = entries;
+	return 0;
+}
+
+int qcow_header_set_incompatible(struct qcow_image *image, u64 features)
+{
+	__be64 field = cpu_to_be64(features);
+	int err = write_field(image, offsetof(struct qcow_disk_header, incompatible_features),
+			      &field, sizeof(field));
+
+	if (!err)
+		image->header.incompatible = features;
+	return err;
+}
+
+int qcow_header_set_autoclear(struct qcow_image *image, u64 features)
+{
+	__be64 field = cpu_to_be64(features);
+	int err = write_field(image, offsetof(struct qcow_disk_header, autoclear_features),
+			      &field, sizeof(field));
+
+	if (!err)
+		image->header.autoclear = features;
+	return err;
+}

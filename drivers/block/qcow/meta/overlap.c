@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The set of host ranges that hold metadata. Does not know what lies where. Filled when an
+ * image is opened for writing, asked before every write to it.
+ */
+#include <linux/bitops.h>
+#include <linux/kernel.h>
+
+#include "meta/overlap.h"
+
+/* Granules to one entry of the xarray; fewer bits than a value has anywhere. */
+#define ENTRY_BITS	(BITS_PER_LONG == 64 ? 5 : 4)
+#define ENTRY_GRANULES	BIT(ENTRY_BITS)
+
+void qcow_guard_init(struct qcow_guard *guard, u8 bits)
+{
+	xa_init(&guard->map);
+	guard->bits = bits;
+}
+
+void qcow_guard_destroy(struct qcow_guard *guard)
+{
+	xa_destroy(&guard->map);
+}
+
+/* The part of granules @first to @last that the entry at @key has. */
+static unsigned long entry_mask(u64 key, u64 first, u64 last)
+{
+	u64 begin = max(first, key << ENTRY_BITS) - (key << ENTRY_BITS);
+	u64 end = min(last, (key << ENTRY_BITS) + ENTRY_GRANULES - 1) - (key << ENTRY_BITS);
+
+	return GENMASK(end, begin);
+}
+
+static unsigned long entry_bits(struct qcow_guard *guard, u64 key)
+{
+	void *entry = xa_load(&guard->map, key);
+
+	return entry ? xa_to_value(entry) : 0;
+}
+
+static int change(struct qcow_guard *guard, u64 host, u64 len, bool set)
+{
+	u64 first = host >> guard->bits;
+	u64 last = (host + len - 1) >> guard->bits;
+	u64 key;
+	int err;
+
+	for (key = first >> ENTRY_BITS; len && key <= last >> ENTRY_BITS; key++) {
+		unsigned long mask = entry_mask(key, first, last);
+		unsigned long old = entry_bits(guard, key);
+		unsigned long bits = set ? old | mask : old & ~mask;
+
+		err = xa_err(xa_store(&guard->map, key, bits ? xa_mk_value(bits) : NULL,
+				      GFP_NOIO));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int qcow_guard_add(struct qcow_guard *guard, u64 host, u64 len)
+{
+	return change(guard, host, len, true);
+}
+
+void qcow_guard_del(struct qcow_guard *guard, u64 host, u64 len)
+{
+	/* Clearing bits of an entry that is there needs no memory. */
+	WARN_ON_ONCE(change(guard, host, len, false));
+}
+
+bool qcow_guard_hit(struct qcow_guard *guard, u64 host, u64 len)
+{
+	u64 first = host >> guard->bits;
+	u64 last = (host + len - 1) >> guard->bits;
+	u64 key;
+
+	for (key = first >> ENTRY_BITS; key <= last >> ENTRY_BITS; key++) {
+		if (entry_bits(guard, key) & entry_mask(key, first, last))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reference counts on disk. Changed counts are written by the commit; new blocks and tables
+ * are durable before anything refers to them. Called by space.c, which keeps others away.
+ */
+#include <linux/err.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <qcow/refcount.h>
+#include <qcow/report.h>
+
+#include "meta/writeback.h"
+#include "meta/overlap.h"
+#include "meta/header.h"
+#include "layer/image.h"
+#include "message.h"
+#include "meta/refcount.h"
+#include "store/store.h"
+
+/* Slices that are changed at once, of a cache that may be small. */
+#define BATCH_SLICES	4
+
+/* Blocks without any count that qcow_refcounts_end() reads before it gives up. */
+#define EMPTY_BLOCKS	16
+
+static u32 cluster_bits(const struct qcow_refcounts *rc)
+{
+	return rc->image->geo.cluster_bits;
+}
+
+static u64 block_of(const struct qcow_refcounts *rc, u64 cluster)
+{
+	return qcow_refcount_table_idx(cluster_bits(rc), rc->order, cluster);
+}
+
+/* Clusters that one block counts. */
+static u64 block_clusters(const struct qcow_refcounts *rc)
+{
+	return BIT_ULL(qcow_refcount_block_bits(cluster_bits(rc), rc->order));
+}
+
+/* Clusters that one slice counts. */
+static u64 slice_clusters(const struct qcow_refcounts *rc)
+{
+	return ((u64)rc->tables.slice_bytes << 3) >> rc->order;
+}
+
+u64 qcow_refcounts_batch(const struct qcow_refcounts *rc)
+{
+	return BATCH_SLICES * slice_clusters(rc);
+}
+
+/* Clusters of a refcount table with so many entries. */
+static u64 table_clusters(const struct qcow_refcounts *rc, u64 entries)
+{
+	return DIV_ROUND_UP_ULL(entries * sizeof(*rc->table), 1U << cluster_bits(rc));
+}
+
+static int decode(const struct qcow_refcounts *rc, u64 entry, u64 *block, struct qcow_flaw *flaw)
+{
+	return qcow_refcount_table_decode(cluster_bits(rc), rc->image->store->bytes, entry, block,
+					  flaw);
+}
+
+/* Where the slice with the count of @cluster is; 0: it has no block. */
+static int slice_host(const struct qcow_refcounts *rc, u64 cluster, u64 *host)
+{
+	u64 idx = block_of(rc, cluster);
+	struct qcow_flaw flaw;
+	u64 block;
+	int err;
+
+	*host = 0;
+	if (idx >= rc->entries)
+		return 0;
+	err = decode(rc, be64_to_cpu(rc->table[idx]), &block, &flaw);
+	if (err) {
+		qcow_message_flaw(rc->image, &flaw);
+		return err;
+	}
+	if (block) {
+		u64 in_block = cluster & (block_clusters(rc) - 1);
+
+		*host = block + div64_u64(in_block, slice_clusters(rc)) * rc->tables.slice_bytes;
+	}
+	return 0;
+}
+
+static int locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
+{
+	const struct qcow_refcounts *rc = container_of(tables, struct qcow_refcounts, tables);
+	int err = slice_host(rc, idx * slice_clusters(rc), host);
+
+	return err || *host ? err : -ENODATA;
+}
+
+u64 qcow_refcounts_covered(const struct qcow_refcounts *rc, u64 cluster)
+{
+	u64 idx = block_of(rc, cluster);
+
+	if (idx >= rc->entries || !rc->table[idx])
+		return 0;
+	return (idx + 1) * block_clusters(rc) - cluster;
+}
+
+static u64 slice_idx(const struct qcow_refcounts *rc, u64 cluster)
+{
+	return div64_u64(cluster, slice_clusters(rc));
+}
+
+/* The slice with the count of @cluster, to read; NULL: it has no block. */
+static int read_counts(struct qcow_refcounts *rc, u64 cluster, struct qcow_slice **slice)
+{
+	u64 host;
+	int err = slice_host(rc, cluster, &host);
+
+	*slice = NULL;
+	if (err || !host)
+		return err;
+	return qcow_cache_load(rc->image->cache, &rc->tables, slice_idx(rc, cluster), NULL,
+			       slice);
+}
+
+/* The same to change; a block that is not there is a count of 0, which nobody changes. */
+static int write_counts(struct qcow_refcounts *rc, u64 cluster, struct qcow_slice **slice)
+{
+	u64 host;
+	int err = slice_host(rc, cluster, &host);
+
+	if (!err && !host) {
+		qcow_message(rc->image, "cluster 0x%llx: in use, and no refcount block counts it",
+			     cluster << cluster_bits(rc));
+		err = -EUCLEAN;
+	}
+	if (err)
+		return err;
+	return qcow_dirty_load(rc->image->cache, &rc->tables, slice_idx(rc, cluster), host, NULL,
+			       slice);
+}
+
+int qcow_refcounts_find(struct qcow_refcounts *rc, u64 *from, u64 to, u64 *nr, u64 *next)
+{
+	u64 begin = *from & ~(slice_clusters(rc) - 1);
+	u64 end = min(begin + slice_clusters(rc), to);
+	struct qcow_slice *slice;
+	u64 pos = *from;
+	int err;
+
+	*nr = 0;
+	*next = end;
+	err = read_counts(rc, *from, &slice);
+	if (err || !slice)
+		return err;
+
+	while (pos < end && qcow_refcount_get(slice->entries, rc->order, pos - begin))
+		pos++;
+	*from = pos;
+	while (pos < end && !qcow_refcount_get(slice->entries, rc->order, pos - begin))
+		pos++;
+	*nr = pos - *from;
+	*next = pos;
+	qcow_slice_put(rc->image->cache, slice);
+	return 0;
+}
+
+/* The cluster behind the last one in use that block @idx counts; 0: there is none. */
+static int block_end(struct qcow_refcounts *rc, u64 idx, u64 *end)
+{
+	u64 first = idx * block_clusters(rc);
+	u64 begin = first + block_clusters(rc);
+	struct qcow_slice *slice;
+	int err;
+
+	*end = 0;
+	while (begin > first && !*end) {
+		u64 in_slice = slice_clusters(rc);
+
+		begin -= in_slice;
+		err = read_counts(rc, begin, &slice);
+		if (err || !slice)
+			return err;
+		while (in_slice && !qcow_refcount_get(slice->entries, rc->order, in_slice - 1))
+			in_slice--;
+		if (in_slice)
+			*end = begin + in_slice;
+		qcow_slice_put(rc->image->cache, slice);
+	}
+	return 0;
+}
+
+int qcow_refcounts_end(struct qcow_refcounts *rc, u64 *end)
+{
+	unsigned int empty = 0;
+	u64 idx = rc->entries;
+	int err;
+
+	*end = 0;
+	while (idx--) {
+		if (!rc->table[idx])
+			continue;
+		err = block_end(rc, idx, end);
+		if (err || *end)
+			return err;
+		if (++empty == EMPTY_BLOCKS) {
+			*end = idx * block_clusters(rc);
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static void set_counts(struct qcow_refcounts *rc, struct qcow_slice *slice, u64 cluster, u64 nr,
+		       u64 count)
+{
+	u64 idx = cluster & (slice_clusters(rc) - 1);
+	unsigned long flags = qcow_dirty_begin(slice);
+
+	while (nr--)
+		qcow_refcount_set(slice->entries, rc->order, idx++, count);
+	qcow_dirty_end(slice, flags);
+}
+
+/* Clusters from @cluster on, at most @nr, whose counts are in one slice. */
+static u64 in_slice(const struct qcow_refcounts *rc, u64 cluster, u64 nr)
+{
+	return min(nr, slice_clusters(rc) - (cluster & (slice_clusters(rc) - 1)));
+}
+
+static int take_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
+{
+	u64 idx = cluster & (slice_clusters(rc) - 1);
+	struct qcow_slice *slice;
+	u64 i;
+	int err;
+
+	err = write_counts(rc, cluster, &slice);
+	if (err)
+		return err;
+	for (i = 0; i < nr; i++) {
+		if (qcow_refcount_get(slice->entries, rc->order, idx + i)) {
+			qcow_message(rc->image, "cluster 0x%llx: in use, and was free before",
+				     (cluster + i) << cluster_bits(rc));
+			qcow_dirty_put(slice);
+			return -EUCLEAN;
+		}
+	}
+	set_counts(rc, slice, cluster, nr, 1);
+	qcow_dirty_put(slice);
+	return 0;
+}
+
+int qcow_refcounts_take(struct qcow_refcounts *rc, u64 cluster, u64 nr)
+{
+	u64 done, count;
+	int err = 0;
+
+	for (done = 0; done < nr && !err; ) {
+		u64 part = in_slice(rc, cluster + done, nr - done);
+
+		err = take_in_slice(rc, cluster + done, part);
+		if (!err)
+			done += part;
+	}
+	while (err && done--)
+		qcow_refcounts_put(rc, cluster + done, &count);
+	return err;
+}
+
+int qcow_refcounts_put(struct qcow_refcounts *rc, u64 cluster, u64 *count)
+{
+	u64 idx = cluster & (slice_clusters(rc) - 1);
+	struct qcow_slice *slice;
+	int err;
+
+	err = write_counts(rc, cluster, &slice);
+	if (err)
+		return err;
+	*count = qcow_refcount_get(slice->entries, rc->order, idx);
+	if (!*count) {
+		qcow_message(rc->image, "cluster 0x%llx: freed, and its reference count is 0",
+			     cluster << cluster_bits(rc));
+		err = -EUCLEAN;
+	} else {
+		--*count;
+		set_counts(rc, slice, cluster, 1, *count);
+	}
+	qcow_dirty_put(slice);
+	return err;
+}
+
+/**
+ * struct growth - what a new block needs; all of it lies in one piece
+ * @blocks: new refcount blocks, for the clusters from the first one on
+ * @entries: of the new table; 0: the old one has room
+ * @table_clusters: of the new table
+ */
+struct growth {
+	u64 blocks;
+	u64 entries;
+	u64 table_clusters;
+};
+
+static void plan_growth(const struct qcow_refcounts *rc, u64 cluster, struct growth *plan)
+{
+	u64 idx = block_of(rc, cluster);
+	u64 blocks;
+
+	*plan = (struct growth) { .blocks = 1 };
+	if (idx < rc->entries)
+		return;
+	do {
+		blocks = plan->blocks;
+		plan->table_clusters = table_clusters(rc, max(idx + blocks,
+							      rc->entries + rc->entries / 2));
+		plan->blocks = block_of(rc, cluster + blocks + plan->table_clusters - 1) - idx + 1;
+	} while (plan->blocks != blocks);
+	plan->entries = (plan->table_clusters << cluster_bits(rc)) / sizeof(*rc->table);
+}
+
+u64 qcow_refcounts_extend_clusters(const struct qcow_refcounts *rc, u64 cluster)
+{
+	struct growth plan;
+
+	plan_growth(rc, cluster, &plan);
+	return plan.blocks + plan.table_clusters;
+}
+
+/* Block number @nr of a growth at @cluster, which takes @used clusters. */
+static int write_block(struct qcow_refcounts *rc, void *buf, u64 cluster, u64 nr, u64 used)
+{
+	u64 first = (block_of(rc, cluster) + nr) * block_clusters(rc);
+	u64 begin = max(first, cluster);
+	u64 end = min(first + block_clusters(rc), cluster + used);
+
+	memset(buf, 0, 1U << cluster_bits(rc));
+	for (; begin < end; begin++)
+		qcow_refcount_set(buf, rc->order, begin - first, 1);
+	return qcow_store_write(rc->image->store, buf, (cluster + nr) << cluster_bits(rc),
+				1U << cluster_bits(rc));
+}
+
+static int write_blocks(struct qcow_refcounts *rc, u64 cluster, const struct growth *plan)
+{
+	void *buf = kvmalloc(1U << cluster_bits(rc), GFP_NOIO);
+	int err = 0;
+	u64 nr;
+
+	if (!buf)
+		return -ENOMEM;
+	for (nr = 0; nr < plan->blocks && !err; nr++)
+		err = write_block(rc, buf, cluster, nr, plan->blocks + plan->table_clusters);
+	kvfree(buf);
+	if (!err)
+		err = qcow_guard_add(rc->guard, cluster << cluster_bits(rc),
+				     (plan->blocks + plan->table_clusters) << cluster_bits(rc));
+	return err;
+}
+
+static void fill_entries(const struct qcow_refcounts *rc, __be64 *table, u64 cluster, u64 nr)
+{
+	u64 idx = block_of(rc, cluster);
+	u64 i;
+
+	for (i = 0; i < nr; i++)
+		table[idx + i] = cpu_to_be64(qcow_refcount_table_encode((cluster + i) <<
+									cluster_bits(rc)));
+}
+
+/* There is room in the table for a block that is durable. */
+static int link_block(struct qcow_refcounts *rc, u64 cluster)
+{
+	u64 idx = block_of(rc, cluster);
+	u64 host = rc->image->header.refcount_table_offset + idx * sizeof(*rc->table);
+	__be64 *entry = kmalloc(sizeof(*entry), GFP_NOIO);
+	int err;
+
+	if (!entry)
+		return -ENOMEM;
+	*entry = cpu_to_be64(qcow_refcount_table_encode(cluster << cluster_bits(rc)));
+	err = qcow_store_write(rc->image->store, entry, host, sizeof(*entry));
+	if (!err)
+		rc->table[idx] = *entry;
+	kfree(entry);
+	return err;
+}
+
+/* Nothing refers to the clusters of the table that the header had before. */
+static void free_table(struct qcow_refcounts *rc, u64 host, u64 clusters)
+{
+	u64 count, i;
+
+	qcow_guard_del(rc->guard, host, clusters << cluster_bits(rc));
+	for (i = 0; i < clusters; i++)
+		qcow_refcounts_put(rc, (host >> cluster_bits(rc)) + i, &count);
+}
+
+static int move_table(struct qcow_refcounts *rc, u64 cluster, const struct growth *plan)
+{
+	const struct qcow_header *h = &rc->image->header;
+	u64 old_host = h->refcount_table_offset;
+	u64 old_clusters = h->refcount_table_clusters;
+	u64 host = (cluster + plan->blocks) << cluster_bits(rc);
+	__be64 *table;
+	int err;
+
+	table = kvcalloc(plan->entries, sizeof(*table), GFP_NOIO);
+	if (!table)
+		return -ENOMEM;
+	memcpy(table, rc->table, rc->entries * sizeof(*table));
+	fill_entries(rc, table, cluster, plan->blocks);
+	err = qcow_store_write(rc->image->store, table, host, plan->entries * sizeof(*table));
+	if (!err)
+		err = qcow_store_flush(rc->image->store);
+	if (!err)
+		err = qcow_header_set_refcount_table(rc->image, host, plan->table_clusters);
+	if (err) {
+		kvfree(table);
+		return err;
+	}
+	swap(rc->table, table);
+	kvfree(table);
+	rc->entries = plan->entries;
+	free_table(rc, old_host, old_clusters);
+	return 0;
+}
+
+int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used)
+{
+	struct growth plan;
+	int err;
+
+	plan_growth(rc, cluster, &plan);
+	if (plan.table_clusters << cluster_bits(rc) > QCOW_MAX_REFCOUNT_TABLE_BYTES)
+		return -ENOSPC;
+	err = write_blocks(rc, cluster, &plan);
+	if (!err && plan.entries)
+		err = move_table(rc, cluster, &plan);
+	else if (!err)
+		err = qcow_store_flush(rc->image->store) ?: link_block(rc, cluster);
+	if (err) {
+		qcow_guard_del(rc->guard, cluster << cluster_bits(rc),
+			       (plan.blocks + plan.table_clusters) << cluster_bits(rc));
+		return err;
+	}
+	*used = plan.blocks + plan.table_clusters;
+	return 0;
+}
+
+static int guard_blocks(struct qcow_refcounts *rc, struct qcow_report *rep)
+{
+	struct qcow_flaw flaw;
+	u64 idx, block;
+	int err;
+
+	for (idx = 0; idx < rc->entries; idx++) {
+		if (!rc->table[idx])
+			continue;
+		err = decode(rc, be64_to_cpu(rc->table[idx]), &block, &flaw);
+		if (err) {
+			qcow_report(rep, "refcount table entry %llu, 0x%llx: %s 0x%llx", idx,
+				    flaw.entry, flaw.what, flaw.value);
+			return err;
+		}
+		if (block && qcow_guard_hit(rc->guard, block, 1U << cluster_bits(rc))) {
+			qcow_report(rep,
+				    "refcount table entry %llu, 0x%llx: the block lies over other metadata",
+				    idx, block);
+			return -EUCLEAN;
+		}
+		err = block ? qcow_guard_add(rc->guard, block, 1U << cluster_bits(rc)) : 0;
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int qcow_refcounts_open(struct qcow_refcounts *rc, struct qcow_image *image,
+			struct qcow_guard *guard, struct qcow_report *rep)
+{
+	const struct qcow_header *h = &image->header;
+	size_t bytes = (size_t)h->refcount_table_clusters << h->cluster_bits;
+	int err;
+
+	rc->image = image;
+	rc->guard = guard;
+	rc->order = h->refcount_order;
+	rc->entries = bytes / sizeof(*rc->table);
+	qcow_tables_init(&rc->tables, image->store,
+			 min_t(u32, QCOW_SLICE_BYTES, 1U << h->cluster_bits), locate_slice);
+	rc->table = kvmalloc(bytes, GFP_KERNEL);
+	if (!rc->table)
+		return -ENOMEM;
+	err = qcow_store_read(image->store, rc->table, h->refcount_table_offset, bytes);
+	if (err) {
+		qcow_report(rep, "refcount table at %llu: cannot be read: error %d",
+			    h->refcount_table_offset, err);
+		goto free_table;
+	}
+	err = qcow_guard_add(guard, h->refcount_table_offset, bytes);
+	if (!err)
+		err = guard_blocks(rc, rep);
+	if (!err)
+		return 0;
+
+free_table:
+	kvfree(rc->table);
+	rc->table = NULL;
+	return err;
+}
+
+void qcow_refcounts_close(struct qcow_refcounts *rc)
+{
+	if (!rc->table)
+		return;
+	qcow_dirty_drop(rc->image->cache, &rc->tables);
+	qcow_cache_drop(rc->image->cache, &rc->tables);
+	kvfree(rc->table);
+}

@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which host clusters are free. Clusters are set aside in batches, so that most allocations
+ * touch no reference count; those of a batch that is not used up are leaked by a power cut
+ * and given back by a detach. Called by l1.c, write.c and commit.c.
+ */
+#include <linux/fs.h>
+#include <linux/minmax.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/stat.h>
+#include <qcow/report.h>
+
+#include "meta/overlap.h"
+#include "layer/image.h"
+#include "message.h"
+#include "meta/space.h"
+#include "store/store.h"
+#include "meta/v1.h"
+
+/* Bytes that are set aside at once, and a cluster at least. */
+#define BATCH_BYTES	SZ_4M
+
+/* The file grows by so much at least, or by a sixteenth. */
+#define GROW_BYTES	SZ_4M
+#define GROW_MAX_BYTES	SZ_64M
+
+/* Slices of counts that one search for free clusters reads at most. */
+#define SCAN_SLICES	4
+
+struct space_run {
+	struct list_head node;
+	struct qcow_run run;
+};
+
+static u32 cluster_bits(const struct qcow_space *space)
+{
+	return space->image->geo.cluster_bits;
+}
+
+static u64 batch_clusters(const struct qcow_space *space)
+{
+	return max_t(u64, BATCH_BYTES >> cluster_bits(space), 1);
+}
+
+static struct space_run *run_alloc(gfp_t gfp)
+{
+	return kmalloc(sizeof(struct space_run), GFP_NOIO | gfp);
+}
+
+/* Remember a run, joined with the last one where it continues it; @entry is used up. */
+static void run_put(struct list_head *list, struct space_run *entry, const struct qcow_run *run)
+{
+	struct space_run *last;
+
+	if (!list_empty(list)) {
+		last = list_last_entry(list, struct space_run, node);
+		if (last->run.first + last->run.nr == run->first && last->run.zero == run->zero) {
+			last->run.nr += run->nr;
+			kfree(entry);
+			return;
+		}
+	}
+	entry->run = *run;
+	list_add_tail(&entry->node, list);
+}
+
+/* The same, if there is memory for it. */
+static bool run_add(struct list_head *list, const struct qcow_run *run)
+{
+	struct space_run *entry = run_alloc(0);
+
+	if (entry)
+		run_put(list, entry, run);
+	return entry;
+}
+
+/* Cut up to @max clusters off the first run that has @min; false: none has. */
+static bool run_cut(struct list_head *list, u64 min, u64 max, struct qcow_run *run)
+{
+	struct space_run *entry;
+
+	list_for_each_entry(entry, list, node) {
+		if (entry->run.nr < min)
+			continue;
+		*run = entry->run;
+		run->nr = min(run->nr, max);
+		entry->run.first += run->nr;
+		entry->run.nr -= run->nr;
+		if (!entry->run.nr) {
+			list_del(&entry->node);
+			kfree(entry);
+		}
+		return true;
+	}
+	return false;
+}
+
+static void runs_drop(struct list_head *list)
+{
+	struct space_run *entry, *next;
+
+	list_for_each_entry_safe(entry, next, list, node)
+		kfree(entry);
+	INIT_LIST_HEAD(list);
+}
+
+/* Nothing refers to it and its count is 0. Without memory it is looked for again later. */
+static void add_free(struct qcow_space *space, const struct qcow_run *run)
+{
+	if (!run_add(&space->free, run))
+		space->scanned = min(space->scanned, run->first);
+}
+
+/* Metadata in clusters that are free: the counts are wrong, or the metadata is. */
+static int check_free(struct qcow_space *space, u64 first, u64 nr)
+{
+	if (!qcow_guard_hit(space->guard, first << cluster_bits(space),
+			    nr << cluster_bits(space)))
+		return 0;
+	qcow_message(space->image, "cluster 0x%llx: counted as free, and holds metadata",
+		     first << cluster_bits(space));
+	return -EUCLEAN;
+}
+
+/* The store reaches to cluster @end; more than that where it can. */
+static int reach(struct qcow_space *space, u64 end)
+{
+	struct qcow_store *store = space->image->store;
+	u64 bytes = end << cluster_bits(space);
+	u64 more;
+	int err;
+
+	if (bytes <= store->bytes)
+		return 0;
+	more = clamp_t(u64, store->bytes / 16, GROW_BYTES, GROW_MAX_BYTES);
+	more = round_up(max(bytes, store->bytes + more), 1ULL << cluster_bits(space));
+	err = qcow_store_resize(store, more);
+	if (err && more > bytes)
+		err = qcow_store_resize(store, bytes);
+	if (!err)
+		WRITE_ONCE(space->image->geo.file_bytes, store->bytes);
+	return err;
+}
+
+int qcow_space_reach(struct qcow_space *space, struct qcow_store *store, u64 end)
+{
+	int err = 0;
+
+	if (likely(end <= READ_ONCE(store->bytes)))
+		return 0;
+	mutex_lock(&space->lock);
+	if (store == space->image->store)
+		err = reach(space, DIV_ROUND_UP_ULL(end, 1U << cluster_bits(space)));
+	else if (end > store->bytes)
+		err = qcow_store_resize(store, end);
+	mutex_unlock(&space->lock);
+	return err;
+}
+
+/* Fresh clusters at the end of what is used: at least @min, @want if that is no trouble. */
+static int append(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
+{
+	u64 covered, used;
+	int err;
+
+	while (space->counted) {
+		covered = qcow_refcounts_covered(&space->counts, space->end);
+		if (covered >= min) {
+			want = min(want, covered);
+			break;
+		}
+		if (covered) {
+			/* Too few for what is wanted: they are for others. */
+			*run = (struct qcow_run) { .first = space->end, .nr = covered };
+			run->zero = space->end >= space->zero_from;
+			add_free(space, run);
+			space->end += covered;
+		}
+		used = qcow_refcounts_extend_clusters(&space->counts, space->end);
+		err = check_free(space, space->end, used);
+		if (!err)
+			err = reach(space, space->end + used);
+		if (err)
+			return err;
+		err = qcow_refcounts_extend(&space->counts, space->end, &used);
+		if (err)
+			return err;
+		space->end += used;
+	}
+	err = reach(space, space->end + want);
+	if (err && want > min) {
+		want = min;
+		err = reach(space, space->end + want);
+	}
+	if (err)
+		return err;
+	*run = (struct qcow_run) {
+		.first = space->end, .nr = want, .zero = space->end >= space->zero_from,
+	};
+	space->end += want;
+	return 0;
+}
+
+/* Look at some more counts for clusters that were free before this attach. */
+static int scan(struct qcow_space *space)
+{
+	unsigned int slices;
+	int err;
+
+	for (slices = 0; slices < SCAN_SLICES && space->scanned < space->end; slices++) {
+		struct qcow_run run = { .first = space->scanned };
+		u64 next;
+
+		err = qcow_refcounts_find(&space->counts, &run.first, space->end, &run.nr, &next);
+		if (err)
+			return err;
+		space->scanned = next;
+		if (run.nr) {
+			if (!run_add(&space->free, &run))
+				space->scanned = run.first;
+			return 0;
+		}
+	}
+	return 0;
+}
+
+/* Clusters with a count of 0, wherever they come from. */
+static int find(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
+{
+	int err;
+
+	if (run_cut(&space->free, min, want, run))
+		return 0;
+	/* What is in the list must not be found a second time. */
+	if (space->counted && list_empty(&space->free)) {
+		err = scan(space);
+		if (err)
+			return err;
+		if (run_cut(&space->free, min, want, run))
+			return 0;
+	}
+	return append(space, min, want, run);
+}
+
+/* Set a batch aside in @entry, which is used up if that works. */
+static int refill(struct qcow_space *space, u64 min, u64 max, struct space_run *entry)
+{
+	u64 want = max(max, batch_clusters(space));
+	struct qcow_run run;
+	int err;
+
+	if (space->counted)
+		want = max(min, min(want, qcow_refcounts_batch(&space->counts)));
+	err = find(space, min, want, &run);
+	if (err)
+		return err;
+	/* Free clusters may lie behind the end: counted there, and cut off. */
+	err = reach(space, run.first + run.nr);
+	if (err) {
+		add_free(space, &run);
+		return err;
+	}
+	err = check_free(space, run.first, run.nr);
+	if (!err && space->counted)
+		err = qcow_refcounts_take(&space->counts, run.first, run.nr);
+	if (!err)
+		run_put(&space->ready, entry, &run);
+	return err;
+}
+
+static int take_ready(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
+{
+	struct space_run *entry;
+	int err;
+
+	if (run_cut(&space->ready, min, max, run))
+		return 0;
+	/* Once they are counted, memory for them must not be what is missing. */
+	entry = run_alloc(0);
+	err = entry ? refill(space, min, max, entry) : -ENOMEM;
+	if (err)
+		kfree(entry);
+	else
+		run_cut(&space->ready, min, max, run);
+	return err;
+}
+
+/* What is left of a window is for anybody. Return: whether that is something. */
+static bool close_window(struct qcow_space *space, struct qcow_window *window)
+{
+	struct qcow_run run;
+	bool some = false;
+
+	while (qcow_window_drain(window, &run)) {
+		run_put(&space->ready, run_alloc(__GFP_NOFAIL), &run);
+		some = true;
+	}
+	return some;
+}
+
+static bool close_windows(struct qcow_space *space)
+{
+	bool some = false;
+	unsigned int i;
+
+	for (i = 0; i < QCOW_WINDOWS; i++)
+		some |= close_window(space, &space->streams.windows[i]);
+	return some;
+}
+
+static int take(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
+{
+	int err = take_ready(space, min, max, run);
+
+	if (err == -ENOSPC && close_windows(space))
+		err = take_ready(space, min, max, run);
+	return err;
+}
+
+/* A window for the stream that @guest continues, if it does and there is room. */
+static int open_window(struct qcow_space *space, u64 guest, u64 max)
+{
+	struct qcow_streams *streams = &space->streams;
+	struct qcow_window *window;
+	struct qcow_run run;
+	u64 begin;
+	int err;
+
+	if (!qcow_streams_expect(streams, guest, max, &begin))
+		return 0;
+	err = take_ready(space, guest - begin + 1, streams->nr, &run);
+	if (err)
+		return err == -ENOSPC ? 0 : err;
+	window = qcow_streams_replace(streams, begin);
+	close_window(space, window);
+	qcow_window_open(window, begin, &run);
+	return 0;
+}
+
+static int take_for(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run)
+{
+	struct qcow_streams *streams = &space->streams;
+	int err;
+
+	if (qcow_streams_take(streams, guest, max, run))
+		return 0;
+	err = open_window(space, guest, max);
+	if (err || qcow_streams_take(streams, guest, max, run))
+		return err;
+	err = take(space, 1, max, run);
+	if (!err)
+		qcow_streams_note(streams, guest + run->nr);
+	return err;
+}
+
+int qcow_space_take(struct qcow_space *space, u64 nr, struct qcow_run *run)
+{
+	int err;
+
+	mutex_lock(&space->lock);
+	err = take(space, nr, nr, run);
+	mutex_unlock(&space->lock);
+	return err;
+}
+
+int qcow_space_take_for(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run)
+{
+	int err;
+
+	mutex_lock(&space->lock);
+	err = take_for(space, guest, max, run);
+	mutex_unlock(&space->lock);
+	return err;
+}
+
+void qcow_space_untake(struct qcow_space *space, u64 first, u64 nr)
+{
+	struct space_run *entry = run_alloc(__GFP_NOFAIL);
+	struct qcow_run run = { .first = first, .nr = nr };
+
+	mutex_lock(&space->lock);
+	run_put(&space->ready, entry, &run);
+	mutex_unlock(&space->lock);
+}
+
+/* One cluster less; true when nothing refers to it any more. */
+static int put_cluster(struct qcow_space *space, u64 cluster, bool *gone)
+{
+	u64 count = 0;
+	int err = 0;
+
+	if (space->counted)
+		err = qcow_refcounts_put(&space->counts, cluster, &count);
+	*gone = !err && !count;
+	return err;
+}
+
+/* Host space of clusters that nothing refers to goes back; they read as zeros then. */
+static void freed(struct qcow_space *space, struct qcow_run *run)
+{
+	if (!run->nr)
+		return;
+	run->zero = !qcow_store_punch(space->image->store, run->first << cluster_bits(space),
+				      run->nr << cluster_bits(space)) &&
+		    1U << cluster_bits(space) >= space->image->store->align;
+	add_free(space, run);
+	run->nr = 0;
+}
+
+static int put_clusters(struct qcow_space *space, u64 first, u64 last)
+{
+	struct qcow_run run = {};
+	int err = 0, ret;
+	bool gone;
+
+	for (; first <= last; first++) {
+		ret = put_cluster(space, first, &gone);
+		if (ret && !err)
+			err = ret;
+		if (!gone) {
+			freed(space, &run);
+			continue;
+		}
+		if (!run.nr)
+			run.first = first;
+		run.nr++;
+	}
+	freed(space, &run);
+	return err;
+}
+
+int qcow_space_free(struct qcow_space *space, u64 host, u64 len)
+{
+	int err;
+
+	mutex_lock(&space->lock);
+	err = put_clusters(space, host >> cluster_bits(space),
+			   (host + len - 1) >> cluster_bits(space));
+	mutex_unlock(&space->lock);
+	return err;
+}
+
+void qcow_space_return(struct qcow_space *space)
+{
+	struct qcow_run run;
+
+	mutex_lock(&space->lock);
+	close_windows(space);
+	while (run_cut(&space->ready, 1, U64_MAX, &run))
+		put_clusters(space, run.first, run.first + run.nr - 1);
+	mutex_unlock(&space->lock);
+}
+
+/* Clusters at the end that are free: the image ends before them. */
+static void lower_end(struct qcow_space *space)
+{
+	struct space_run *entry;
+	bool lower;
+
+	do {
+		lower = false;
+		list_for_each_entry(entry, &space->free, node) {
+			if (entry->run.nr && entry->run.first + entry->run.nr == space->end) {
+				space->end = entry->run.first;
+				entry->run.nr = 0;
+				lower = true;
+			}
+		}
+	} while (lower);
+}
+
+void qcow_space_trim(struct qcow_space *space)
+{
+	struct qcow_store *store = space->image->store;
+
+	mutex_lock(&space->lock);
+	lower_end(space);
+	if (space->end << cluster_bits(space) < store->bytes)
+		qcow_store_resize(store, space->end << cluster_bits(space));
+	mutex_unlock(&space->lock);
+}
+
+/* A file of version 1 ends where the image does. */
+static int open_v1(struct qcow_space *space, struct qcow_report *rep)
+{
+	const struct file *file = space->image->store->file;
+	u64 end;
+	int err;
+
+	if (!file || !S_ISBLK(file_inode(file)->i_mode))
+		return 0;
+	err = qcow_v1_end(space->image, &end, rep);
+	space->end = DIV_ROUND_UP_ULL(end, 1U << cluster_bits(space));
+	return err;
+}
+
+int qcow_space_open(struct qcow_space *space, struct qcow_image *image,
+		    struct qcow_guard *guard, struct qcow_report *rep)
+{
+	struct qcow_store *store = image->store;
+	u64 store_end = DIV_ROUND_UP_ULL(store->bytes, 1U << image->geo.cluster_bits);
+	int err;
+
+	mutex_init(&space->lock);
+	INIT_LIST_HEAD(&space->free);
+	INIT_LIST_HEAD(&space->ready);
+	qcow_streams_init(&space->streams, image->geo.cluster_bits);
+	space->image = image;
+	space->guard = guard;
+	space->counted = image->header.version > 1;
+	space->zero_from = store_end;
+	space->end = store_end;
+	if (!space->counted)
+		return open_v1(space, rep);
+	err = qcow_refcounts_open(&space->counts, image, guard, rep);
+	if (err)
+		return err;
+	err = qcow_refcounts_end(&space->counts, &space->end);
+	if (err)
+		qcow_refcounts_close(&space->counts);
+	return err;
+}
+
+void qcow_space_close(struct qcow_space *space)
+{
+	if (space->counted)
+		qcow_refcounts_close(&space->counts);
+	runs_drop(&space->free);
+	runs_drop(&space->ready);
+}

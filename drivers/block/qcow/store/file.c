@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A store in a regular file (or, buffered, in a block device): asynchronous direct I/O
+ * through the file system's own read_iter and write_iter, without blocking where the file
+ * system can. Does not know where in an image it reads and writes. store.c chooses it,
+ * request.c submits.
+ */
+#include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/falloc.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+
+#include "compat.h"
+#include "inject.h"
+#include "store/store.h"
+
+/* Pages that one synchronous transfer describes on the stack. */
+#define SYNC_PAGES	16
+
+/* A file system and the devices below it need this much of a stack. */
+#define STACK_ROOM	(THREAD_SIZE / 2)
+
+/* Devices may be stacked on images on devices; below some depth a fresh stack is taken. */
+static bool stack_has_room(void)
+{
+	return current_stack_pointer - (unsigned long)task_stack_page(current) > STACK_ROOM;
+}
+
+static bool is_regular(const struct file *file)
+{
+	return S_ISREG(file_inode(file)->i_mode);
+}
+
+/*
+ * File systems hold a process to its RLIMIT_FSIZE: -EFBIG, and a signal that kills it. It is not
+ * the one that writes to the image, it only happens to be there; kernel threads have no limit.
+ */
+static bool caller_is_limited(void)
+{
+	return rlimit(RLIMIT_FSIZE) != RLIM_INFINITY;
+}
+
+/* The times of the file are due at the next flush. */
+static void touch(struct qcow_store *store)
+{
+	if (!READ_ONCE(store->touched))
+		WRITE_ONCE(store->touched, true);
+}
+
+static ssize_t throttled_write(struct kiocb *iocb, struct iov_iter *iter)
+{
+	unsigned int flags = current->flags;
+	ssize_t ret;
+
+	/*
+	 * Dirty pages of the device above become clean by these writes. Only what is dirty below
+	 * may slow them down.
+	 */
+	if (!(iocb->ki_flags & IOCB_DIRECT))
+		current->flags |= PF_LOCAL_THROTTLE;
+	ret = iocb->ki_filp->f_op->write_iter(iocb, iter);
+	current_restore_flags(flags, PF_LOCAL_THROTTLE);
+	return ret;
+}
+
+/* Fill @bvecs with as much of @buf as they hold. */
+static void describe_buffer(struct bio_vec *bvecs, unsigned int direction, void *buf, size_t len,
+			    struct iov_iter *iter)
+{
+	size_t filled = 0;
+	unsigned int nr;
+
+	for (nr = 0; nr < SYNC_PAGES && filled < len; nr++) {
+		void *addr = buf + filled;
+		struct page *page = is_vmalloc_addr(addr) ? vmalloc_to_page(addr) :
+							     virt_to_page(addr);
+		size_t part = min_t(size_t, len - filled, PAGE_SIZE - offset_in_page(addr));
+
+		bvec_set_page(&bvecs[nr], page, part, offset_in_page(addr));
+		filled += part;
+	}
+	iov_iter_bvec(iter, direction, bvecs, nr, filled);
+}
+
+static ssize_t file_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
+{
+	struct bio_vec bvecs[SYNC_PAGES];
+	struct iov_iter iter;
+	struct kiocb iocb;
+
+	describe_buffer(bvecs, ITER_DEST, buf, qcow_inject_short(len, store->align), &iter);
+	init_sync_kiocb(&iocb, store->file);
+	iocb.ki_pos = pos;
+	iocb.ki_flags = store->direct ? IOCB_DIRECT : 0;
+	return store->file->f_op->read_iter(&iocb, &iter);
+}
+
+/**
+ * struct file_call - a synchronous call that must not run under the caller's limits
+ * @work: runs it
+ * @func: what to do
+ * @store: with what
+ * @buf: bytes to write
+ * @pos: where; the new length of a resize
+ * @len: of @buf
+ * @ret: what came of it
+ */
+struct file_call {
+	struct work_struct work;
+	ssize_t (*func)(struct file_call *call);
+	struct qcow_store *store;
+	const void *buf;
+	u64 pos;
+	size_t len;
+	ssize_t ret;
+};
+
+static void file_call_work(struct work_struct *work)
+{
+	struct file_call *call = container_of(work, struct file_call, work);
+	unsigned int noio = memalloc_noio_save();
+
+	call->ret = call->func(call);
+	memalloc_noio_restore(noio);
+}
+
+/* A process with limits is no worker and may hold locks that works of @store->wq wait for. */
+static ssize_t file_call_run(struct file_call *call)
+{
+	if (likely(!caller_is_limited()))
+		return call->func(call);
+
+	INIT_WORK_ONSTACK(&call->work, file_call_work);
+	queue_work(system_unbound_wq, &call->work);
+	flush_work(&call->work);
+	destroy_work_on_stack(&call->work);
+	return call->ret;
+}
+
+static ssize_t write_now(struct file_call *call)
+{
+	struct qcow_store *store = call->store;
+	bool direct = store->direct;
+	struct bio_vec bvecs[SYNC_PAGES];
+	size_t len = call->len;
+	struct iov_iter iter;
+	struct kiocb iocb;
+	ssize_t ret;
+
+	/* Direct I/O would make a file longer that ends within a block: the page cache does not. */
+	if (direct && !IS_ALIGNED(len, store->align)) {
+		len = round_down(len, store->align);
+		if (!len) {
+			direct = false;
+			len = call->len;
+		}
+	}
+
+	len = qcow_inject_short(len, store->align);
+	describe_buffer(bvecs, ITER_SOURCE, (void *)call->buf, len, &iter);
+	init_sync_kiocb(&iocb, store->file);
+	iocb.ki_pos = call->pos;
+	/* Not those that the file was opened with: where to write is not up to O_APPEND. */
+	iocb.ki_flags = IOCB_WRITE | (direct ? IOCB_DIRECT : 0);
+	touch(store);
+	file_start_write(store->file);
+	ret = throttled_write(&iocb, &iter);
+	file_end_write(store->file);
+	return ret ?: -EIO;
+}
+
+static ssize_t file_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	struct file_call call = {
+		.func = write_now, .store = store, .buf = buf, .pos = pos, .len = len,
+	};
+
+	return file_call_run(&call);
+}
+
+static void file_work(struct work_struct *work);
+
+static void file_queue(struct qcow_io *io)
+{
+	INIT_WORK(&io->work, file_work);
+	queue_work(io->store->wq, &io->work);
+}
+
+/*
+ * A write that is in flight keeps the file system from being frozen, whichever task ends it.
+ * False: it is frozen or about to be, and the caller may not wait for the end of that.
+ */
+static bool freeze_hold(const struct kiocb *iocb)
+{
+	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
+
+	if (!is_regular(iocb->ki_filp))
+		return true;
+	if (!(iocb->ki_flags & IOCB_NOWAIT))
+		sb_start_write(sb);
+	else if (!sb_start_write_trylock(sb))
+		return false;
+	/* For lockdep: this task does not hold it any more. */
+	__sb_writers_release(sb, SB_FREEZE_WRITE);
+	return true;
+}
+
+static void freeze_release(const struct kiocb *iocb)
+{
+	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
+
+	if (!is_regular(iocb->ki_filp))
+		return;
+	/* For lockdep: this task is the one that held it. */
+	__sb_writers_acquired(sb, SB_FREEZE_WRITE);
+	sb_end_write(sb);
+}
+
+/* The outcome of one attempt: done, or on with what is left, in a worker that may block. */
+static void file_advance(struct qcow_io *io, ssize_t ret)
+{
+	bool nowait = io->iocb.ki_flags & IOCB_NOWAIT;
+	bool poll = io->iocb.ki_flags & IOCB_HIPRI;
+
+	if (io->write)
+		freeze_release(&io->iocb);
+
+	if (ret > 0) {
+		io->done += ret;
+		if (io->done >= io->len)
+			io->complete(io, 0);
+		else
+			file_queue(io);
+	} else if (!ret) {
+		io->complete(io, io->write ? -EIO : -ENODATA);
+	} else if (nowait && (ret == -EAGAIN || ret == -EOPNOTSUPP)) {
+		/* The device below has no such thing as not waiting, or as being polled. */
+		if (ret == -EOPNOTSUPP && poll)
+			WRITE_ONCE(io->store->polls, false);
+		else if (ret == -EOPNOTSUPP)
+			WRITE_ONCE(io->store->nowait, false);
+		file_queue(io);
+	} else {
+		io->complete(io, ret);
+	}
+}
+
+/* The file system may look at the iocb until it has both returned and completed it. */
+static void file_put(struct qcow_io *io)
+{
+	if (atomic_dec_and_test(&io->users))
+		file_advance(io, io->ret);
+}
+
+static void file_complete(struct kiocb *iocb, long ret)
+{
+	struct qcow_io *io = container_of(iocb, struct qcow_io, iocb);
+
+	qcow_inject_stall();
+	io->ret = ret;
+	file_put(io);
+}
+
+static ssize_t transfer(struct qcow_io *io, struct iov_iter *iter)
+{
+	if ((io->iocb.ki_flags & IOCB_NOWAIT) && qcow_inject(QCOW_INJECT_AGAIN))
+		return -EAGAIN;
+	if (!io->write)
+		return io->store->file->f_op->read_iter(&io->iocb, iter);
+	touch(io->store);
+	return throttled_write(&io->iocb, iter);
+}
+
+static void file_start(struct qcow_io *io, int flags)
+{
+	struct iov_iter iter = io->iter;
+	ssize_t ret;
+
+	iov_iter_advance(&iter, io->done);
+	iov_iter_truncate(&iter, qcow_inject_short(io->len - io->done, io->store->align));
+
+	io->iocb = (struct kiocb) {
+		.ki_filp = io->store->file,
+		.ki_pos = io->pos + io->done,
+		.ki_complete = file_complete,
+		.ki_flags = flags | (io->store->direct ? IOCB_DIRECT : 0) |
+			    (io->write ? IOCB_WRITE : 0),
+	};
+	atomic_set(&io->users, 2);
+	if (unlikely(flags & IOCB_HIPRI)) {
+		/* Pairs with smp_load_acquire() in qcow_store_poll(). */
+		smp_store_release(&io->polled, true);
+	}
+	if (io->write && !freeze_hold(&io->iocb)) {
+		file_queue(io);
+		return;
+	}
+	ret = transfer(io, &iter);
+	if (ret == -EIOCBQUEUED)
+		file_put(io);
+	else
+		file_advance(io, ret);
+}
+
+static void file_work(struct work_struct *work)
+{
+	unsigned int noio = memalloc_noio_save();
+
+	file_start(container_of(work, struct qcow_io, work), 0);
+	memalloc_noio_restore(noio);
+}
+
+/* Whether @io may be tried where the submitter is; a write to the page cache always waits. */
+static bool may_try(const struct qcow_store *store, const struct qcow_io *io)
+{
+	if (!READ_ONCE(store->nowait) || !stack_has_room())
+		return false;
+	return !io->write || (store->direct && !caller_is_limited());
+}
+
+/*
+ * Without waiting; of the page cache only what is there. To read ahead would take a lock of the
+ * mapping below while the submitter holds that of the one above.
+ *
+ * The submitter may hold locks of the file system above, and the one below takes its own of the
+ * same classes (ext4 waits for i_data_sem even with IOCB_NOWAIT). Nothing below ever waits for
+ * what is above, but lockdep, which has never heard of layers, would say so; the same reads in a
+ * worker are under its eyes.
+ */
+static void file_submit(struct qcow_store *store, struct qcow_io *io)
+{
+	if (!may_try(store, io)) {
+		file_queue(io);
+		return;
+	}
+	lockdep_off();
+	file_start(io, IOCB_NOWAIT | (store->direct ? 0 : IOCB_NOIO) |
+		       (unlikely(io->poll) && !io->write ? IOCB_HIPRI : 0));
+	lockdep_on();
+}
+
+/*
+ * Of reads: a write ends in a worker of the file system, which leaves in the iocb what is gone by
+ * then (iomap_dio_done()).
+ */
+static int file_poll(struct qcow_io *io, struct io_comp_batch *iob)
+{
+	return io->store->file->f_op->iopoll(&io->iocb, iob, BLK_POLL_ONESHOT);
+}
+
+static void update_times(struct qcow_store *store)
+{
+	if (!READ_ONCE(store->touched) || !is_regular(store->file))
+		return;
+	WRITE_ONCE(store->touched, false);
+	file_start_write(store->file);
+	/* Without them the data is worth as much. */
+	file_update_time(store->file);
+	file_end_write(store->file);
+}
+
+/* The size matters as much as the data does, the times do not. */
+static int file_flush(struct qcow_store *store)
+{
+	update_times(store);
+	return vfs_fsync_range(store->file, 0, LLONG_MAX, 1);
+}
+
+static int file_extend(struct qcow_store *store, u64 to)
+{
+	struct file *file = store->file;
+	u64 from = store->bytes;
+	int err = -EOPNOTSUPP;
+
+	if (!store->sparse)
+		err = vfs_fallocate(file, 0, from, to - from);
+	if (!err)
+		return 0;
+	if (err == -EOPNOTSUPP)
+		return vfs_truncate(&file->f_path, to);
+	/* Some of it may be there already, with the length of the file or behind its end. */
+	vfs_truncate(&file->f_path, from);
+	return err;
+}
+
+static ssize_t resize_now(struct file_call *call)
+{
+	struct qcow_store *store = call->store;
+	struct file *file = store->file;
+	const struct cred *cred;
+	int err;
+
+	/* Who opened the file for writing has shown a right to it, the caller may have none. */
+	cred = override_creds(file->f_cred);
+	if (call->pos > store->bytes)
+		err = file_extend(store, call->pos);
+	else
+		err = vfs_truncate(&file->f_path, call->pos);
+	revert_creds(cred);
+	if (!err)
+		WRITE_ONCE(store->bytes, call->pos);
+	return err;
+}
+
+static int file_resize(struct qcow_store *store, u64 bytes)
+{
+	struct file_call call = { .func = resize_now, .store = store, .pos = bytes };
+
+	if (!is_regular(store->file))
+		return bytes > store->bytes ? -ENOSPC : 0;
+	return file_call_run(&call);
+}
+
+static int file_reserve(struct qcow_store *store, u64 pos, u64 len)
+{
+	int err = 0;
+
+	if (is_regular(store->file))
+		err = vfs_fallocate(store->file, FALLOC_FL_KEEP_SIZE, pos, len);
+	return err == -EOPNOTSUPP ? 0 : err;
+}
+
+static int file_punch(struct qcow_store *store, u64 pos, u64 len)
+{
+	struct file *file = store->file;
+
+	/* Any byte is aligned in the page cache of a device, but a device punches whole blocks. */
+	if (!is_regular(file) &&
+	    !IS_ALIGNED(pos | len, bdev_logical_block_size(I_BDEV(file->f_mapping->host))))
+		return -EOPNOTSUPP;
+	return vfs_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, pos, len);
+}
+
+const struct qcow_store_ops qcow_store_file_ops = {
+	.name = "file",
+	.read = file_read,
+	.write = file_write,
+	.submit = file_submit,
+	.poll = file_poll,
+	.flush = file_flush,
+	.resize = file_resize,
+	.reserve = file_reserve,
+	.punch = file_punch,
+};

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Stores in general: choosing one for a descriptor, and I/O of any alignment. What is
+ * special to files and to block devices is in store_file.c and store_bdev.c; image.c,
+ * cache.c, inflate.c and request.c call.
+ */
+#include <linux/blkdev.h>
+#include <linux/file.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/stat.h>
+#include <qcow/report.h>
+
+#include "compat.h"
+#include "store/store.h"
+
+/* Most bytes that one read or write through a buffer moves. */
+#define BOUNCE_BYTES	(64U << 10)
+
+/* Alignments that direct I/O is tried with, when the file system states none that works. */
+static const u32 direct_aligns[] = { 512, 4096 };
+
+static bool probe_direct(struct qcow_store *store, u32 align)
+{
+	ssize_t ret;
+	void *buf;
+
+	buf = kzalloc(max_t(u32, align, 512), GFP_KERNEL);
+	if (!buf)
+		return false;
+
+	store->align = align;
+	store->direct = true;
+	ret = store->ops->read(store, buf, 0, align);
+	kfree(buf);
+	return ret >= 0;
+}
+
+/* Alignment that the file system or device states; 0: none, direct I/O is not supported. */
+static u32 stated_align(struct qcow_store *store)
+{
+	struct file *file = store->file;
+	struct inode *inode = file_inode(file);
+	struct kstat stat;
+
+	if (!(file->f_mode & FMODE_CAN_ODIRECT))
+		return 0;
+	if (S_ISBLK(inode->i_mode)) {
+		store->mem_align = bdev_dma_alignment(I_BDEV(file->f_mapping->host)) + 1;
+		return bdev_logical_block_size(I_BDEV(file->f_mapping->host));
+	}
+	/* It takes O_DIRECT, and reads from the page cache all the same. */
+	if (inode->i_sb->s_magic == TMPFS_MAGIC)
+		return 0;
+
+	if (!vfs_getattr(&file->f_path, &stat, STATX_DIOALIGN, AT_STATX_DONT_SYNC) &&
+	    (stat.result_mask & STATX_DIOALIGN)) {
+		store->mem_align = stat.dio_mem_align;
+		return stat.dio_offset_align;
+	}
+	if (inode->i_sb->s_bdev)
+		return bdev_logical_block_size(inode->i_sb->s_bdev);
+	return 512;
+}
+
+static bool open_direct(struct qcow_store *store)
+{
+	u32 stated = stated_align(store);
+	unsigned int i;
+
+	if (!stated || stated > PAGE_SIZE)
+		return false;
+	if (probe_direct(store, max_t(u32, stated, 512)))
+		return true;
+	for (i = 0; i < ARRAY_SIZE(direct_aligns); i++) {
+		if (direct_aligns[i] > stated && probe_direct(store, direct_aligns[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Where all of a file is on one device, as far as can be told; what refuses is not asked again. */
+static bool can_poll(const struct qcow_store *store)
+{
+	struct file *file = store->file;
+	struct inode *inode = file_inode(file);
+
+	if (S_ISBLK(inode->i_mode))
+		return qcow_bdev_can_poll(I_BDEV(file->f_mapping->host));
+	return file->f_op->iopoll && inode->i_sb->s_bdev &&
+		qcow_bdev_can_poll(inode->i_sb->s_bdev);
+}
+
+static int choose_mode(struct qcow_store *store, enum qcow_direct direct, struct qcow_report *rep)
+{
+	if (direct != QCOW_DIRECT_OFF && open_direct(store)) {
+		store->polls = can_poll(store);
+		return 0;
+	}
+	if (direct == QCOW_DIRECT_ON) {
+		qcow_report(rep, "direct I/O is not possible on the file system of %pD",
+			    store->file);
+		return -EOPNOTSUPP;
+	}
+	if (direct == QCOW_DIRECT_AUTO)
+		qcow_report(rep, "no direct I/O on the file system of %pD, using the page cache",
+			    store->file);
+
+	/* A remapped bio would pass by the page cache, so a file's path serves both. */
+	store->ops = &qcow_store_file_ops;
+	store->direct = false;
+	store->align = 1;
+	/* A read of its cache locks a device's inode: not while somebody reads the one above. */
+	if (S_ISBLK(file_inode(store->file)->i_mode))
+		store->nowait = false;
+	return 0;
+}
+
+/* Whether the descriptor is good for what it is meant for. */
+static int check_file(const struct file *file, bool writable, struct qcow_report *rep)
+{
+	umode_t mode = file_inode(file)->i_mode;
+
+	if (!(S_ISREG(mode) || S_ISBLK(mode)) || !file->f_op->read_iter) {
+		qcow_report(rep, "%pD is neither a regular file nor a block device", file);
+		return -EINVAL;
+	}
+	if (!(file->f_mode & FMODE_READ)) {
+		qcow_report(rep, "%pD is not open for reading", file);
+		return -EBADF;
+	}
+	if (!writable)
+		return 0;
+	if (!(file->f_mode & FMODE_WRITE)) {
+		qcow_report(rep, "%pD is not open for writing", file);
+		return -EBADF;
+	}
+	/* An append-only file can be opened in no other way. */
+	if (file->f_flags & O_APPEND) {
+		qcow_report(rep, "%pD is open for appending only", file);
+		return -EBADF;
+	}
+	if (!file->f_op->write_iter) {
+		qcow_report(rep, "%pD is on a file system that the driver cannot write to", file);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+struct qcow_store *qcow_store_open(int fd, bool writable, enum qcow_direct direct,
+				   struct workqueue_struct *wq, struct qcow_report *rep)
+{
+	struct qcow_store *store;
+	struct file *file;
+	int err;
+
+	file = fget(fd);
+	if (!file) {
+		qcow_report(rep, "descriptor %d is not open", fd);
+		return ERR_PTR(-EBADF);
+	}
+
+	err = check_file(file, writable, rep);
+	if (err)
+		goto err_file;
+
+	store = kzalloc(sizeof(*store), GFP_KERNEL);
+	if (!store) {
+		err = -ENOMEM;
+		goto err_file;
+	}
+	store->ops = &qcow_store_file_ops;
+	if (S_ISBLK(file_inode(file)->i_mode))
+		store->ops = &qcow_store_bdev_ops;
+	store->file = file;
+	store->bytes = i_size_read(file->f_mapping->host);
+	store->writable = writable;
+	store->mem_align = 1;
+	store->nowait = file->f_mode & FMODE_NOWAIT;
+	store->wq = wq;
+
+	/*
+	 * The descriptor is the driver's now. An update of the access time would start a
+	 * transaction of the file system below from within one of the one above; those of a
+	 * write could not be made without waiting, and are left to the next flush. A 32 bit
+	 * process may have opened it so that no write gets beyond 2 GiB.
+	 */
+	spin_lock(&file->f_lock);
+	file->f_flags |= O_NOATIME | O_LARGEFILE;
+	if (writable && S_ISREG(file_inode(file)->i_mode))
+		file->f_mode |= FMODE_NOCMTIME;
+	spin_unlock(&file->f_lock);
+
+	/* What was written through the page cache must be what direct I/O reads. */
+	err = filemap_write_and_wait(file->f_mapping);
+	if (!err)
+		err = choose_mode(store, direct, rep);
+	if (err)
+		goto err_store;
+	/* Every write would have to drop its part first, and to leave that to a worker. */
+	if (writable && store->direct)
+		invalidate_mapping_pages(file->f_mapping, 0, -1);
+	return store;
+
+err_store:
+	kfree(store);
+err_file:
+	fput(file);
+	return ERR_PTR(err);
+}
+
+void qcow_store_destroy(struct qcow_store *store)
+{
+	/* Bios have passed by what others have in the page cache of the device. */
+	if (store->writable && store->ops == &qcow_store_bdev_ops)
+		invalidate_bdev(I_BDEV(store->file->f_mapping->host));
+	if (store->file)
+		fput(store->file);
+	kfree(store);
+}
+
+/* Room for what @len bytes anywhere touch, or for as much of it as is moved at once. */
+static void *bounce_alloc(const struct qcow_store *store, size_t len)
+{
+	size_t need = round_up(min_t(size_t, len, BOUNCE_BYTES), store->align) + store->align;
+
+	/* Only powers of two are aligned in every kmalloc(). */
+	return kvmalloc(roundup_pow_of_two(min_t(size_t, need, BOUNCE_BYTES)), GFP_NOIO);
+}
+
+static bool store_aligned(const struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	u64 mem = (unsigned long)buf;
+
+	return IS_ALIGNED(pos | len | mem, store->align);
+}
+
+/* One read through @bounce: the aligned range around as much of the wanted one as fits. */
+static ssize_t read_bounced(struct qcow_store *store, void *bounce, void *buf, u64 pos, size_t len)
+{
+	u64 start = round_down(pos, store->align);
+	size_t head = pos - start;
+	size_t want = min_t(size_t, round_up(head + len, store->align), BOUNCE_BYTES);
+	ssize_t ret;
+
+	ret = store->ops->read(store, bounce, start, want);
+	if (ret < 0)
+		return ret;
+	if (ret <= head)
+		return 0;
+	ret = min_t(size_t, ret - head, len);
+	memcpy(buf, bounce + head, ret);
+	return ret;
+}
+
+int qcow_store_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
+{
+	unsigned int noio = memalloc_noio_save();
+	void *bounce = NULL;
+	ssize_t ret = 0;
+
+	if (!store_aligned(store, buf, pos, len)) {
+		bounce = bounce_alloc(store, len);
+		if (!bounce) {
+			ret = -ENOMEM;
+			goto out;
+		}
+	}
+
+	while (len) {
+		if (bounce)
+			ret = read_bounced(store, bounce, buf, pos, len);
+		else
+			ret = store->ops->read(store, buf, pos, len);
+		if (ret <= 0)
+			break;
+		ret = min_t(size_t, ret, len);
+		buf += ret;
+		pos += ret;
+		len -= ret;
+		/* A short read left an odd position: the end of the store, or nearly. */
+		if (len && !bounce && !store_aligned(store, buf, pos, len)) {
+			ret = -ENODATA;
+			goto out;
+		}
+	}
+	if (len && !ret)
+		ret = -ENODATA;
+out:
+	kvfree(bounce);
+	memalloc_noio_restore(noio);
+	return ret < 0 ? ret : 0;
+}
+
+int qcow_store_read_padded(struct qcow_store *store, void *buf, u64 pos, size_t len)
+{
+	u64 bytes = READ_ONCE(store->bytes);
+	size_t there = pos < bytes ? min_t(u64, len, bytes - pos) : 0;
+
+	memset(buf + there, 0, len - there);
+	return there ? qcow_store_read(store, buf, pos, there) : 0;
+}
+
+static int check_write(const struct qcow_store *store, u64 pos, u64 len)
+{
+	u64 end;
+
+	if (!store->writable)
+		return -EROFS;
+	if (check_add_overflow(pos, len, &end) || end > READ_ONCE(store->bytes))
+		return -ENODATA;
+	return 0;
+}
+
+/* All of @buf, which is as the store wants it. */
+static int write_whole(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	while (len) {
+		ssize_t ret = store->ops->write(store, buf, pos, len);
+
+		if (ret < 0)
+			return ret;
+		/* What is left of a block that was not finished starts with the block. */
+		if (ret < len)
+			ret = round_down(ret, store->align);
+		if (!ret)
+			return -EIO;
+		buf += ret;
+		pos += ret;
+		len -= ret;
+	}
+	return 0;
+}
+
+/* A block that a write changes only in part; beyond the end of the store are zeros. */
+static int read_block(struct qcow_store *store, void *buf, u64 pos)
+{
+	ssize_t ret = store->ops->read(store, buf, pos, store->align);
+
+	if (ret < 0)
+		return ret;
+	if (pos + ret < READ_ONCE(store->bytes) && ret < store->align)
+		return -ENODATA;
+	memset(buf + ret, 0, store->align - ret);
+	return 0;
+}
+
+/* One write through @bounce, of the blocks around as much of @buf as fits. */
+static ssize_t write_bounced(struct qcow_store *store, void *bounce, const void *buf, u64 pos,
+			     size_t len)
+{
+	u64 start = round_down(pos, store->align);
+	size_t head = pos - start;
+	size_t end = len < BOUNCE_BYTES - head ? head + len : BOUNCE_BYTES;
+	size_t last = round_down(end - 1, store->align);
+	size_t whole = last + store->align;
+	int err = 0;
+
+	if (head)
+		err = read_block(store, bounce, start);
+	if (!err && end < whole && (last || !head))
+		err = read_block(store, bounce + last, start + last);
+	if (err)
+		return err;
+
+	memcpy(bounce + head, buf, end - head);
+	err = write_whole(store, bounce, start,
+			  min_t(u64, whole, READ_ONCE(store->bytes) - start));
+	return err ?: end - head;
+}
+
+static int write_any(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	ssize_t ret = 0;
+	void *bounce;
+
+	if (store_aligned(store, buf, pos, len))
+		return write_whole(store, buf, pos, len);
+
+	bounce = bounce_alloc(store, len);
+	if (!bounce)
+		return -ENOMEM;
+	while (len) {
+		ret = write_bounced(store, bounce, buf, pos, len);
+		if (ret < 0)
+			break;
+		buf += ret;
+		pos += ret;
+		len -= ret;
+	}
+	kvfree(bounce);
+	return ret < 0 ? ret : 0;
+}
+
+int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
+	unsigned int noio;
+	int err;
+
+	err = check_write(store, pos, len);
+	if (err)
+		return err;
+	noio = memalloc_noio_save();
+	err = write_any(store, buf, pos, len);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len)
+{
+	size_t room = roundup_pow_of_two(clamp_t(u64, len, store->align, BOUNCE_BYTES));
+	unsigned int noio;
+	void *zeros;
+	int err;
+
+	err = check_write(store, pos, len);
+	if (err)
+		return err;
+
+	noio = memalloc_noio_save();
+	zeros = kvzalloc(room, GFP_NOIO);
+	if (!zeros)
+		err = -ENOMEM;
+	while (len && !err) {
+		size_t part = min_t(u64, len, room);
+
+		err = write_any(store, zeros, pos, part);
+		pos += part;
+		len -= part;
+	}
+	kvfree(zeros);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+int qcow_store_flush(struct qcow_store *store)
+{
+	unsigned int noio = memalloc_noio_save();
+	int err = READ_ONCE(store->lost);
+
+	if (!err)
+		err = store->ops->flush(store);
+	if (err)
+		WRITE_ONCE(store->lost, err);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+int qcow_store_reserve(struct qcow_store *store, u64 pos, u64 len)
+{
+	unsigned int noio;
+	int err;
+
+	if (!store->ops->reserve)
+		return 0;
+	noio = memalloc_noio_save();
+	err = store->ops->reserve(store, pos, len);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+int qcow_store_resize(struct qcow_store *store, u64 bytes)
+{
+	unsigned int noio;
+	int err;
+
+	if (!store->writable)
+		return -EROFS;
+	if (bytes > LLONG_MAX)
+		return -EFBIG;
+	if (bytes == store->bytes)
+		return 0;
+
+	noio = memalloc_noio_save();
+	err = store->ops->resize(store, bytes);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len)
+{
+	u64 start, end;
+	unsigned int noio;
+	int err;
+
+	err = check_write(store, pos, len);
+	if (err)
+		return err;
+	start = round_up(pos, store->align);
+	end = round_down(pos + len, store->align);
+	if (start >= end)
+		return 0;
+
+	noio = memalloc_noio_save();
+	err = store->ops->punch(store, start, end - start);
+	memalloc_noio_restore(noio);
+	return err;
+}
