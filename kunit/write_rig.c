@@ -15,7 +15,7 @@
 #include "data/cow.h"
 #include "layer/image.h"
 #include "data/inflate.h"
-#include "meta/writer.h"
+#include "meta/worker.h"
 #include "guest_model.h"
 #include "image_builder.h"
 #include "image_fsck.h"
@@ -179,8 +179,6 @@ static void detach_action(void *data)
 		ram_device_detach(dev);
 }
 
-KUNIT_DEFINE_ACTION_WRAPPER(wq_action, destroy_workqueue, struct workqueue_struct *);
-
 struct write_rig *write_rig_create(struct kunit *test, const struct write_case *c, u64 seed)
 {
 	struct write_rig *rig = memory(test, sizeof(*rig));
@@ -197,10 +195,6 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 	rig->inflate = qcow_inflate_create(QCOW_INFLATE_BYTES);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(rig->inflate));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, inflate_action, rig->inflate));
-	/* Images are checked in workers of queues like this. */
-	rig->wq = alloc_workqueue("qcow-rig", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	KUNIT_ASSERT_NOT_NULL(test, rig->wq);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, wq_action, rig->wq));
 	if (c->backing)
 		create_backing(rig);
 	create_image(rig);
@@ -218,11 +212,11 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 
 static int try_writer(struct write_rig *rig, struct qcow_image *image, struct qcow_report *rep)
 {
-	struct qcow_writer *w = qcow_writer_create(image, rig->inflate, rig->wq, rep);
+	struct qcow_meta *meta = qcow_meta_create(image, rig->inflate, rep);
 
-	if (IS_ERR(w))
-		return PTR_ERR(w);
-	qcow_writer_destroy(w);
+	if (IS_ERR(meta))
+		return PTR_ERR(meta);
+	qcow_meta_destroy(meta);
 	return 0;
 }
 

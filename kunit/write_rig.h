@@ -16,7 +16,6 @@ struct kunit;
 struct qcow_cache;
 struct qcow_image;
 struct qcow_inflate;
-struct workqueue_struct;
 
 /**
  * struct write_case - what kind of image
@@ -62,7 +61,6 @@ struct write_case {
  * @fsck: of @copy
  * @cache: of images on @copy
  * @inflate: likewise
- * @wq: likewise
  * @leaked: bytes of the image that nothing refers to in the beginning
  * @backing: below them
  * @guest: bytes of the guest's disk
@@ -81,7 +79,6 @@ struct write_rig {
 	struct image_fsck *fsck;
 	struct qcow_cache *cache;
 	struct qcow_inflate *inflate;
-	struct workqueue_struct *wq;
 	u64 leaked;
 	struct qcow_image *backing;
 	void *guest;

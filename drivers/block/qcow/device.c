@@ -22,7 +22,7 @@
 #include "data/request.h"
 #include "data/share.h"
 #include "store/store.h"
-#include "meta/writer.h"
+#include "meta/worker.h"
 
 /* One request discards so much at most: a worker is busy with it. */
 #define MAX_DISCARD_BYTES	SZ_1G
@@ -151,17 +151,17 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 	return 0;
 }
 
-static int writer_open(struct qcow_device *dev, const struct qcow_attach *args,
+static int meta_open(struct qcow_device *dev, const struct qcow_attach *args,
 		       struct qcow_report *rep)
 {
-	struct qcow_writer *writer;
+	struct qcow_meta *meta;
 
 	if (args->flags & QCOW_ATTACH_READ_ONLY)
 		return 0;
-	writer = qcow_writer_create(dev->chain, dev->inflate, dev->wq, rep);
-	if (IS_ERR(writer))
-		return PTR_ERR(writer);
-	dev->writer = writer;
+	meta = qcow_meta_create(dev->chain, dev->inflate, rep);
+	if (IS_ERR(meta))
+		return PTR_ERR(meta);
+	dev->meta = meta;
 	return 0;
 }
 
@@ -213,7 +213,7 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 	struct gendisk *disk;
 	int err;
 
-	if (dev->writer) {
+	if (dev->meta) {
 		qcow_limits_write_cache(&lim);
 		lim.discard_granularity = qcow_cluster_bytes(&top->geo);
 		/* Version 1 and 2 cannot hide what is below, as QEMU does not either. */
@@ -245,21 +245,21 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 	if (args->flags & QCOW_ATTACH_NO_PARTSCAN)
 		disk->flags |= GENHD_FL_NO_PART;
 	set_capacity(disk, top->size >> SECTOR_SHIFT);
-	set_disk_ro(disk, !dev->writer);
-	if (dev->writer)
+	set_disk_ro(disk, !dev->meta);
+	if (dev->meta)
 		qcow_disk_write_cache(disk);
 	dev->disk = disk;
 	return 0;
 }
 
-/* All but the disk, in the reverse order of device_setup(), chain_open() and writer_open(). */
+/* All but the disk, in the reverse order of device_setup(), chain_open() and meta_open(). */
 static int device_teardown(struct qcow_device *dev)
 {
 	int err = 0;
 
 	qcow_inflate_ahead_stop(&dev->inflate_ahead);
-	if (dev->writer)
-		err = qcow_writer_destroy(dev->writer);
+	if (dev->meta)
+		err = qcow_meta_destroy(dev->meta);
 	chain_close(dev->chain);
 	qcow_inflate_destroy(dev->inflate);
 	qcow_cache_destroy(&dev->cache);
@@ -373,7 +373,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	err = open(dev, args, data, rep);
 	qcow_inflate_ahead_init(&dev->inflate_ahead, dev->chain, dev->inflate);
 	if (!err)
-		err = writer_open(dev, args, rep);
+		err = meta_open(dev, args, rep);
 	if (err)
 		goto err_setup;
 	err = disk_create(dev, args);
@@ -459,12 +459,12 @@ int qcow_device_module_init(void)
 	err = qcow_cache_module_init();
 	if (err)
 		return err;
-	err = qcow_dirty_module_init();
+	err = qcow_writeback_module_init();
 	if (err)
 		goto err_cache;
 	err = qcow_request_module_init();
 	if (err)
-		goto err_dirty;
+		goto err_writeback;
 	err = qcow_share_module_init();
 	if (err)
 		goto err_request;
@@ -477,8 +477,8 @@ int qcow_device_module_init(void)
 	qcow_share_module_exit();
 err_request:
 	qcow_request_module_exit();
-err_dirty:
-	qcow_dirty_module_exit();
+err_writeback:
+	qcow_writeback_module_exit();
 err_cache:
 	qcow_cache_module_exit();
 	return err;
@@ -489,6 +489,6 @@ void qcow_device_module_exit(void)
 	destroy_workqueue(detach_wq);
 	qcow_share_module_exit();
 	qcow_request_module_exit();
-	qcow_dirty_module_exit();
+	qcow_writeback_module_exit();
 	qcow_cache_module_exit();
 }

@@ -17,7 +17,7 @@
 struct qcow_image;
 struct qcow_inflate;
 struct qcow_report;
-struct qcow_writer;
+struct qcow_meta;
 
 #define QCOW_DEFAULT_QUEUE_DEPTH	128
 #define QCOW_MAX_QUEUE_DEPTH		4096
@@ -32,7 +32,7 @@ struct qcow_writer;
  * @cache: L2 slices of all layers
  * @inflate: decompressed clusters of all layers
  * @inflate_ahead: those that are likely to be read next
- * @writer: the writable side of the active image; NULL: read-only
+ * @meta: the metadata worker of the active image; NULL: read-only
  * @wq: mapping that has to read, decompression, I/O that has to block
  * @error_lock: the bad range of every request
  * @tag_set: of the queue
@@ -50,7 +50,7 @@ struct qcow_device {
 	struct qcow_cache cache;
 	struct qcow_inflate *inflate;
 	struct qcow_inflate_ahead inflate_ahead;
-	struct qcow_writer *writer;
+	struct qcow_meta *meta;
 	struct workqueue_struct *wq;
 	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */
 	struct blk_mq_tag_set tag_set;

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Discard and write-zeroes: whole clusters by their entries, what is beside them, for
- * write-zeroes, by writing zeros. All in a worker. Called by queue.c.
+ * Discard and write-zeroes: whole clusters by their entries, in the metadata worker; what is
+ * beside them, for write-zeroes, by writing zeros.
+ *
+ *   submitter --> workqueue: discard_run --+--> zeros written as any write --+
+ *                      ^  ^                +--> metadata worker: zero_plan --+--> end
+ *                      |  |                                |                 |
+ *                      |  +-- a slice has to be read ------+                 |
+ *                      +-- more to do ---------------------------------------+
  */
 #include <linux/blk-mq.h>
 #include <linux/err.h>
@@ -10,21 +16,23 @@
 #include <linux/slab.h>
 #include <qcow/encode.h>
 
-#include "meta/change.h"
-#include "device.h"
-#include "meta/writeback.h"
-#include "layer/image.h"
 #include "data/request.h"
-#include "meta/writer.h"
+#include "device.h"
+#include "layer/image.h"
+#include "meta/worker.h"
+#include "meta/writeback.h"
 
 /* Pages of zeros that one write describes. */
 #define ZERO_PAGES	16
+
+/* Clusters that the metadata worker sets in one go; then others have their turn. */
+#define ZERO_CLUSTERS	1024
 
 static struct bio_vec zero_bvecs[ZERO_PAGES];
 
 /**
  * struct wish - what is to become of clusters
- * @zeroes: they read as zeros afterwards; else that is up to us
+ * @zeroes: they read as zeros afterwards; else that is up to the driver
  * @keep: and have their space still
  * @mark: an entry has to say so: there is something below
  */
@@ -34,26 +42,40 @@ struct wish {
 	bool mark;
 };
 
+static struct wish wish_of(struct qcow_request *req)
+{
+	const struct request *rq = blk_mq_rq_from_pdu(req);
+	const struct qcow_image *image = req->dev->chain;
+
+	return (struct wish) {
+		.zeroes = req_op(rq) == REQ_OP_WRITE_ZEROES,
+		.keep = rq->cmd_flags & REQ_NOUNMAP,
+		.mark = image->backing && req->pos < image->backing->size,
+	};
+}
+
 /* Write zeros over the next @len bytes, where there is something else. */
 static int write_zeros(struct qcow_request *req, u64 len)
 {
 	struct qcow_mapping map;
 	int err;
 
-	err = qcow_map_wait(req->dev->chain, req->pos, len, NULL, &map);
+	err = qcow_map_wait(req->dev->chain, req->pos, len, &req->waiter, &map);
+	if (err == -EINPROGRESS)
+		return QCOW_STEP_GONE;
 	if (err)
 		return err;
 	if (map.ext.kind == QCOW_EXTENT_ZERO) {
 		req->pos += map.ext.len;
-		return 0;
+		return QCOW_STEP_DONE;
 	}
 	iov_iter_bvec(&req->iter, ITER_SOURCE, zero_bvecs, ZERO_PAGES,
 		      min_t(u64, map.ext.len, ZERO_PAGES * PAGE_SIZE));
 	return qcow_write_step(req);
 }
 
-/* Host space that a cluster has had, joined with what was freed before it. */
-static void note_freed(struct qcow_writer *w, struct qcow_freed **pending,
+/* Host space that a cluster has had, joined with what was dropped before it. */
+static void note_freed(struct qcow_meta *meta, struct qcow_freed **pending,
 		       struct qcow_freed *freed)
 {
 	struct qcow_freed *last = *pending;
@@ -65,18 +87,18 @@ static void note_freed(struct qcow_writer *w, struct qcow_freed **pending,
 		return;
 	}
 	if (last)
-		qcow_commit_freed(&w->commit, last);
+		qcow_reclaim_drop(&meta->reclaim, last);
 	*pending = freed;
 }
 
 /* The entry of a cluster that reads as zeros, and keeps @host if that is not 0. */
-static void put_zero(struct qcow_change *change, u64 cluster, bool mark, bool keep, u64 host)
+static void put_zero(struct qcow_meta *meta, struct qcow_slice *slice, u64 cluster, bool mark,
+		     bool keep, u64 host)
 {
-	const struct qcow_geometry *g = &change->writer->image->geo;
+	const struct qcow_geometry *g = &meta->image->geo;
 	u32 idx = cluster & ((1U << g->slice_bits) - 1);
 	u64 entry = keep ? qcow_l2_encode_data(g, host) : 0;
 	u64 bitmap = 0;
-	unsigned long flags;
 
 	if (mark || keep) {
 		if (g->extended_l2)
@@ -84,22 +106,21 @@ static void put_zero(struct qcow_change *change, u64 cluster, bool mark, bool ke
 		else
 			entry |= g->zero;
 	}
-	flags = qcow_dirty_begin(change->slice);
-	qcow_l2_put(g, change->slice->entries, idx, entry, bitmap);
-	qcow_dirty_end(change->slice, flags);
+	qcow_writeback_begin(slice);
+	qcow_l2_put(g, slice->entries, idx, entry, bitmap);
+	qcow_writeback_end(slice);
 }
 
-static int zero_cluster(struct qcow_change *change, u64 guest, const struct wish *wish,
-			struct qcow_freed **pending)
+static int zero_cluster(struct qcow_meta *meta, struct qcow_change *change, u64 guest,
+			const struct wish *wish, struct qcow_freed **pending)
 {
-	struct qcow_writer *w = change->writer;
-	const struct qcow_geometry *g = &w->image->geo;
+	const struct qcow_geometry *g = &meta->image->geo;
 	struct qcow_freed *freed = NULL;
 	struct qcow_extent ext;
 	bool keep;
 	int err;
 
-	err = qcow_change_map(change, guest, qcow_cluster_bytes(g), &ext);
+	err = qcow_change_map(meta, change, guest, qcow_cluster_bytes(g), &ext);
 	if (err)
 		return err;
 	if (ext.kind == QCOW_EXTENT_HOLE && !ext.allocated && !wish->mark &&
@@ -107,13 +128,13 @@ static int zero_cluster(struct qcow_change *change, u64 guest, const struct wish
 		return 0;
 	keep = wish->keep && ext.allocated && !ext.shared && ext.kind != QCOW_EXTENT_COMPRESSED;
 	if (!keep) {
-		err = qcow_change_freed(change, guest, &ext, &freed);
+		err = qcow_change_freed(meta, guest, &ext, &freed);
 		if (err)
 			return err;
 	}
-	put_zero(change, guest >> g->cluster_bits, wish->mark, keep, ext.host);
+	put_zero(meta, change->slice, guest >> g->cluster_bits, wish->mark, keep, ext.host);
 	if (freed)
-		note_freed(w, pending, freed);
+		note_freed(meta, pending, freed);
 	return 0;
 }
 
@@ -136,31 +157,6 @@ static int empty_data_file(struct qcow_image *image, u64 pos, u64 len)
 		return 0;
 	if (!err && tail)
 		err = qcow_store_zero(data, end - tail, tail);
-	return err;
-}
-
-/* Whole clusters, at most those of one slice. */
-static int zero_clusters(struct qcow_request *req, u64 len, const struct wish *wish)
-{
-	struct qcow_writer *w = req->dev->writer;
-	u64 cluster = qcow_cluster_bytes(&w->image->geo);
-	struct qcow_freed *pending = NULL;
-	struct qcow_change *change;
-	u64 pos;
-	int err = 0;
-
-	change = qcow_change_begin(w, req->pos, &len, wish->mark, &req->waiter);
-	if (IS_ERR(change))
-		return PTR_ERR(change);
-	if (w->image->geo.data_file && !wish->keep)
-		err = empty_data_file(w->image, req->pos, len);
-	for (pos = req->pos; change->slice && pos < req->pos + len && !err; pos += cluster)
-		err = zero_cluster(change, pos, wish, &pending);
-	if (pending)
-		qcow_commit_freed(&w->commit, pending);
-	qcow_change_end(change, 0);
-	if (!err)
-		req->pos += len;
 	return err;
 }
 
@@ -188,16 +184,103 @@ static u64 whole_clusters(const struct qcow_request *req)
 	return (req->end & ~mask) - req->pos;
 }
 
+/* In the metadata worker: whole clusters of one slice, at most @len bytes. */
+static int zero_step(struct qcow_request *req, u64 len, const struct wish *wish)
+{
+	struct qcow_meta *meta = req->dev->meta;
+	u64 cluster = qcow_cluster_bytes(&meta->image->geo);
+	struct qcow_freed *pending = NULL;
+	struct qcow_change change;
+	u64 pos;
+	int err;
+
+	err = qcow_change_begin(meta, &change, req->pos, &len, wish->mark, &req->msg);
+	if (err)
+		return err == -EINPROGRESS ? QCOW_STEP_GONE : err;
+	for (pos = req->pos; change.slice && pos < req->pos + len && !err; pos += cluster)
+		err = zero_cluster(meta, &change, pos, wish, &pending);
+	if (pending)
+		qcow_reclaim_drop(&meta->reclaim, pending);
+	qcow_change_end(meta, &change, 0);
+	if (!err)
+		req->pos += len;
+	return err;
+}
+
+/* Whether the slice of the next bytes need not be read: it is cached, or there is none. */
+static bool has_slice(const struct qcow_request *req)
+{
+	struct qcow_image *image = req->dev->chain;
+	u64 idx = qcow_slice_idx(&image->geo, req->pos);
+
+	return !image->l1[qcow_slice_l1_idx(&image->geo, idx)] ||
+		qcow_cache_has(&image->l2, idx);
+}
+
+/* The guest byte behind all that the slice of @guest maps. */
+static u64 slice_end(const struct qcow_image *image, u64 guest)
+{
+	return qcow_slice_guest(&image->geo, qcow_slice_idx(&image->geo, guest) + 1);
+}
+
+/* In the metadata worker: as many whole clusters as may be done in one go. */
+static void zero_plan(struct qcow_meta_msg *msg)
+{
+	struct qcow_request *req = container_of(msg, struct qcow_request, msg);
+	struct qcow_meta *meta = req->dev->meta;
+	u64 most = (u64)ZERO_CLUSTERS << meta->image->geo.cluster_bits;
+	u64 stop = req->pos + min(whole_clusters(req), most);
+	int ret = READ_ONCE(meta->failed) ? -EIO : qcow_meta_begin(meta);
+
+	/* No more of a data file than has been given back. */
+	if (meta->image->geo.data_file)
+		stop = min(stop, slice_end(meta->image, req->pos));
+	while (!ret && req->pos < stop) {
+		struct wish wish = wish_of(req);
+
+		ret = zero_step(req, stop - req->pos, &wish);
+		if (ret == QCOW_STEP_GONE)
+			return;
+		if (!ret && req->pos < stop && !has_slice(req))
+			break;
+	}
+	if (ret || req->pos == req->end)
+		qcow_write_end(req, ret);
+	else
+		queue_work(req->dev->wq, &req->work);
+}
+
+/*
+ * Whole clusters. What has to wait is done here, where only this request waits: the slice that
+ * the metadata worker needs next is read, and space in a data file given back.
+ */
+static int zero_clusters(struct qcow_request *req, u64 len, const struct wish *wish)
+{
+	struct qcow_meta *meta = req->dev->meta;
+	struct qcow_extent ext;
+	int err;
+
+	err = qcow_map_top_wait(meta->image, req->pos, len, &req->waiter, &ext);
+	if (err == -EINPROGRESS)
+		return QCOW_STEP_GONE;
+	if (err)
+		return err;
+	if (meta->image->geo.data_file && !wish->keep) {
+		err = empty_data_file(meta->image, req->pos,
+				      min(len, slice_end(meta->image, req->pos) - req->pos));
+		if (err)
+			return err;
+	}
+	req->msg = (struct qcow_meta_msg) { .run = zero_plan, .guest = req->pos };
+	qcow_meta_post(meta, &req->msg);
+	return QCOW_STEP_GONE;
+}
+
 static int discard_step(struct qcow_request *req)
 {
-	struct request *rq = blk_mq_rq_from_pdu(req);
 	const struct qcow_image *image = req->dev->chain;
 	u64 mask = qcow_cluster_bytes(&image->geo) - 1;
-	struct wish wish = {
-		.zeroes = req_op(rq) == REQ_OP_WRITE_ZEROES,
-		.keep = rq->cmd_flags & REQ_NOUNMAP,
-		.mark = image->backing && req->pos < image->backing->size,
-	};
+	struct wish wish = wish_of(req);
 	u64 len = whole_clusters(req);
 	int err;
 
@@ -211,22 +294,20 @@ static int discard_step(struct qcow_request *req)
 	if (wish.zeroes)
 		return write_zeros(req, len);
 	req->pos += len;
-	return 0;
+	return QCOW_STEP_DONE;
 }
 
 static void discard_run(struct qcow_request *req, bool may_wait)
 {
-	struct qcow_writer *w = req->dev->writer;
-	int ret;
+	int ret = 0;
 
 	if (!may_wait) {
 		queue_work(req->dev->wq, &req->work);
 		return;
 	}
-	ret = qcow_writer_begin(w);
 	while (!ret && req->pos < req->end) {
-		ret = READ_ONCE(w->failed) ? -EIO : discard_step(req);
-		if (ret == QCOW_GONE || ret == -EINPROGRESS)
+		ret = READ_ONCE(req->dev->meta->failed) ? -EIO : discard_step(req);
+		if (ret == QCOW_STEP_GONE)
 			return;
 	}
 	qcow_write_end(req, ret);

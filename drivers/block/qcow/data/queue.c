@@ -13,7 +13,7 @@
 #include "data/poll.h"
 #include "data/request.h"
 #include "data/share.h"
-#include "meta/writer.h"
+#include "meta/worker.h"
 
 /**
  * struct queue - what a hardware queue has
@@ -62,7 +62,7 @@ static blk_status_t start(struct request *rq)
 	struct queue *queue = rq->mq_hctx->driver_data;
 
 	/* The block layer lets a stray write through to a read-only disk, with a warning. */
-	if (req_op(rq) != REQ_OP_READ && !req->dev->writer)
+	if (req_op(rq) != REQ_OP_READ && !req->dev->meta)
 		return BLK_STS_NOTSUPP;
 
 	req->poll = rq->mq_hctx->type == HCTX_TYPE_POLL ? &queue->poll : NULL;
@@ -79,7 +79,7 @@ static blk_status_t start(struct request *rq)
 		return BLK_STS_OK;
 	case REQ_OP_FLUSH:
 		req->flush.done = flush_done;
-		qcow_commit_flush(&req->dev->writer->commit, &req->flush);
+		qcow_commit_flush(req->dev->meta, &req->flush);
 		return BLK_STS_OK;
 	default:
 		return BLK_STS_NOTSUPP;

@@ -11,7 +11,7 @@
 #include "inject.h"
 #include "data/poll.h"
 #include "data/request.h"
-#include "meta/writer.h"
+#include "meta/worker.h"
 
 static struct kmem_cache *fragment_slab;
 
@@ -87,25 +87,6 @@ struct qcow_fragment *qcow_fragment_get(struct qcow_request *req)
 	frag = &req->first;
 out:
 	frag->req = req;
-	frag->change = NULL;
-	return frag;
-}
-
-struct qcow_fragment *qcow_fragment_try(struct qcow_request *req)
-{
-	struct qcow_fragment *frag;
-
-	if (atomic_read_acquire(&req->first_state) == QCOW_FIRST_FREE) {
-		atomic_set(&req->first_state, QCOW_FIRST_BUSY);
-		frag = &req->first;
-	} else {
-		frag = qcow_inject(QCOW_INJECT_NOMEM) ? NULL :
-			kmem_cache_alloc(fragment_slab, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
-	}
-	if (frag) {
-		frag->req = req;
-		frag->change = NULL;
-	}
 	return frag;
 }
 
@@ -122,6 +103,14 @@ static void fragment_free(struct qcow_fragment *frag)
 		return;
 	if (atomic_xchg(&req->first_state, QCOW_FIRST_FREE) == QCOW_FIRST_WANTED)
 		queue_work(req->dev->wq, &req->work);
+}
+
+void qcow_fragment_cancel(struct qcow_fragment *frag)
+{
+	/* Where it could be the last one of its request, it is not. */
+	frag->guest = 0;
+	frag->io.len = 0;
+	fragment_free(frag);
 }
 
 void qcow_fragment_end(struct qcow_fragment *frag, int err)
@@ -190,7 +179,7 @@ bool qcow_fragment_fits(const struct qcow_store *store, const struct iov_iter *i
 /* Whether there is one I/O to look for, the request's, and the store can tell of its end. */
 static bool may_poll(const struct qcow_fragment *frag)
 {
-	return frag->io.len == blk_rq_bytes(blk_mq_rq_from_pdu(frag->req)) && !frag->change &&
+	return frag->io.len == blk_rq_bytes(blk_mq_rq_from_pdu(frag->req)) && !frag->fill &&
 		READ_ONCE(frag->io.store->polls);
 }
 
@@ -285,7 +274,7 @@ void qcow_request_start(struct qcow_request *req, struct request *rq,
 	req->bvecs = NULL;
 	req->iter = (struct iov_iter) {};
 	/* Before any table is looked at. */
-	req->epoch = req->dev->writer ? qcow_inflight_enter(&req->dev->writer->inflight) : NULL;
+	req->epoch = req->dev->meta ? qcow_inflight_enter(&req->dev->meta->inflight) : NULL;
 	if (rq->bio && bio_has_data(rq->bio))
 		request_memory(req, rq);
 	run(req, false);

@@ -12,12 +12,12 @@
 #include <linux/workqueue.h>
 
 #include "layer/cache.h"
+#include "meta/change.h"
 #include "meta/commit.h"
 #include "layer/map.h"
 #include "store/store.h"
 
 struct request;
-struct qcow_change;
 struct qcow_device;
 struct qcow_epoch;
 struct qcow_poll;
@@ -30,7 +30,8 @@ struct qcow_request;
  * @map: its source, of a read
  * @guest: its first guest byte
  * @waiter: parked until a cluster that somebody else decompresses is there
- * @change: of the mapping, that ends with it, or NULL
+ * @change: of a write that changes the mapping: ends when the data has been written
+ * @fill: of such a write: what is beside its bytes in their (sub)clusters is written as well
  */
 struct qcow_fragment {
 	struct qcow_io io;
@@ -38,7 +39,8 @@ struct qcow_fragment {
 	struct qcow_mapping map;
 	u64 guest;
 	struct qcow_waiter waiter;
-	struct qcow_change *change;
+	struct qcow_change change;
+	bool fill;
 };
 
 /**
@@ -68,6 +70,7 @@ enum qcow_first {
  *          somebody else changes
  * @run: maps the rest, as far as it can be mapped without waiting, or to the end
  * @work: calls @run in process context
+ * @msg: hands it to the metadata worker
  * @poll: whoever submitted it looks for its end there, or NULL
  * @polling: on the list of @poll while all of the request is one I/O
  * @share: on its way to another CPU, before anything else is done
@@ -94,6 +97,7 @@ struct qcow_request {
 		struct work_struct work;
 		struct llist_node share;
 	};
+	struct qcow_meta_msg msg;
 	struct qcow_poll *poll;
 	struct list_head polling;
 	struct qcow_epoch *epoch;
@@ -163,8 +167,8 @@ void qcow_request_next_bio(struct qcow_request *req);
  */
 struct qcow_fragment *qcow_fragment_get(struct qcow_request *req);
 
-/* The same in a worker; NULL: there is no memory, and nothing else has happened. */
-struct qcow_fragment *qcow_fragment_try(struct qcow_request *req);
+/* Give a fragment back that has not been taken yet; the request's reference stays. */
+void qcow_fragment_cancel(struct qcow_fragment *frag);
 
 /**
  * qcow_fragment_take() - let a fragment have the next bytes of its request
@@ -193,14 +197,28 @@ void qcow_fragment_queue(struct qcow_fragment *frag, work_func_t func);
 void qcow_fragment_end(struct qcow_fragment *frag, int err);
 
 /**
+ * enum qcow_step - who has a request after a step of it
+ * @QCOW_STEP_DONE: the caller: the next bytes have been dealt with
+ * @QCOW_STEP_GONE: not the caller any more: it has ended, or goes on elsewhere
+ *
+ * A step that failed returns -errno instead, and the caller has the request.
+ */
+enum qcow_step {
+	QCOW_STEP_DONE,
+	QCOW_STEP_GONE,
+};
+
+/**
  * qcow_write_step() - write the next bytes of a request from its memory, in a worker
  * @req: the request; not failed, not at its end, with memory at hand
  *
- * Return: 0; QCOW_GONE: the request is not the caller's any more; -EINPROGRESS likewise:
- * it goes on when it is woken; -errno.
+ * What needs new clusters is left to the metadata worker, which has the request run again when
+ * all of the memory at hand is on its way.
+ *
+ * Context: the device's workqueue.
+ * Return: enum qcow_step, or -errno.
  */
 int qcow_write_step(struct qcow_request *req);
-#define QCOW_GONE	1
 
 /* Nothing more of a write or discard is to come: with @err other than 0 the rest fails. */
 void qcow_write_end(struct qcow_request *req, int err);

@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Writes: in place where the image has a cluster for itself, straight from the submitter's
- * context; else, in a worker, to clusters that are new or hold zeros, with what is beside
- * the written bytes copied along. Called by queue.c and discard.c.
+ * context; else to clusters that are new or hold zeros, with what is beside the written bytes
+ * copied along.
  *
- *   qcow_request_write -> write_run -+-> write_in_place -> store -------> write_complete
- *        (submitter)         ^       +-> write_change -+-> join -> store >   "      links
- *   request_work ------------+           (worker)      +-> write_filled, links
+ *   submitter: write_run ---> in place ----------------------------------> store --> end
+ *        |        ^   \
+ *   slice missing |    \---> metadata worker: write_plan --+-> merge ----> store --+
+ *        v        |                 ^                      |                       |
+ *   workqueue: write_run            | parked               +-> fill (workqueue,    |
+ *                                   |                          copy-on-write) -----+
+ *                                   |                                              v
+ *                                   +-- waiters <-- metadata worker: write_link <--+ --> end
+ *
+ * States of a request, named for what it waits for: mapped inline; a slice to be read (parked
+ * on it, or its work item reads); the metadata worker (posted, or parked: behind another change,
+ * for room, for a commit); data (its fragments are in the store or in a fill); linked and
+ * ended. Several of its fragments may be in the later states while the rest of it is planned.
  */
 #include <linux/blk-mq.h>
 #include <linux/err.h>
@@ -14,26 +24,16 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "meta/change.h"
 #include "data/cow.h"
-#include "device.h"
-#include "layer/image.h"
-#include "inject.h"
-#include "message.h"
 #include "data/request.h"
-#include "meta/writer.h"
+#include "device.h"
+#include "inject.h"
+#include "layer/image.h"
+#include "message.h"
+#include "meta/worker.h"
 
-/* Bytes that write_filled() moves at once. */
+/* Bytes that a fill moves at once. */
 #define FILL_BYTES	(256U << 10)
-
-static void write_complete(struct qcow_io *io, int err)
-{
-	struct qcow_fragment *frag = container_of(io, struct qcow_fragment, io);
-
-	if (frag->change)
-		qcow_change_end(frag->change, err);
-	qcow_fragment_end(frag, err);
-}
 
 /* Whether the next @len bytes can go to @host as they are. */
 static bool fits(const struct qcow_request *req, u64 host, u64 len)
@@ -41,52 +41,47 @@ static bool fits(const struct qcow_request *req, u64 host, u64 len)
 	return qcow_fragment_fits(req->dev->chain->data, &req->iter, host, len);
 }
 
-static int submit(struct qcow_request *req, struct qcow_fragment *frag, u64 host, u64 len)
-{
-	struct qcow_device *dev = req->dev;
-	bool last = qcow_fragment_take(frag, len);
-
-	frag->io.complete = write_complete;
-	qcow_fragment_aim(frag, dev->chain->data, host, true);
-	if (frag->change)
-		qcow_join_submit(&dev->writer->joiner, &frag->io);
-	else
-		qcow_store_submit(&frag->io);
-	return last ? QCOW_GONE : 0;
-}
-
 /* Data where the tables say that metadata is: whichever lies, nothing is written there. */
-static bool hits_metadata(struct qcow_writer *w, u64 host, u64 len)
+static bool hits_metadata(struct qcow_meta *meta, u64 host, u64 len)
 {
-	if (w->image->geo.data_file || !qcow_guard_hit(&w->guard, host, len))
+	if (meta->image->geo.data_file || !qcow_overlap_hit(&meta->overlap, host, len))
 		return false;
-	qcow_message(w->image, "data cluster at 0x%llx: lies over metadata", host);
+	qcow_message(meta->image, "data cluster at 0x%llx: lies over metadata", host);
 	return true;
 }
 
-/*
- * To a cluster that is this image's alone, no waiting. On a store with larger blocks than
- * sectors two writes may meet in a block: there, clusters are taken for each.
- */
-static int write_in_place(struct qcow_request *req)
+static void in_place_complete(struct qcow_io *io, int err)
 {
-	struct qcow_writer *w = req->dev->writer;
-	struct qcow_fragment *frag;
-	struct qcow_extent ext;
-	int err;
+	qcow_fragment_end(container_of(io, struct qcow_fragment, io), err);
+}
 
-	err = qcow_map_top_try(w->image, req->pos, iov_iter_count(&req->iter), &ext);
-	if (err)
-		return err;
-	if (ext.kind != QCOW_EXTENT_DATA || ext.shared ||
-	    w->image->data->align > SECTOR_SIZE || !fits(req, ext.host, ext.len))
-		return -EAGAIN;
-	if (unlikely(hits_metadata(w, ext.host, ext.len)))
+/*
+ * Whether the bytes can be written where they are mapped to, without a change of metadata. On a
+ * store with larger blocks than sectors two writes may meet in a block, and are kept apart as
+ * changes are.
+ */
+static bool is_in_place(const struct qcow_request *req, const struct qcow_extent *ext)
+{
+	return ext->kind == QCOW_EXTENT_DATA && !ext->shared &&
+		req->dev->chain->data->align <= SECTOR_SIZE && fits(req, ext->host, ext->len);
+}
+
+static int write_in_place(struct qcow_request *req, const struct qcow_extent *ext)
+{
+	struct qcow_fragment *frag;
+	bool last;
+
+	if (unlikely(hits_metadata(req->dev->meta, ext->host, ext->len)))
 		return -EUCLEAN;
 	frag = qcow_fragment_get(req);
 	if (unlikely(!frag))
-		return QCOW_GONE;
-	return submit(req, frag, ext.host, ext.len);
+		return QCOW_STEP_GONE;
+	last = qcow_fragment_take(frag, ext->len);
+	frag->fill = false;
+	frag->io.complete = in_place_complete;
+	qcow_fragment_aim(frag, req->dev->chain->data, ext->host, true);
+	qcow_store_submit(&frag->io);
+	return last ? QCOW_STEP_GONE : QCOW_STEP_DONE;
 }
 
 /**
@@ -127,49 +122,49 @@ static bool has_beside(const struct qcow_change *change, u64 guest, const struct
 }
 
 /* The cluster is there and this image's alone; @ext says what its bytes are. */
-static int plan_own(struct qcow_writer *w, struct qcow_change *change, u64 guest,
+static int plan_own(struct qcow_meta *meta, struct qcow_change *change, u64 guest,
 		    const struct qcow_extent *ext, struct plan *p)
 {
-	const struct qcow_geometry *g = &w->image->geo;
+	const struct qcow_geometry *g = &meta->image->geo;
 
 	p->host = ext->host;
 	p->len = ext->len;
-	if (hits_metadata(w, p->host, p->len))
+	if (hits_metadata(meta, p->host, p->len))
 		return -EUCLEAN;
 	if (ext->kind == QCOW_EXTENT_DATA)
-		return qcow_space_reach(&w->space, w->image->data, p->host + p->len);
+		return qcow_space_reach(&meta->space, meta->image->data, p->host + p->len);
 
 	remap(change, guest, p, 1ULL << g->subcluster_bits);
 	p->fill = has_beside(change, guest, p);
-	return qcow_space_reach(&w->space, w->image->data, change->host + change->len);
+	return qcow_space_reach(&meta->space, meta->image->data, change->host + change->len);
 }
 
 /* In a data file every guest byte has its place. */
-static int place_in_data_file(struct qcow_writer *w, u64 guest, struct plan *p, bool *zero)
+static int place_in_data_file(struct qcow_meta *meta, u64 guest, struct plan *p, bool *zero)
 {
-	u64 mask = qcow_cluster_bytes(&w->image->geo) - 1;
+	u64 mask = qcow_cluster_bytes(&meta->image->geo) - 1;
 
 	p->host = guest;
-	*zero = (guest & ~mask) >= READ_ONCE(w->image->data->bytes);
-	return qcow_space_reach(&w->space, w->image->data, ((guest + p->len - 1) | mask) + 1);
+	*zero = (guest & ~mask) >= READ_ONCE(meta->image->data->bytes);
+	return qcow_space_reach(&meta->space, meta->image->data, ((guest + p->len - 1) | mask) + 1);
 }
 
-static int place(struct qcow_writer *w, struct qcow_change *change, u64 guest, struct plan *p,
+static int place(struct qcow_meta *meta, struct qcow_change *change, u64 guest, struct plan *p,
 		 bool *zero)
 {
-	const struct qcow_geometry *g = &w->image->geo;
+	const struct qcow_geometry *g = &meta->image->geo;
 	u64 head = guest & (qcow_cluster_bytes(g) - 1);
 	struct qcow_run run;
 	int err;
 
 	if (g->data_file)
-		return place_in_data_file(w, guest, p, zero);
-	err = qcow_space_take_for(&w->space, guest >> g->cluster_bits,
-				  ((head + p->len - 1) >> g->cluster_bits) + 1, &run);
+		return place_in_data_file(meta, guest, p, zero);
+	err = qcow_space_alloc_guest(&meta->space, guest >> g->cluster_bits,
+				     ((head + p->len - 1) >> g->cluster_bits) + 1, &run);
 	if (err)
 		return err;
-	change->first = run.first;
-	change->nr = run.nr;
+	change->fresh = run.first;
+	change->nr_fresh = run.nr;
 	p->host = (run.first << g->cluster_bits) + head;
 	p->len = min(p->len, (run.nr << g->cluster_bits) - head);
 	*zero = run.zero;
@@ -177,10 +172,10 @@ static int place(struct qcow_writer *w, struct qcow_change *change, u64 guest, s
 }
 
 /* New clusters: for bytes that have none, or in the place of one that must be kept. */
-static int plan_new(struct qcow_writer *w, struct qcow_change *change, u64 guest,
+static int plan_new(struct qcow_meta *meta, struct qcow_change *change, u64 guest,
 		    const struct qcow_extent *ext, struct plan *p)
 {
-	const struct qcow_geometry *g = &w->image->geo;
+	const struct qcow_geometry *g = &meta->image->geo;
 	u64 cluster = qcow_cluster_bytes(g);
 	bool zero;
 	int err;
@@ -189,122 +184,224 @@ static int plan_new(struct qcow_writer *w, struct qcow_change *change, u64 guest
 	change->whole = ext->kind == QCOW_EXTENT_COMPRESSED || ext->shared;
 	if (change->whole) {
 		p->len = min(p->len, cluster - (guest & (cluster - 1)));
-		err = qcow_change_freed(change, guest, ext, &change->freed);
+		err = qcow_change_freed(meta, guest, ext, &change->freed);
 		if (err)
 			return err;
 	}
-	err = place(w, change, guest, p, &zero);
+	err = place(meta, change, guest, p, &zero);
 	if (err)
 		return err;
 	remap(change, guest, p, change->whole ? cluster : 1ULL << g->subcluster_bits);
 	p->fill = has_beside(change, guest, p) &&
-		  !(zero && !change->whole && beside_is_zero(w->image, change, ext));
+		  !(zero && !change->whole && beside_is_zero(meta->image, change, ext));
 	return 0;
 }
 
-static int make_plan(struct qcow_writer *w, struct qcow_change *change, u64 guest, u64 len,
+static int make_plan(struct qcow_meta *meta, struct qcow_change *change, u64 guest, u64 len,
 		     struct plan *p)
 {
 	struct qcow_extent ext;
 	int err;
 
 	*p = (struct plan) {};
-	err = qcow_change_map(change, guest, len, &ext);
+	err = qcow_change_map(meta, change, guest, len, &ext);
 	if (err)
 		return err;
 	/* In version 1 a cluster may lie where no block begins, and share one with others. */
-	if (ext.allocated && !IS_ALIGNED(ext.host ^ guest, max_t(u32, w->image->data->align,
+	if (ext.allocated && !IS_ALIGNED(ext.host ^ guest, max_t(u32, meta->image->data->align,
 								 SECTOR_SIZE)))
 		ext.shared = true;
 	if (ext.kind != QCOW_EXTENT_COMPRESSED && ext.allocated && !ext.shared)
-		return plan_own(w, change, guest, &ext, p);
-	return plan_new(w, change, guest, &ext, p);
+		return plan_own(meta, change, guest, &ext, p);
+	return plan_new(meta, change, guest, &ext, p);
 }
 
 /* The bytes from @pos on, @len of them, as they will be: the request's, or what is there. */
-static int gather(struct qcow_request *req, const struct plan *p, u64 pos, void *buf, u64 len)
+static int gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 {
-	u64 begin = clamp(req->pos, pos, pos + len);
-	u64 end = clamp(req->pos + p->len, pos, pos + len);
-	struct qcow_writer *w = req->dev->writer;
-	struct iov_iter iter = req->iter;
+	u64 begin = clamp(frag->guest, pos, pos + len);
+	u64 end = clamp(frag->guest + frag->io.len, pos, pos + len);
+	struct qcow_meta *meta = frag->req->dev->meta;
+	struct iov_iter iter = frag->io.iter;
 	int err;
 
-	err = qcow_cow_read(w->image, w->inflate, pos, buf, begin - pos);
+	err = qcow_cow_read(meta->image, meta->inflate, pos, buf, begin - pos);
 	if (!err)
-		err = qcow_cow_read(w->image, w->inflate, end, buf + (end - pos),
+		err = qcow_cow_read(meta->image, meta->inflate, end, buf + (end - pos),
 				    pos + len - end);
 	if (err || begin == end)
 		return err;
-	iov_iter_advance(&iter, begin - req->pos);
+	iov_iter_advance(&iter, begin - frag->guest);
 	return copy_from_iter(buf + (begin - pos), end - begin, &iter) == end - begin ?
 		0 : -EFAULT;
 }
 
-/* Write all of it here, through a buffer. */
-static int write_filled(struct qcow_request *req, struct qcow_change *change,
-			const struct plan *p)
+/* Write the bytes through a buffer, with all that the change maps where that is wanted. */
+static int fill(struct qcow_fragment *frag)
 {
-	u64 pos = p->fill ? change->guest : req->pos;
-	u64 host = p->fill ? change->host : p->host;
-	u64 left = p->fill ? change->len : p->len;
+	const struct qcow_change *change = &frag->change;
+	u64 pos = frag->fill ? change->guest : frag->guest;
+	u64 host = frag->fill ? change->host : frag->io.pos;
+	u64 left = frag->fill ? change->len : frag->io.len;
 	u64 size = min_t(u64, left, FILL_BYTES);
 	void *buf;
 	int err = 0;
 
 	buf = kvmalloc(roundup_pow_of_two(size), GFP_NOIO);
 	if (!buf)
-		err = -ENOMEM;
+		return -ENOMEM;
 	while (!err && left) {
 		u64 part = min(left, size);
 
-		err = gather(req, p, pos, buf, part);
+		err = gather(frag, pos, buf, part);
 		if (!err)
-			err = qcow_store_write(req->dev->chain->data, buf, host, part);
+			err = qcow_store_write(frag->io.store, buf, host, part);
 		pos += part;
 		host += part;
 		left -= part;
 	}
 	kvfree(buf);
-	qcow_inject_pause();
-	qcow_change_end(change, err);
-	if (!err)
-		qcow_request_skip(req, p->len);
 	return err;
 }
 
-/* Take clusters, plan, and write. */
-static int write_change(struct qcow_request *req)
+/* The data of a change has been written: the metadata worker goes on. */
+static void change_complete(struct qcow_io *io, int err)
 {
-	struct qcow_writer *w = req->dev->writer;
+	struct qcow_fragment *frag = container_of(io, struct qcow_fragment, io);
+
+	frag->change.err = err;
+	qcow_meta_post(frag->req->dev->meta, &frag->change.msg);
+}
+
+static void fill_work(struct work_struct *work)
+{
+	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
+	unsigned int noio = memalloc_noio_save();
+	int err = fill(frag);
+
+	qcow_inject_pause();
+	memalloc_noio_restore(noio);
+	change_complete(&frag->io, err);
+}
+
+/* In the metadata worker: put the new entries in place, or undo the change. */
+static void write_link(struct qcow_meta_msg *msg)
+{
+	struct qcow_fragment *frag = container_of(msg, struct qcow_fragment, change.msg);
+	int err = frag->change.err;
+
+	qcow_change_end(frag->req->dev->meta, &frag->change, err);
+	qcow_fragment_end(frag, err);
+}
+
+static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
+			 const struct plan *p)
+{
+	bool direct = !p->fill && fits(req, p->host, p->len);
+	bool last = qcow_fragment_take(frag, p->len);
+
+	frag->fill = p->fill;
+	frag->change.msg = (struct qcow_meta_msg) { .run = write_link, .urgent = true };
+	frag->io.complete = change_complete;
+	qcow_fragment_aim(frag, req->dev->chain->data, p->host, true);
+	if (direct)
+		qcow_merge_add(&req->dev->meta->merge, &frag->io);
+	else
+		qcow_fragment_queue(frag, fill_work);
+	return last ? QCOW_STEP_GONE : QCOW_STEP_DONE;
+}
+
+/* In the metadata worker: one piece of a request, in one slice, to where it is to be. */
+static int plan_step(struct qcow_request *req)
+{
+	struct qcow_meta *meta = req->dev->meta;
 	u64 len = iov_iter_count(&req->iter);
-	struct qcow_fragment *frag = NULL;
-	struct qcow_change *change;
+	struct qcow_fragment *frag;
 	struct plan p;
 	int err;
 
-	change = qcow_change_begin(w, req->pos, &len, true, &req->waiter);
-	if (IS_ERR(change))
-		return PTR_ERR(change);
-	err = make_plan(w, change, req->pos, len, &p);
-	qcow_inject_pause();
-	if (err) {
-		qcow_change_end(change, err);
-		return err;
-	}
-	if (!p.fill && fits(req, p.host, p.len))
-		frag = qcow_fragment_try(req);
+	frag = qcow_fragment_get(req);
 	if (!frag)
-		return write_filled(req, change, &p);
-	frag->change = change;
-	return submit(req, frag, p.host, p.len);
+		return QCOW_STEP_GONE;
+	err = qcow_change_begin(meta, &frag->change, req->pos, &len, true, &req->msg);
+	if (err)
+		goto cancel;
+	err = make_plan(meta, &frag->change, req->pos, len, &p);
+	qcow_inject_pause();
+	if (!err)
+		return submit_change(req, frag, &p);
+
+	qcow_change_end(meta, &frag->change, err);
+cancel:
+	qcow_fragment_cancel(frag);
+	return err == -EINPROGRESS ? QCOW_STEP_GONE : err;
+}
+
+/* Whether the slice of the next bytes need not be read. */
+static bool has_slice(const struct qcow_request *req)
+{
+	struct qcow_image *image = req->dev->chain;
+
+	return qcow_cache_has(&image->l2, qcow_slice_idx(&image->geo, req->pos));
+}
+
+static int write_begin(struct qcow_meta *meta)
+{
+	return READ_ONCE(meta->failed) ? -EIO : qcow_meta_begin(meta);
+}
+
+/* In the metadata worker: all of the memory at hand. */
+static void write_plan(struct qcow_meta_msg *msg)
+{
+	struct qcow_request *req = container_of(msg, struct qcow_request, msg);
+	int ret = write_begin(req->dev->meta);
+
+	while (!ret) {
+		ret = plan_step(req);
+		if (ret == QCOW_STEP_GONE)
+			return;
+		if (ret || req->pos == req->end)
+			break;
+		/* What has to be read first is not read in here, where others wait. */
+		if (!iov_iter_count(&req->iter) || !has_slice(req)) {
+			queue_work(req->dev->wq, &req->work);
+			return;
+		}
+	}
+	qcow_write_end(req, ret);
+}
+
+/* The next bytes: in place, or by the metadata worker. */
+static int write_step(struct qcow_request *req, bool may_wait)
+{
+	struct qcow_meta *meta = req->dev->meta;
+	u64 len = iov_iter_count(&req->iter);
+	struct qcow_extent ext;
+	int err;
+
+	if (may_wait)
+		err = qcow_map_top_wait(meta->image, req->pos, len, &req->waiter, &ext);
+	else
+		err = qcow_map_top_try(meta->image, req->pos, len, &ext);
+	if (err == -EINPROGRESS)
+		return QCOW_STEP_GONE;
+	if (err == -EAGAIN) {
+		queue_work(req->dev->wq, &req->work);
+		return QCOW_STEP_GONE;
+	}
+	if (err)
+		return err;
+	if (qcow_meta_begun(meta) && is_in_place(req, &ext))
+		return write_in_place(req, &ext);
+
+	req->msg = (struct qcow_meta_msg) { .run = write_plan, .guest = req->pos };
+	qcow_meta_post(meta, &req->msg);
+	return QCOW_STEP_GONE;
 }
 
 int qcow_write_step(struct qcow_request *req)
 {
-	int err = write_in_place(req);
-
-	return err < 0 ? write_change(req) : err;
+	return write_step(req, true);
 }
 
 void qcow_write_end(struct qcow_request *req, int err)
@@ -312,36 +409,24 @@ void qcow_write_end(struct qcow_request *req, int err)
 	if (err)
 		qcow_request_fail(req, req->pos, req->end - req->pos, err);
 	if (err == -EUCLEAN)
-		qcow_writer_corrupt(req->dev->writer);
+		qcow_meta_corrupt(req->dev->meta);
 	qcow_request_put(req);
 }
 
 static void write_run(struct qcow_request *req, bool may_wait)
 {
-	struct qcow_writer *w = req->dev->writer;
 	int ret = 0;
 
-	if (may_wait) {
-		ret = qcow_writer_begin(w);
-	} else if (!qcow_writer_begun(w)) {
-		queue_work(req->dev->wq, &req->work);
-		return;
-	}
-
 	while (!ret && req->pos < req->end) {
-		if (READ_ONCE(w->failed)) {
+		if (READ_ONCE(req->dev->meta->failed)) {
 			ret = -EIO;
 			break;
 		}
 		if (!iov_iter_count(&req->iter))
 			qcow_request_next_bio(req);
-		ret = may_wait ? qcow_write_step(req) : write_in_place(req);
-		if (ret == QCOW_GONE || ret == -EINPROGRESS)
+		ret = write_step(req, may_wait);
+		if (ret == QCOW_STEP_GONE)
 			return;
-		if (ret < 0 && !may_wait) {
-			queue_work(req->dev->wq, &req->work);
-			return;
-		}
 	}
 	qcow_write_end(req, ret);
 }

@@ -86,7 +86,7 @@ static void slice_init(struct qcow_slice *slice, struct qcow_cache *cache,
 	slice->ahead = false;
 	slice->loading = true;
 	slice->reserved = false;
-	slice->dirty = NULL;
+	slice->writeback = NULL;
 	seqcount_init(&slice->seq);
 	INIT_LIST_HEAD(&slice->clock);
 	INIT_LIST_HEAD(&slice->waiters);

@@ -6,7 +6,7 @@
  *
  * A look-up that hits takes no lock and writes no shared cache line (a slice's @referenced
  * mark is set only when it is clear). The cache does not know what the entries mean. How
- * slices are changed and written back is in dirty.h.
+ * slices are changed and written back is in meta/writeback.h.
  */
 #ifndef _QCOW_CACHE_H
 #define _QCOW_CACHE_H
@@ -20,7 +20,7 @@
 #include <linux/types.h>
 #include <linux/xarray.h>
 
-struct qcow_dirty;
+struct qcow_writeback;
 struct qcow_store;
 struct shrinker;
 
@@ -52,14 +52,14 @@ struct qcow_waiter {
  *          another copy of the slice, and may be called again when a table has moved. Return:
  *          0; -ENODATA: there is none
  * @slices: those in memory, by index
- * @dirty: slices that are about to be changed or have been, under the cache's lock
+ * @pinned: slices that are about to be changed or have been; the metadata worker's
  */
 struct qcow_tables {
 	struct qcow_store *store;
 	u32 slice_bytes;
 	int (*locate)(const struct qcow_tables *tables, u64 idx, u64 *host);
 	struct xarray slices;
-	struct list_head dirty;
+	struct list_head pinned;
 };
 
 static inline void qcow_tables_init(struct qcow_tables *tables, struct qcow_store *store,
@@ -71,12 +71,12 @@ static inline void qcow_tables_init(struct qcow_tables *tables, struct qcow_stor
 	tables->slice_bytes = slice_bytes;
 	tables->locate = locate;
 	xa_init(&tables->slices);
-	INIT_LIST_HEAD(&tables->dirty);
+	INIT_LIST_HEAD(&tables->pinned);
 }
 
 /**
  * struct qcow_slice - one slice in memory
- * @entries: the slice as on disk, big endian; changed under @dirty's lock only
+ * @entries: the slice as on disk, big endian; changed by the metadata worker while pinned
  * @tables: key, whose
  * @idx: key, number of the slice in @tables
  * @cache: whose limit it is charged to
@@ -87,10 +87,10 @@ static inline void qcow_tables_init(struct qcow_tables *tables, struct qcow_stor
  *              second chance is at stake
  * @ahead: read ahead, and its first use is to be told to ahead.c
  * @loading: not read yet: look-ups do not return it. Cleared under the cache's lock
- * @reserved: what is written there needs no new space; dirty.c's
+ * @reserved: what is written there needs no new space; the metadata worker's
  * @seq: moves when @entries change; for readers of entries of more than one word
- * @dirty: what makes it changeable, or NULL: dirty.c's, under the cache's lock
- * @clock: the cache's ring, under the cache's lock; empty while loading or changeable
+ * @writeback: what it has while it is pinned, or NULL; the metadata worker's
+ * @clock: the cache's ring, under the cache's lock; empty while loading or pinned
  * @waiters: those who want it while it is loading, under the cache's lock
  * @rcu: frees it after the last look-up
  *
@@ -110,7 +110,7 @@ struct qcow_slice {
 	bool reserved;
 	seqcount_t seq;
 
-	struct qcow_dirty *dirty;
+	struct qcow_writeback *writeback;
 	struct list_head clock ____cacheline_aligned_in_smp;
 	struct list_head waiters;
 	struct rcu_head rcu;
@@ -123,13 +123,13 @@ struct qcow_slice {
  *            ones share it, so that a full cache still has room for what is read next
  * @bytes: charged now, never over @limit; added to under @lock, subtracted from anywhere
  *         (RCU callbacks uncharge)
- * @lock: @live, @clock, @nr_slices, @dirty_bytes, the end of a load, and removal from
+ * @lock: @live, @clock, @nr_slices, @pinned, the end of a load, and removal from
  *        xarrays; insertion there needs only the xarray's own lock, which nests inside.
  *        Process context only. Nothing sleeps or allocates under it
  * @live: bytes of slices that are loading or cached, under @lock
  * @clock: second-chance ring of cached slices, the hand is at its head, under @lock
  * @nr_slices: on @clock; written under @lock
- * @dirty_bytes: of changeable slices and their copies, under @lock
+ * @pinned: of pinned slices and their copies, under @lock; changed by the metadata worker alone
  * @reserve: one slice that a load can always get in the end. Per device: where an image
  *           lies on another qcow device, a shared one would be held by whoever waits
  * @shrinker: gives slices back
@@ -145,7 +145,7 @@ struct qcow_cache {
 	u64 live;
 	struct list_head clock;
 	unsigned long nr_slices;
-	u64 dirty_bytes;
+	u64 pinned;
 
 	mempool_t *reserve;
 	struct shrinker *shrinker;

@@ -14,7 +14,6 @@
 #include "layer/cache.h"
 #include "data/codec.h"
 #include "format/format.h"
-#include "meta/overlap.h"
 #include "layer/image.h"
 #include "store/store.h"
 
@@ -201,13 +200,10 @@ static int grow_snapshot_table(struct qcow_image *image, struct snapshot_table *
 	return 0;
 }
 
-/*
- * Walk the snapshot table until @visit, called with each entry and its position, returns
- * other than 0: that, or 0 at the end. @snap's texts point into the table.
- */
-static int walk_snapshots(struct qcow_image *image,
-			  int (*visit)(const struct qcow_snapshot *snap, u32 position, void *data),
-			  void *data, u64 *bytes, struct qcow_report *rep)
+int qcow_image_walk_snapshots(struct qcow_image *image,
+			      int (*visit)(const struct qcow_snapshot *snap, u32 position,
+					   void *data),
+			      void *data, u64 *bytes, struct qcow_report *rep)
 {
 	struct snapshot_table t = {};
 	struct qcow_snapshot snap;
@@ -251,7 +247,7 @@ static int find_snapshot(struct qcow_image *image, u32 position, struct qcow_sna
 	u64 bytes;
 	int err;
 
-	err = walk_snapshots(image, take_wanted, &wanted, &bytes, rep);
+	err = qcow_image_walk_snapshots(image, take_wanted, &wanted, &bytes, rep);
 	if (!err) {
 		qcow_report(rep, "snapshot %u: the image has %u", position,
 			    image->header.nr_snapshots);
@@ -259,24 +255,6 @@ static int find_snapshot(struct qcow_image *image, u32 position, struct qcow_sna
 	}
 	*snap = wanted.snap;
 	return min(err, 0);
-}
-
-/* Snapshots that share an L1 table do no harm. */
-static int guard_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
-{
-	return qcow_guard_add(data, snap->l1_offset, (u64)snap->l1_entries * sizeof(__be64));
-}
-
-int qcow_image_guard_snapshots(struct qcow_image *image, struct qcow_guard *guard,
-			       struct qcow_report *rep)
-{
-	u64 bytes;
-	int err;
-
-	err = walk_snapshots(image, guard_snapshot, guard, &bytes, rep);
-	if (err)
-		return err;
-	return qcow_guard_add(guard, image->header.snapshots_offset, bytes);
 }
 
 /* Which L1 table, and the size that goes with it. */
@@ -407,7 +385,6 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 	if (data)
 		data->sparse = true;
 	image->cache = p->cache;
-	mutex_init(&image->header_lock);
 	qcow_ahead_init(&image->ahead);
 	qcow_tables_init(&image->l2, store, QCOW_SLICE_BYTES, locate_slice);
 

@@ -6,7 +6,6 @@
 #ifndef _QCOW_IMAGE_H
 #define _QCOW_IMAGE_H
 
-#include <linux/mutex.h>
 #include <linux/types.h>
 #include <qcow/header.h>
 #include <qcow/l2.h>
@@ -14,7 +13,6 @@
 #include "layer/readahead.h"
 #include "layer/cache.h"
 
-struct qcow_guard;
 struct qcow_inflight;
 struct qcow_report;
 struct qcow_store;
@@ -30,7 +28,6 @@ struct qcow_store;
  * @geo: not for raw
  * @store: metadata, and data unless @data is another; owned
  * @data: data clusters: @store, or the external data file; owned
- * @header_lock: writes to the header's sector, of a writable image
  * @l1: L1 table of the active state or of the snapshot, big endian as on disk
  * @l1_entries: that @l1 has; what lies beyond is not allocated
  * @cache: of the device
@@ -48,7 +45,6 @@ struct qcow_image {
 	struct qcow_geometry geo;
 	struct qcow_store *store;
 	struct qcow_store *data;
-	struct mutex header_lock;	/* writes to its sector */
 	__be64 *l1;
 	u32 l1_entries;
 	struct qcow_cache *cache;
@@ -103,15 +99,21 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 				   struct qcow_store *data, struct qcow_report *rep);
 
 /**
- * qcow_image_guard_snapshots() - note where the snapshot table and its L1 tables are
+ * qcow_image_walk_snapshots() - visit each entry of the snapshot table
  * @image: open
- * @guard: gets them
+ * @visit: called with each entry, whose texts point into the table, and its position; other
+ *         than 0 ends the walk
+ * @data: for @visit
+ * @bytes: result, when the walk came to the end: length of the table
  * @rep: says what is wrong
  *
- * Return: 0 or -errno.
+ * Context: process context, may sleep.
+ * Return: what @visit returned last, or -errno.
  */
-int qcow_image_guard_snapshots(struct qcow_image *image, struct qcow_guard *guard,
-			       struct qcow_report *rep);
+int qcow_image_walk_snapshots(struct qcow_image *image,
+			      int (*visit)(const struct qcow_snapshot *snap, u32 position,
+					   void *data),
+			      void *data, u64 *bytes, struct qcow_report *rep);
 
 /* Drops its slices from the cache and frees it and its stores; not its backing image. */
 void qcow_image_close(struct qcow_image *image);

@@ -130,7 +130,7 @@ static int clip_to_data(const struct qcow_image *image, u64 guest, struct qcow_e
 	u64 in_cluster = guest & (cluster_bytes - 1);
 	u64 bytes, first, end;
 
-	/* Pairs with that of raw_write_seqcount_begin() in qcow_dirty_begin(). */
+	/* Pairs with that of raw_write_seqcount_begin() in qcow_writeback_begin(). */
 	smp_rmb();
 	bytes = READ_ONCE(image->data->bytes);
 	if (likely(ext->host + ext->len <= bytes))
@@ -292,6 +292,28 @@ int qcow_map_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter
 			map->ext.len = miss_len(&w, guest);
 			return err;
 		}
+		w.held = held;
+	}
+}
+
+int qcow_map_top_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter *waiter,
+		      struct qcow_extent *ext)
+{
+	struct walk w = { .image = top, .len = len };
+	struct qcow_slice *held = NULL;
+	int err;
+
+	for (;;) {
+		rcu_read_lock();
+		err = map_image(&w, guest, len, ext);
+		rcu_read_unlock();
+		if (held)
+			qcow_slice_put(top->cache, held);
+		if (err != -EAGAIN)
+			return err;
+		err = load_miss(&w, waiter, &held);
+		if (err)
+			return err;
 		w.held = held;
 	}
 }

@@ -75,6 +75,19 @@ int qcow_map_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter
 int qcow_map_top_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_extent *ext);
 
 /**
+ * qcow_map_top_wait() - the same, reading a slice that is not cached
+ * @top: the active image
+ * @guest: first byte, below @top->size
+ * @len: bytes wanted, not beyond @top->size
+ * @waiter: parked instead of waiting for somebody else's read, or NULL
+ * @ext: result, a HOLE among others
+ *
+ * Context and return: as qcow_map_wait().
+ */
+int qcow_map_top_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter *waiter,
+		      struct qcow_extent *ext);
+
+/**
  * qcow_slice_map() - qcow_l2_map() on a slice that may be changed meanwhile
  * @g: the geometry
  * @slice: of an L2 table

@@ -1,132 +1,136 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Changing what guest clusters are mapped to. Does not know what is written to them. Called
- * by write.c and discard.c.
+ * Changing what guest clusters are mapped to. What is written to them is not known here.
+ *
+ * Changes in flight are in a tree by their first guest cluster. They never overlap: a change
+ * that would begin within another one is parked on it, one that would run into another one
+ * ends before it.
  */
 #include <linux/err.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
 #include <qcow/encode.h>
 
-#include "meta/change.h"
-#include "meta/writeback.h"
-#include "layer/image.h"
 #include "inject.h"
+#include "layer/image.h"
 #include "layer/map.h"
 #include "message.h"
-#include "meta/writer.h"
+#include "meta/change.h"
+#include "meta/worker.h"
+#include "meta/writeback.h"
 
-/* Remember an L2 or L1 table that has been replaced. */
-static void free_old_table(struct qcow_writer *w, const struct qcow_old_table *old)
+/* The change in flight that has @cluster, or the next one behind it, or NULL. */
+static struct qcow_change *find_in_flight(struct qcow_meta *meta, u64 cluster)
 {
-	struct qcow_freed *freed;
+	struct rb_node *node = meta->in_flight.rb_node;
+	struct qcow_change *found = NULL;
 
-	if (!old->len)
-		return;
-	freed = kzalloc(sizeof(*freed), GFP_NOIO | __GFP_NOFAIL);
-	freed->host = old->host;
-	freed->len = old->len;
-	qcow_commit_freed(&w->commit, freed);
+	while (node) {
+		struct qcow_change *change = rb_entry(node, struct qcow_change, node);
+
+		if (cluster <= change->last) {
+			found = change;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	return found;
+}
+
+static bool by_first(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct qcow_change, node)->first <
+	       rb_entry(b, struct qcow_change, node)->first;
 }
 
 /* The table that maps @guest; 0: there is none and none is wanted. */
-static int find_table(struct qcow_writer *w, u64 guest, bool make, u64 *table)
+static int find_table(struct qcow_meta *meta, u64 guest, bool make, u64 *table)
 {
-	const struct qcow_image *image = w->image;
+	const struct qcow_image *image = meta->image;
 	u64 l1_idx = qcow_slice_l1_idx(&image->geo, qcow_slice_idx(&image->geo, guest));
-	struct qcow_old_table old;
-	bool committed = false;
 	struct qcow_flaw flaw;
 	int err;
 
-	if (!make) {
-		err = qcow_l1_decode(&image->geo, be64_to_cpu(READ_ONCE(image->l1[l1_idx])),
-				     table, &flaw);
-		if (err)
-			qcow_message_flaw(image, &flaw);
-		if (err || !*table)
-			return err;
+	err = qcow_l1_decode(&image->geo, be64_to_cpu(image->l1[l1_idx]), table, &flaw);
+	if (err) {
+		qcow_message_flaw(image, &flaw);
+		return err;
 	}
-	for (;;) {
-		err = qcow_l1_table(&w->l1, l1_idx, committed, table, &old);
-		free_old_table(w, &old);
-		if (err == -EAGAIN)
-			err = qcow_commit_wait(&w->commit) ?: -EAGAIN;
-		if (err != -EAGAIN)
-			return err;
-		committed = true;
-	}
+	if (!make && !*table)
+		return 0;
+	return qcow_l1_table(meta, l1_idx, table);
 }
 
-static int load_slice(struct qcow_change *change, u64 guest, bool make_table)
+static int load_slice(struct qcow_meta *meta, struct qcow_change *change, u64 guest,
+		      bool make_table)
 {
-	struct qcow_image *image = change->writer->image;
+	struct qcow_image *image = meta->image;
 	u64 idx = qcow_slice_idx(&image->geo, guest);
 	u64 table;
 	int err;
 
-	err = find_table(change->writer, guest, make_table, &table);
+	err = find_table(meta, guest, make_table, &table);
 	if (err || !table)
 		return err;
-	return qcow_dirty_load(image->cache, &image->l2, idx,
-			       table + qcow_slice_in_table(&image->geo, idx), NULL,
-			       &change->slice);
+	return qcow_writeback_load(image->cache, &image->l2, idx,
+				   table + qcow_slice_in_table(&image->geo, idx),
+				   &change->slice);
 }
 
-/* Room for slices that cannot be evicted; whoever has a slot ends without waiting for one. */
-static int take_slot(struct qcow_writer *w)
+int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 guest, u64 *len,
+		      bool make_table, struct qcow_meta_msg *msg)
 {
-	int err;
+	const struct qcow_geometry *g = &meta->image->geo;
+	u64 slice_end = qcow_slice_guest(g, qcow_slice_idx(g, guest) + 1);
+	u64 first = guest >> g->cluster_bits;
+	u64 last = (min(guest + *len, slice_end) - 1) >> g->cluster_bits;
+	struct qcow_change *other = find_in_flight(meta, first);
+	int err = msg->err;
 
-	while (qcow_dirty_full(w->image->cache)) {
-		err = qcow_commit_wait(&w->commit);
-		if (err)
-			return err;
+	msg->err = 0;
+	if (err)
+		return err;
+	if (other && other->first <= first) {
+		list_add_tail(&msg->node, &other->waiters);
+		return -EINPROGRESS;
 	}
-	down(&w->slots);
+	if (other)
+		last = min(last, other->first - 1);
+	if (!qcow_writeback_has_room(meta->image->cache)) {
+		/* A commit starts by itself unless the last one has failed. */
+		if (meta->commit.last_err)
+			qcow_commit_want(&meta->commit);
+		list_add_tail(&msg->node, &meta->await_room);
+		return -EINPROGRESS;
+	}
+
+	change->first = first;
+	change->last = last;
+	INIT_LIST_HEAD(&change->waiters);
+	change->slice = NULL;
+	change->len = 0;
+	change->whole = false;
+	change->nr_fresh = 0;
+	change->freed = NULL;
+	err = load_slice(meta, change, guest, make_table);
+	if (err == -EAGAIN) {
+		qcow_commit_want(&meta->commit);
+		list_add_tail(&msg->node, &meta->await_commit);
+		return -EINPROGRESS;
+	}
+	if (err)
+		return err;
+	*len = min(*len, ((last + 1) << g->cluster_bits) - guest);
+	rb_add(&change->node, &meta->in_flight, by_first);
+	qcow_inject_pause();
 	return 0;
 }
 
-struct qcow_change *qcow_change_begin(struct qcow_writer *w, u64 guest, u64 *len,
-				      bool make_table, struct qcow_waiter *waiter)
-{
-	const struct qcow_geometry *g = &w->image->geo;
-	u64 slice_end = qcow_slice_guest(g, qcow_slice_idx(g, guest) + 1);
-	struct qcow_change *change;
-	int err;
-
-	change = kzalloc(sizeof(*change), GFP_NOIO);
-	if (!change)
-		return ERR_PTR(-ENOMEM);
-	change->writer = w;
-	change->range.first = guest >> g->cluster_bits;
-	change->range.last = (min(guest + *len, slice_end) - 1) >> g->cluster_bits;
-	err = qcow_range_take(&w->ranges, &change->range, waiter);
-	if (err) {
-		kfree(change);
-		return ERR_PTR(err);
-	}
-	qcow_inject_pause();
-	err = take_slot(w);
-	if (err)
-		goto drop_range;
-	*len = min(*len, ((change->range.last + 1) << g->cluster_bits) - guest);
-
-	err = load_slice(change, guest, make_table);
-	if (!err)
-		return change;
-
-	up(&w->slots);
-drop_range:
-	qcow_range_drop(&w->ranges, &change->range);
-	kfree(change);
-	return ERR_PTR(err);
-}
-
-int qcow_change_map(const struct qcow_change *change, u64 guest, u64 len,
+int qcow_change_map(struct qcow_meta *meta, const struct qcow_change *change, u64 guest, u64 len,
 		    struct qcow_extent *ext)
 {
-	const struct qcow_image *image = change->writer->image;
+	const struct qcow_image *image = meta->image;
 	struct qcow_flaw flaw;
 	int err;
 
@@ -136,10 +140,10 @@ int qcow_change_map(const struct qcow_change *change, u64 guest, u64 len,
 	return err;
 }
 
-int qcow_change_freed(const struct qcow_change *change, u64 guest, const struct qcow_extent *ext,
+int qcow_change_freed(struct qcow_meta *meta, u64 guest, const struct qcow_extent *ext,
 		      struct qcow_freed **freed)
 {
-	const struct qcow_geometry *g = &change->writer->image->geo;
+	const struct qcow_geometry *g = &meta->image->geo;
 	u64 mask = qcow_cluster_bytes(g) - 1;
 	struct qcow_freed space = {};
 
@@ -181,16 +185,15 @@ static u64 new_bitmap(const struct qcow_geometry *g, const struct qcow_change *c
 	return (old & ~(covered << 32)) | covered;
 }
 
-static void put_entries(struct qcow_change *change)
+static void put_entries(struct qcow_meta *meta, struct qcow_change *change)
 {
-	const struct qcow_geometry *g = &change->writer->image->geo;
+	const struct qcow_geometry *g = &meta->image->geo;
 	__be64 *entries = change->slice->entries;
 	u64 cluster = change->guest >> g->cluster_bits;
 	u64 last = (change->guest + change->len - 1) >> g->cluster_bits;
 	u64 host = change->host - (change->guest & (qcow_cluster_bytes(g) - 1));
-	unsigned long flags;
 
-	flags = qcow_dirty_begin(change->slice);
+	qcow_writeback_begin(change->slice);
 	for (; cluster <= last; cluster++) {
 		u32 idx = cluster & ((1U << g->slice_bits) - 1);
 		u64 bitmap = 0;
@@ -201,39 +204,22 @@ static void put_entries(struct qcow_change *change)
 		qcow_l2_put(g, entries, idx, qcow_l2_encode_data(g, host), bitmap);
 		host += qcow_cluster_bytes(g);
 	}
-	qcow_dirty_end(change->slice, flags);
+	qcow_writeback_end(change->slice);
 }
 
-static void give_back_work(struct work_struct *work)
+void qcow_change_end(struct qcow_meta *meta, struct qcow_change *change, int err)
 {
-	struct qcow_change *change = container_of(work, struct qcow_change, work);
-
-	qcow_space_untake(&change->writer->space, change->first, change->nr);
-	kfree(change);
-}
-
-void qcow_change_end(struct qcow_change *change, int err)
-{
-	struct qcow_writer *w = change->writer;
-
-	qcow_inject_stall();
 	if (!err && change->len) {
-		put_entries(change);
+		put_entries(meta, change);
 		if (change->freed)
-			qcow_commit_freed(&w->commit, change->freed);
+			qcow_reclaim_drop(&meta->reclaim, change->freed);
 	} else {
 		kfree(change->freed);
 	}
-	qcow_inject_stall();
+	if (err && change->nr_fresh)
+		qcow_space_release(&meta->space, change->fresh, change->nr_fresh);
 	if (change->slice)
-		qcow_dirty_put(change->slice);
-	up(&w->slots);
-	qcow_range_drop(&w->ranges, &change->range);
-
-	if (err && change->nr) {
-		INIT_WORK(&change->work, give_back_work);
-		queue_work(w->wq, &change->work);
-		return;
-	}
-	kfree(change);
+		qcow_writeback_put(change->slice);
+	rb_erase(&change->node, &meta->in_flight);
+	list_splice_tail(&change->waiters, &meta->later);
 }

@@ -4,106 +4,111 @@
  * harmless: data and reference counts, then the tables that refer to them; what is freed
  * by that is free only afterwards.
  */
-#ifndef _QCOW_COMMIT_H
-#define _QCOW_COMMIT_H
+#ifndef _QCOW_META_COMMIT_H
+#define _QCOW_META_COMMIT_H
 
 #include <linux/list.h>
-#include <linux/spinlock.h>
 #include <linux/types.h>
-#include <linux/wait.h>
 #include <linux/workqueue.h>
 
-struct qcow_writer;
+#include "meta/msg.h"
+
+struct qcow_meta;
 
 /**
- * struct qcow_flush - somebody who wants to know that what has been written is durable
- * @node: among those who wait
- * @done: called once, in process context
+ * struct qcow_flush - a wish to know that what has been written is durable
+ * @msg: to the worker
+ * @meta: the metadata
+ * @node: among those that wait
+ * @done: called once, by the worker
  */
 struct qcow_flush {
+	struct qcow_meta_msg msg;
+	struct qcow_meta *meta;
 	struct list_head node;
 	void (*done)(struct qcow_flush *flush, int err);
 };
 
 /**
- * struct qcow_freed - host space that the active image refers to no more
- * @node: on a list of the commit's
- * @host: first byte
- * @len: bytes; 0: nothing
- * @compressed: a compressed cluster is at @host
+ * enum qcow_commit_state - what the commit of an image does
+ * @QCOW_COMMIT_IDLE: nothing; the next one starts when a flush comes or room is wanted
+ * @QCOW_COMMIT_WRITING: its work item writes and flushes what has been copied
+ *
+ *   IDLE --(worker: copy)--> WRITING --(work item: counts, flush, tables, flush; a message to
+ *                                       the worker)--> IDLE
  */
-struct qcow_freed {
-	struct list_head node;
-	u64 host;
-	u64 len;
-	bool compressed;
+enum qcow_commit_state {
+	QCOW_COMMIT_IDLE,
+	QCOW_COMMIT_WRITING,
 };
 
 /**
  * struct qcow_commit - commits of one image, one at a time
- * @writer: whose
- * @wq: ordered; runs commits and what follows them
- * @work: a commit
- * @drained_work: all I/O mapped before @draining was dropped has ended
- * @lock: @flushes and @freed
- * @flushes: who waits for the next commit
- * @freed: dropped in memory; the next commit makes it durable
- * @durable: dropped durably; I/O that was mapped before may be under way. Only on @wq
- * @draining: likewise, and that I/O is being waited for. Only on @wq
- * @drain_busy: it is
- * @idle: woken when nothing is draining
+ * @state: see there
+ * @wanted: a message is parked until a commit has ended
+ * @flushes: wait for the next commit
+ * @flushing: wait for the one that is running
+ * @dropped: host space, dropped before what is being written was copied
+ * @counts: copies of slices of refcount blocks
+ * @l2: copies of slices of L2 tables
+ * @l1: copies of sectors of the L1 table
+ * @l1_counted: as qcow_l1_collect() returned
+ * @err: of the one that is running
+ * @last_err: of the last one that has ended
+ * @work: writes, on the metadata's @io_wq
+ * @msg: tells the worker that it has
+ *
+ * The copies and @err are the work item's while WRITING, all else is the worker's.
  */
 struct qcow_commit {
-	struct qcow_writer *writer;
-	struct workqueue_struct *wq;
-	struct work_struct work;
-	struct work_struct drained_work;
-	spinlock_t lock;	/* @flushes and @freed */
+	enum qcow_commit_state state;
+	bool wanted;
 	struct list_head flushes;
-	struct list_head freed;
-	struct list_head durable;
-	struct list_head draining;
-	bool drain_busy;
-	wait_queue_head_t idle;
+	struct list_head flushing;
+	struct list_head dropped;
+	struct list_head counts;
+	struct list_head l2;
+	struct list_head l1;
+	bool l1_counted;
+	int err;
+	int last_err;
+	struct work_struct work;
+	struct qcow_meta_msg msg;
 };
 
-/* Return: 0 or -ENOMEM. */
-int qcow_commit_init(struct qcow_commit *commit, struct qcow_writer *writer);
-
-/* After qcow_commit_wait_idle(), or when no commit has ever run. */
-void qcow_commit_destroy(struct qcow_commit *commit);
+void qcow_commit_init(struct qcow_commit *commit);
 
 /**
  * qcow_commit_flush() - make all that has been written until now durable
- * @commit: of the image
- * @flush: @done is called afterwards; those who come together share one commit
+ * @meta: the metadata
+ * @flush: @done is called afterwards; those that come together share one commit
  *
  * Context: any.
  */
-void qcow_commit_flush(struct qcow_commit *commit, struct qcow_flush *flush);
+void qcow_commit_flush(struct qcow_meta *meta, struct qcow_flush *flush);
 
 /**
  * qcow_commit_wait() - the same, and wait for it
- * @commit: of the image
+ * @meta: the metadata
  *
- * Context: process context but that of a commit; may sleep.
+ * Context: process context but that of the worker and the commit; may sleep.
  * Return: 0 or -errno.
  */
-int qcow_commit_wait(struct qcow_commit *commit);
+int qcow_commit_wait(struct qcow_meta *meta);
 
-/* Wait until all that has been dropped durably is free. No I/O may be under way. */
-void qcow_commit_wait_idle(struct qcow_commit *commit);
+/* A message has been parked until the next commit has ended. Context: the worker. */
+static inline void qcow_commit_want(struct qcow_commit *commit)
+{
+	commit->wanted = true;
+}
 
-/**
- * qcow_commit_freed() - host space is referred to no more
- * @commit: of the image
- * @freed: the commit's from now on; it frees it
- *
- * The entry that referred to it has been changed in memory. Context: any.
- */
-void qcow_commit_freed(struct qcow_commit *commit, struct qcow_freed *freed);
+/* Start a commit if there is a reason to and none is running. Context: the worker. */
+void qcow_commit_start_wanted(struct qcow_meta *meta);
 
-/* All I/O that was under way at qcow_inflight_drain() has ended. Context: any. */
-void qcow_commit_drained(struct qcow_commit *commit);
+/* Context: the worker. */
+static inline bool qcow_commit_is_running(const struct qcow_commit *commit)
+{
+	return commit->state != QCOW_COMMIT_IDLE;
+}
 
-#endif /* _QCOW_COMMIT_H */
+#endif /* _QCOW_META_COMMIT_H */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Changing header fields in place. Does not know when. Called by refcounts.c, l1.c and
- * writer.c.
+ * Changing header fields in place; each is durable when the function returns. The metadata
+ * worker calls. Commits may write to the same block of the store meanwhile (an L1 table of
+ * version 1 begins there): qcow_store_write() keeps such writes apart.
  */
-#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <qcow/ondisk.h>
 
@@ -11,7 +11,6 @@
 #include "layer/image.h"
 #include "store/store.h"
 
-/* Fields of others in the same sector must not be written back as they were. */
 static int write_field(struct qcow_image *image, size_t offset, const void *field, size_t len)
 {
 	void *buf = kmemdup(field, len, GFP_NOIO);
@@ -19,9 +18,7 @@ static int write_field(struct qcow_image *image, size_t offset, const void *fiel
 
 	if (!buf)
 		return -ENOMEM;
-	mutex_lock(&image->header_lock);
 	err = qcow_store_write(image->store, buf, offset, len);
-	mutex_unlock(&image->header_lock);
 	kfree(buf);
 	return err ?: qcow_store_flush(image->store);
 }

@@ -1,76 +1,87 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The L1 table of the active image as it is written to: entries, the L2 tables they refer
- * to, and sectors that wait for the commit.
+ * The L1 table of the active image as it is written to: entries, the L2 tables they refer to,
+ * and sectors that wait for the commit. All of it is the metadata worker's.
  */
-#ifndef _QCOW_L1_H
-#define _QCOW_L1_H
+#ifndef _QCOW_META_L1_H
+#define _QCOW_META_L1_H
 
 #include <linux/list.h>
-#include <linux/mutex.h>
-#include <linux/spinlock.h>
 #include <linux/types.h>
 
-#include "meta/space.h"
+#include "meta/window.h"
 
-struct qcow_guard;
 struct qcow_image;
+struct qcow_meta;
+
+/**
+ * enum qcow_l1_state - whether the table on disk is long enough for the image
+ * @QCOW_L1_FITS: no entry beyond it has been wanted
+ * @QCOW_L1_COUNTED: clusters for a longer one are counted, in memory
+ * @QCOW_L1_DURABLE: the counts are durable: the longer table can be written and the header
+ *                   changed
+ *
+ *   FITS --(an entry beyond it)--> COUNTED --(commit)--> DURABLE --(no commit runs)--> FITS
+ */
+enum qcow_l1_state {
+	QCOW_L1_FITS,
+	QCOW_L1_COUNTED,
+	QCOW_L1_DURABLE,
+};
 
 /**
  * struct qcow_l1 - the L1 table of one image
- * @lock: making of L2 tables; sleeps, reads and writes under it
- * @image: whose
- * @guard: told of new tables
- * @space: new tables come from there
  * @disk_entries: that the table on disk has; @image->l1 has all that the size needs
- * @longer: clusters for a longer table on disk, 0 of them: there are none
- * @dirty_lock: @dirty
- * @dirty: sectors that have been changed, struct l1_sector
+ * @state: see there
+ * @longer: clusters for the longer table
+ * @changed: sectors that have been changed, struct l1_sector
  */
 struct qcow_l1 {
-	struct mutex lock;	/* making tables */
-	struct qcow_image *image;
-	struct qcow_guard *guard;
-	struct qcow_space *space;
 	u32 disk_entries;
+	enum qcow_l1_state state;
 	struct qcow_run longer;
-	spinlock_t dirty_lock;	/* @dirty and what is on it */
-	struct list_head dirty;
+	struct list_head changed;
 };
 
-void qcow_l1_init(struct qcow_l1 *l1, struct qcow_image *image, struct qcow_guard *guard,
-		  struct qcow_space *space);
+void qcow_l1_init(struct qcow_l1 *l1, const struct qcow_image *image);
 void qcow_l1_destroy(struct qcow_l1 *l1);
 
 /**
- * struct qcow_old_table - an L2 table that the active image has no more
- * @host: where it is, 0: there is none
- * @len: bytes
- */
-struct qcow_old_table {
-	u64 host;
-	u64 len;
-};
-
-/**
  * qcow_l1_table() - the L2 table of an L1 entry, to be written to
- * @l1: the table
+ * @meta: the metadata
  * @l1_idx: of the entry
- * @committed: a commit has been waited for since the last -EAGAIN
  * @table: host offset of a table that is this image's alone: made when there is none, a
  *         copy when it is shared with a snapshot
- * @old: a table that has been replaced, to be freed after the next commit, also after errors
  *
- * Context: process context, may sleep and do I/O; GFP_NOIO.
- * Return: 0; -EAGAIN: wait for a commit and call again; -ENOSPC, -EUCLEAN, -EIO, ...: nothing
+ * Context: the worker; may sleep and do I/O, GFP_NOIO.
+ * Return: 0; -EAGAIN: try again after the next commit; -ENOSPC, -EUCLEAN, -EIO, ...: nothing
  * has changed.
  */
-int qcow_l1_table(struct qcow_l1 *l1, u64 l1_idx, bool committed, u64 *table,
-		  struct qcow_old_table *old);
+int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table);
 
-/* Copy what has been changed, as qcow_dirty_collect(). */
-void qcow_l1_collect(struct qcow_l1 *l1, struct list_head *batch);
-int qcow_l1_write(struct qcow_l1 *l1, struct list_head *batch);
-void qcow_l1_finish(struct qcow_l1 *l1, struct list_head *batch, int err);
+/**
+ * qcow_l1_collect() - copy what has been changed, for a commit
+ * @meta: the metadata
+ * @batch: gets the sectors
+ *
+ * Context: the worker.
+ * Return: whether counts for a longer table are among what the commit makes durable, for
+ * qcow_l1_finish().
+ */
+bool qcow_l1_collect(struct qcow_meta *meta, struct list_head *batch);
 
-#endif /* _QCOW_L1_H */
+/* Write the copies. Context: the commit's work item. Return: 0 or -errno. */
+int qcow_l1_write(struct qcow_image *image, struct list_head *batch);
+
+/**
+ * qcow_l1_finish() - end of the commit
+ * @meta: the metadata
+ * @batch: empty afterwards
+ * @counted: as qcow_l1_collect() returned
+ * @err: of the commit
+ *
+ * Context: the worker.
+ */
+void qcow_l1_finish(struct qcow_meta *meta, struct list_head *batch, bool counted, int err);
+
+#endif /* _QCOW_META_L1_H */

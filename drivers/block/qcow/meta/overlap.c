@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The set of host ranges that hold metadata. Does not know what lies where. Filled when an
- * image is opened for writing, asked before every write to it.
+ * The set of host ranges that hold metadata. Filled at attach and changed by the metadata worker
+ * alone; whoever writes data asks it before, under RCU, without a lock.
  */
 #include <linux/bitops.h>
 #include <linux/kernel.h>
@@ -12,15 +12,15 @@
 #define ENTRY_BITS	(BITS_PER_LONG == 64 ? 5 : 4)
 #define ENTRY_GRANULES	BIT(ENTRY_BITS)
 
-void qcow_guard_init(struct qcow_guard *guard, u8 bits)
+void qcow_overlap_init(struct qcow_overlap *overlap, u8 bits)
 {
-	xa_init(&guard->map);
-	guard->bits = bits;
+	xa_init(&overlap->map);
+	overlap->bits = bits;
 }
 
-void qcow_guard_destroy(struct qcow_guard *guard)
+void qcow_overlap_destroy(struct qcow_overlap *overlap)
 {
-	xa_destroy(&guard->map);
+	xa_destroy(&overlap->map);
 }
 
 /* The part of granules @first to @last that the entry at @key has. */
@@ -32,26 +32,26 @@ static unsigned long entry_mask(u64 key, u64 first, u64 last)
 	return GENMASK(end, begin);
 }
 
-static unsigned long entry_bits(struct qcow_guard *guard, u64 key)
+static unsigned long entry_bits(struct qcow_overlap *overlap, u64 key)
 {
-	void *entry = xa_load(&guard->map, key);
+	void *entry = xa_load(&overlap->map, key);
 
 	return entry ? xa_to_value(entry) : 0;
 }
 
-static int change(struct qcow_guard *guard, u64 host, u64 len, bool set)
+static int change(struct qcow_overlap *overlap, u64 host, u64 len, bool set)
 {
-	u64 first = host >> guard->bits;
-	u64 last = (host + len - 1) >> guard->bits;
+	u64 first = host >> overlap->bits;
+	u64 last = (host + len - 1) >> overlap->bits;
 	u64 key;
 	int err;
 
 	for (key = first >> ENTRY_BITS; len && key <= last >> ENTRY_BITS; key++) {
 		unsigned long mask = entry_mask(key, first, last);
-		unsigned long old = entry_bits(guard, key);
+		unsigned long old = entry_bits(overlap, key);
 		unsigned long bits = set ? old | mask : old & ~mask;
 
-		err = xa_err(xa_store(&guard->map, key, bits ? xa_mk_value(bits) : NULL,
+		err = xa_err(xa_store(&overlap->map, key, bits ? xa_mk_value(bits) : NULL,
 				      GFP_NOIO));
 		if (err)
 			return err;
@@ -59,25 +59,25 @@ static int change(struct qcow_guard *guard, u64 host, u64 len, bool set)
 	return 0;
 }
 
-int qcow_guard_add(struct qcow_guard *guard, u64 host, u64 len)
+int qcow_overlap_add(struct qcow_overlap *overlap, u64 host, u64 len)
 {
-	return change(guard, host, len, true);
+	return change(overlap, host, len, true);
 }
 
-void qcow_guard_del(struct qcow_guard *guard, u64 host, u64 len)
+void qcow_overlap_del(struct qcow_overlap *overlap, u64 host, u64 len)
 {
 	/* Clearing bits of an entry that is there needs no memory. */
-	WARN_ON_ONCE(change(guard, host, len, false));
+	WARN_ON_ONCE(change(overlap, host, len, false));
 }
 
-bool qcow_guard_hit(struct qcow_guard *guard, u64 host, u64 len)
+bool qcow_overlap_hit(struct qcow_overlap *overlap, u64 host, u64 len)
 {
-	u64 first = host >> guard->bits;
-	u64 last = (host + len - 1) >> guard->bits;
+	u64 first = host >> overlap->bits;
+	u64 last = (host + len - 1) >> overlap->bits;
 	u64 key;
 
 	for (key = first >> ENTRY_BITS; key <= last >> ENTRY_BITS; key++) {
-		if (entry_bits(guard, key) & entry_mask(key, first, last))
+		if (entry_bits(overlap, key) & entry_mask(key, first, last))
 			return true;
 	}
 	return false;

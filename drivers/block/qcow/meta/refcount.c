@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Reference counts on disk. Changed counts are written by the commit; new blocks and tables
- * are durable before anything refers to them. Called by space.c, which keeps others away.
+ * are durable before anything refers to them.
  */
 #include <linux/err.h>
 #include <linux/minmax.h>
@@ -11,8 +11,8 @@
 #include <qcow/report.h>
 
 #include "meta/writeback.h"
-#include "meta/overlap.h"
 #include "meta/header.h"
+#include "meta/overlap.h"
 #include "layer/image.h"
 #include "message.h"
 #include "meta/refcount.h"
@@ -135,8 +135,8 @@ static int write_counts(struct qcow_refcounts *rc, u64 cluster, struct qcow_slic
 	}
 	if (err)
 		return err;
-	return qcow_dirty_load(rc->image->cache, &rc->tables, slice_idx(rc, cluster), host, NULL,
-			       slice);
+	return qcow_writeback_load(rc->image->cache, &rc->tables, slice_idx(rc, cluster), host,
+				   slice);
 }
 
 int qcow_refcounts_find(struct qcow_refcounts *rc, u64 *from, u64 to, u64 *nr, u64 *next)
@@ -214,11 +214,11 @@ static void set_counts(struct qcow_refcounts *rc, struct qcow_slice *slice, u64 
 		       u64 count)
 {
 	u64 idx = cluster & (slice_clusters(rc) - 1);
-	unsigned long flags = qcow_dirty_begin(slice);
 
+	qcow_writeback_begin(slice);
 	while (nr--)
 		qcow_refcount_set(slice->entries, rc->order, idx++, count);
-	qcow_dirty_end(slice, flags);
+	qcow_writeback_end(slice);
 }
 
 /* Clusters from @cluster on, at most @nr, whose counts are in one slice. */
@@ -227,7 +227,7 @@ static u64 in_slice(const struct qcow_refcounts *rc, u64 cluster, u64 nr)
 	return min(nr, slice_clusters(rc) - (cluster & (slice_clusters(rc) - 1)));
 }
 
-static int take_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
+static int set_used_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 {
 	u64 idx = cluster & (slice_clusters(rc) - 1);
 	struct qcow_slice *slice;
@@ -241,33 +241,57 @@ static int take_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 		if (qcow_refcount_get(slice->entries, rc->order, idx + i)) {
 			qcow_message(rc->image, "cluster 0x%llx: in use, and was free before",
 				     (cluster + i) << cluster_bits(rc));
-			qcow_dirty_put(slice);
+			qcow_writeback_put(slice);
 			return -EUCLEAN;
 		}
 	}
 	set_counts(rc, slice, cluster, nr, 1);
-	qcow_dirty_put(slice);
+	qcow_writeback_put(slice);
 	return 0;
 }
 
-int qcow_refcounts_take(struct qcow_refcounts *rc, u64 cluster, u64 nr)
+int qcow_refcounts_set_used(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 {
-	u64 done, count;
+	u64 done;
 	int err = 0;
 
 	for (done = 0; done < nr && !err; ) {
 		u64 part = in_slice(rc, cluster + done, nr - done);
 
-		err = take_in_slice(rc, cluster + done, part);
+		err = set_used_in_slice(rc, cluster + done, part);
 		if (!err)
 			done += part;
 	}
-	while (err && done--)
-		qcow_refcounts_put(rc, cluster + done, &count);
+	if (err && done)
+		qcow_refcounts_dec(rc, cluster, done);
 	return err;
 }
 
-int qcow_refcounts_put(struct qcow_refcounts *rc, u64 cluster, u64 *count)
+int qcow_refcounts_get(struct qcow_refcounts *rc, u64 cluster, u64 max, u64 *count, u64 *nr)
+{
+	u64 idx = cluster & (slice_clusters(rc) - 1);
+	u64 end = idx + in_slice(rc, cluster, max);
+	struct qcow_slice *slice;
+	u64 pos;
+	int err;
+
+	*count = 0;
+	*nr = end - idx;
+	err = read_counts(rc, cluster, &slice);
+	if (err || !slice)
+		return err;
+	*count = qcow_refcount_get(slice->entries, rc->order, idx);
+	for (pos = idx + 1; pos < end; pos++) {
+		if (qcow_refcount_get(slice->entries, rc->order, pos) != *count)
+			break;
+	}
+	*nr = pos - idx;
+	qcow_slice_put(rc->image->cache, slice);
+	return 0;
+}
+
+/* Clusters whose counts are in one slice. */
+static int dec_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 {
 	u64 idx = cluster & (slice_clusters(rc) - 1);
 	struct qcow_slice *slice;
@@ -276,16 +300,33 @@ int qcow_refcounts_put(struct qcow_refcounts *rc, u64 cluster, u64 *count)
 	err = write_counts(rc, cluster, &slice);
 	if (err)
 		return err;
-	*count = qcow_refcount_get(slice->entries, rc->order, idx);
-	if (!*count) {
-		qcow_message(rc->image, "cluster 0x%llx: freed, and its reference count is 0",
-			     cluster << cluster_bits(rc));
-		err = -EUCLEAN;
-	} else {
-		--*count;
-		set_counts(rc, slice, cluster, 1, *count);
+	for (; nr && !err; nr--, idx++, cluster++) {
+		u64 count = qcow_refcount_get(slice->entries, rc->order, idx);
+
+		if (!count) {
+			qcow_message(rc->image,
+				     "cluster 0x%llx: freed, and its reference count is 0",
+				     cluster << cluster_bits(rc));
+			err = -EUCLEAN;
+		} else {
+			set_counts(rc, slice, cluster, 1, count - 1);
+		}
 	}
-	qcow_dirty_put(slice);
+	qcow_writeback_put(slice);
+	return err;
+}
+
+int qcow_refcounts_dec(struct qcow_refcounts *rc, u64 cluster, u64 nr)
+{
+	int err = 0;
+
+	while (nr && !err) {
+		u64 part = in_slice(rc, cluster, nr);
+
+		err = dec_in_slice(rc, cluster, part);
+		cluster += part;
+		nr -= part;
+	}
 	return err;
 }
 
@@ -352,7 +393,7 @@ static int write_blocks(struct qcow_refcounts *rc, u64 cluster, const struct gro
 		err = write_block(rc, buf, cluster, nr, plan->blocks + plan->table_clusters);
 	kvfree(buf);
 	if (!err)
-		err = qcow_guard_add(rc->guard, cluster << cluster_bits(rc),
+		err = qcow_overlap_add(rc->overlap, cluster << cluster_bits(rc),
 				     (plan->blocks + plan->table_clusters) << cluster_bits(rc));
 	return err;
 }
@@ -385,21 +426,14 @@ static int link_block(struct qcow_refcounts *rc, u64 cluster)
 	return err;
 }
 
-/* Nothing refers to the clusters of the table that the header had before. */
-static void free_table(struct qcow_refcounts *rc, u64 host, u64 clusters)
-{
-	u64 count, i;
-
-	qcow_guard_del(rc->guard, host, clusters << cluster_bits(rc));
-	for (i = 0; i < clusters; i++)
-		qcow_refcounts_put(rc, (host >> cluster_bits(rc)) + i, &count);
-}
-
-static int move_table(struct qcow_refcounts *rc, u64 cluster, const struct growth *plan)
+static int move_table(struct qcow_refcounts *rc, u64 cluster, const struct growth *plan,
+		      struct qcow_run *old)
 {
 	const struct qcow_header *h = &rc->image->header;
-	u64 old_host = h->refcount_table_offset;
-	u64 old_clusters = h->refcount_table_clusters;
+	struct qcow_run replaced = {
+		.first = h->refcount_table_offset >> cluster_bits(rc),
+		.nr = h->refcount_table_clusters,
+	};
 	u64 host = (cluster + plan->blocks) << cluster_bits(rc);
 	__be64 *table;
 	int err;
@@ -421,25 +455,29 @@ static int move_table(struct qcow_refcounts *rc, u64 cluster, const struct growt
 	swap(rc->table, table);
 	kvfree(table);
 	rc->entries = plan->entries;
-	free_table(rc, old_host, old_clusters);
+	qcow_overlap_del(rc->overlap, replaced.first << cluster_bits(rc),
+			 replaced.nr << cluster_bits(rc));
+	*old = replaced;
 	return 0;
 }
 
-int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used)
+int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used,
+			  struct qcow_run *old)
 {
 	struct growth plan;
 	int err;
 
+	*old = (struct qcow_run) {};
 	plan_growth(rc, cluster, &plan);
 	if (plan.table_clusters << cluster_bits(rc) > QCOW_MAX_REFCOUNT_TABLE_BYTES)
 		return -ENOSPC;
 	err = write_blocks(rc, cluster, &plan);
 	if (!err && plan.entries)
-		err = move_table(rc, cluster, &plan);
+		err = move_table(rc, cluster, &plan, old);
 	else if (!err)
 		err = qcow_store_flush(rc->image->store) ?: link_block(rc, cluster);
 	if (err) {
-		qcow_guard_del(rc->guard, cluster << cluster_bits(rc),
+		qcow_overlap_del(rc->overlap, cluster << cluster_bits(rc),
 			       (plan.blocks + plan.table_clusters) << cluster_bits(rc));
 		return err;
 	}
@@ -447,7 +485,7 @@ int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used)
 	return 0;
 }
 
-static int guard_blocks(struct qcow_refcounts *rc, struct qcow_report *rep)
+static int overlap_blocks(struct qcow_refcounts *rc, struct qcow_report *rep)
 {
 	struct qcow_flaw flaw;
 	u64 idx, block;
@@ -462,13 +500,13 @@ static int guard_blocks(struct qcow_refcounts *rc, struct qcow_report *rep)
 				    flaw.entry, flaw.what, flaw.value);
 			return err;
 		}
-		if (block && qcow_guard_hit(rc->guard, block, 1U << cluster_bits(rc))) {
+		if (block && qcow_overlap_hit(rc->overlap, block, 1U << cluster_bits(rc))) {
 			qcow_report(rep,
 				    "refcount table entry %llu, 0x%llx: the block lies over other metadata",
 				    idx, block);
 			return -EUCLEAN;
 		}
-		err = block ? qcow_guard_add(rc->guard, block, 1U << cluster_bits(rc)) : 0;
+		err = block ? qcow_overlap_add(rc->overlap, block, 1U << cluster_bits(rc)) : 0;
 		if (err)
 			return err;
 	}
@@ -476,14 +514,14 @@ static int guard_blocks(struct qcow_refcounts *rc, struct qcow_report *rep)
 }
 
 int qcow_refcounts_open(struct qcow_refcounts *rc, struct qcow_image *image,
-			struct qcow_guard *guard, struct qcow_report *rep)
+			struct qcow_overlap *overlap, struct qcow_report *rep)
 {
 	const struct qcow_header *h = &image->header;
 	size_t bytes = (size_t)h->refcount_table_clusters << h->cluster_bits;
 	int err;
 
 	rc->image = image;
-	rc->guard = guard;
+	rc->overlap = overlap;
 	rc->order = h->refcount_order;
 	rc->entries = bytes / sizeof(*rc->table);
 	qcow_tables_init(&rc->tables, image->store,
@@ -497,9 +535,9 @@ int qcow_refcounts_open(struct qcow_refcounts *rc, struct qcow_image *image,
 			    h->refcount_table_offset, err);
 		goto free_table;
 	}
-	err = qcow_guard_add(guard, h->refcount_table_offset, bytes);
+	err = qcow_overlap_add(overlap, h->refcount_table_offset, bytes);
 	if (!err)
-		err = guard_blocks(rc, rep);
+		err = overlap_blocks(rc, rep);
 	if (!err)
 		return 0;
 
@@ -513,7 +551,7 @@ void qcow_refcounts_close(struct qcow_refcounts *rc)
 {
 	if (!rc->table)
 		return;
-	qcow_dirty_drop(rc->image->cache, &rc->tables);
+	qcow_writeback_drop(rc->image->cache, &rc->tables);
 	qcow_cache_drop(rc->image->cache, &rc->tables);
 	kvfree(rc->table);
 }

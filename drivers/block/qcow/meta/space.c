@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which host clusters are free. Clusters are set aside in batches, so that most allocations
+ * Which host clusters are free. Clusters are reserved in batches, so that most allocations
  * touch no reference count; those of a batch that is not used up are leaked by a power cut
- * and given back by a detach. Called by l1.c, write.c and commit.c.
+ * and given back by a detach.
  */
 #include <linux/fs.h>
 #include <linux/minmax.h>
@@ -11,14 +11,15 @@
 #include <linux/stat.h>
 #include <qcow/report.h>
 
-#include "meta/overlap.h"
 #include "layer/image.h"
 #include "message.h"
+#include "meta/overlap.h"
 #include "meta/space.h"
-#include "store/store.h"
 #include "meta/v1.h"
+#include "meta/worker.h"
+#include "store/store.h"
 
-/* Bytes that are set aside at once, and a cluster at least. */
+/* Bytes that are reserved at once, and a cluster at least. */
 #define BATCH_BYTES	SZ_4M
 
 /* The file grows by so much at least, or by a sixteenth. */
@@ -28,10 +29,10 @@
 /* Slices of counts that one search for free clusters reads at most. */
 #define SCAN_SLICES	4
 
-struct space_run {
-	struct list_head node;
-	struct qcow_run run;
-};
+static struct qcow_meta *space_meta(struct qcow_space *space)
+{
+	return container_of(space, struct qcow_meta, space);
+}
 
 static u32 cluster_bits(const struct qcow_space *space)
 {
@@ -43,18 +44,18 @@ static u64 batch_clusters(const struct qcow_space *space)
 	return max_t(u64, BATCH_BYTES >> cluster_bits(space), 1);
 }
 
-static struct space_run *run_alloc(gfp_t gfp)
+static struct qcow_space_run *run_alloc(gfp_t gfp)
 {
-	return kmalloc(sizeof(struct space_run), GFP_NOIO | gfp);
+	return kmalloc(sizeof(struct qcow_space_run), GFP_NOIO | gfp);
 }
 
 /* Remember a run, joined with the last one where it continues it; @entry is used up. */
-static void run_put(struct list_head *list, struct space_run *entry, const struct qcow_run *run)
+static void run_put(struct list_head *list, struct qcow_space_run *entry, const struct qcow_run *run)
 {
-	struct space_run *last;
+	struct qcow_space_run *last;
 
 	if (!list_empty(list)) {
-		last = list_last_entry(list, struct space_run, node);
+		last = list_last_entry(list, struct qcow_space_run, node);
 		if (last->run.first + last->run.nr == run->first && last->run.zero == run->zero) {
 			last->run.nr += run->nr;
 			kfree(entry);
@@ -68,7 +69,7 @@ static void run_put(struct list_head *list, struct space_run *entry, const struc
 /* The same, if there is memory for it. */
 static bool run_add(struct list_head *list, const struct qcow_run *run)
 {
-	struct space_run *entry = run_alloc(0);
+	struct qcow_space_run *entry = run_alloc(0);
 
 	if (entry)
 		run_put(list, entry, run);
@@ -78,7 +79,7 @@ static bool run_add(struct list_head *list, const struct qcow_run *run)
 /* Cut up to @max clusters off the first run that has @min; false: none has. */
 static bool run_cut(struct list_head *list, u64 min, u64 max, struct qcow_run *run)
 {
-	struct space_run *entry;
+	struct qcow_space_run *entry;
 
 	list_for_each_entry(entry, list, node) {
 		if (entry->run.nr < min)
@@ -98,7 +99,7 @@ static bool run_cut(struct list_head *list, u64 min, u64 max, struct qcow_run *r
 
 static void runs_drop(struct list_head *list)
 {
-	struct space_run *entry, *next;
+	struct qcow_space_run *entry, *next;
 
 	list_for_each_entry_safe(entry, next, list, node)
 		kfree(entry);
@@ -115,7 +116,7 @@ static void add_free(struct qcow_space *space, const struct qcow_run *run)
 /* Metadata in clusters that are free: the counts are wrong, or the metadata is. */
 static int check_free(struct qcow_space *space, u64 first, u64 nr)
 {
-	if (!qcow_guard_hit(space->guard, first << cluster_bits(space),
+	if (!qcow_overlap_hit(space->overlap, first << cluster_bits(space),
 			    nr << cluster_bits(space)))
 		return 0;
 	qcow_message(space->image, "cluster 0x%llx: counted as free, and holds metadata",
@@ -145,22 +146,17 @@ static int reach(struct qcow_space *space, u64 end)
 
 int qcow_space_reach(struct qcow_space *space, struct qcow_store *store, u64 end)
 {
-	int err = 0;
-
-	if (likely(end <= READ_ONCE(store->bytes)))
+	if (likely(end <= store->bytes))
 		return 0;
-	mutex_lock(&space->lock);
 	if (store == space->image->store)
-		err = reach(space, DIV_ROUND_UP_ULL(end, 1U << cluster_bits(space)));
-	else if (end > store->bytes)
-		err = qcow_store_resize(store, end);
-	mutex_unlock(&space->lock);
-	return err;
+		return reach(space, DIV_ROUND_UP_ULL(end, 1U << cluster_bits(space)));
+	return qcow_store_resize(store, end);
 }
 
 /* Fresh clusters at the end of what is used: at least @min, @want if that is no trouble. */
 static int append(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
 {
+	struct qcow_run old;
 	u64 covered, used;
 	int err;
 
@@ -183,10 +179,13 @@ static int append(struct qcow_space *space, u64 min, u64 want, struct qcow_run *
 			err = reach(space, space->end + used);
 		if (err)
 			return err;
-		err = qcow_refcounts_extend(&space->counts, space->end, &used);
+		err = qcow_refcounts_extend(&space->counts, space->end, &used, &old);
 		if (err)
 			return err;
 		space->end += used;
+		qcow_reclaim_drop_range(&space_meta(space)->reclaim,
+					old.first << cluster_bits(space),
+					old.nr << cluster_bits(space));
 	}
 	err = reach(space, space->end + want);
 	if (err && want > min) {
@@ -243,8 +242,8 @@ static int find(struct qcow_space *space, u64 min, u64 want, struct qcow_run *ru
 	return append(space, min, want, run);
 }
 
-/* Set a batch aside in @entry, which is used up if that works. */
-static int refill(struct qcow_space *space, u64 min, u64 max, struct space_run *entry)
+/* Reserve a batch in @entry, which is used up if that works. */
+static int refill(struct qcow_space *space, u64 min, u64 max, struct qcow_space_run *entry)
 {
 	u64 want = max(max, batch_clusters(space));
 	struct qcow_run run;
@@ -263,18 +262,18 @@ static int refill(struct qcow_space *space, u64 min, u64 max, struct space_run *
 	}
 	err = check_free(space, run.first, run.nr);
 	if (!err && space->counted)
-		err = qcow_refcounts_take(&space->counts, run.first, run.nr);
+		err = qcow_refcounts_set_used(&space->counts, run.first, run.nr);
 	if (!err)
-		run_put(&space->ready, entry, &run);
+		run_put(&space->reserved, entry, &run);
 	return err;
 }
 
-static int take_ready(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
+static int take_reserved(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
 {
-	struct space_run *entry;
+	struct qcow_space_run *entry;
 	int err;
 
-	if (run_cut(&space->ready, min, max, run))
+	if (run_cut(&space->reserved, min, max, run))
 		return 0;
 	/* Once they are counted, memory for them must not be what is missing. */
 	entry = run_alloc(0);
@@ -282,7 +281,7 @@ static int take_ready(struct qcow_space *space, u64 min, u64 max, struct qcow_ru
 	if (err)
 		kfree(entry);
 	else
-		run_cut(&space->ready, min, max, run);
+		run_cut(&space->reserved, min, max, run);
 	return err;
 }
 
@@ -293,7 +292,7 @@ static bool close_window(struct qcow_space *space, struct qcow_window *window)
 	bool some = false;
 
 	while (qcow_window_drain(window, &run)) {
-		run_put(&space->ready, run_alloc(__GFP_NOFAIL), &run);
+		run_put(&space->reserved, run_alloc(__GFP_NOFAIL), &run);
 		some = true;
 	}
 	return some;
@@ -305,157 +304,109 @@ static bool close_windows(struct qcow_space *space)
 	unsigned int i;
 
 	for (i = 0; i < QCOW_WINDOWS; i++)
-		some |= close_window(space, &space->streams.windows[i]);
+		some |= close_window(space, &space->windows.window[i]);
 	return some;
 }
 
 static int take(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
 {
-	int err = take_ready(space, min, max, run);
+	int err = take_reserved(space, min, max, run);
 
 	if (err == -ENOSPC && close_windows(space))
-		err = take_ready(space, min, max, run);
+		err = take_reserved(space, min, max, run);
 	return err;
 }
 
 /* A window for the stream that @guest continues, if it does and there is room. */
 static int open_window(struct qcow_space *space, u64 guest, u64 max)
 {
-	struct qcow_streams *streams = &space->streams;
+	struct qcow_windows *windows = &space->windows;
 	struct qcow_window *window;
 	struct qcow_run run;
 	u64 begin;
 	int err;
 
-	if (!qcow_streams_expect(streams, guest, max, &begin))
+	if (!qcow_windows_expect(windows, guest, max, &begin))
 		return 0;
-	err = take_ready(space, guest - begin + 1, streams->nr, &run);
+	err = take_reserved(space, guest - begin + 1, windows->nr, &run);
 	if (err)
 		return err == -ENOSPC ? 0 : err;
-	window = qcow_streams_replace(streams, begin);
+	window = qcow_windows_replace(windows, begin);
 	close_window(space, window);
 	qcow_window_open(window, begin, &run);
 	return 0;
 }
 
-static int take_for(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run)
+int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run)
 {
-	struct qcow_streams *streams = &space->streams;
+	struct qcow_windows *windows = &space->windows;
 	int err;
 
-	if (qcow_streams_take(streams, guest, max, run))
+	if (qcow_windows_take(windows, guest, max, run))
 		return 0;
 	err = open_window(space, guest, max);
-	if (err || qcow_streams_take(streams, guest, max, run))
+	if (err || qcow_windows_take(windows, guest, max, run))
 		return err;
 	err = take(space, 1, max, run);
 	if (!err)
-		qcow_streams_note(streams, guest + run->nr);
+		qcow_windows_note(windows, guest + run->nr);
 	return err;
 }
 
-int qcow_space_take(struct qcow_space *space, u64 nr, struct qcow_run *run)
+int qcow_space_alloc(struct qcow_space *space, u64 nr, struct qcow_run *run)
 {
-	int err;
-
-	mutex_lock(&space->lock);
-	err = take(space, nr, nr, run);
-	mutex_unlock(&space->lock);
-	return err;
+	return take(space, nr, nr, run);
 }
 
-int qcow_space_take_for(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run)
+void qcow_space_release(struct qcow_space *space, u64 first, u64 nr)
 {
-	int err;
-
-	mutex_lock(&space->lock);
-	err = take_for(space, guest, max, run);
-	mutex_unlock(&space->lock);
-	return err;
-}
-
-void qcow_space_untake(struct qcow_space *space, u64 first, u64 nr)
-{
-	struct space_run *entry = run_alloc(__GFP_NOFAIL);
 	struct qcow_run run = { .first = first, .nr = nr };
 
-	mutex_lock(&space->lock);
-	run_put(&space->ready, entry, &run);
-	mutex_unlock(&space->lock);
+	run_put(&space->reserved, run_alloc(__GFP_NOFAIL), &run);
 }
 
-/* One cluster less; true when nothing refers to it any more. */
-static int put_cluster(struct qcow_space *space, u64 cluster, bool *gone)
+int qcow_space_unref(struct qcow_space *space, u64 host, u64 len, struct list_head *unused)
 {
-	u64 count = 0;
+	u64 last = (host + len - 1) >> cluster_bits(space);
+	struct qcow_run run = { .first = host >> cluster_bits(space) };
+	int err = 0, ret;
+
+	for (; run.first <= last; run.first += run.nr) {
+		u64 count = 1;
+
+		run.nr = last - run.first + 1;
+		ret = !space->counted ? 0 :
+			qcow_refcounts_get(&space->counts, run.first, run.nr, &count, &run.nr);
+		if (!ret && count == 1)
+			run_put(unused, run_alloc(__GFP_NOFAIL), &run);
+		else if (!ret)
+			ret = qcow_refcounts_dec(&space->counts, run.first, run.nr);
+		err = err ?: ret;
+	}
+	return err;
+}
+
+int qcow_space_free(struct qcow_space *space, const struct qcow_run *run)
+{
 	int err = 0;
 
 	if (space->counted)
-		err = qcow_refcounts_put(&space->counts, cluster, &count);
-	*gone = !err && !count;
+		err = qcow_refcounts_dec(&space->counts, run->first, run->nr);
+	if (!err)
+		add_free(space, run);
 	return err;
 }
 
-/* Host space of clusters that nothing refers to goes back; they read as zeros then. */
-static void freed(struct qcow_space *space, struct qcow_run *run)
+void qcow_space_take_reserved(struct qcow_space *space, struct list_head *unused)
 {
-	if (!run->nr)
-		return;
-	run->zero = !qcow_store_punch(space->image->store, run->first << cluster_bits(space),
-				      run->nr << cluster_bits(space)) &&
-		    1U << cluster_bits(space) >= space->image->store->align;
-	add_free(space, run);
-	run->nr = 0;
-}
-
-static int put_clusters(struct qcow_space *space, u64 first, u64 last)
-{
-	struct qcow_run run = {};
-	int err = 0, ret;
-	bool gone;
-
-	for (; first <= last; first++) {
-		ret = put_cluster(space, first, &gone);
-		if (ret && !err)
-			err = ret;
-		if (!gone) {
-			freed(space, &run);
-			continue;
-		}
-		if (!run.nr)
-			run.first = first;
-		run.nr++;
-	}
-	freed(space, &run);
-	return err;
-}
-
-int qcow_space_free(struct qcow_space *space, u64 host, u64 len)
-{
-	int err;
-
-	mutex_lock(&space->lock);
-	err = put_clusters(space, host >> cluster_bits(space),
-			   (host + len - 1) >> cluster_bits(space));
-	mutex_unlock(&space->lock);
-	return err;
-}
-
-void qcow_space_return(struct qcow_space *space)
-{
-	struct qcow_run run;
-
-	mutex_lock(&space->lock);
 	close_windows(space);
-	while (run_cut(&space->ready, 1, U64_MAX, &run))
-		put_clusters(space, run.first, run.first + run.nr - 1);
-	mutex_unlock(&space->lock);
+	list_splice_tail_init(&space->reserved, unused);
 }
 
 /* Clusters at the end that are free: the image ends before them. */
 static void lower_end(struct qcow_space *space)
 {
-	struct space_run *entry;
+	struct qcow_space_run *entry;
 	bool lower;
 
 	do {
@@ -474,11 +425,9 @@ void qcow_space_trim(struct qcow_space *space)
 {
 	struct qcow_store *store = space->image->store;
 
-	mutex_lock(&space->lock);
 	lower_end(space);
 	if (space->end << cluster_bits(space) < store->bytes)
 		qcow_store_resize(store, space->end << cluster_bits(space));
-	mutex_unlock(&space->lock);
 }
 
 /* A file of version 1 ends where the image does. */
@@ -496,24 +445,23 @@ static int open_v1(struct qcow_space *space, struct qcow_report *rep)
 }
 
 int qcow_space_open(struct qcow_space *space, struct qcow_image *image,
-		    struct qcow_guard *guard, struct qcow_report *rep)
+		    struct qcow_overlap *overlap, struct qcow_report *rep)
 {
 	struct qcow_store *store = image->store;
 	u64 store_end = DIV_ROUND_UP_ULL(store->bytes, 1U << image->geo.cluster_bits);
 	int err;
 
-	mutex_init(&space->lock);
 	INIT_LIST_HEAD(&space->free);
-	INIT_LIST_HEAD(&space->ready);
-	qcow_streams_init(&space->streams, image->geo.cluster_bits);
+	INIT_LIST_HEAD(&space->reserved);
+	qcow_windows_init(&space->windows, image->geo.cluster_bits);
 	space->image = image;
-	space->guard = guard;
+	space->overlap = overlap;
 	space->counted = image->header.version > 1;
 	space->zero_from = store_end;
 	space->end = store_end;
 	if (!space->counted)
 		return open_v1(space, rep);
-	err = qcow_refcounts_open(&space->counts, image, guard, rep);
+	err = qcow_refcounts_open(&space->counts, image, overlap, rep);
 	if (err)
 		return err;
 	err = qcow_refcounts_end(&space->counts, &space->end);
@@ -527,5 +475,5 @@ void qcow_space_close(struct qcow_space *space)
 	if (space->counted)
 		qcow_refcounts_close(&space->counts);
 	runs_drop(&space->free);
-	runs_drop(&space->ready);
+	runs_drop(&space->reserved);
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where guests write in order. Who writes what follows something that was just written gets a
- * window; behind its end begins the next one. Writes at random find neither. Called by space.c,
- * under its lock.
+ * A write that follows something that was just written gets a window; behind its end begins the
+ * next one. Writes at random get none.
  */
 #include <linux/bitops.h>
 #include <linux/limits.h>
@@ -34,50 +33,50 @@ static void cut(struct qcow_window *window, unsigned int bit, u64 max, struct qc
 	window->left &= ~bits(bit, run->nr);
 }
 
-void qcow_streams_init(struct qcow_streams *streams, u32 cluster_bits)
+void qcow_windows_init(struct qcow_windows *windows, u32 cluster_bits)
 {
 	unsigned int i;
 
-	*streams = (struct qcow_streams) {
+	*windows = (struct qcow_windows) {
 		.nr = min_t(u64, WINDOW_BYTES >> cluster_bits, BITS_PER_LONG_LONG),
 	};
 	for (i = 0; i < QCOW_STREAM_ENDS; i++)
-		streams->ends[i] = U64_MAX;
+		windows->ends[i] = U64_MAX;
 }
 
-bool qcow_streams_take(struct qcow_streams *streams, u64 guest, u64 max, struct qcow_run *run)
+bool qcow_windows_take(struct qcow_windows *windows, u64 guest, u64 max, struct qcow_run *run)
 {
 	struct qcow_window *window;
 
-	for (window = streams->windows; window < streams->windows + QCOW_WINDOWS; window++) {
+	for (window = windows->window; window < windows->window + QCOW_WINDOWS; window++) {
 		u64 bit = guest - window->guest;
 
 		if (bit >= window->run.nr || !(window->left & BIT_ULL(bit)))
 			continue;
 		cut(window, bit, max, run);
-		window->used = ++streams->takes;
+		window->used = ++windows->takes;
 		return true;
 	}
 	return false;
 }
 
-bool qcow_streams_expect(const struct qcow_streams *streams, u64 guest, u64 max, u64 *begin)
+bool qcow_windows_expect(const struct qcow_windows *windows, u64 guest, u64 max, u64 *begin)
 {
 	unsigned int i;
 
-	if (max >= streams->nr)
+	if (max >= windows->nr)
 		return false;
 	for (i = 0; i < QCOW_WINDOWS; i++) {
-		const struct qcow_window *window = &streams->windows[i];
+		const struct qcow_window *window = &windows->window[i];
 		u64 end = window->guest + window->run.nr;
 
-		if (window->run.nr && guest >= end && guest - end < streams->nr) {
+		if (window->run.nr && guest >= end && guest - end < windows->nr) {
 			*begin = end;
 			return true;
 		}
 	}
 	for (i = 0; i < QCOW_STREAM_ENDS; i++) {
-		if (streams->ends[i] == guest) {
+		if (windows->ends[i] == guest) {
 			*begin = guest;
 			return true;
 		}
@@ -85,17 +84,17 @@ bool qcow_streams_expect(const struct qcow_streams *streams, u64 guest, u64 max,
 	return false;
 }
 
-void qcow_streams_note(struct qcow_streams *streams, u64 end)
+void qcow_windows_note(struct qcow_windows *windows, u64 end)
 {
-	streams->ends[streams->next] = end;
-	streams->next = (streams->next + 1) % QCOW_STREAM_ENDS;
+	windows->ends[windows->next] = end;
+	windows->next = (windows->next + 1) % QCOW_STREAM_ENDS;
 }
 
-struct qcow_window *qcow_streams_replace(struct qcow_streams *streams, u64 begin)
+struct qcow_window *qcow_windows_replace(struct qcow_windows *windows, u64 begin)
 {
-	struct qcow_window *window, *oldest = streams->windows;
+	struct qcow_window *window, *oldest = windows->window;
 
-	for (window = streams->windows; window < streams->windows + QCOW_WINDOWS; window++) {
+	for (window = windows->window; window < windows->window + QCOW_WINDOWS; window++) {
 		/* Where its stream goes on is in the new one. */
 		if (!window->left && window->guest + window->run.nr == begin)
 			return window;

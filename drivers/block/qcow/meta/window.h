@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where guests write in order, of which there may be several at once, whose requests arrive in
- * any order: a window of host clusters for each, one for every guest cluster that comes next.
+ * Preallocation windows. A guest may write several streams at once, and the requests of one may
+ * arrive in any order: each stream has a window of host clusters, one for every guest cluster
+ * that comes next. All of it is the metadata worker's.
  */
-#ifndef _QCOW_STREAM_H
-#define _QCOW_STREAM_H
+#ifndef _QCOW_META_WINDOW_H
+#define _QCOW_META_WINDOW_H
 
 #include <linux/types.h>
 
@@ -39,53 +40,53 @@ struct qcow_window {
 };
 
 /**
- * struct qcow_streams - the streams of one image; the user has a lock
+ * struct qcow_windows - the windows of one image
  * @nr: clusters of a window; 0: clusters are so large that there are none
- * @windows: some are empty, or used up and still say where their stream goes on
+ * @window: some are empty, or used up and still say where their stream goes on
  * @ends: guest clusters behind what was written last, outside of windows
  * @next: the end to be replaced next
  * @takes: how often something was taken
  */
-struct qcow_streams {
+struct qcow_windows {
 	u64 nr;
-	struct qcow_window windows[QCOW_WINDOWS];
+	struct qcow_window window[QCOW_WINDOWS];
 	u64 ends[QCOW_STREAM_ENDS];
 	unsigned int next;
 	u64 takes;
 };
 
-void qcow_streams_init(struct qcow_streams *streams, u32 cluster_bits);
+void qcow_windows_init(struct qcow_windows *windows, u32 cluster_bits);
 
 /**
- * qcow_streams_take() - take clusters out of a window
- * @streams: the streams
+ * qcow_windows_take() - take clusters out of a window
+ * @windows: of the image
  * @guest: the first guest cluster
  * @max: at most so many
  * @run: result
  *
  * Return: whether there are any.
  */
-bool qcow_streams_take(struct qcow_streams *streams, u64 guest, u64 max, struct qcow_run *run);
+bool qcow_windows_take(struct qcow_windows *windows, u64 guest, u64 max, struct qcow_run *run);
 
 /**
- * qcow_streams_expect() - whether a guest cluster that no window has continues a stream
- * @streams: the streams
+ * qcow_windows_expect() - whether a guest cluster that no window has continues a stream
+ * @windows: of the image
  * @guest: the first guest cluster
  * @max: of so many
  * @begin: result: the guest cluster that a window for it begins with
  *
  * Return: so it does, and is less than a window.
  */
-bool qcow_streams_expect(const struct qcow_streams *streams, u64 guest, u64 max, u64 *begin);
+bool qcow_windows_expect(const struct qcow_windows *windows, u64 guest, u64 max, u64 *begin);
 
 /* Guest clusters before @end have been given host clusters that no window had. */
-void qcow_streams_note(struct qcow_streams *streams, u64 end);
+void qcow_windows_note(struct qcow_windows *windows, u64 end);
 
 /*
  * The window that one which begins with the guest cluster @begin takes the place of: if it is
  * used up the one before it, else that which was not used for the longest time.
  */
-struct qcow_window *qcow_streams_replace(struct qcow_streams *streams, u64 begin);
+struct qcow_window *qcow_windows_replace(struct qcow_windows *windows, u64 begin);
 
 /* Begin anew with @run, which is for @guest and what follows; nothing is left in @window. */
 void qcow_window_open(struct qcow_window *window, u64 guest, const struct qcow_run *run);
@@ -93,4 +94,4 @@ void qcow_window_open(struct qcow_window *window, u64 guest, const struct qcow_r
 /* Take the first clusters that are left. False: none is. */
 bool qcow_window_drain(struct qcow_window *window, struct qcow_run *run);
 
-#endif /* _QCOW_STREAM_H */
+#endif /* _QCOW_META_WINDOW_H */

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Slices that are changed and written back. Does not know which slice means what nor when
- * to commit. Called by refcounts.c, l1.c, write.c, discard.c and commit.c.
+ * Slices that are changed and written back.
  */
-#include <linux/minmax.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -12,220 +11,209 @@
 #include "meta/writeback.h"
 #include "store/store.h"
 
-/* A slice of an L2 table and four of refcount blocks, each with its copy. */
-#define SLOT_BYTES	(5 * 2 * (QCOW_SLICE_BYTES + 512))
+/* A slice of an L2 table, and those of counts that an allocation changes, each with its copy. */
+#define CHANGE_SLICES	6
 
-static struct kmem_cache *dirty_slab;
+static struct kmem_cache *writeback_slab;
 
-static u32 dirty_cost(const struct qcow_tables *tables)
+static u32 writeback_cost(const struct qcow_tables *tables)
 {
-	return tables->slice_bytes + sizeof(struct qcow_dirty);
+	return tables->slice_bytes + sizeof(struct qcow_writeback);
 }
 
-static struct qcow_dirty *dirty_create(struct qcow_cache *cache, const struct qcow_tables *tables)
+static struct qcow_writeback *writeback_create(struct qcow_cache *cache,
+					       const struct qcow_tables *tables)
 {
-	struct qcow_dirty *dirty;
+	struct qcow_writeback *wb;
 
-	if (!qcow_cache_charge(cache, dirty_cost(tables)))
+	if (!qcow_cache_charge(cache, writeback_cost(tables)))
 		return NULL;
-	dirty = kmem_cache_zalloc(dirty_slab, GFP_NOIO);
-	if (!dirty)
+	wb = kmem_cache_zalloc(writeback_slab, GFP_NOIO);
+	if (!wb)
 		goto uncharge;
-	dirty->copy = qcow_cache_alloc_entries(tables->slice_bytes, GFP_NOIO);
-	if (!dirty->copy)
-		goto free_dirty;
-	spin_lock_init(&dirty->lock);
-	return dirty;
+	wb->copy = qcow_cache_alloc_entries(tables->slice_bytes, GFP_NOIO);
+	if (wb->copy)
+		return wb;
 
-free_dirty:
-	kmem_cache_free(dirty_slab, dirty);
+	kmem_cache_free(writeback_slab, wb);
 uncharge:
-	qcow_cache_uncharge(cache, dirty_cost(tables));
+	qcow_cache_uncharge(cache, writeback_cost(tables));
 	return NULL;
 }
 
-static void dirty_free(struct qcow_cache *cache, const struct qcow_tables *tables,
-		       struct qcow_dirty *dirty)
+static void writeback_destroy(struct qcow_cache *cache, const struct qcow_tables *tables,
+			      struct qcow_writeback *wb)
 {
-	qcow_cache_free_entries(dirty->copy, tables->slice_bytes);
-	kmem_cache_free(dirty_slab, dirty);
-	qcow_cache_uncharge(cache, dirty_cost(tables));
+	qcow_cache_free_entries(wb->copy, tables->slice_bytes);
+	kmem_cache_free(writeback_slab, wb);
+	qcow_cache_uncharge(cache, writeback_cost(tables));
 }
 
-/* Become a user; @fresh is used up when the slice was not changeable yet. */
-static bool dirty_join(struct qcow_cache *cache, struct qcow_slice *slice, u64 host,
-		       struct qcow_dirty **fresh)
+/* Whether the slice is pinned; it has not been evicted, and there was memory. */
+static bool pin(struct qcow_cache *cache, struct qcow_slice *slice)
 {
-	struct qcow_dirty *dirty;
-	bool joined = false;
+	struct qcow_tables *tables = slice->tables;
+	struct qcow_writeback *wb;
+	bool held;
+
+	if (slice->writeback)
+		return true;
+	/* A slice that never was in the cache is its caller's alone. */
+	if (!slice->charge)
+		return false;
+	wb = writeback_create(cache, tables);
+	if (!wb)
+		return false;
 
 	spin_lock(&cache->lock);
-	dirty = slice->dirty;
-	if (!dirty && *fresh && qcow_cache_hold_locked(cache, slice)) {
-		dirty = *fresh;
-		*fresh = NULL;
-		dirty->slice = slice;
-		refcount_inc(&slice->refs);
-		cache->dirty_bytes += slice->charge + dirty_cost(slice->tables);
-		list_add_tail(&dirty->node, &slice->tables->dirty);
-		slice->dirty = dirty;
-	}
-	if (dirty) {
-		/* A table may have moved; who writes to it now knows best. */
-		dirty->host = host;
-		atomic_inc(&dirty->users);
-		joined = true;
-	}
+	held = qcow_cache_hold_locked(cache, slice);
+	if (held)
+		cache->pinned += slice->charge + writeback_cost(tables);
 	spin_unlock(&cache->lock);
-	return joined;
-}
-
-static bool make_changeable(struct qcow_cache *cache, struct qcow_slice *slice, u64 host)
-{
-	struct qcow_dirty *fresh = NULL;
-	bool joined = dirty_join(cache, slice, host, &fresh);
-
-	if (joined || !slice->charge)
-		return joined;
-	fresh = dirty_create(cache, slice->tables);
-	if (!fresh)
+	if (!held) {
+		writeback_destroy(cache, tables, wb);
 		return false;
-	joined = dirty_join(cache, slice, host, &fresh);
-	if (fresh)
-		dirty_free(cache, slice->tables, fresh);
-	return joined;
+	}
+	wb->slice = slice;
+	refcount_inc(&slice->refs);
+	slice->writeback = wb;
+	list_add_tail(&wb->node, &tables->pinned);
+	return true;
 }
 
-/* A commit must not be the first to find that the file has a hole there, and no space. */
+static bool is_unused(const struct qcow_writeback *wb)
+{
+	return !wb->users && wb->state == QCOW_WRITEBACK_CLEAN;
+}
+
+static void unpin(struct qcow_cache *cache, struct qcow_writeback *wb)
+{
+	struct qcow_slice *slice = wb->slice;
+	struct qcow_tables *tables = slice->tables;
+
+	list_del(&wb->node);
+	slice->writeback = NULL;
+	spin_lock(&cache->lock);
+	qcow_cache_release_locked(cache, slice);
+	cache->pinned -= slice->charge + writeback_cost(tables);
+	spin_unlock(&cache->lock);
+	qcow_slice_put(cache, slice);
+	writeback_destroy(cache, tables, wb);
+}
+
+/* A commit must not be the first to find that the store has a hole there, and no space. */
 static int reserve(struct qcow_slice *slice, u64 host)
 {
-	int err = 0;
+	int err;
 
-	if (!READ_ONCE(slice->reserved))
-		err = qcow_store_reserve(slice->tables->store, host, slice->tables->slice_bytes);
-	if (!err)
-		WRITE_ONCE(slice->reserved, true);
+	if (slice->reserved)
+		return 0;
+	err = qcow_store_reserve(slice->tables->store, host, slice->tables->slice_bytes);
+	slice->reserved = !err;
 	return err;
 }
 
-int qcow_dirty_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
-		    struct qcow_waiter *waiter, struct qcow_slice **result)
+int qcow_writeback_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
+			struct qcow_slice **result)
 {
 	struct qcow_slice *slice;
-	bool changeable;
+	bool pinned;
 	int err;
 
 	for (;;) {
-		err = qcow_cache_load(cache, tables, idx, waiter, &slice);
+		err = qcow_cache_load(cache, tables, idx, NULL, &slice);
 		if (err)
 			return err;
 		err = reserve(slice, host);
-		changeable = !err && make_changeable(cache, slice, host);
+		pinned = !err && pin(cache, slice);
 		qcow_slice_put(cache, slice);
 		if (err)
 			return err;
-		if (changeable) {
-			*result = slice;
-			return 0;
-		}
+		if (pinned)
+			break;
 		/* Until what has been evicted is freed, or there is memory. */
 		schedule_timeout_uninterruptible(1);
 	}
+	slice->writeback->host = host;
+	slice->writeback->users++;
+	*result = slice;
+	return 0;
 }
 
-void qcow_dirty_put(struct qcow_slice *slice)
+void qcow_writeback_put(struct qcow_slice *slice)
 {
-	/* Pairs with atomic_read_acquire() in unused(): what this user changed is seen. */
-	smp_mb__before_atomic();
-	atomic_dec(&slice->dirty->users);
+	struct qcow_writeback *wb = slice->writeback;
+
+	wb->users--;
+	if (is_unused(wb))
+		unpin(slice->cache, wb);
 }
 
-unsigned long qcow_dirty_begin(struct qcow_slice *slice) __acquires(&slice->dirty->lock)
+void qcow_writeback_begin(struct qcow_slice *slice)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&slice->dirty->lock, flags);
+	preempt_disable();
 	raw_write_seqcount_begin(&slice->seq);
-	return flags;
 }
 
-void qcow_dirty_end(struct qcow_slice *slice, unsigned long flags)
-	__releases(&slice->dirty->lock)
+void qcow_writeback_end(struct qcow_slice *slice)
 {
+	struct qcow_writeback *wb = slice->writeback;
+
 	raw_write_seqcount_end(&slice->seq);
-	slice->dirty->changed = true;
-	spin_unlock_irqrestore(&slice->dirty->lock, flags);
+	preempt_enable();
+	if (wb->state == QCOW_WRITEBACK_CLEAN)
+		wb->state = QCOW_WRITEBACK_CHANGED;
+	else if (wb->state == QCOW_WRITEBACK_COPIED)
+		wb->state = QCOW_WRITEBACK_CHANGED_AGAIN;
 }
 
-bool qcow_dirty_full(const struct qcow_cache *cache)
+bool qcow_writeback_has_room(const struct qcow_cache *cache)
 {
-	return READ_ONCE(cache->dirty_bytes) > cache->limit / 4;
+	u64 change = CHANGE_SLICES * (2 * QCOW_SLICE_BYTES + sizeof(struct qcow_slice) +
+				      sizeof(struct qcow_writeback));
+
+	/* What is pinned changes in the worker alone. Of nothing a change can always be made. */
+	return !cache->pinned || cache->pinned + change <= cache->limit / 2;
 }
 
-unsigned int qcow_dirty_slots(const struct qcow_cache *cache)
+bool qcow_writeback_is_high(const struct qcow_cache *cache)
 {
-	return clamp_t(u64, cache->limit / 4 / SLOT_BYTES, 1, INT_MAX);
+	return cache->pinned > cache->limit / 4 || !qcow_writeback_has_room(cache);
 }
 
-static bool unused(struct qcow_dirty *dirty)
+bool qcow_writeback_is_changed(const struct qcow_tables *tables)
 {
-	return !atomic_read_acquire(&dirty->users) && !READ_ONCE(dirty->changed);
+	const struct qcow_writeback *wb;
+
+	list_for_each_entry(wb, &tables->pinned, node) {
+		if (wb->state == QCOW_WRITEBACK_CHANGED)
+			return true;
+	}
+	return false;
 }
 
-/* Sort @list: what is needed no longer is evictable, the rest is on its tables' list. */
-static void settle(struct qcow_cache *cache, struct qcow_tables *tables, struct list_head *list)
+void qcow_writeback_collect(struct qcow_cache *cache, struct qcow_tables *tables,
+			    struct list_head *batch)
 {
-	struct qcow_dirty *dirty, *next;
-	LIST_HEAD(done);
+	struct qcow_writeback *wb, *next;
 
-	spin_lock(&cache->lock);
-	list_for_each_entry_safe(dirty, next, list, node) {
-		if (!unused(dirty)) {
-			list_move_tail(&dirty->node, &tables->dirty);
+	list_for_each_entry_safe(wb, next, &tables->pinned, node) {
+		if (wb->state != QCOW_WRITEBACK_CHANGED)
 			continue;
-		}
-		list_move_tail(&dirty->node, &done);
-		dirty->slice->dirty = NULL;
-		qcow_cache_release_locked(cache, dirty->slice);
-		cache->dirty_bytes -= dirty->slice->charge + dirty_cost(tables);
-	}
-	spin_unlock(&cache->lock);
-
-	list_for_each_entry_safe(dirty, next, &done, node) {
-		qcow_slice_put(cache, dirty->slice);
-		dirty_free(cache, tables, dirty);
+		memcpy(wb->copy, wb->slice->entries, tables->slice_bytes);
+		wb->copy_host = wb->host;
+		wb->state = QCOW_WRITEBACK_COPIED;
+		list_move_tail(&wb->node, batch);
 	}
 }
 
-void qcow_dirty_collect(struct qcow_cache *cache, struct qcow_tables *tables,
-			struct list_head *batch)
+int qcow_writeback_write(struct qcow_tables *tables, struct list_head *batch)
 {
-	struct qcow_dirty *dirty, *next;
-	LIST_HEAD(all);
-
-	spin_lock(&cache->lock);
-	list_splice_init(&tables->dirty, &all);
-	spin_unlock(&cache->lock);
-
-	list_for_each_entry_safe(dirty, next, &all, node) {
-		spin_lock_irq(&dirty->lock);
-		if (dirty->changed) {
-			memcpy(dirty->copy, dirty->slice->entries, tables->slice_bytes);
-			dirty->changed = false;
-			list_move_tail(&dirty->node, batch);
-		}
-		spin_unlock_irq(&dirty->lock);
-	}
-	settle(cache, tables, &all);
-}
-
-int qcow_dirty_write(struct qcow_tables *tables, struct list_head *batch)
-{
-	struct qcow_dirty *dirty;
+	struct qcow_writeback *wb;
 	int err;
 
-	list_for_each_entry(dirty, batch, node) {
-		err = qcow_store_write(tables->store, dirty->copy, dirty->host,
+	list_for_each_entry(wb, batch, node) {
+		err = qcow_store_write(tables->store, wb->copy, wb->copy_host,
 				       tables->slice_bytes);
 		if (err)
 			return err;
@@ -233,41 +221,39 @@ int qcow_dirty_write(struct qcow_tables *tables, struct list_head *batch)
 	return 0;
 }
 
-void qcow_dirty_finish(struct qcow_cache *cache, struct qcow_tables *tables,
-		       struct list_head *batch, int err)
+void qcow_writeback_finish(struct qcow_cache *cache, struct qcow_tables *tables,
+			   struct list_head *batch, int err)
 {
-	struct qcow_dirty *dirty;
+	struct qcow_writeback *wb, *next;
 
-	if (err) {
-		list_for_each_entry(dirty, batch, node) {
-			spin_lock_irq(&dirty->lock);
-			dirty->changed = true;
-			spin_unlock_irq(&dirty->lock);
-		}
+	list_for_each_entry_safe(wb, next, batch, node) {
+		if (err || wb->state == QCOW_WRITEBACK_CHANGED_AGAIN)
+			wb->state = QCOW_WRITEBACK_CHANGED;
+		else
+			wb->state = QCOW_WRITEBACK_CLEAN;
+		list_move_tail(&wb->node, &tables->pinned);
+		if (is_unused(wb))
+			unpin(cache, wb);
 	}
-	settle(cache, tables, batch);
 }
 
-void qcow_dirty_drop(struct qcow_cache *cache, struct qcow_tables *tables)
+void qcow_writeback_drop(struct qcow_cache *cache, struct qcow_tables *tables)
 {
-	struct qcow_dirty *dirty;
-	LIST_HEAD(all);
+	struct qcow_writeback *wb, *next;
 
-	spin_lock(&cache->lock);
-	list_splice_init(&tables->dirty, &all);
-	spin_unlock(&cache->lock);
-	list_for_each_entry(dirty, &all, node)
-		dirty->changed = false;
-	settle(cache, tables, &all);
+	list_for_each_entry_safe(wb, next, &tables->pinned, node) {
+		WARN_ON_ONCE(wb->users);
+		unpin(cache, wb);
+	}
 }
 
-int qcow_dirty_module_init(void)
+int qcow_writeback_module_init(void)
 {
-	dirty_slab = KMEM_CACHE(qcow_dirty, SLAB_RECLAIM_ACCOUNT);
-	return dirty_slab ? 0 : -ENOMEM;
+	writeback_slab = KMEM_CACHE(qcow_writeback, SLAB_RECLAIM_ACCOUNT);
+	return writeback_slab ? 0 : -ENOMEM;
 }
 
-void qcow_dirty_module_exit(void)
+void qcow_writeback_module_exit(void)
 {
-	kmem_cache_destroy(dirty_slab);
+	kmem_cache_destroy(writeback_slab);
 }

@@ -1,116 +1,146 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Changing slices and writing them back: a slice is made changeable, changed by any number
- * of writers, and written by the commit as it was when the commit began.
+ * Slices that are changed and written back. The metadata worker pins a slice, changes it any
+ * number of times, and hands a copy to the commit; the commit writes the copy while changes go
+ * on. Memory for the copy is there before the first change, so that a commit needs none.
  *
- * Memory for that copy is there before the first change, so that a commit needs none.
- * What the entries mean and in which order slices are written is the callers' business.
+ * What the entries mean, and in which order slices are written, is not known here.
  */
-#ifndef _QCOW_DIRTY_H
-#define _QCOW_DIRTY_H
+#ifndef _QCOW_META_WRITEBACK_H
+#define _QCOW_META_WRITEBACK_H
 
-#include <linux/compiler.h>
 #include <linux/list.h>
-#include <linux/spinlock.h>
 #include <linux/types.h>
 
 #include "layer/cache.h"
 
 /**
- * struct qcow_dirty - what makes a slice changeable
- * @node: on the tables' list, or on a batch of the commit's; under the cache's lock
- * @slice: with a reference; it is off the clock
- * @host: where it is written to
- * @users: writers that may change it; grows under the cache's lock
- * @lock: the slice's entries, and @changed
- * @changed: since the last copy was taken, or writing that one failed
- * @copy: what the commit writes
+ * enum qcow_writeback_state - what of a pinned slice is on disk
+ * @QCOW_WRITEBACK_CLEAN: all of it
+ * @QCOW_WRITEBACK_CHANGED: not what was changed since it was clean
+ * @QCOW_WRITEBACK_COPIED: a commit is writing the copy, which has all of it
+ * @QCOW_WRITEBACK_CHANGED_AGAIN: a commit is writing the copy, and the slice has changed since
+ *
+ *            begin/end              collect              begin/end
+ *   CLEAN ---------------> CHANGED ----------> COPIED ---------------> CHANGED_AGAIN
+ *     ^                       ^                  |                          |
+ *     +-----------------------|---- finish: 0 ---+                          |
+ *                             +---- finish: error; of CHANGED_AGAIN always -+
+ *
+ * A slice that is clean and has no users is unpinned: evictable as any other.
  */
-struct qcow_dirty {
+enum qcow_writeback_state {
+	QCOW_WRITEBACK_CLEAN,
+	QCOW_WRITEBACK_CHANGED,
+	QCOW_WRITEBACK_COPIED,
+	QCOW_WRITEBACK_CHANGED_AGAIN,
+};
+
+/**
+ * struct qcow_writeback - what a slice has while it is pinned
+ * @node: on its tables' list of pinned slices, or on the batch of a commit
+ * @slice: with a reference; it cannot be evicted
+ * @state: see there
+ * @users: changes in flight that will change it
+ * @host: where it is written to
+ * @copy_host: where @copy is written to: its table may move meanwhile
+ * @copy: what the commit writes
+ *
+ * All is the worker's, but that @copy and @copy_host are the commit's from collect to finish.
+ */
+struct qcow_writeback {
 	struct list_head node;
 	struct qcow_slice *slice;
+	enum qcow_writeback_state state;
+	unsigned int users;
 	u64 host;
-	atomic_t users;
-	spinlock_t lock;	/* @changed and the slice's entries */
-	bool changed;
+	u64 copy_host;
 	void *copy;
 };
 
-int qcow_dirty_module_init(void);
-void qcow_dirty_module_exit(void);
+int qcow_writeback_module_init(void);
+void qcow_writeback_module_exit(void);
 
 /**
- * qcow_dirty_load() - find or read a slice and make it changeable
- * @cache: the device's
+ * qcow_writeback_has_room() - whether one more change may begin
+ * @cache: of the image
+ *
+ * Half of the cache is for pinned slices. There is room while what one change may pin (a slice
+ * of an L2 table, slices of counts) fits into that half as well.
+ */
+bool qcow_writeback_has_room(const struct qcow_cache *cache);
+
+/* So much is pinned that a commit should make some of it clean. */
+bool qcow_writeback_is_high(const struct qcow_cache *cache);
+
+/**
+ * qcow_writeback_load() - find or read a slice and pin it
+ * @cache: of the image
  * @tables: whose
  * @idx: number of the slice
- * @host: where it is, in a table that is nobody else's
- * @waiter: parked when somebody else is reading it just now, or NULL: wait here
+ * @host: where it is, in a table that is this image's alone
  * @slice: result; the caller is one of its users
  *
- * Waits for room and for memory. There will be room when callers heed qcow_dirty_full() and
- * qcow_dirty_slots(): what is not dirty is evicted.
+ * Waits for memory within the cache's limit, which comes: of the other half nothing is pinned.
  *
- * Context: process context, may sleep; GFP_NOIO.
- * Return: 0; -ENOSPC; -EINPROGRESS and errors as qcow_cache_load().
+ * Context: the worker; may sleep and do I/O, GFP_NOIO.
+ * Return: 0; -ENOSPC: the slice lies in a hole of a full store; errors as qcow_cache_load().
  */
-int qcow_dirty_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
-		    struct qcow_waiter *waiter, struct qcow_slice **slice);
+int qcow_writeback_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx, u64 host,
+			struct qcow_slice **slice);
 
-/* Is a user no more. Context: any. */
-void qcow_dirty_put(struct qcow_slice *slice);
+/* One user less. Context: the worker. */
+void qcow_writeback_put(struct qcow_slice *slice);
 
 /**
- * qcow_dirty_begin() - begin to change entries
- * @slice: the caller is one of its users
+ * qcow_writeback_begin() - begin to change entries
+ * @slice: pinned
  *
- * Context: any; until qcow_dirty_end() interrupts are off.
- * Return: flags for qcow_dirty_end().
+ * Readers of entries of one word see the old or the new one; those of larger ones try again
+ * until qcow_writeback_end(), so preemption is off until then.
+ *
+ * Context: the worker.
  */
-unsigned long qcow_dirty_begin(struct qcow_slice *slice) __acquires(&slice->dirty->lock);
-void qcow_dirty_end(struct qcow_slice *slice, unsigned long flags)
-	__releases(&slice->dirty->lock);
+void qcow_writeback_begin(struct qcow_slice *slice);
+void qcow_writeback_end(struct qcow_slice *slice);
 
-/*
- * So much is dirty, a quarter of the cache, that a commit has to make room before more is; and
- * how many may change slices at a time so that they need no more than another quarter. The rest
- * is what nobody waits with, and what is on its way through RCU.
- */
-bool qcow_dirty_full(const struct qcow_cache *cache);
-unsigned int qcow_dirty_slots(const struct qcow_cache *cache);
+/* Whether a commit would write any of these. Context: the worker. */
+bool qcow_writeback_is_changed(const struct qcow_tables *tables);
 
 /**
- * qcow_dirty_collect() - copy all that has been changed, for the commit
- * @cache: the device's
+ * qcow_writeback_collect() - copy what has changed, for a commit
+ * @cache: of the image
  * @tables: whose
- * @batch: gets the slices that have been changed; those that nobody needs any more are
- *         evictable from now on
+ * @batch: gets the slices that have changed
  *
- * Context: process context. One commit at a time.
+ * Context: the worker. One commit at a time.
  */
-void qcow_dirty_collect(struct qcow_cache *cache, struct qcow_tables *tables,
-			struct list_head *batch);
+void qcow_writeback_collect(struct qcow_cache *cache, struct qcow_tables *tables,
+			    struct list_head *batch);
 
 /**
- * qcow_dirty_write() - write the copies
+ * qcow_writeback_write() - write the copies
  * @tables: whose
- * @batch: from qcow_dirty_collect()
+ * @batch: from qcow_writeback_collect()
  *
- * Return: 0 or the first error; what has not been written stays changed.
+ * Context: the commit's work item.
+ * Return: 0 or the first error.
  */
-int qcow_dirty_write(struct qcow_tables *tables, struct list_head *batch);
+int qcow_writeback_write(struct qcow_tables *tables, struct list_head *batch);
 
 /**
- * qcow_dirty_finish() - end of the commit
- * @cache: the device's
+ * qcow_writeback_finish() - end of the commit
+ * @cache: of the image
  * @tables: whose
  * @batch: empty afterwards
  * @err: of the commit; other than 0: all of @batch is changed as before
+ *
+ * Context: the worker.
  */
-void qcow_dirty_finish(struct qcow_cache *cache, struct qcow_tables *tables,
-		       struct list_head *batch, int err);
+void qcow_writeback_finish(struct qcow_cache *cache, struct qcow_tables *tables,
+			   struct list_head *batch, int err);
 
-/* Forget all changes: the image is given up. No user and no commit is left. */
-void qcow_dirty_drop(struct qcow_cache *cache, struct qcow_tables *tables);
+/* Forget all changes: the image is given up. No change and no commit is under way. */
+void qcow_writeback_drop(struct qcow_cache *cache, struct qcow_tables *tables);
 
-#endif /* _QCOW_DIRTY_H */
+#endif /* _QCOW_META_WRITEBACK_H */

@@ -10,53 +10,53 @@
 #define BITS		16
 #define WINDOW		16
 
-static struct qcow_streams *make_streams(struct kunit *test, u32 cluster_bits)
+static struct qcow_windows *make_streams(struct kunit *test, u32 cluster_bits)
 {
-	struct qcow_streams *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct qcow_windows *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, s);
-	qcow_streams_init(s, cluster_bits);
+	qcow_windows_init(s, cluster_bits);
 	return s;
 }
 
-static void open_window(struct qcow_streams *s, u64 guest, u64 first, u64 nr)
+static void open_window(struct qcow_windows *s, u64 guest, u64 first, u64 nr)
 {
 	struct qcow_run run = { .first = first, .nr = nr, .zero = true };
 
-	qcow_window_open(qcow_streams_replace(s, guest), guest, &run);
+	qcow_window_open(qcow_windows_replace(s, guest), guest, &run);
 }
 
-static void expect_taken(struct kunit *test, struct qcow_streams *s, u64 guest, u64 max,
+static void expect_taken(struct kunit *test, struct qcow_windows *s, u64 guest, u64 max,
 			 u64 first, u64 nr)
 {
 	struct qcow_run run;
 
-	KUNIT_ASSERT_TRUE(test, qcow_streams_take(s, guest, max, &run));
+	KUNIT_ASSERT_TRUE(test, qcow_windows_take(s, guest, max, &run));
 	KUNIT_EXPECT_EQ(test, run.first, first);
 	KUNIT_EXPECT_EQ(test, run.nr, nr);
 	KUNIT_EXPECT_TRUE(test, run.zero);
 }
 
-static void expect_none(struct kunit *test, struct qcow_streams *s, u64 guest)
+static void expect_none(struct kunit *test, struct qcow_windows *s, u64 guest)
 {
 	struct qcow_run run;
 
-	KUNIT_EXPECT_FALSE(test, qcow_streams_take(s, guest, 1, &run));
+	KUNIT_EXPECT_FALSE(test, qcow_windows_take(s, guest, 1, &run));
 }
 
 /* A window begins where @guest goes on; U64_MAX: nowhere. */
-static void expect_begin(struct kunit *test, const struct qcow_streams *s, u64 guest, u64 max,
+static void expect_begin(struct kunit *test, const struct qcow_windows *s, u64 guest, u64 max,
 			 u64 begin)
 {
 	u64 got = U64_MAX;
 
-	KUNIT_EXPECT_EQ(test, begin != U64_MAX, qcow_streams_expect(s, guest, max, &got));
+	KUNIT_EXPECT_EQ(test, begin != U64_MAX, qcow_windows_expect(s, guest, max, &got));
 	KUNIT_EXPECT_EQ(test, got, begin);
 }
 
 static void in_any_order_each_has_its_place(struct kunit *test)
 {
-	struct qcow_streams *s = make_streams(test, BITS);
+	struct qcow_windows *s = make_streams(test, BITS);
 
 	open_window(s, 100, 5000, WINDOW);
 	expect_taken(test, s, 103, 1, 5003, 1);
@@ -72,10 +72,10 @@ static void in_any_order_each_has_its_place(struct kunit *test)
 
 static void a_stream_is_what_follows(struct kunit *test)
 {
-	struct qcow_streams *s = make_streams(test, BITS);
+	struct qcow_windows *s = make_streams(test, BITS);
 
 	expect_begin(test, s, 0, 1, U64_MAX);
-	qcow_streams_note(s, 8);
+	qcow_windows_note(s, 8);
 	expect_begin(test, s, 8, 1, 8);
 	expect_begin(test, s, 9, 1, U64_MAX);
 	expect_begin(test, s, 7, 1, U64_MAX);
@@ -86,7 +86,7 @@ static void a_stream_is_what_follows(struct kunit *test)
 
 static void it_goes_on_behind_its_window(struct kunit *test)
 {
-	struct qcow_streams *s = make_streams(test, BITS);
+	struct qcow_windows *s = make_streams(test, BITS);
 
 	open_window(s, 8, 100, 4);
 	expect_taken(test, s, 8, 4, 100, 4);
@@ -98,11 +98,11 @@ static void it_goes_on_behind_its_window(struct kunit *test)
 
 static void many_at_once(struct kunit *test)
 {
-	struct qcow_streams *s = make_streams(test, BITS);
+	struct qcow_windows *s = make_streams(test, BITS);
 	unsigned int i;
 
 	for (i = 0; i < QCOW_STREAM_ENDS + 1; i++)
-		qcow_streams_note(s, 1000 * i);
+		qcow_windows_note(s, 1000 * i);
 	expect_begin(test, s, 0, 1, U64_MAX);
 	for (i = 1; i < QCOW_STREAM_ENDS + 1; i++)
 		expect_begin(test, s, 1000 * i, 1, 1000 * i);
@@ -113,30 +113,30 @@ static void many_at_once(struct kunit *test)
 	}
 	/* The first is in use again, so it is the second that goes. */
 	expect_taken(test, s, 1, 1, 1, 1);
-	KUNIT_EXPECT_PTR_EQ(test, qcow_streams_replace(s, 50), &s->windows[1]);
+	KUNIT_EXPECT_PTR_EQ(test, qcow_windows_replace(s, 50), &s->window[1]);
 	for (i = 2; i < QCOW_WINDOWS; i++)
 		expect_taken(test, s, 1000 * i + 1, 1, 100 * i + 1, 1);
 }
 
 static void a_window_that_is_used_up_gives_way(struct kunit *test)
 {
-	struct qcow_streams *s = make_streams(test, BITS);
+	struct qcow_windows *s = make_streams(test, BITS);
 
 	open_window(s, 0, 100, WINDOW);
 	expect_taken(test, s, 0, WINDOW - 1, 100, WINDOW - 1);
 	open_window(s, 1000, 200, WINDOW);
 	expect_taken(test, s, 1000, WINDOW, 200, WINDOW);
-	KUNIT_EXPECT_EQ(test, qcow_streams_replace(s, 1000 + WINDOW)->guest, 1000);
+	KUNIT_EXPECT_EQ(test, qcow_windows_replace(s, 1000 + WINDOW)->guest, 1000);
 	/* The last one of its clusters is yet to come. */
-	KUNIT_EXPECT_EQ(test, qcow_streams_replace(s, WINDOW)->run.nr, 0);
+	KUNIT_EXPECT_EQ(test, qcow_windows_replace(s, WINDOW)->run.nr, 0);
 	expect_taken(test, s, WINDOW - 1, 1, 100 + WINDOW - 1, 1);
-	KUNIT_EXPECT_EQ(test, qcow_streams_replace(s, WINDOW)->run.first, 100);
+	KUNIT_EXPECT_EQ(test, qcow_windows_replace(s, WINDOW)->run.first, 100);
 }
 
 static void what_is_left_comes_back(struct kunit *test)
 {
-	struct qcow_streams *s = make_streams(test, BITS);
-	struct qcow_window *window = qcow_streams_replace(s, 0);
+	struct qcow_windows *s = make_streams(test, BITS);
+	struct qcow_window *window = qcow_windows_replace(s, 0);
 	struct qcow_run run;
 
 	KUNIT_EXPECT_FALSE(test, qcow_window_drain(window, &run));
@@ -159,7 +159,7 @@ static void what_is_left_comes_back(struct kunit *test)
 
 static void clusters_of_all_sizes(struct kunit *test)
 {
-	struct qcow_streams *s = make_streams(test, 9);
+	struct qcow_windows *s = make_streams(test, 9);
 
 	KUNIT_EXPECT_EQ(test, s->nr, 64);
 	open_window(s, 0, 100, 64);
@@ -171,10 +171,10 @@ static void clusters_of_all_sizes(struct kunit *test)
 
 	/* Where one cluster is a window or more, there are none. */
 	s = make_streams(test, 20);
-	qcow_streams_note(s, 8);
+	qcow_windows_note(s, 8);
 	expect_begin(test, s, 8, 1, U64_MAX);
 	s = make_streams(test, 21);
-	qcow_streams_note(s, 8);
+	qcow_windows_note(s, 8);
 	expect_begin(test, s, 8, 1, U64_MAX);
 }
 

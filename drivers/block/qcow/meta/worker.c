@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The metadata worker: takes messages, runs each alone, and has what waits run again.
+ *
+ * A turn of the worker:
+ *
+ *   inbox ---> urgent --------------------------------> run
+ *         \--> later --(batch, in guest order)--> changes --> run --+--> ended
+ *                ^                                                 |
+ *                |   +-- await_room    <- slices cannot be pinned -+
+ *                +---+-- await_commit  <- a commit has to end -----+
+ *                    +-- a change's    <- its clusters are held ---+
+ *                        waiters
+ *
+ * Urgent messages come first: I/O that has ended gives back what others wait for, and a flush
+ * is waited for. Behind them messages that found no room go on in their order, then the batch
+ * of changes in guest order, so that neighbours get neighbouring clusters; all data of a batch
+ * is handed to the store together. Host space is reclaimed in small pieces between batches.
+ *
+ * No cycle: await_room ends when a commit has made slices clean, or a change in flight has
+ * ended; a commit needs no memory, no slice and no other message, and a change in flight only
+ * its data's I/O. await_commit ends with the commit that is running, or the next one. Waiters
+ * of a change end with it, and a change never waits once it is in flight.
+ */
+#include <linux/completion.h>
+#include <linux/err.h>
+#include <linux/list_sort.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <qcow/report.h>
+
+#include "layer/image.h"
+#include "message.h"
+#include "meta/header.h"
+#include "meta/worker.h"
+#include "meta/writeback.h"
+#include "store/store.h"
+
+/* Granules of version 1, whose tables need not lie at cluster borders. */
+#define V1_OVERLAP_BITS	9
+
+static int overlap_add(struct qcow_meta *meta, const char *what, u64 host, u64 len,
+		     struct qcow_report *rep)
+{
+	if (!len)
+		return 0;
+	if (qcow_overlap_hit(&meta->overlap, host, len)) {
+		qcow_report(rep, "%s at 0x%llx lies over other metadata", what, host);
+		return -EUCLEAN;
+	}
+	return qcow_overlap_add(&meta->overlap, host, len);
+}
+
+/* The tables of the active state; version 1 has its L1 table behind the header. */
+static int overlap_tables(struct qcow_meta *meta, struct qcow_report *rep)
+{
+	const struct qcow_image *image = meta->image;
+	const struct qcow_geometry *g = &image->geo;
+	const struct qcow_header *h = &image->header;
+	u64 l1_bytes = (u64)h->l1_entries * sizeof(__be64);
+	u64 table_bytes = 1ULL << (g->l2_bits + g->entry_bits);
+	struct qcow_flaw flaw;
+	u64 table;
+	u32 i;
+	int err;
+
+	if (h->version == 1) {
+		err = qcow_overlap_add(&meta->overlap, 0, h->length);
+		if (!err)
+			err = qcow_overlap_add(&meta->overlap, h->l1_offset, l1_bytes);
+	} else {
+		err = qcow_overlap_add(&meta->overlap, 0, 1);
+		if (!err)
+			err = overlap_add(meta, "L1 table", h->l1_offset, l1_bytes, rep);
+	}
+	for (i = 0; i < image->l1_entries && !err; i++) {
+		err = qcow_l1_decode(g, be64_to_cpu(image->l1[i]), &table, &flaw);
+		if (err)
+			qcow_report(rep, "L1 entry %u, 0x%llx: %s 0x%llx", i, flaw.entry,
+				    flaw.what, flaw.value);
+		else if (table)
+			err = overlap_add(meta, "L2 table", table, table_bytes, rep);
+	}
+	return err;
+}
+
+/* Snapshots that share an L1 table do no harm. */
+static int overlap_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
+{
+	return qcow_overlap_add(data, snap->l1_offset, (u64)snap->l1_entries * sizeof(__be64));
+}
+
+static int overlap_snapshots(struct qcow_meta *meta, struct qcow_report *rep)
+{
+	u64 bytes;
+	int err;
+
+	err = qcow_image_walk_snapshots(meta->image, overlap_snapshot, &meta->overlap, &bytes,
+					rep);
+	if (err)
+		return err;
+	return qcow_overlap_add(&meta->overlap, meta->image->header.snapshots_offset, bytes);
+}
+
+static int check_image(const struct qcow_image *image, struct qcow_report *rep)
+{
+	if (image->data->align > 1U << image->geo.cluster_bits) {
+		qcow_report(rep,
+			    "clusters of %u bytes on a store with blocks of %u: attach it read-only, or with buffered I/O",
+			    1U << image->geo.cluster_bits, image->data->align);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+void qcow_meta_post(struct qcow_meta *meta, struct qcow_meta_msg *msg)
+{
+	/* The message that makes the inbox non-empty wakes the worker for all that follow. */
+	if (llist_add(&msg->posted, &meta->inbox))
+		queue_work(meta->wq, &meta->work);
+}
+
+static void meta_receive(struct qcow_meta *meta)
+{
+	struct llist_node *posted, *next;
+
+	posted = llist_reverse_order(llist_del_all(&meta->inbox));
+	llist_for_each_safe(posted, next, posted) {
+		struct qcow_meta_msg *msg = llist_entry(posted, struct qcow_meta_msg, posted);
+
+		list_add_tail(&msg->node, msg->urgent ? &meta->urgent : &meta->later);
+	}
+}
+
+static int meta_guest_order(void *unused, const struct list_head *a, const struct list_head *b)
+{
+	return list_entry(a, struct qcow_meta_msg, node)->guest >
+	       list_entry(b, struct qcow_meta_msg, node)->guest;
+}
+
+/* The message to run next, or NULL: the batch is over. */
+static struct qcow_meta_msg *meta_next(struct qcow_meta *meta)
+{
+	struct list_head *list;
+
+	if (!llist_empty(&meta->inbox))
+		meta_receive(meta);
+	if (!list_empty(&meta->urgent))
+		list = &meta->urgent;
+	else if (!list_empty(&meta->await_room) && qcow_writeback_has_room(meta->image->cache))
+		list = &meta->await_room;
+	else
+		list = &meta->changes;
+	return list_first_entry_or_null(list, struct qcow_meta_msg, node);
+}
+
+static void meta_run(struct qcow_meta_msg *msg)
+{
+	list_del(&msg->node);
+	msg->run(msg);
+}
+
+/* All that has been received, and what comes meanwhile is urgent. */
+static void meta_run_batch(struct qcow_meta *meta)
+{
+	struct qcow_meta_msg *msg;
+
+	list_splice_tail_init(&meta->later, &meta->changes);
+	list_sort(NULL, &meta->changes, meta_guest_order);
+	while ((msg = meta_next(meta))) {
+		meta_run(msg);
+		/* A flush does not wait for the rest of the batch. */
+		if (list_empty(&meta->urgent))
+			qcow_commit_start_wanted(meta);
+		cond_resched();
+	}
+	qcow_merge_kick(&meta->merge);
+}
+
+static bool meta_has_work(const struct qcow_meta *meta)
+{
+	return !llist_empty(&meta->inbox) || !list_empty(&meta->later);
+}
+
+static void meta_work(struct work_struct *work)
+{
+	struct qcow_meta *meta = container_of(work, struct qcow_meta, work);
+	unsigned int noio = memalloc_noio_save();
+	struct qcow_meta_msg *msg, *next;
+	LIST_HEAD(idle);
+
+	do {
+		meta_run_batch(meta);
+	} while (meta_has_work(meta));
+	if (qcow_reclaim_run(meta))
+		queue_work(meta->wq, &meta->work);
+	qcow_commit_start_wanted(meta);
+
+	if (!qcow_commit_is_running(&meta->commit) && !qcow_reclaim_is_busy(&meta->reclaim)) {
+		list_splice_init(&meta->await_idle, &idle);
+		list_for_each_entry_safe(msg, next, &idle, node)
+			meta_run(msg);
+	}
+	memalloc_noio_restore(noio);
+}
+
+/**
+ * struct meta_call - a function that a task has run by the worker, and waits for
+ * @msg: the message
+ * @meta: the metadata
+ * @func: the function
+ * @done: it has been run
+ * @err: what it returned
+ */
+struct meta_call {
+	struct qcow_meta_msg msg;
+	struct qcow_meta *meta;
+	int (*func)(struct qcow_meta *meta);
+	struct completion done;
+	int err;
+};
+
+static void meta_call_end(struct qcow_meta_msg *msg)
+{
+	struct meta_call *call = container_of(msg, struct meta_call, msg);
+
+	call->err = call->func ? call->func(call->meta) : 0;
+	complete(&call->done);
+}
+
+static void meta_call_idle(struct qcow_meta_msg *msg)
+{
+	struct meta_call *call = container_of(msg, struct meta_call, msg);
+
+	msg->run = meta_call_end;
+	list_add_tail(&msg->node, &call->meta->await_idle);
+}
+
+/* Run @func in the worker, @idle: when nothing is under way any more. */
+static int meta_call(struct qcow_meta *meta, int (*func)(struct qcow_meta *meta), bool idle)
+{
+	struct meta_call call = {
+		.msg = { .run = idle ? meta_call_idle : meta_call_end, .urgent = true },
+		.meta = meta, .func = func,
+	};
+
+	init_completion(&call.done);
+	qcow_meta_post(meta, &call.msg);
+	wait_for_completion(&call.done);
+	return call.err;
+}
+
+/* What the autoclear features stand for is not kept true, but for a raw data file. */
+static int clear_autoclear(struct qcow_image *image)
+{
+	u64 keep = image->geo.data_file ? QCOW_AUTOCLEAR_RAW_DATA_FILE : 0;
+
+	if (!(image->header.autoclear & ~keep))
+		return 0;
+	return qcow_header_set_autoclear(image, image->header.autoclear & keep);
+}
+
+int qcow_meta_begin(struct qcow_meta *meta)
+{
+	int err;
+
+	if (likely(meta->begun))
+		return 0;
+	err = clear_autoclear(meta->image);
+	if (!err) {
+		/* Pairs with smp_load_acquire() in qcow_meta_begun(). */
+		smp_store_release(&meta->begun, true);
+	}
+	return err;
+}
+
+static void meta_set_corrupt(struct qcow_meta_msg *msg)
+{
+	struct qcow_meta *meta = container_of(msg, struct qcow_meta, corrupt_msg);
+	struct qcow_image *image = meta->image;
+
+	if (image->header.version > 2)
+		qcow_header_set_incompatible(image, image->header.incompatible |
+					     QCOW_INCOMPAT_CORRUPT);
+}
+
+void qcow_meta_corrupt(struct qcow_meta *meta)
+{
+	if (xchg(&meta->failed, true))
+		return;
+	pr_err("%s: the image is corrupt, it is read-only from now on\n", meta->image->name);
+	qcow_meta_post(meta, &meta->corrupt_msg);
+}
+
+static void meta_drained(struct qcow_inflight *inflight)
+{
+	struct qcow_meta *meta = container_of(inflight, struct qcow_meta, inflight);
+
+	qcow_reclaim_drained(meta);
+}
+
+static int meta_create_queues(struct qcow_meta *meta)
+{
+	meta->wq = alloc_ordered_workqueue("%s-meta", WQ_MEM_RECLAIM, meta->image->name);
+	if (!meta->wq)
+		return -ENOMEM;
+	meta->io_wq = alloc_workqueue("%s-io", WQ_UNBOUND | WQ_MEM_RECLAIM, 0,
+				      meta->image->name);
+	if (meta->io_wq)
+		return 0;
+	destroy_workqueue(meta->wq);
+	return -ENOMEM;
+}
+
+static void meta_init(struct qcow_meta *meta, struct qcow_image *image,
+		      struct qcow_inflate *inflate)
+{
+	meta->image = image;
+	meta->inflate = inflate;
+	INIT_WORK(&meta->work, meta_work);
+	init_llist_head(&meta->inbox);
+	INIT_LIST_HEAD(&meta->urgent);
+	INIT_LIST_HEAD(&meta->changes);
+	INIT_LIST_HEAD(&meta->later);
+	INIT_LIST_HEAD(&meta->await_room);
+	INIT_LIST_HEAD(&meta->await_commit);
+	INIT_LIST_HEAD(&meta->await_idle);
+	meta->in_flight = RB_ROOT;
+	meta->corrupt_msg = (struct qcow_meta_msg) { .run = meta_set_corrupt, .urgent = true };
+	qcow_overlap_init(&meta->overlap, image->header.version == 1 ? V1_OVERLAP_BITS :
+							   image->geo.cluster_bits);
+	qcow_l1_init(&meta->l1, image);
+	qcow_commit_init(&meta->commit);
+	qcow_reclaim_init(&meta->reclaim);
+}
+
+struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_inflate *inflate,
+				   struct qcow_report *rep)
+{
+	struct qcow_meta *meta;
+	int err;
+
+	err = check_image(image, rep);
+	if (err)
+		return ERR_PTR(err);
+	meta = kzalloc(sizeof(*meta), GFP_KERNEL);
+	if (!meta)
+		return ERR_PTR(-ENOMEM);
+	meta_init(meta, image, inflate);
+	err = meta_create_queues(meta);
+	if (err)
+		goto free_meta;
+	qcow_merge_init(&meta->merge, image->data, meta->io_wq);
+
+	err = overlap_tables(meta, rep);
+	if (!err)
+		err = overlap_snapshots(meta, rep);
+	if (!err)
+		err = qcow_space_open(&meta->space, image, &meta->overlap, rep);
+	if (err)
+		goto destroy_queues;
+	err = qcow_inflight_init(&meta->inflight, meta_drained);
+	if (err)
+		goto close_space;
+	image->inflight = &meta->inflight;
+	return meta;
+
+close_space:
+	qcow_space_close(&meta->space);
+destroy_queues:
+	qcow_overlap_destroy(&meta->overlap);
+	destroy_workqueue(meta->io_wq);
+	destroy_workqueue(meta->wq);
+free_meta:
+	kfree(meta);
+	return ERR_PTR(err);
+}
+
+static int meta_release_reserved(struct qcow_meta *meta)
+{
+	qcow_reclaim_reserved(meta);
+	return 0;
+}
+
+static int meta_trim(struct qcow_meta *meta)
+{
+	qcow_space_trim(&meta->space);
+	return qcow_store_flush(meta->image->store);
+}
+
+/* All that was written is durable; then the counts of what is not needed after all. */
+static int meta_settle(struct qcow_meta *meta)
+{
+	int err;
+
+	err = qcow_commit_wait(meta);
+	if (err)
+		return err;
+	meta_call(meta, NULL, true);
+	meta_call(meta, meta_release_reserved, false);
+	meta_call(meta, NULL, true);
+	err = qcow_commit_wait(meta);
+	if (err)
+		return err;
+	return meta_call(meta, meta_trim, false);
+}
+
+int qcow_meta_destroy(struct qcow_meta *meta)
+{
+	int err = 0;
+
+	qcow_ahead_stop(&meta->image->ahead);
+	meta->image->inflight = NULL;
+	if (meta->begun) {
+		err = meta_settle(meta);
+		if (err)
+			qcow_message(meta->image,
+				     "detach: what was written last may be lost: error %d", err);
+		meta_call(meta, NULL, true);
+	}
+	destroy_workqueue(meta->wq);
+	destroy_workqueue(meta->io_wq);
+	qcow_reclaim_destroy(&meta->reclaim);
+	qcow_inflight_destroy(&meta->inflight);
+	qcow_writeback_drop(meta->image->cache, &meta->image->l2);
+	qcow_space_close(&meta->space);
+	qcow_l1_destroy(&meta->l1);
+	qcow_overlap_destroy(&meta->overlap);
+	kfree(meta);
+	return err;
+}
