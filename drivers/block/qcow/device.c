@@ -152,7 +152,7 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 }
 
 static int meta_open(struct qcow_device *dev, const struct qcow_attach *args,
-		       struct qcow_report *rep)
+		     struct qcow_report *rep)
 {
 	struct qcow_meta *meta;
 

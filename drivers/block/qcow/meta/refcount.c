@@ -394,7 +394,7 @@ static int write_blocks(struct qcow_refcounts *rc, u64 cluster, const struct gro
 	kvfree(buf);
 	if (!err)
 		err = qcow_overlap_add(rc->overlap, cluster << cluster_bits(rc),
-				     (plan->blocks + plan->table_clusters) << cluster_bits(rc));
+				       (plan->blocks + plan->table_clusters) << cluster_bits(rc));
 	return err;
 }
 
@@ -478,7 +478,7 @@ int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used,
 		err = qcow_store_flush(rc->image->store) ?: link_block(rc, cluster);
 	if (err) {
 		qcow_overlap_del(rc->overlap, cluster << cluster_bits(rc),
-			       (plan.blocks + plan.table_clusters) << cluster_bits(rc));
+				 (plan.blocks + plan.table_clusters) << cluster_bits(rc));
 		return err;
 	}
 	*used = plan.blocks + plan.table_clusters;

@@ -50,7 +50,8 @@ static struct qcow_space_run *run_alloc(gfp_t gfp)
 }
 
 /* Remember a run, joined with the last one where it continues it; @entry is used up. */
-static void run_put(struct list_head *list, struct qcow_space_run *entry, const struct qcow_run *run)
+static void run_put(struct list_head *list, struct qcow_space_run *entry,
+		    const struct qcow_run *run)
 {
 	struct qcow_space_run *last;
 
@@ -117,7 +118,7 @@ static void add_free(struct qcow_space *space, const struct qcow_run *run)
 static int check_free(struct qcow_space *space, u64 first, u64 nr)
 {
 	if (!qcow_overlap_hit(space->overlap, first << cluster_bits(space),
-			    nr << cluster_bits(space)))
+			      nr << cluster_bits(space)))
 		return 0;
 	qcow_message(space->image, "cluster 0x%llx: counted as free, and holds metadata",
 		     first << cluster_bits(space));

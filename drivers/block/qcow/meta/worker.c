@@ -41,7 +41,7 @@
 #define V1_OVERLAP_BITS	9
 
 static int overlap_add(struct qcow_meta *meta, const char *what, u64 host, u64 len,
-		     struct qcow_report *rep)
+		       struct qcow_report *rep)
 {
 	if (!len)
 		return 0;
