@@ -142,15 +142,6 @@ void qcow_ext_feature_name(const struct qcow_header *h, const void *buf, size_t 
 			   u8 bit, char *name);
 
 /**
- * qcow_ext_known_feature() - name of a feature bit that this code knows
- * @type: QCOW_FEATURE_*
- * @bit: 0-63
- *
- * Return: the name, or NULL.
- */
-const char *qcow_ext_known_feature(u8 type, u8 bit);
-
-/**
  * struct qcow_snapshot - a validated snapshot table entry, CPU order
  * @l1_offset: of its L1 table, bytes
  * @l1_entries: of that table

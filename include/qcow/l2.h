@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Mapping arithmetic: from guest offsets to L1 and L2 indices, from table entries to
- * extents. Pure: all numbers come in, a plain value comes out.
+ * extents and back. Pure: all numbers come in, a plain value comes out.
  */
 #ifndef _QCOW_L2_H
 #define _QCOW_L2_H
@@ -179,5 +179,46 @@ static inline bool qcow_extent_continues(const struct qcow_extent *ext,
  */
 int qcow_l2_map(const struct qcow_geometry *g, const __be64 *entries, u64 in_slice, u64 max,
 		struct qcow_extent *ext, struct qcow_flaw *flaw);
+
+/**
+ * qcow_l1_encode() - the L1 entry for a table
+ * @g: the geometry
+ * @table: host offset of an L2 table whose reference count is one
+ *
+ * Return: the entry, CPU order.
+ */
+static inline u64 qcow_l1_encode(const struct qcow_geometry *g, u64 table)
+{
+	return table | g->copied;
+}
+
+/**
+ * qcow_l2_encode_data() - the L2 entry for a standard cluster
+ * @g: the geometry
+ * @host: offset of a data cluster whose reference count is one
+ *
+ * With subclusters, which of them hold data is in the entry's second word.
+ *
+ * Return: the entry, CPU order.
+ */
+static inline u64 qcow_l2_encode_data(const struct qcow_geometry *g, u64 host)
+{
+	return host | g->copied;
+}
+
+/* Second word of an extended entry: all subclusters hold data. */
+#define QCOW_L2_ALL_ALLOCATED		GENMASK_ULL(31, 0)
+
+/**
+ * qcow_l2_put() - store an entry in an L2 table or a slice of it
+ * @g: the geometry
+ * @entries: the table or slice
+ * @idx: of the entry in it
+ * @entry: first word, CPU order
+ * @bitmap: second word; only stored with extended L2 entries
+ *
+ * Context: any; the caller keeps other writers away. Readers see each word whole.
+ */
+void qcow_l2_put(const struct qcow_geometry *g, __be64 *entries, u32 idx, u64 entry, u64 bitmap);
 
 #endif /* _QCOW_L2_H */

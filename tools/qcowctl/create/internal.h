@@ -8,10 +8,10 @@
 
 #include <sys/stat.h>
 
-#include <qcow/encode.h>
-#include <qcow/refcount.h>
+#include <qcow/header.h>
 
 #include "create/create.h"
+#include "create/span.h"
 #include "qcowctl.h"
 
 /**
@@ -92,7 +92,7 @@ struct layout {
 	struct qcow_geometry g;
 	unsigned char *head;
 	size_t head_len;
-	struct qcow_refcount_span refcounts;
+	struct refcount_span refcounts;
 	u64 blocks_offset;
 	u64 l1_bytes;
 	u64 l2_tables;

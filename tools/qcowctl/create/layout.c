@@ -3,15 +3,11 @@
  * Where everything in a new image is: header, refcount table, refcount blocks, L1 table,
  * L2 tables, data, each in one piece. Version 1: header, name, L1 table. Does no I/O.
  */
+#include "create/encode.h"
 #include "create/internal.h"
 
 /* As far as a host offset in an L2 entry reaches. */
 #define MAX_HOST_BYTES	BIT_ULL(56)
-
-static u64 div_up_bits(u64 n, u32 bits)
-{
-	return (n >> bits) + !!(n & (BIT_ULL(bits) - 1));
-}
 
 static void fill_header(struct qcow_header *h, const struct create_spec *spec)
 {
@@ -36,7 +32,7 @@ static void fill_header(struct qcow_header *h, const struct create_spec *spec)
 	if (spec->version == 1)
 		h->length = sizeof(struct qcow_v1_disk_header);
 	else
-		h->length = spec->version == 2 ? QCOW_V2_HEADER_BYTES : QCOW_V3_FULL_HEADER_BYTES;
+		h->length = spec->version == 2 ? QCOW_V2_HEADER_BYTES : ENCODE_V3_HEADER_BYTES;
 }
 
 /* The L1 table's length, which limits the size. */
@@ -45,7 +41,7 @@ static int plan_l1(struct layout *layout, const struct create_spec *spec)
 	u32 shift = spec->cluster_bits + spec->l2_bits;
 	u64 max_bytes = spec->version == 1 ? QCOW_V1_MAX_L1_BYTES : QCOW_MAX_L1_BYTES;
 	u64 max_entries = max_bytes / sizeof(__be64);
-	u64 entries = div_up_bits(spec->size, shift);
+	u64 entries = span_div_up(spec->size, shift);
 
 	if (spec->version == 1 && !spec->size)
 		return qc_fail(QC_USAGE, "size", "0 is too small for version 1");
@@ -66,15 +62,14 @@ static int plan_clusters(struct layout *layout, const struct create_spec *spec)
 {
 	bool mapped = spec->preallocation != PREALLOC_OFF;
 	u32 bits = spec->cluster_bits;
-	u64 l1_clusters = div_up_bits(layout->l1_bytes, bits);
+	u64 l1_clusters = span_div_up(layout->l1_bytes, bits);
 	u64 data_clusters = mapped && !spec->data_file ? layout->guest_clusters : 0;
 	u64 l1_idx;
 
 	layout->l2_tables = mapped ? layout->h.l1_entries : 0;
 	layout->clusters = 1 + l1_clusters + layout->l2_tables + data_clusters;
 	if ((mapped && spec->size > MAX_HOST_BYTES) ||
-	    qcow_refcount_span_self(bits, spec->refcount_order, layout->clusters, false,
-				    &layout->refcounts)) {
+	    span_plan(bits, spec->refcount_order, layout->clusters, &layout->refcounts)) {
 		qc_fail(0, "preallocation", "a size of %llu is too large for it", spec->size);
 		qc_hint("preallocation=off, a larger cluster_size or a smaller refcount_bits");
 		return QC_USAGE;
@@ -106,7 +101,7 @@ static void plan_v1(struct layout *layout, const struct create_spec *spec)
 static int encode_head(struct layout *layout, const struct create_spec *spec, const char *name)
 {
 	QC_REPORT(rep);
-	struct qcow_header_names names = {
+	struct encode_names names = {
 		.backing = spec->backing,
 		.backing_format = spec->version == 1 ? NULL : spec->backing_format,
 		.data_file = spec->data_file,
@@ -116,10 +111,9 @@ static int encode_head(struct layout *layout, const struct create_spec *spec, co
 	int err;
 
 	layout->head = qc_alloc(layout->head_len);
-	err = qcow_header_encode_names(&layout->h, &names, layout->head, layout->head_len, &end,
-				       &rep);
+	err = encode_names(&layout->h, &names, layout->head, layout->head_len, &end, &rep);
 	if (!err) {
-		qcow_header_encode(&layout->h, layout->head);
+		encode_header(&layout->h, layout->head);
 		err = qcow_header_parse(&check, layout->head, layout->head_len, layout->file_end,
 					&rep);
 	}
@@ -135,7 +129,7 @@ int layout_plan(struct layout *layout, const struct create_spec *spec, const cha
 
 	memset(layout, 0, sizeof(*layout));
 	fill_header(&layout->h, spec);
-	layout->guest_clusters = div_up_bits(spec->size, spec->cluster_bits);
+	layout->guest_clusters = span_div_up(spec->size, spec->cluster_bits);
 	err = plan_l1(layout, spec);
 	if (err)
 		return err;

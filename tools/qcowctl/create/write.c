@@ -11,6 +11,8 @@
 
 #include <linux/fs.h>
 
+#include <qcow/refcount.h>
+
 #include "create/internal.h"
 
 #define CHUNK_BYTES	(1024U * 1024)

@@ -21,31 +21,6 @@ static const struct ext_rule {
 	{ .type = QCOW_EXT_CRYPTO_HEADER, .min_len = 16, .max_len = 16, .name = "crypto header" },
 };
 
-static const struct known_feature {
-	u8 type;
-	u8 bit;
-	const char *name;
-} known_features[] = {
-	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 0, .name = "dirty" },
-	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 1, .name = "corrupt" },
-	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 2, .name = "external data file" },
-	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 3, .name = "compression type" },
-	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 4, .name = "extended L2 entries" },
-	{ .type = QCOW_FEATURE_COMPATIBLE, .bit = 0, .name = "lazy refcounts" },
-	{ .type = QCOW_FEATURE_AUTOCLEAR, .bit = 0, .name = "bitmaps" },
-	{ .type = QCOW_FEATURE_AUTOCLEAR, .bit = 1, .name = "raw external data" },
-};
-
-const char *qcow_ext_known_feature(u8 type, u8 bit)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(known_features); i++)
-		if (known_features[i].type == type && known_features[i].bit == bit)
-			return known_features[i].name;
-	return NULL;
-}
-
 /* Extensions end at the backing file's name, else with the first cluster. */
 static u64 ext_limit(const struct qcow_header *h)
 {

@@ -214,3 +214,13 @@ int qcow_l2_map(const struct qcow_geometry *g, const __be64 *entries, u64 in_sli
 	ext->len = min(ext->len, max);
 	return 0;
 }
+
+void qcow_l2_put(const struct qcow_geometry *g, __be64 *entries, u32 idx, u64 entry, u64 bitmap)
+{
+	if (!g->extended_l2) {
+		WRITE_ONCE(entries[idx], cpu_to_be64(entry));
+		return;
+	}
+	WRITE_ONCE(entries[2 * idx], cpu_to_be64(entry));
+	WRITE_ONCE(entries[2 * idx + 1], cpu_to_be64(bitmap));
+}

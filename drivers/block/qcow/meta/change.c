@@ -6,7 +6,7 @@
 #include <linux/err.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
-#include <qcow/encode.h>
+#include <qcow/l2.h>
 
 #include "meta/change.h"
 #include "meta/writeback.h"

@@ -1,9 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Headers, extensions and table entries as they stand on disk. Does not decide where
- * things are and does not write them. Called by qcowctl create.
+ * Header and header extensions as they are on disk.
  */
-#include <qcow/encode.h>
+#include "create/encode.h"
+
+/* The feature name table of a new image. */
+static const struct {
+	u8 type;
+	u8 bit;
+	const char *name;
+} features[] = {
+	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 0, .name = "dirty" },
+	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 1, .name = "corrupt" },
+	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 2, .name = "external data file" },
+	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 3, .name = "compression type" },
+	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 4, .name = "extended L2 entries" },
+	{ .type = QCOW_FEATURE_COMPATIBLE, .bit = 0, .name = "lazy refcounts" },
+	{ .type = QCOW_FEATURE_AUTOCLEAR, .bit = 0, .name = "bitmaps" },
+	{ .type = QCOW_FEATURE_AUTOCLEAR, .bit = 1, .name = "raw external data" },
+};
 
 static void encode_v1(const struct qcow_header *h, struct qcow_v1_disk_header *disk)
 {
@@ -47,7 +62,7 @@ static void encode_v3(const struct qcow_header *h, struct qcow_disk_header *disk
 	disk->compression_type = h->compression_type;
 }
 
-void qcow_header_encode(const struct qcow_header *h, void *buf)
+void encode_header(const struct qcow_header *h, void *buf)
 {
 	struct qcow_disk_header disk = {};
 
@@ -62,32 +77,32 @@ void qcow_header_encode(const struct qcow_header *h, void *buf)
 }
 
 /**
- * struct area - what is left of the buffer that a header is laid out in
+ * struct cursor - the position in the buffer that a header is laid out in
  * @buf: where the header begins
  * @pos: the next byte
  * @len: bytes at @buf
  */
-struct area {
+struct cursor {
 	void *buf;
 	size_t pos;
 	size_t len;
 };
 
-/* Room for @bytes, or NULL. */
-static void *take(struct area *area, size_t bytes)
+/* The next @bytes of the buffer, or NULL. */
+static void *reserve(struct cursor *cur, size_t bytes)
 {
-	void *p = area->buf + area->pos;
+	void *p = cur->buf + cur->pos;
 
-	if (area->pos > area->len || bytes > area->len - area->pos)
+	if (cur->pos > cur->len || bytes > cur->len - cur->pos)
 		return NULL;
-	area->pos += bytes;
+	cur->pos += bytes;
 	return p;
 }
 
-/* Room for the @len bytes of an extension's data, or NULL; its padding is zero already. */
-static void *put_ext(struct area *area, u32 type, u32 len)
+/* An extension's @len bytes of data, or NULL; its padding is zero already. */
+static void *put_ext(struct cursor *cur, u32 type, u32 len)
 {
-	struct qcow_disk_ext *ext = take(area, sizeof(*ext) + round_up((size_t)len, 8));
+	struct qcow_disk_ext *ext = reserve(cur, sizeof(*ext) + round_up((size_t)len, 8));
 
 	if (!ext)
 		return NULL;
@@ -96,7 +111,7 @@ static void *put_ext(struct area *area, u32 type, u32 len)
 	return ext + 1;
 }
 
-static int put_text_ext(struct area *area, u32 type, const char *text)
+static int put_text_ext(struct cursor *cur, u32 type, const char *text)
 {
 	size_t len;
 	void *data;
@@ -104,40 +119,31 @@ static int put_text_ext(struct area *area, u32 type, const char *text)
 	if (!text)
 		return 0;
 	len = strlen(text);
-	data = put_ext(area, type, len);
+	data = put_ext(cur, type, len);
 	if (!data)
 		return -ENOSPC;
 	memcpy(data, text, len);
 	return 0;
 }
 
-/* Every feature that this code knows, whether the image has it or not. */
-static int put_feature_names(struct area *area)
+/* All known features, whether the image has them or not. */
+static int put_feature_names(struct cursor *cur)
 {
 	struct qcow_disk_feature_name *entry;
-	u32 nr = 0;
-	u32 i;
+	size_t i;
 
-	for (i = 0; i < 3 * 64; i++)
-		nr += !!qcow_ext_known_feature(i / 64, i % 64);
-	entry = put_ext(area, QCOW_EXT_FEATURE_NAMES, nr * sizeof(*entry));
+	entry = put_ext(cur, QCOW_EXT_FEATURE_NAMES, ARRAY_SIZE(features) * sizeof(*entry));
 	if (!entry)
 		return -ENOSPC;
-
-	for (i = 0; i < 3 * 64; i++) {
-		const char *name = qcow_ext_known_feature(i / 64, i % 64);
-
-		if (!name)
-			continue;
-		entry->type = i / 64;
-		entry->bit = i % 64;
-		memcpy(entry->name, name, min(strlen(name), sizeof(entry->name)));
-		entry++;
+	for (i = 0; i < ARRAY_SIZE(features); i++, entry++) {
+		entry->type = features[i].type;
+		entry->bit = features[i].bit;
+		memcpy(entry->name, features[i].name, strlen(features[i].name));
 	}
 	return 0;
 }
 
-static int put_backing(struct qcow_header *h, struct area *area, const char *name)
+static int put_backing(struct qcow_header *h, struct cursor *cur, const char *name)
 {
 	size_t len;
 	void *to;
@@ -147,26 +153,26 @@ static int put_backing(struct qcow_header *h, struct area *area, const char *nam
 	if (!name)
 		return 0;
 	len = strlen(name);
-	h->backing_offset = area->pos;
+	h->backing_offset = cur->pos;
 	h->backing_len = len;
-	to = take(area, len);
+	to = reserve(cur, len);
 	if (!to)
 		return -ENOSPC;
 	memcpy(to, name, len);
 	return 0;
 }
 
-static int put_extensions(const struct qcow_header *h, struct area *area,
-			  const struct qcow_header_names *names)
+static int put_extensions(const struct qcow_header *h, struct cursor *cur,
+			  const struct encode_names *names)
 {
 	int err;
 
-	err = put_text_ext(area, QCOW_EXT_BACKING_FORMAT, names->backing_format);
+	err = put_text_ext(cur, QCOW_EXT_BACKING_FORMAT, names->backing_format);
 	if (!err)
-		err = put_text_ext(area, QCOW_EXT_DATA_FILE, names->data_file);
-	if (!err && h->version > 2 && h->cluster_bits >= QCOW_FEATURE_NAMES_CLUSTER_BITS)
-		err = put_feature_names(area);
-	if (!err && !put_ext(area, QCOW_EXT_END, 0))
+		err = put_text_ext(cur, QCOW_EXT_DATA_FILE, names->data_file);
+	if (!err && h->version > 2 && h->cluster_bits >= ENCODE_FEATURES_CLUSTER_BITS)
+		err = put_feature_names(cur);
+	if (!err && !put_ext(cur, QCOW_EXT_END, 0))
 		err = -ENOSPC;
 	return err;
 }
@@ -181,10 +187,10 @@ static int check_name(const char *name, const char *what, size_t max, struct qco
 	return -EINVAL;
 }
 
-int qcow_header_encode_names(struct qcow_header *h, const struct qcow_header_names *names,
-			     void *buf, size_t len, size_t *end, struct qcow_report *rep)
+int encode_names(struct qcow_header *h, const struct encode_names *names, void *buf, size_t len,
+		 size_t *end, struct qcow_report *rep)
 {
-	struct area area = { .buf = buf, .pos = h->length, .len = len };
+	struct cursor cur = { .buf = buf, .pos = h->length, .len = len };
 	int err;
 
 	err = check_name(names->backing, "backing file name", QCOW_MAX_BACKING_NAME, rep);
@@ -197,21 +203,11 @@ int qcow_header_encode_names(struct qcow_header *h, const struct qcow_header_nam
 		return err;
 
 	if (h->version > 1)
-		err = put_extensions(h, &area, names);
+		err = put_extensions(h, &cur, names);
 	if (!err)
-		err = put_backing(h, &area, names->backing);
+		err = put_backing(h, &cur, names->backing);
 	if (err)
 		qcow_report(rep, "the names in the header do not fit its %zu bytes", len);
-	*end = area.pos;
+	*end = cur.pos;
 	return err;
-}
-
-void qcow_l2_put(const struct qcow_geometry *g, __be64 *entries, u32 idx, u64 entry, u64 bitmap)
-{
-	if (!g->extended_l2) {
-		WRITE_ONCE(entries[idx], cpu_to_be64(entry));
-		return;
-	}
-	WRITE_ONCE(entries[2 * idx], cpu_to_be64(entry));
-	WRITE_ONCE(entries[2 * idx + 1], cpu_to_be64(bitmap));
 }
