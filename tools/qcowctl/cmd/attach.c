@@ -162,7 +162,7 @@ static int parse_args(struct attach_args *a, int argc, char **argv)
 	return 0;
 }
 
-/* The driver refuses them as well; here the method has a name. */
+/* The driver refuses encrypted images as well; here the method has a name. */
 static int refuse_encrypted(const struct chain *chain)
 {
 	u32 i;
@@ -172,12 +172,29 @@ static int refuse_encrypted(const struct chain *chain)
 
 		if (img->raw || img->h.crypt_method == QCOW_CRYPT_NONE)
 			continue;
-		return qc_fail(QC_UNSUPPORTED, img->name,
-			       "is encrypted with %s, which cannot be attached",
-			       img->h.crypt_method == QCOW_CRYPT_LUKS ? "LUKS" :
-			       "AES (the old AES-CBC method)");
+		qc_fail(0, img->name, "is encrypted with %s, which cannot be attached",
+			img->h.crypt_method == QCOW_CRYPT_LUKS ? "LUKS" :
+			"AES (the old AES-CBC method)");
+		qc_hint("attach a decrypted copy made with qemu-img convert");
+		return QC_UNSUPPORTED;
 	}
 	return 0;
+}
+
+/* The driver says what is wrong, not what helps. */
+static void hint_refused(const struct attach_args *a, const struct chain *chain, int err)
+{
+	u64 cluster_bytes = 1ULL << chain->images[0].h.cluster_bits;
+
+	if (err == EUCLEAN && a->chain.write)
+		qc_hint("qcowctl attach -r '%s', or qcowctl check -r all '%s'", a->image,
+			a->image);
+	/* Direct I/O needs whole blocks, of a page at most, and a cluster is written by itself. */
+	else if (err == EOPNOTSUPP && a->chain.write &&
+		 cluster_bytes < (u64)sysconf(_SC_PAGESIZE))
+		qc_hint("qcowctl attach -r '%s', or --direct-io off", a->image);
+	else if (err == EOPNOTSUPP && a->arg.flags & QCOW_ATTACH_DIRECT)
+		qc_hint("--direct-io auto");
 }
 
 static int hand_over(struct attach_args *a, const struct chain *chain)
@@ -191,8 +208,7 @@ static int hand_over(struct attach_args *a, const struct chain *chain)
 	code = control_attach(fd, chain, &a->arg, &err);
 	close(fd);
 	if (code) {
-		if (a->chain.write && (err == EROFS || err == EOPNOTSUPP))
-			qc_hint("qcowctl attach -r '%s'", a->image);
+		hint_refused(a, chain, err);
 		return code;
 	}
 
@@ -208,6 +224,9 @@ static int attach(struct attach_args *a)
 	int err;
 
 	err = chain_open(&chain, a->image, &a->chain);
+	if (err == QC_SYSTEM && a->chain.write && eaccess(a->image, W_OK) &&
+	    !eaccess(a->image, R_OK))
+		qc_hint("qcowctl attach -r '%s'", a->image);
 	if (!err)
 		err = refuse_encrypted(&chain);
 	if (!err && a->snapshot) {

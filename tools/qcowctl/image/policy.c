@@ -80,8 +80,6 @@ int policy_open_named(struct image *img, const char *name, bool write)
 	if (img->fd < 0) {
 		err = errno;
 		qc_fail_errno(0, err, name, write ? "cannot open for writing" : "cannot open");
-		if (write && (err == EACCES || err == EROFS || err == EPERM))
-			qc_hint("attach it read-only with -r");
 		return err == ENOENT || err == ENOTDIR ? QC_NOT_FOUND : QC_SYSTEM;
 	}
 	err = image_check_file(img->fd, name, &img->st, &img->bytes);
