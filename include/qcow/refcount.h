@@ -29,13 +29,13 @@ static inline u32 qcow_refcount_block_bits(u32 cluster_bits, u32 order)
 	return cluster_bits + 3 - order;
 }
 
-/* Which refcount block, and so which entry of the refcount table, counts this cluster. */
+/* Index, in the refcount table, of the refcount block that counts this cluster. */
 static inline u64 qcow_refcount_table_idx(u32 cluster_bits, u32 order, u64 cluster_idx)
 {
 	return cluster_idx >> qcow_refcount_block_bits(cluster_bits, order);
 }
 
-/* Which entry of that block. */
+/* Index of the cluster's entry in that block. */
 static inline u64 qcow_refcount_in_block(u32 cluster_bits, u32 order, u64 cluster_idx)
 {
 	return cluster_idx & (BIT_ULL(qcow_refcount_block_bits(cluster_bits, order)) - 1);
@@ -43,10 +43,10 @@ static inline u64 qcow_refcount_in_block(u32 cluster_bits, u32 order, u64 cluste
 
 /**
  * qcow_refcount_get() - one entry of a refcount block
- * @block: the block; any part that starts at a multiple of 8 bytes will do, then @idx
- *         counts from there. Needs no alignment in memory.
+ * @block: the block, or a part of it that starts at a multiple of 8 bytes: then @idx counts
+ *         from there. Needs no alignment in memory.
  * @order: 0-6
- * @idx: of the entry; the caller knows that it is inside @block
+ * @idx: of the entry, inside @block
  *
  * Entries narrower than a byte fill each byte from its low bits on; wider ones are big
  * endian. Context: any.
@@ -60,11 +60,9 @@ u64 qcow_refcount_get(const void *block, u32 order, u64 idx);
  * @block: as qcow_refcount_get()
  * @order: 0-6
  * @idx: likewise
- * @count: at most qcow_refcount_max(@order): higher bits are cut off, and that is the
- *         caller's mistake
+ * @count: at most qcow_refcount_max(@order)
  *
- * Neighbours in the same byte are kept; the caller keeps others from changing them
- * meanwhile. Context: any.
+ * Context: any; as entries can share a byte, the caller excludes other writers of the block.
  */
 void qcow_refcount_set(void *block, u32 order, u64 idx, u64 count);
 

@@ -9,7 +9,7 @@ static void prefix(const char *subject)
 	fputs("qcowctl: ", stderr);
 	if (!subject)
 		return;
-	/* Names come out of images too: nothing in them reaches the terminal as a control. */
+	/* Names come from images: control characters must not reach the terminal. */
 	for (; *subject; subject++)
 		fputc((unsigned char)*subject < 0x20 || *subject == 0x7f ? '?' : *subject, stderr);
 	fputs(": ", stderr);

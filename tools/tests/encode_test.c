@@ -164,7 +164,7 @@ static void feature_names_begin_at_8k(struct kunit *test)
 
 		h.cluster_bits = bits;
 		KUNIT_EXPECT_EQ(test, encode_names(&h, &none, buf, 1 << bits, &end,
-							       NULL), 0);
+						   NULL), 0);
 		/* Header and end mark; eight names and the extension's head. */
 		KUNIT_EXPECT_EQ(test, end, bits == 12 ? 120 : 120 + 8 + 8 * 48);
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Persistent bitmaps: directory, tables, the clusters of bits. What the bits say is not
- * looked at. A program that does not know bitmaps clears their autoclear bit: then nobody
- * owns their clusters any more.
+ * Persistent bitmaps: directory, tables, the clusters of bits, which are not read. A program
+ * that does not know bitmaps clears their autoclear bit: from then on nothing refers to these
+ * clusters, and they are leaked.
  */
 #include <errno.h>
 
@@ -63,7 +63,7 @@ static void count_directory(struct check *c, const unsigned char *dir, u64 len, 
 			return damaged(c, "bitmap directory is too short for entry at", at);
 		host = be64_to_cpu(e.table_offset);
 		table_bytes = be32_to_cpu(e.table_size) * sizeof(__be64);
-		/* Tables that together are longer than the file are over each other. */
+		/* Tables that together are longer than the file overlap. */
 		tables += table_bytes;
 		if (!host || !IS_ALIGNED(host, check_cluster_bytes(c)) ||
 		    tables > c->img->bytes + check_cluster_bytes(c))

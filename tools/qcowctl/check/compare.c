@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One run over an image: count all references, compare them with what the image has.
- * Changes nothing.
+ * One run over an image: count all references, compare them with the counts that the image
+ * has. Writes nothing.
  */
 #include <errno.h>
 
@@ -46,7 +46,7 @@ static void compare_blocks(struct check *c)
 	}
 }
 
-/* Counts that agree do not make it right that metadata has two users. */
+/* Metadata that is referred to twice is corrupt even if its count says 2. */
 static void compare_meta(struct check *c)
 {
 	size_t i;
@@ -109,7 +109,7 @@ static int prepare(struct check *c)
 
 	check_reset(c);
 	c->clusters = clusters;
-	/* An unaligned reference may end in the cluster behind the file. */
+	/* An unaligned reference may end in the first cluster behind the file. */
 	err = check_counts_create(c, &c->refs, clusters + 1);
 	if (!err)
 		err = check_counts_create(c, &c->disk, clusters + 1);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reference counts in memory, and reads of the image. The counts stand as refcount blocks
- * do on disk: a comparison is a memcmp(), a new block is a copy, and a count overflows
- * where the image's would. Memory is taken as it is touched: holes of a sparse file cost
- * nothing.
+ * Reference counts in memory, and reads of the image. The counts have the layout of refcount
+ * blocks on disk: a comparison is a memcmp(), a new block is a copy, and a count overflows
+ * where the image's would. Pages are allocated when they are touched: holes of a sparse file
+ * cost nothing.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -133,7 +133,7 @@ bool check_count_range(struct check *c, u64 host_offset, u64 bytes, u64 times)
 
 	if (!bytes || !times)
 		return true;
-	/* The last cluster of a file may be there in part only. */
+	/* The file may end inside its last cluster. */
 	if (check_add_overflow(host_offset, bytes, &end) ||
 	    (end > c->img->bytes && end - c->img->bytes >= check_cluster_bytes(c))) {
 		check_corrupt(c, times,
@@ -157,7 +157,7 @@ bool check_count_meta(struct check *c, const char *name, u64 host_offset, u64 by
 		return false;
 	if (!bytes)
 		return true;
-	/* Room for powers of two: grown when the number is one. */
+	/* The capacity is the next power of two. */
 	if (!(c->nr_meta & (c->nr_meta - 1)))
 		c->meta = check_grow(c->meta, c->nr_meta ? c->nr_meta * 2 : 1, sizeof(*c->meta));
 	range = &c->meta[c->nr_meta++];

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What one L2 entry refers to. No I/O, and no judgement about reference counts: the
- * callers are the walks of walk.c, repair.c and v1.c.
+ * What one L2 entry refers to. Reads nothing and knows no reference counts.
  */
 #include "check/entry.h"
 
@@ -60,7 +59,7 @@ void check_entry_decode(const struct qcow_geometry *g, u64 entry, u64 bitmap,
 	}
 	if (entry & g->reserved)
 		ref->flaws |= ENTRY_RESERVED;
-	/* In an external data file 0 is a place like any other. */
+	/* In an external data file 0 is a valid host offset. */
 	if (!host && !(g->data_file && ref->copied && !(entry & g->zero))) {
 		if (alloc)
 			ref->flaws |= ENTRY_BITMAP_UNALLOCATED;
@@ -79,6 +78,6 @@ void check_entry_decode(const struct qcow_geometry *g, u64 entry, u64 bitmap,
 void check_entry_zero(const struct qcow_geometry *g, u64 *entry, u64 *bitmap)
 {
 	*entry = g->extended_l2 ? 0 : g->zero;
-	/* What was allocated becomes zero, what the backing file has stays its. */
+	/* Allocated subclusters become zero, others still read from the backing file. */
 	*bitmap = g->extended_l2 ? (*bitmap | *bitmap << 32) & GENMASK_ULL(63, 32) : 0;
 }

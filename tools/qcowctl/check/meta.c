@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Everything that the header leads to but for the refcount structure: L1 tables, the
- * snapshot table, the encryption header. Unlike snapshots_read(), goes on behind a
- * snapshot that is damaged.
+ * What the header refers to, without the refcount structure: L1 tables, the snapshot table,
+ * the encryption header, bitmaps. Unlike snapshots_read(), count_snapshots() continues after
+ * a corrupt snapshot.
  */
 #include <errno.h>
 
 #include "check/internal.h"
 
-/* Version 3 wants the 64-bit sizes of a snapshot to be there. */
+/* Version 3 requires the 64-bit sizes of a snapshot. */
 #define V3_SNAPSHOT_EXTRA	offsetof(struct qcow_disk_snapshot_extra, icount)
 
 static int count_snapshot(struct check *c, u32 idx, const struct qcow_disk_snapshot *disk)

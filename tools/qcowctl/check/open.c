@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Opens an image to be checked. More forgiving than image_read_header(): tables may be in
- * wrong places, which is what the check is to find out. Opens neither backing file nor
- * external data file, as nothing in them is counted.
+ * Opens an image for a check. Unlike image_read_header(), accepts tables at wrong offsets: to
+ * find them is what the check is for. Opens neither backing file nor external data file, as
+ * nothing in them is counted.
  */
 #include <errno.h>
 
@@ -51,8 +51,11 @@ static const char *table_flaw(const struct qcow_disk_header *disk)
 	return NULL;
 }
 
-/* A header that is good but for its refcount table is as good as any: it can be rebuilt. */
-static void forgive_table(struct check *c)
+/*
+ * A refcount table that cannot be used is no reason to refuse the header: it can be rebuilt.
+ * The parser gets a valid place for it instead.
+ */
+static void replace_table_fields(struct check *c)
 {
 	struct qcow_disk_header *disk = (struct qcow_disk_header *)c->img->head;
 	u32 version;
@@ -78,8 +81,8 @@ static int read_header(struct check *c)
 	QC_REPORT(rep);
 	if (err)
 		return err;
-	forgive_table(c);
-	/* Tables beyond the end of the file are found when they are counted. */
+	replace_table_fields(c);
+	/* The end of the file does not matter here: tables beyond it are found by the run. */
 	err = qcow_header_parse(&img->h, img->head, img->head_len, S64_MAX, &rep);
 	if (err) {
 		if (!qc_lines(img->name, rep.buf))

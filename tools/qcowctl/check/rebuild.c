@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writes a new refcount structure where the old one is broken. The new table and blocks
- * lie behind everything else; twelve bytes of the header, in one sector, switch over to
- * them when they are on the medium. Until then nothing of the image has changed.
+ * Writes a new refcount structure in place of one that is broken. The new table and blocks
+ * are allocated behind all clusters in use; when they are durable, twelve bytes of the
+ * header, in one sector, are written to refer to them. Until then the image is unchanged.
  */
 #include <errno.h>
 #include <sys/stat.h>
@@ -10,10 +10,10 @@
 #include "check/internal.h"
 
 /**
- * struct plan - where the new structure goes
+ * struct plan - where the new structure is allocated
  * @first: its first cluster; the table, then the blocks
  * @table_clusters: of the table
- * @blocks: one for every part of the image that has counts
+ * @blocks: those with a count that is not 0
  */
 struct plan {
 	u64 first;
@@ -31,7 +31,7 @@ static bool block_has_counts(const struct check *c, u64 idx)
 	return block[0] || memcmp(block, block + 1, bytes - 1);
 }
 
-/* The new structure counts itself: until it does not grow any more. */
+/* The new structure counts itself: a fixed point, as in span_plan(). */
 static void make_plan(const struct check *c, u64 first, struct plan *plan)
 {
 	u64 old = 0, last_old = 0, i, from, to, blocks, table;
@@ -61,7 +61,7 @@ static u64 plan_end(const struct plan *plan)
 	return plan->first + plan->table_clusters + plan->blocks;
 }
 
-/* A file grows; a block device has room behind the last cluster, or it has not. */
+/* A file is extended; a block device may have no room behind the last cluster. */
 static int find_room(struct check *c, struct plan *plan)
 {
 	u64 clusters = c->img->bytes >> c->g.cluster_bits;
@@ -97,7 +97,7 @@ static int write_blocks(struct check *c, const struct plan *plan, __be64 *table)
 	return err;
 }
 
-/* The one write that counts. */
+/* The write after which the new structure is the image's. */
 static int switch_over(struct check *c, const struct plan *plan)
 {
 	struct {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Repairs what a run has found. Power may fail at any write, so the order is: entries that
- * refer to less, and flags that claim less, come first; then counts; then flags that claim
- * more; the dirty and corrupt bits last. Each step is on the medium before the next.
- * Cannot repair: two users of metadata, entries beyond the end of the file, reserved bits.
+ * drop a reference and COPIED flags that are cleared; then counts; then COPIED flags that are
+ * set; the dirty and corrupt bits last. Each step is durable before the next. Cannot repair
+ * metadata that overlaps, entries beyond the end of the file, reserved bits.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -59,7 +59,7 @@ int check_mark_clean(struct check *c)
 				  bits);
 }
 
-/* Whoever writes to an image clears those bits that it does not know. */
+/* A program that writes to an image clears the autoclear bits that it does not know. */
 static int clear_autoclear(struct check *c)
 {
 	struct qcow_header *h = &c->img->h;
@@ -99,7 +99,7 @@ static void write_table(struct check *c, const struct l2_ref *ref, const __be64 
 		c->fix.changed += changed;
 }
 
-/* Zeros with a preallocated cluster in an impossible place are zeros without. */
+/* A zero cluster with an unaligned preallocated cluster becomes one without. */
 static void zero_table(struct check *c, const struct l2_ref *ref, __be64 *entries)
 {
 	u64 nr = BIT_ULL(c->g.l2_bits), changed = 0, i, entry, bitmap;
@@ -118,7 +118,7 @@ static void zero_table(struct check *c, const struct l2_ref *ref, __be64 *entrie
 	write_table(c, ref, entries, changed);
 }
 
-/* Whether a flag is to change: to set in the one walk, or to clear in the other. */
+/* Whether a COPIED flag is wrong in the direction that this walk repairs. */
 static bool wrong_flag(const struct check *c, bool copied, u64 count)
 {
 	return copied != (count == 1) && copied != c->fix.set;
@@ -148,8 +148,8 @@ static void flag_table(struct check *c, const struct l2_ref *ref, __be64 *entrie
 	write_table(c, ref, entries, changed);
 }
 
-/* The active L1 table has no other user. */
-static bool l1_is_alone(const struct check *c)
+/* Nothing but the header refers to the active L1 table. */
+static bool l1_unshared(const struct check *c)
 {
 	const struct qcow_header *h = &c->img->h;
 	u64 first = h->l1_offset >> c->g.cluster_bits;
@@ -168,17 +168,15 @@ static int flag_l1(struct check *c)
 	__be64 *l1;
 	int err;
 
-	if (!h->l1_entries || !l1_is_alone(c))
+	if (!h->l1_entries || !l1_unshared(c))
 		return 0;
 	l1 = check_alloc(bytes, 1);
 	err = check_read(c, l1, bytes, h->l1_offset);
 	for (i = 0; !err && i < h->l1_entries; i++) {
 		u64 entry = be64_to_cpu(l1[i]);
 		u64 host = entry & c->g.l1_offset_mask;
-
 		u64 count = 0;
 
-		/* Without a table there is nothing that could be counted. */
 		if (host)
 			count = check_counts_get(c, &c->refs, host >> c->g.cluster_bits);
 		if (!wrong_flag(c, entry & c->g.copied, count))
@@ -205,7 +203,7 @@ static int fix_flags(struct check *c, bool set)
 	return check_sync(c);
 }
 
-/* Entries of one block that are to be as they are in memory. */
+/* Write the counts in memory to one block. */
 static int fix_block(struct check *c, u64 idx)
 {
 	u64 end = min(c->clusters, (idx + 1) << c->block_bits), i;
@@ -253,7 +251,7 @@ static int zero_entries(struct check *c)
 	err = check_sync(c);
 	if (err)
 		return err;
-	/* They refer to nothing any more: the counts are others. */
+	/* These entries no longer refer to clusters: count again. */
 	c->quiet = true;
 	err = check_run(c);
 	c->quiet = quiet;
@@ -288,7 +286,7 @@ static int repair_leaks(struct check *c)
 		check_message(c, "only -r all frees it");
 		return 0;
 	}
-	/* Flags can be judged only where nothing else is wrong. */
+	/* COPIED flags are known to be wrong only where counts are right. */
 	err = only_flags ? fix_flags(c, false) : 0;
 	if (!err)
 		err = fix_counts(c);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What qcowctl check tells: faults, the progress bar, the numbers. Decides nothing.
+ * What a check prints: messages, the progress bar, the result.
  */
 #include <unistd.h>
 
@@ -9,14 +9,14 @@
 #include "check/internal.h"
 #include "image/image.h"
 
-/* A broken image has as many faults as entries: nobody reads more than these. */
+/* A corrupt image can have a fault in every entry: print the first ones only. */
 #define MAX_MESSAGES	100
 
 #define BAR_WIDTH	40
 #define BAR_AFTER_MS	1000
 #define BAR_EVERY_MS	100
 
-static void *checked(void *p)
+static void *no_failure(void *p)
 {
 	if (!p) {
 		fputs("qcowctl: out of memory\n", stderr);
@@ -27,12 +27,12 @@ static void *checked(void *p)
 
 void *check_alloc(size_t nr, size_t each)
 {
-	return checked(calloc(nr ? nr : 1, each));
+	return no_failure(calloc(nr ? nr : 1, each));
 }
 
 void *check_grow(void *old, size_t nr, size_t each)
 {
-	return checked(reallocarray(old, nr ? nr : 1, each));
+	return no_failure(reallocarray(old, nr ? nr : 1, each));
 }
 
 static void clear_bar(struct check *c)
@@ -42,7 +42,7 @@ static void clear_bar(struct check *c)
 	c->progress.shown = false;
 }
 
-static void say(struct check *c, const char *fmt, va_list args)
+static void print_message(struct check *c, const char *fmt, va_list args)
 {
 	char text[512];
 
@@ -60,7 +60,7 @@ void check_message(struct check *c, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	say(c, fmt, args);
+	print_message(c, fmt, args);
 	va_end(args);
 }
 
@@ -70,7 +70,7 @@ void check_corrupt(struct check *c, u64 times, const char *fmt, ...)
 
 	c->res.corruptions += times;
 	va_start(args, fmt);
-	say(c, fmt, args);
+	print_message(c, fmt, args);
 	va_end(args);
 }
 
@@ -145,7 +145,7 @@ static void add_number(struct json_object *obj, const char *key, u64 value)
 		json_object_object_add(obj, key, json_object_new_uint64(value));
 }
 
-/* As qemu-img, numbers that are 0 are left out, but for one. */
+/* As in qemu-img, numbers that are 0 are left out, except check-errors. */
 static bool print_json(const struct check *c)
 {
 	const struct check_result *res = &c->res;

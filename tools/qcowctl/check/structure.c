@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The refcount table and blocks of the image: loads the counts, and judges where table
- * and blocks are. Does not compare counts (compare.c) nor write (repair.c,
- * rebuild.c).
+ * The refcount table and blocks of the image: loads the counts, and checks the offsets of
+ * table and blocks. Does not compare counts (compare.c) nor write them (repair.c, rebuild.c).
  */
 #include <errno.h>
 
@@ -12,7 +11,7 @@ u64 check_block_offset(const struct check *c, u64 idx)
 {
 	u64 host = c->table[idx] & QCOW_REFCOUNT_TABLE_OFFSET;
 
-	/* No block can be there: its counts are unknown, and taken as 0. */
+	/* No block can be at an unaligned offset: its counts are 0 for the run. */
 	return IS_ALIGNED(host, check_cluster_bytes(c)) ? host : 0;
 }
 

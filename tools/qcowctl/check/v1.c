@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Version 1. There are no reference counts: what is checked is that no two entries have
- * the same bytes, and that nothing lies beyond the end of the file. Space that nobody
- * refers to is counted as leaked; only what is at the end of the file can be given back.
+ * Version 1. There are no reference counts: the check is that no two entries refer to the same
+ * bytes, and none beyond the end of the file. Clusters that nothing refers to are leaked; a
+ * repair can only truncate those at the end of the file.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -11,6 +11,8 @@
 
 /**
  * struct used - bytes of the file that something refers to
+ * @start: host offset of the first
+ * @end: host offset behind the last
  */
 struct used {
 	u64 start;
@@ -19,6 +21,9 @@ struct used {
 
 /**
  * struct used_list - all of them
+ * @list: in the order in which they were found, sorted by compare_ranges()
+ * @nr: of them
+ * @room: entries that @list has memory for
  */
 struct used_list {
 	struct used *list;
@@ -26,11 +31,11 @@ struct used_list {
 	size_t room;
 };
 
-/* Of the walk that visits the tables; there is one image. */
+/* A global, as the callback of check_walk_l2() has no context of its own; there is one image. */
 static struct used_list used;
 
-/* Clusters that were written one after the other become one range. */
-static void use(struct check *c, u64 start, u64 bytes, const char *what)
+/* A range that continues the one before extends it. */
+static void add_used(struct check *c, u64 start, u64 bytes, const char *what)
 {
 	u64 end;
 
@@ -75,7 +80,7 @@ static int count_l1(struct check *c)
 	__be64 *l1;
 	int err = 0;
 
-	use(c, h->l1_offset, h->l1_entries * sizeof(*l1), "L1 table");
+	add_used(c, h->l1_offset, h->l1_entries * sizeof(*l1), "L1 table");
 	if (c->res.lost)
 		return 0;
 	l1 = check_alloc(piece, sizeof(*l1));
@@ -90,8 +95,8 @@ static int count_l1(struct check *c)
 	return err;
 }
 
-/* Tables over each other are not walked: no more is read than the file has. */
-static void settle_tables(struct check *c)
+/* Tables that overlap another one are not walked, so that no byte is read twice. */
+static void drop_overlapping_tables(struct check *c)
 {
 	struct l2_refs *l2 = &c->l2;
 	size_t i, to = 0;
@@ -111,7 +116,7 @@ static void settle_tables(struct check *c)
 			continue;
 		}
 		end = ref.host_offset + check_l2_bytes(c);
-		use(c, ref.host_offset, check_l2_bytes(c), "L2 table");
+		add_used(c, ref.host_offset, check_l2_bytes(c), "L2 table");
 		ref.active = 1;
 		l2->list[to++] = ref;
 	}
@@ -132,8 +137,8 @@ static void count_table(struct check *c, const struct l2_ref *ref, __be64 *entri
 		if (!e.bytes)
 			continue;
 		check_statistics(c, ref, &e, &expected);
-		use(c, e.host_offset, e.bytes,
-		    e.kind == ENTRY_COMPRESSED ? "compressed cluster" : "cluster");
+		add_used(c, e.host_offset, e.bytes,
+			 e.kind == ENTRY_COMPRESSED ? "compressed cluster" : "cluster");
 	}
 }
 
@@ -144,7 +149,7 @@ static int compare_used(const void *a, const void *b)
 	return (x->start > y->start) - (x->start < y->start);
 }
 
-/* Whole clusters only: what is less fills up to a border. */
+/* Whole clusters only: less is padding up to a cluster border. */
 static u64 count_gap(struct check *c, u64 start, u64 end)
 {
 	u64 bytes = check_cluster_bytes(c);
@@ -158,7 +163,7 @@ static u64 count_gap(struct check *c, u64 start, u64 end)
 	return last - first;
 }
 
-/* Overlaps and gaps; how many clusters behind the last range are leaked. */
+/* Find overlaps and gaps. Return: leaked clusters behind the last range. */
 static u64 compare_ranges(struct check *c)
 {
 	u64 end = 0;
@@ -179,7 +184,7 @@ static u64 compare_ranges(struct check *c)
 	return S_ISREG(c->img->st.st_mode) ? count_gap(c, end, c->img->bytes) : 0;
 }
 
-static int cut_tail(struct check *c, u64 clusters)
+static int truncate_tail(struct check *c, u64 clusters)
 {
 	u64 end = round_up(c->res.image_end, check_cluster_bytes(c));
 
@@ -208,15 +213,15 @@ int check_v1(struct check *c)
 	memset(&used, 0, sizeof(used));
 	c->res.total = DIV_ROUND_UP_ULL(c->g.size, check_cluster_bytes(c));
 	check_progress_stage(c, "checking");
-	use(c, 0, h->length, "header");
-	use(c, h->backing_offset, h->backing_len, "backing file's name");
+	add_used(c, 0, h->length, "header");
+	add_used(c, h->backing_offset, h->backing_len, "backing file's name");
 	err = count_l1(c);
 	if (!err) {
-		settle_tables(c);
+		drop_overlapping_tables(c);
 		check_walk_l2(c, count_table);
 		tail = compare_ranges(c);
 		if (tail && c->repair != REPAIR_NONE)
-			err = cut_tail(c, tail);
+			err = truncate_tail(c, tail);
 	}
 	check_progress_end(c);
 	check_message_end(c);

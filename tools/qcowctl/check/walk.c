@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * L1 and L2 tables. Every L2 table is read once and in the order of the file, however
- * many snapshots share it: the L1 tables are walked first and only say how often each L2
- * table is referred to. That also bounds the work by the size of the file.
+ * L1 and L2 tables. Every L2 table is read once and in the order of the file, however many
+ * snapshots share it: the L1 tables are walked first and only tell how often each L2 table
+ * is referred to. That also bounds the work by the size of the file.
  */
 #include <errno.h>
 
@@ -10,7 +10,7 @@
 
 #define PIECE_ENTRIES	(128U << 10)
 #define BATCH_BYTES	1048576U
-/* Tables that are no farther apart are read at once. */
+/* L2 tables with a gap of at most so many tables between them are read at once. */
 #define BATCH_GAP	4U
 
 static int compare_places(const void *a, const void *b)
@@ -98,7 +98,7 @@ static void count_l1_entry(struct check *c, u64 idx, u64 entry, bool active)
 			      entry);
 	if (!check_count_range(c, host, check_l2_bytes(c), 1))
 		return;
-	/* Tables in any place would be more than the file has clusters. */
+	/* Without the limit, a hostile image could have a table at every byte. */
 	if (!aligned && c->l2.unaligned++ > c->clusters)
 		return;
 	check_l2_record(c, host, active);
@@ -114,7 +114,7 @@ int check_walk_l1(struct check *c, u64 host_offset, u32 entries, bool active)
 	if (!check_count_meta(c, active ? "L1 table" : "L1 table of a snapshot", host_offset,
 			      bytes))
 		return 0;
-	/* L1 tables that together are longer than the file are over each other. */
+	/* L1 tables that together are longer than the file overlap. */
 	c->l1_bytes += bytes;
 	if (c->l1_bytes > c->img->bytes + QCOW_MAX_L1_BYTES) {
 		check_corrupt(c, 1, "L1 table at 0x%llx: over other L1 tables", host_offset);
@@ -134,7 +134,7 @@ int check_walk_l1(struct check *c, u64 host_offset, u32 entries, bool active)
 	return err;
 }
 
-/* How many tables from @first on lie near enough to be read at once. */
+/* How many tables from @first on are near enough to be read at once. */
 static size_t batch_size(const struct check *c, size_t first)
 {
 	const struct l2_ref *list = c->l2.list;
@@ -167,7 +167,7 @@ void check_walk_l2(struct check *c,
 		if (check_read(c, buf, list[first + nr - 1].host_offset + bytes - start, start))
 			continue;
 		for (i = first; i < first + nr; i++) {
-			/* Tables may be over each other: what one visit changes is its own. */
+			/* Tables may overlap: each visit gets a copy that it may change. */
 			memcpy(table, buf + (list[i].host_offset - start), bytes);
 			visit(c, &list[i], (__be64 *)table);
 		}
@@ -186,7 +186,7 @@ bool check_l2_unshared(struct check *c, const struct l2_ref *ref)
 		return false;
 	if (times == 1)
 		return check_counts_once(c, idx);
-	/* Where the count overflows nobody knows who else there is. */
+	/* A count that overflows does not tell whether something else refers to the table. */
 	return times <= qcow_refcount_max(c->order) &&
 	       check_counts_get(c, &c->refs, idx) == times;
 }
@@ -222,7 +222,7 @@ void check_statistics(struct check *c, const struct l2_ref *ref, const struct en
 {
 	c->res.allocated += ref->active;
 	if (e->kind == ENTRY_COMPRESSED) {
-		/* Less than a sector each, and so never in order. */
+		/* As in QEMU, compressed clusters always count as fragmented. */
 		c->res.compressed += ref->active;
 		c->res.fragmented += ref->active;
 		return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qcowctl attach: opens the chain, takes the image locks, hands everything to the driver.
+ * qcowctl attach: opens and locks the files of a chain and hands them to the driver.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -162,6 +162,16 @@ static int parse_args(struct attach_args *a, int argc, char **argv)
 	return 0;
 }
 
+static int open_chain(const struct attach_args *a, struct chain *chain)
+{
+	int err = chain_open(chain, a->image, &a->chain);
+
+	if (err == QC_SYSTEM && a->chain.write && eaccess(a->image, W_OK) &&
+	    !eaccess(a->image, R_OK))
+		qc_hint("qcowctl attach -r '%s'", a->image);
+	return err;
+}
+
 /* The driver refuses encrypted images as well; here the method has a name. */
 static int refuse_encrypted(const struct chain *chain)
 {
@@ -223,10 +233,7 @@ static int attach(struct attach_args *a)
 	u32 index;
 	int err;
 
-	err = chain_open(&chain, a->image, &a->chain);
-	if (err == QC_SYSTEM && a->chain.write && eaccess(a->image, W_OK) &&
-	    !eaccess(a->image, R_OK))
-		qc_hint("qcowctl attach -r '%s'", a->image);
+	err = open_chain(a, &chain);
 	if (!err)
 		err = refuse_encrypted(&chain);
 	if (!err && a->snapshot) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qcowctl detach: removes devices, says who is in the way.
+ * qcowctl detach: removes devices, or prints what keeps them busy.
  */
 #include <getopt.h>
 #include <time.h>

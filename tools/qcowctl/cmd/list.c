@@ -137,7 +137,7 @@ static int add_columns(struct list_args *a, const char *list)
 
 		if (!col)
 			return qc_fail(QC_USAGE, "--output", "no column '%.*s'", (int)len, list);
-		/* A key stands once in a JSON object. */
+		/* The keys of a JSON object are unique. */
 		if (!has_column(a, col))
 			a->shown[a->nr_shown++] = col;
 		if (!list[len])
@@ -198,7 +198,7 @@ static int parse_args(struct list_args *a, int argc, char **argv)
 	return 0;
 }
 
-/* NULL: the driver does not say. */
+/* Return: the text, allocated, or NULL: the attribute does not exist or is empty. */
 static char *cell_text(const struct list_args *a, const struct column *col, u32 index)
 {
 	bool exact = a->bytes || a->json || a->raw;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qcowctl: picks the command. Everything a command does is in its own file.
+ * qcowctl: finds the command that the user named.
  */
 #include "cmd/cmd.h"
 
@@ -46,7 +46,7 @@ int cmd_parse_output(const char *text, bool *json)
 	return 0;
 }
 
-/* A full disk under a redirected stdout is a failure of the command. */
+/* A redirected stdout on a full disk is an error of the command. */
 static int finish(int code)
 {
 	if (fflush(stdout) || ferror(stdout))

@@ -42,7 +42,7 @@ static const char *truth(bool b)
 	return b ? "true" : "false";
 }
 
-/* Streamed: a fragmented image has more ranges than a JSON tree should hold. */
+/* Printed range by range: a fragmented image has too many for a tree in memory. */
 static void print_json(const struct guest_range *r, bool first)
 {
 	bool data = r->kind == QCOW_EXTENT_DATA || r->kind == QCOW_EXTENT_COMPRESSED;

@@ -6,7 +6,7 @@
 #include "create/internal.h"
 #include "image/image.h"
 
-/* No policy restricts the backing file that the user names; its own backing file is not opened. */
+/* No policy restricts the file that the user named; its own backing file is not opened. */
 static int open_backing(struct image *img, const char *path, const struct create_spec *spec)
 {
 	int err;
@@ -36,7 +36,7 @@ static char *name_beside(const char *image, const char *name)
 	return policy_combine(image, strncmp(name, "file:/", 6) ? name : name + 5);
 }
 
-/* Refuse a file that is the backing file itself: creating it would destroy the backing file. */
+/* Creating a file that is the backing file itself would destroy the backing file. */
 static int check_distinct(const char *what, const char *path, const char *backing)
 {
 	struct stat a, b;
@@ -70,7 +70,7 @@ static int check_backing(const char *name, bool unsafe, struct create_spec *spec
 	return err;
 }
 
-/* Both files are complete before one of them gets its name. */
+/* Both files are complete before either of them gets its name. */
 static int write_files(struct target *image, struct target *data, const struct layout *layout,
 		       const struct create_spec *spec)
 {

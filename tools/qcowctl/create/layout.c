@@ -6,7 +6,7 @@
 #include "create/encode.h"
 #include "create/internal.h"
 
-/* As far as a host offset in an L2 entry reaches. */
+/* An L2 entry has host offsets of 56 bits. */
 #define MAX_HOST_BYTES	BIT_ULL(56)
 
 static void fill_header(struct qcow_header *h, const struct create_spec *spec)
@@ -57,7 +57,7 @@ static int plan_l1(struct layout *layout, const struct create_spec *spec)
 	return 0;
 }
 
-/* Version 2 and 3: everything in whole clusters, all of them counted. */
+/* Version 2 and 3: whole clusters, each with a reference count. */
 static int plan_clusters(struct layout *layout, const struct create_spec *spec)
 {
 	bool mapped = spec->preallocation != PREALLOC_OFF;
@@ -94,7 +94,7 @@ static void plan_v1(struct layout *layout, const struct create_spec *spec)
 
 	layout->h.l1_offset = round_up(layout->h.length + name_len, sizeof(__be64));
 	layout->head_len = layout->h.l1_offset;
-	/* QEMU fills whole sectors, and looks for the file's end in sectors. */
+	/* QEMU rounds the length of a file down to sectors: end at the end of one. */
 	layout->file_end = layout->h.l1_offset + round_up(layout->l1_bytes, 512);
 }
 

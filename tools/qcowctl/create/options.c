@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Options of qcowctl create: from text to numbers, and which of them go together. Does not
- * look at files.
+ * The options: from text to numbers, and which of them exclude each other. Opens no file.
  */
 #include <qcow/ondisk.h>
 
@@ -10,10 +9,10 @@
 
 /**
  * struct option_rule - one option
- * @name: qemu-img's
+ * @name: as qemu-img has it
  * @help: for -o help
- * @v1: version 1 has it
- * @is_bool: its name alone means on
+ * @v1: version 1 has the option
+ * @is_bool: the name without a value means on
  */
 static const struct option_rule {
 	const char *name;
@@ -150,7 +149,7 @@ static int parse_bool(const struct create_options *opts, enum create_opt opt, bo
 	return qc_fail(QC_USAGE, rules[opt].name, "'%s' is neither on nor off", opts->value[opt]);
 }
 
-/* Which of @words, separated by blanks. */
+/* The index in @words. */
 static int parse_word(const struct create_options *opts, enum create_opt opt,
 		      const char *const *words, u32 nr, u32 *value)
 {
@@ -260,7 +259,7 @@ static int parse_numbers(const struct create_options *opts, struct create_spec *
 	return err;
 }
 
-/* What an old version has no place for; the default value is fine everywhere. */
+/* Refuse what the version has no field for; default values need no field. */
 static int check_version(const struct create_options *opts, const struct create_spec *spec)
 {
 	const struct {
@@ -355,12 +354,12 @@ int create_options_resolve(const struct create_options *opts, struct create_spec
 	if (err)
 		return err;
 
-	/* QEMU's: whoever reads through to a backing file wants small clusters. */
+	/* As in QEMU; small clusters copy less from a backing file. */
 	if (spec->version == 1)
 		spec->cluster_bits = spec->backing ? 9 : 12;
 	spec->l2_bits = spec->version == 1 ? 21 - spec->cluster_bits : spec->cluster_bits - 3;
 	spec->l2_bits -= spec->extended_l2;
-	/* Read with or without the tables, such a file is the same only if all is mapped. */
+	/* The raw file and the image have the same content only if all clusters are mapped. */
 	if (spec->data_file_raw && spec->preallocation == PREALLOC_OFF)
 		spec->preallocation = PREALLOC_METADATA;
 	return 0;

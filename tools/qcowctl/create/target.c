@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The file that becomes an image: a temporary file beside the target that takes its name
- * at the end, or the block device that the target is. Does not know what is in it.
+ * The file that becomes an image: a temporary file in the directory of the target, renamed to
+ * it in the end, or the block device that the target is. Does not know the content.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,15 +11,15 @@
 #include "image/image.h"
 #include "create/internal.h"
 
-/* At most an image and its data file; for the signal handler, which can do no more. */
-static const char *doomed[2];
+/* Temporary files for the signal handler to remove: an image and its data file at most. */
+static const char *temps[2];
 
-static void remove_doomed(int sig)
+static void remove_temps(int sig)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(doomed); i++) {
-		const char *name = __atomic_load_n(&doomed[i], __ATOMIC_SEQ_CST);
+	for (i = 0; i < ARRAY_SIZE(temps); i++) {
+		const char *name = __atomic_load_n(&temps[i], __ATOMIC_SEQ_CST);
 
 		if (name)
 			unlink(name);
@@ -27,12 +27,12 @@ static void remove_doomed(int sig)
 	raise(sig);
 }
 
-/* Interrupted or not, nothing stays behind. */
+/* Temporary files are removed also when the user interrupts the command. */
 static void catch_signals(void)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
 	struct sigaction old, action = {
-		.sa_handler = remove_doomed,
+		.sa_handler = remove_temps,
 		.sa_flags = SA_RESETHAND,
 	};
 	size_t i;
@@ -40,17 +40,17 @@ static void catch_signals(void)
 	for (i = 0; i < ARRAY_SIZE(signals); i++)
 		if (!sigaction(signals[i], NULL, &old) && old.sa_handler == SIG_DFL)
 			sigaction(signals[i], &action, NULL);
-	/* A limit on the length of files is an error of write(). */
+	/* At RLIMIT_FSIZE, write() is to fail instead. */
 	signal(SIGXFSZ, SIG_IGN);
 }
 
-static void doom(const char *old, const char *new)
+static void replace_temp(const char *old, const char *new)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(doomed); i++) {
-		if (doomed[i] == old) {
-			__atomic_store_n(&doomed[i], new, __ATOMIC_SEQ_CST);
+	for (i = 0; i < ARRAY_SIZE(temps); i++) {
+		if (temps[i] == old) {
+			__atomic_store_n(&temps[i], new, __ATOMIC_SEQ_CST);
 			return;
 		}
 	}
@@ -61,7 +61,7 @@ static int not_found(int err)
 	return err == ENOENT || err == ENOTDIR ? QC_NOT_FOUND : QC_SYSTEM;
 }
 
-/* A name for a file that is not there; its directory is. */
+/* The real name of a file that does not exist; its directory has to. */
 static int resolve_new(struct target *t)
 {
 	const char *slash = strrchr(t->name, '/');
@@ -97,7 +97,7 @@ static int resolve(struct target *t)
 	return resolve_new(t);
 }
 
-/* What is there is nobody else's, and stays so while it is open. */
+/* Open and lock an existing file; the lock is held until the file is closed. */
 static int open_old(struct target *t)
 {
 	int flags = O_RDWR | IMAGE_OPEN_FLAGS;
@@ -109,7 +109,7 @@ static int open_old(struct target *t)
 	if (!S_ISREG(t->st.st_mode) && !S_ISBLK(t->st.st_mode))
 		return qc_fail(QC_POLICY, t->name,
 			       "neither a regular file nor a block device, it is not replaced");
-	/* Without O_CREAT it asks for a device that nobody has mounted. */
+	/* For a block device O_EXCL without O_CREAT fails while it is mounted. */
 	if (S_ISBLK(t->st.st_mode))
 		flags |= O_EXCL;
 	t->old_fd = open(t->path, flags);
@@ -120,7 +120,7 @@ static int open_old(struct target *t)
 	return err ? err : lock_file(t->old_fd, t->name, true);
 }
 
-/* Whoever could use the old file can use the new one. */
+/* The new file gets owner and mode of the old one. */
 static int copy_owner(struct target *t)
 {
 	mode_t mask = umask(0);
@@ -152,7 +152,7 @@ static int open_temp(struct target *t)
 	}
 	free(dir);
 	t->temp = temp;
-	doom(NULL, t->temp);
+	replace_temp(NULL, t->temp);
 	return copy_owner(t);
 }
 
@@ -189,7 +189,7 @@ static int sync_directory(const struct target *t)
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int err = 0;
 
-	/* Some file systems cannot, and need not. */
+	/* EINVAL, ENOTSUP: the file system cannot fsync a directory. */
 	if (fd >= 0 && fsync(fd) && errno != EINVAL && errno != ENOTSUP)
 		err = qc_fail_errno(QC_SYSTEM, errno, dir, "cannot flush");
 	if (fd >= 0)
@@ -206,7 +206,7 @@ int target_commit(struct target *t)
 		return 0;
 	if (rename(t->temp, t->path))
 		return qc_fail_errno(QC_SYSTEM, errno, t->name, "cannot rename %s to it", t->temp);
-	doom(t->temp, NULL);
+	replace_temp(t->temp, NULL);
 	free(t->temp);
 	t->temp = NULL;
 	return sync_directory(t);
@@ -222,7 +222,7 @@ void target_close(struct target *t)
 {
 	if (t->temp) {
 		unlink(t->temp);
-		doom(t->temp, NULL);
+		replace_temp(t->temp, NULL);
 	}
 	if (t->fd >= 0 && t->fd != t->old_fd)
 		close(t->fd);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writes a new image as its layout says, tables first and the header last: what is not
- * finished is no image. Tables are written in full, also where they are empty, so that
- * filling them needs no space any more.
+ * Writes a new image according to its layout, tables first and the header last: a file that is
+ * not complete is not an image. Tables are written in full, also where they are empty, so that
+ * the file system allocates their space.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 #define CHUNK_BYTES	(1024U * 1024)
 
-static int put(const struct target *t, const void *buf, size_t len, u64 where)
+static int write_at(const struct target *t, const void *buf, size_t len, u64 where)
 {
 	while (len) {
 		ssize_t done = pwrite(t->fd, buf, len, where);
@@ -34,7 +34,7 @@ static int put(const struct target *t, const void *buf, size_t len, u64 where)
 	return 0;
 }
 
-static int put_zeros(const struct target *t, u64 where, u64 len)
+static int write_zeros(const struct target *t, u64 where, u64 len)
 {
 	size_t chunk = min_t(u64, len, CHUNK_BYTES);
 	u64 range[2] = { where, len };
@@ -47,7 +47,7 @@ static int put_zeros(const struct target *t, u64 where, u64 len)
 	while (len && !err) {
 		size_t now = min_t(u64, len, chunk);
 
-		err = put(t, zeros, now, where);
+		err = write_at(t, zeros, now, where);
 		where += now;
 		len -= now;
 	}
@@ -56,8 +56,8 @@ static int put_zeros(const struct target *t, u64 where, u64 len)
 }
 
 /*
- * Give the file its length and, where the mode wants it, its space. A device has both, but
- * no zeros.
+ * Set the length of the file and, depending on the mode, reserve its space. A device has
+ * both, but old content.
  */
 static int make_room(const struct target *t, enum preallocation mode, u64 bytes)
 {
@@ -90,12 +90,12 @@ static int write_refcount_table(const struct target *t, const struct layout *lay
 
 		table[i] = cpu_to_be64(qcow_refcount_table_encode(block));
 	}
-	err = put(t, table, len, layout->h.refcount_table_offset);
+	err = write_at(t, table, len, layout->h.refcount_table_offset);
 	free(table);
 	return err;
 }
 
-/* All clusters up to the last are used once: only the last block has an end to it. */
+/* All clusters have the count 1: only the last block differs from the first. */
 static int write_refcount_blocks(const struct target *t, const struct layout *layout)
 {
 	u32 bits = layout->h.cluster_bits, order = layout->h.refcount_order;
@@ -109,7 +109,7 @@ static int write_refcount_blocks(const struct target *t, const struct layout *la
 
 		for (j = 0; j < per_block && (!i || used < per_block); j++)
 			qcow_refcount_set(block, order, j, j < used);
-		err = put(t, block, (size_t)1 << bits, layout->blocks_offset + (i << bits));
+		err = write_at(t, block, (size_t)1 << bits, layout->blocks_offset + (i << bits));
 	}
 	free(block);
 	return err;
@@ -123,7 +123,7 @@ static int write_l1(const struct target *t, const struct layout *layout)
 	int err = 0;
 
 	if (!layout->l2_tables)
-		return put_zeros(t, layout->h.l1_offset, layout->l1_bytes);
+		return write_zeros(t, layout->h.l1_offset, layout->l1_bytes);
 	chunk = qc_alloc(CHUNK_BYTES);
 	for (i = 0; i < layout->l2_tables && !err; i += now) {
 		now = min_t(u64, layout->l2_tables - i, per_chunk);
@@ -132,16 +132,16 @@ static int write_l1(const struct target *t, const struct layout *layout)
 
 			chunk[j] = cpu_to_be64(qcow_l1_encode(&layout->g, table));
 		}
-		err = put(t, chunk, now * sizeof(__be64),
-			  layout->h.l1_offset + i * sizeof(__be64));
+		err = write_at(t, chunk, now * sizeof(__be64),
+			       layout->h.l1_offset + i * sizeof(__be64));
 	}
 	free(chunk);
 	return err;
 }
 
 /*
- * A subcluster without data shows the backing file: only where the data file is to be
- * what the guest reads they all have data.
+ * A subcluster without data reads from the backing file. All of them have data only with a raw
+ * data file, which has to be what the guest reads.
  */
 static int write_l2_tables(const struct target *t, const struct layout *layout,
 			   const struct create_spec *spec)
@@ -163,7 +163,7 @@ static int write_l2_tables(const struct target *t, const struct layout *layout,
 			qcow_l2_put(&layout->g, table, j,
 				    qcow_l2_encode_data(&layout->g, data + ((first + j) << bits)),
 				    bitmap);
-		err = put(t, table, (size_t)1 << bits, layout->l2_offset + (i << bits));
+		err = write_at(t, table, (size_t)1 << bits, layout->l2_offset + (i << bits));
 	}
 	free(table);
 	return err;
@@ -174,7 +174,7 @@ static int write_tables(const struct target *t, const struct layout *layout,
 {
 	int err;
 
-	/* The largest is 256 MiB: the new file has zeros there without them. */
+	/* An L1 table of up to 256 MiB is left a hole in a new file. */
 	if (spec->version == 1)
 		return target_is_device(t) ? write_l1(t, layout) : 0;
 	err = write_refcount_table(t, layout);
@@ -187,11 +187,11 @@ static int write_tables(const struct target *t, const struct layout *layout,
 	return err;
 }
 
-/* Preallocated data has to read as zeros. */
+/* Preallocated clusters have to read as zeros. */
 static int write_data(const struct target *t, enum preallocation mode, u64 where, u64 end)
 {
 	if (mode == PREALLOC_FULL || (mode != PREALLOC_OFF && target_is_device(t)))
-		return put_zeros(t, where, end - where);
+		return write_zeros(t, where, end - where);
 	return 0;
 }
 
@@ -209,9 +209,9 @@ int write_image(const struct target *t, const struct layout *layout,
 	int err;
 
 	err = make_room(t, spec->preallocation, layout->file_end);
-	/* No header, old or new, while tables are half written. */
+	/* A device has no valid header while its tables are incomplete. */
 	if (!err)
-		err = put_zeros(t, 0, layout->head_len);
+		err = write_zeros(t, 0, layout->head_len);
 	if (!err && target_is_device(t))
 		err = sync_target(t);
 	if (!err)
@@ -221,7 +221,7 @@ int write_image(const struct target *t, const struct layout *layout,
 	if (!err)
 		err = sync_target(t);
 	if (!err)
-		err = put(t, layout->head, layout->head_len, 0);
+		err = write_at(t, layout->head, layout->head_len, 0);
 	return err;
 }
 
@@ -229,7 +229,7 @@ int write_data_file(const struct target *t, const struct create_spec *spec)
 {
 	int err = make_room(t, spec->preallocation, spec->size);
 
-	/* What is on a device that the user calls raw is what the guest shall see. */
+	/* With data_file_raw, the old content of a device is what the guest reads. */
 	if (!err && !(target_is_device(t) && spec->data_file_raw))
 		err = write_data(t, spec->preallocation, 0, spec->size);
 	return err;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Says what keeps a device busy: mounts, swap, devices stacked on it, processes.
+ * What keeps a device busy: mounts, swap, devices stacked on it, processes.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -17,6 +17,10 @@
 
 /**
  * struct part - the disk or one of its partitions
+ * @name: "qcowN" or "qcowNpM"
+ * @node: /dev/NAME
+ * @sysfs: its directory
+ * @dev: device number
  */
 struct part {
 	char *name;
@@ -92,7 +96,7 @@ static const struct part *by_dev(const struct parts *parts, dev_t dev)
 	return NULL;
 }
 
-/* Also by the node's name: btrfs has device numbers of its own. */
+/* By name: for btrfs, mountinfo has another device number. */
 static const struct part *by_node(const struct parts *parts, const char *node)
 {
 	struct stat st;
@@ -170,7 +174,7 @@ static void print_process(const struct part *part, const char *pid)
 	qc_fail(0, part->node, "is open in process %s (%s)", pid, comm);
 }
 
-/* One line at most for a process. */
+/* Print one line for a process that has the device open. Return: whether it has. */
 static bool explain_process(const struct parts *parts, const char *pid)
 {
 	char *path = qc_printf("/proc/%s/fd", pid);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Waits after an attach until the nodes of the disk and its partitions are usable: until
- * udev has dealt with them where it runs, else (initramfs) until devtmpfs has the nodes.
- * A timeout is no error: the device works.
+ * Waits after an attach until the nodes of the disk and its partitions are usable: where udev
+ * runs, until it has processed their events; else (initramfs) until devtmpfs has the nodes. A
+ * timeout is no error: the device works.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -30,7 +30,7 @@ static bool udev_runs(void)
 
 	if (fd < 0)
 		return false;
-	/* EAGAIN: so busy that its queue is full. */
+	/* EAGAIN: a daemon listens, and its queue is full. */
 	runs = !connect(fd, (struct sockaddr *)&addr, sizeof(addr)) || errno == EAGAIN;
 	close(fd);
 	return runs;

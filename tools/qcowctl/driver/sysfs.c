@@ -99,7 +99,7 @@ bool sysfs_read_u64(const char *root, u32 index, const char *attr, u64 *value)
 	return ok;
 }
 
-/* A node of another name, or of a partition, by its device number. */
+/* By device number: the node may have another name, or be that of a partition. */
 static int find_by_node(const char *what, const struct stat *st, u32 **list, size_t *nr)
 {
 	char path[64], real[PATH_MAX], *slash;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Opens an image and everything below it, layer by layer. Which files may be opened is
- * policy.c's; nothing is ever guessed from content.
+ * Opens an image and its backing files, layer by layer. policy.c decides which files may be
+ * opened; no format is ever probed from content.
  */
 #include <errno.h>
 #include <sys/resource.h>
@@ -10,7 +10,7 @@
 
 #include "image/image.h"
 
-/* Two files and a directory a layer; the soft limit of 1024 is soon reached. */
+/* A layer has up to two files and a directory open; the soft limit is often 1024. */
 static void raise_file_limit(void)
 {
 	struct rlimit lim;
@@ -131,7 +131,7 @@ static int open_backing(struct chain *chain, const struct chain_options *opts)
 		return 0;
 	err = read_layer(img, opts, false);
 	if (err == QC_NOT_QCOW) {
-		/* Only the image that was asked for has the exit code of a probe. */
+		/* QC_NOT_QCOW tells about the image that the user named. */
 		return qc_fail(QC_BAD_IMAGE, by->name, "states '%s' for it", format);
 	}
 	return err ? err : check_format(by, img, format);

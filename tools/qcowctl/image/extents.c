@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Walks the mapping of a chain. Reads tables a slice at a time and no data; an absent L2
- * table costs one comparison, so that empty images of any size are quick.
+ * Walks over the mapping of a chain. Reads tables a slice at a time and no data; an
+ * unallocated L2 table costs one comparison, so that empty images of any size are quick.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -12,19 +12,19 @@
 
 #define NO_SLICE U64_MAX
 
-/* L1 tables are up to 256 MiB long, and a chain has many: a part of it at a time. */
+/* L1 tables have up to 256 MiB, and a chain has many: only a window of each is in memory. */
 #define WINDOW_ENTRIES 8192U
 #define NO_WINDOW U32_MAX
 
 /**
  * struct layer_map - mapping of one layer
  * @img: the layer
- * @size: guest bytes that it has
+ * @size: guest bytes of the layer
  * @g: geometry, unless raw
  * @l1: part of the L1 table, as read
  * @l1_first: its first entry, NO_WINDOW: none read
  * @slice: the slice read last
- * @slice_idx: which one, NO_SLICE: none
+ * @slice_idx: its index, NO_SLICE: none read
  */
 struct layer_map {
 	const struct image *img;
@@ -83,7 +83,7 @@ void extents_close(struct extents *ext)
 	free(ext);
 }
 
-/* Holes of a raw file are zeros that it has. */
+/* A hole of a raw file is a zero extent: the layer below is not asked. */
 static void raw_extent(const struct layer_map *map, u64 guest, u64 max, struct qcow_extent *e)
 {
 	off_t data, hole;
@@ -92,7 +92,7 @@ static void raw_extent(const struct layer_map *map, u64 guest, u64 max, struct q
 				   .len = min(max, map->size - guest) };
 	data = lseek(map->img->fd, guest, SEEK_DATA);
 	if (data < 0) {
-		/* No data from here on; or a file system that cannot tell. */
+		/* ENXIO: a hole up to the end. Other errors: the file system cannot tell. */
 		if (errno == ENXIO)
 			e->kind = QCOW_EXTENT_ZERO;
 		return;
@@ -103,18 +103,18 @@ static void raw_extent(const struct layer_map *map, u64 guest, u64 max, struct q
 		return;
 	}
 	hole = lseek(map->img->fd, guest, SEEK_HOLE);
-	/* The end of the file is a hole too: what is left of its last sector goes along. */
+	/* At the end of the file there is a hole, too; the rest of the last sector is data. */
 	if (hole > 0 && (u64)hole > guest && (u64)hole < map->img->bytes)
 		e->len = min(e->len, (u64)hole - guest);
 }
 
-static int flawed(const struct layer_map *map, u64 guest, const struct qcow_flaw *flaw)
+static int fail_flaw(const struct layer_map *map, u64 guest, const struct qcow_flaw *flaw)
 {
 	return qc_fail(QC_BAD_IMAGE, map->img->name, "guest offset %llu: %s 0x%llx: %s 0x%llx",
 		       guest, flaw->table, flaw->entry, flaw->what, flaw->value);
 }
 
-/* One L1 entry, CPU order; past the end of the table there is nothing. */
+/* One L1 entry, CPU order; 0 behind the end of the table. */
 static int l1_entry(struct layer_map *map, u64 idx, u64 *entry)
 {
 	u32 first = idx / WINDOW_ENTRIES * WINDOW_ENTRIES;
@@ -138,7 +138,7 @@ static int l1_entry(struct layer_map *map, u64 idx, u64 *entry)
 	return 0;
 }
 
-/* From @guest on, up to the next range that has an L2 table. */
+/* The hole from @guest to the next range with an L2 table. */
 static int absent_extent(struct layer_map *map, u64 guest, u64 max, struct qcow_extent *e)
 {
 	unsigned int shift = map->g.cluster_bits + map->g.l2_bits;
@@ -185,7 +185,7 @@ static int qcow_extent(struct layer_map *map, u64 guest, u64 max, struct qcow_ex
 	if (err)
 		return err;
 	if (qcow_l1_decode(&map->g, entry, &table, &flaw))
-		return flawed(map, guest, &flaw);
+		return fail_flaw(map, guest, &flaw);
 	if (!table)
 		return absent_extent(map, guest, max, e);
 	err = read_slice(map, slice_idx, table);
@@ -193,7 +193,7 @@ static int qcow_extent(struct layer_map *map, u64 guest, u64 max, struct qcow_ex
 		return err;
 	if (qcow_l2_map(&map->g, map->slice, guest - qcow_slice_guest(&map->g, slice_idx), max, e,
 			&flaw))
-		return flawed(map, guest, &flaw);
+		return fail_flaw(map, guest, &flaw);
 	return 0;
 }
 
@@ -205,7 +205,7 @@ static int layer_extent(struct layer_map *map, u64 guest, u64 max, struct qcow_e
 	return 0;
 }
 
-/* Go down from layer to layer while there is a hole and something below it. */
+/* The topmost layer without a hole, or the lowest one that reaches so far. */
 bool extents_next(struct extents *ext, struct guest_range *range, int *err)
 {
 	u64 left = ext->layers[0].size - ext->pos;

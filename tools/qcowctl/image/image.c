@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One image file: what kind of file, header, extensions, names. Opens nothing: see
- * policy.c.
+ * One image file: what kind of file it is, header, extensions, names. policy.c opens it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -68,7 +67,7 @@ int image_check_file(int fd, const char *name, struct stat *st, u64 *bytes)
 			       S_ISSOCK(st->st_mode) ? "socket" : "character device");
 	}
 
-	/* It was there for pipes and drives without a medium only. */
+	/* open() needed it, for pipes and for drives without a medium. */
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
 		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot set its flags");

@@ -8,7 +8,7 @@
 
 #define NSEC_PER_SEC 1000000000ULL
 
-/* Length of the UTF-8 sequence at @s, 0: it is none. */
+/* Length of the UTF-8 sequence at @s, 0: not UTF-8. */
 static size_t utf8_len(const unsigned char *s, size_t left)
 {
 	size_t len, i;
@@ -118,7 +118,7 @@ static void add_v3(struct json_object *data, const struct image *img)
 	add_bool(data, "data-file-raw", h->autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE);
 }
 
-/* Version 1 has none. */
+/* What qemu-img info has under "format-specific"; nothing for version 1. */
 static int add_specific(struct json_object *info, const struct image *img)
 {
 	struct json_object *specific, *data, *sub;
@@ -188,7 +188,7 @@ struct json_object *info_image(const struct image *img, int *err)
 	add_string(info, "filename", img->name);
 	add_string(info, "format", image_format(img));
 	add_u64(info, "virtual-size", size);
-	/* Of this file, without its external data file. */
+	/* As in qemu-img, without the external data file. */
 	add_u64(info, "actual-size", img->st.st_blocks * 512ULL);
 	add_bool(info, "dirty-flag", !img->raw && img->h.incompatible & QCOW_INCOMPAT_DIRTY);
 	*err = img->raw ? 0 : add_qcow(info, img);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The parts of qcowctl info that stand in places that header extensions point to: the
- * directory of persistent bitmaps, the LUKS header.
+ * The parts of a description that header extensions point to: the directory of persistent
+ * bitmaps, the LUKS header.
  */
 #include <errno.h>
 
@@ -28,7 +28,7 @@ static struct json_object *bitmap_tree(const struct bitmap_entry *e, const char 
 	return obj;
 }
 
-/* Bytes of the entry at @at, 0: it is damaged. */
+/* Length of the entry at @at, 0: it does not fit the directory. */
 static size_t bitmap_entry_bytes(const unsigned char *dir, size_t len, size_t at)
 {
 	struct bitmap_entry e;
@@ -153,7 +153,7 @@ static void add_mode(struct json_object *obj, const struct luks_header *l)
 		add_field(obj, "ivgen-hash-alg", hash, strlen(hash));
 }
 
-/* QEMU names ciphers with the bits of one key; XTS has two. */
+/* QEMU names a cipher with the length of one key; XTS has two. */
 static void add_cipher(struct json_object *obj, const struct luks_header *l)
 {
 	u32 bits = be32_to_cpu(l->key_bytes) * 8;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qcowctl info for people: the JSON tree as aligned lines.
+ * The description of an image as text for people: the JSON tree as aligned lines.
  */
 #include <time.h>
 
@@ -22,7 +22,7 @@ static u64 number_of(struct json_object *obj, const char *key)
 	return json_object_object_get_ex(obj, key, &value) ? json_object_get_uint64(value) : 0;
 }
 
-/* Control characters of names in images do not reach the terminal. */
+/* Names come from images: control characters must not reach the terminal. */
 static void print_text(const char *s)
 {
 	for (; *s; s++)
@@ -78,7 +78,7 @@ static void print_snapshots(struct json_object *info)
 	}
 }
 
-/* The rest is named well enough by its keys. */
+/* The keys of QEMU are the labels. */
 static void print_data(struct json_object *data)
 {
 	json_object_object_foreach(data, key, value) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Image locks as QEMU takes them: open file description locks on single bytes.
+ * QEMU's image locks: open file description locks on single bytes, all of them shared.
  *
- * Byte 100 + N, held shared, says "I use permission N"; byte 200 + N says "nobody else may
- * use permission N". Whoever wants permission N looks whether anybody holds 200 + N, and
- * whoever does not share it whether anybody holds 100 + N. Both take their bytes first and
- * look afterwards, so that of two at the same time at least one sees the other.
+ * A process that uses permission N locks byte 100 + N; one that does not share permission N
+ * with other processes locks byte 200 + N. To use N, no other process may have 200 + N
+ * locked; not to share it, none may have 100 + N locked. A process locks its own bytes first
+ * and tests the others afterwards, so that of two processes at the same time at least one
+ * finds the lock of the other.
  *
  * The locks belong to the open file: they stay while the kernel holds it.
  */
@@ -32,7 +33,7 @@ static struct flock byte_lock(short type, unsigned int byte)
 	};
 }
 
-static int take(int fd, unsigned int base, unsigned int bits)
+static int lock_bytes(int fd, unsigned int base, unsigned int bits)
 {
 	unsigned int i;
 
@@ -45,8 +46,8 @@ static int take(int fd, unsigned int base, unsigned int bits)
 	return 0;
 }
 
-/* 0, or -EBUSY when somebody else holds one of the bytes. */
-static int look(int fd, unsigned int base, unsigned int bits, unsigned int *bit)
+/* Return: 0, or -EBUSY and the @bit of a byte that another process has locked. */
+static int test_bytes(int fd, unsigned int base, unsigned int bits, unsigned int *bit)
 {
 	unsigned int i;
 
@@ -65,7 +66,7 @@ static int look(int fd, unsigned int base, unsigned int bits, unsigned int *bit)
 	return 0;
 }
 
-/* File systems without locks are let through, as QEMU does unless told otherwise. */
+/* As in QEMU by default, a file system without locks is no reason to refuse a file. */
 static bool can_lock(int fd)
 {
 	struct flock fl = byte_lock(F_WRLCK, USES_BASE);
@@ -97,14 +98,14 @@ int lock_file(int fd, const char *name, bool write)
 		qc_warn(name, "no locks on this file system: nothing keeps others from it");
 		return 0;
 	}
-	err = take(fd, USES_BASE, uses);
+	err = lock_bytes(fd, USES_BASE, uses);
 	if (!err)
-		err = take(fd, DENIES_BASE, denies);
+		err = lock_bytes(fd, DENIES_BASE, denies);
 	if (!err)
-		err = look(fd, DENIES_BASE, uses, &bit);
+		err = test_bytes(fd, DENIES_BASE, uses, &bit);
 	if (!err) {
 		base = USES_BASE;
-		err = look(fd, USES_BASE, denies, &bit);
+		err = test_bytes(fd, USES_BASE, denies, &bit);
 	}
 	if (err == -EBUSY)
 		return busy(name, base, bit, write);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Opening files: those that the user names, and those that an image names.
+ * Which files an image can make qcowctl open.
+ *
+ * A name in an image is not trusted: the file is opened only inside the directory of the image
+ * that holds the name or a directory that the user allowed, and no symbolic link leads out of
+ * there. A name that the user typed is opened as it is.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +16,7 @@
 
 #include "image/image.h"
 
-/* Open @rest inside @dir; nothing on the way leads out of it. */
+/* Open @rest inside @dir; no component may lead out of it. */
 static int open_beneath(const struct directory *dir, const char *rest, int flags)
 {
 	struct open_how how = {
@@ -22,27 +26,27 @@ static int open_beneath(const struct directory *dir, const char *rest, int flags
 	unsigned int tries = 64;
 	long fd;
 
-	/* EAGAIN: something was renamed meanwhile; or a lease, which stays. */
+	/* EAGAIN: a concurrent rename, which is worth a retry, or a lease, which is not. */
 	do {
 		fd = syscall(SYS_openat2, dir->fd, rest, &how, sizeof(how));
 	} while (fd < 0 && (errno == EINTR || errno == EAGAIN) && --tries);
 	return fd;
 }
 
-static int directory_open(struct directory *place, const char *dir)
+static int directory_open(struct directory *dir, const char *name)
 {
 	char *cwd = getcwd(NULL, 0);
 
-	place->fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (place->fd < 0) {
+	dir->fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir->fd < 0) {
 		free(cwd);
-		return qc_fail_errno(errno == ENOENT ? QC_NOT_FOUND : QC_SYSTEM, errno, dir,
+		return qc_fail_errno(errno == ENOENT ? QC_NOT_FOUND : QC_SYSTEM, errno, name,
 				     "cannot open the directory");
 	}
-	place->abs = path_absolute(cwd ? cwd : "/", dir);
-	place->real = realpath(dir, NULL);
-	if (!place->real)
-		place->real = qc_strdup(place->abs);
+	dir->abs = path_absolute(cwd ? cwd : "/", name);
+	dir->real = realpath(name, NULL);
+	if (!dir->real)
+		dir->real = qc_strdup(dir->abs);
 	free(cwd);
 	return 0;
 }
@@ -93,15 +97,15 @@ int policy_open_named(struct image *img, const char *name, bool write)
 }
 
 /**
- * struct lookup - one name out of an image on its way to a descriptor
+ * struct lookup - resolves one name that an image holds
  * @by: the image that holds the name
  * @what: "backing file", "data file"
- * @name: as it stands in the image
- * @plain: it, without "file:"
+ * @name: as it is in the image
+ * @plain: @name without "file:"
  * @flags: of open()
  * @fd: result
- * @dir: result, the place it was found in, and
- * @rest: its name in there
+ * @dir: result, the directory that the file was found in
+ * @rest: result, name of the file in @dir
  * @err: errno of the first attempt that failed, 0: no directory was eligible
  */
 struct lookup {
@@ -141,8 +145,8 @@ static int check_name(struct lookup *l)
 	return 0;
 }
 
-/* Open it through @dir when the text of the name says that it is in there. */
-static bool try_place(struct lookup *l, const struct directory *dir)
+/* Open the file through @dir if its name, as text, is inside @dir. */
+static bool try_directory(struct lookup *l, const struct directory *dir)
 {
 	const struct directory *base = &l->by->dir;
 	const char *const starts[] = { base->abs, base->real };
@@ -168,8 +172,8 @@ static bool try_place(struct lookup *l, const struct directory *dir)
 }
 
 /*
- * ".." was taken out of the name as text. Behind a symbolic link that is another file than
- * the one that everybody else would open: refuse rather than read the wrong one.
+ * ".." was resolved as text. Behind a symbolic link the kernel, and so QEMU, would resolve it
+ * to another file: refuse the name rather than read the wrong file.
  */
 static int check_dotdot(const struct lookup *l)
 {
@@ -231,36 +235,36 @@ static int lookup(const struct policy *policy, struct lookup *l)
 	err = check_name(l);
 	if (err)
 		return err;
-	if (!try_place(l, &l->by->dir))
+	if (!try_directory(l, &l->by->dir))
 		for (i = 0; i < policy->nr; i++)
-			if (try_place(l, &policy->allowed[i]))
+			if (try_directory(l, &policy->allowed[i]))
 				break;
 	if (l->fd < 0)
 		return lookup_failed(l);
 	return check_dotdot(l);
 }
 
-/* Where the found file is: names that it holds start there. */
-static int found_place(const struct lookup *l, const char *name, struct directory *place)
+/* The directory of the found file, which names in that file are relative to. */
+static int open_found_directory(const struct lookup *l, const char *name, struct directory *dir)
 {
-	char *dir = path_dirname(l->rest);
+	char *rest = path_dirname(l->rest);
 	char link[64], real[PATH_MAX];
 	ssize_t len;
 
-	place->fd = open_beneath(l->dir, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (place->fd < 0) {
-		free(dir);
+	dir->fd = open_beneath(l->dir, rest, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir->fd < 0) {
+		free(rest);
 		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot open its directory");
 	}
-	place->abs = path_absolute(l->dir->abs, dir);
-	free(dir);
+	dir->abs = path_absolute(l->dir->abs, rest);
+	free(rest);
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", place->fd);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir->fd);
 	len = readlink(link, real, sizeof(real));
 	if (len > 0 && len < (ssize_t)sizeof(real))
-		place->real = qc_strndup(real, len);
+		dir->real = qc_strndup(real, len);
 	else
-		place->real = qc_strdup(place->abs);
+		dir->real = qc_strdup(dir->abs);
 	return 0;
 }
 
@@ -277,7 +281,7 @@ int policy_open_backing(const struct policy *policy, const struct image *by, str
 	img->name = policy_combine(by->name, l.plain ? l.plain : by->backing);
 	img->fd = l.fd;
 	if (!err)
-		err = found_place(&l, img->name, &img->dir);
+		err = open_found_directory(&l, img->name, &img->dir);
 	if (!err)
 		err = image_check_file(img->fd, img->name, &img->st, &img->bytes);
 	free(l.rest);

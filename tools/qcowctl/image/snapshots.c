@@ -13,7 +13,7 @@ struct table {
 	size_t len;
 };
 
-/* Read the table further; -ENODATA when the file or the limit ends. */
+/* Read more of the table; -ENODATA at the end of the file and at the limit. */
 static int table_grow(const struct image *img, struct table *t)
 {
 	u64 left, len = t->len ? (u64)t->len * 2 : FIRST_READ;
@@ -44,7 +44,7 @@ static void snapshots_add(struct snapshots *snaps, const struct qcow_snapshot *s
 	snap->s = *s;
 	snap->id = qc_strndup(s->id, s->id_len);
 	snap->name = qc_strndup(s->name, s->name_len);
-	/* They point into a buffer that moves. */
+	/* Both point into the buffer of the table. */
 	snap->s.id = NULL;
 	snap->s.name = NULL;
 }

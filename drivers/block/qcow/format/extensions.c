@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Header extensions and names of features. Hands out extensions in place and does not
- * interpret their data, but for the feature name table. Called by qcow_header_parse(), by
- * attach and by qcowctl.
+ * Header extensions. They are returned in place; only the feature name table is interpreted.
  */
 #include <qcow/header.h>
 
 #include "format/format.h"
 
-/* QEMU's limits for the extensions that have one; all others may have any length. */
+/* Extensions with a limit in QEMU; all others may have any length. */
 static const struct ext_rule {
 	u32 type;
 	u32 min_len;
@@ -27,7 +25,7 @@ static u64 ext_limit(const struct qcow_header *h)
 	return h->backing_offset ?: 1ULL << h->cluster_bits;
 }
 
-/* What one takes, the bytes up to the next one included. */
+/* Length of an extension with its padding. */
 static u64 ext_bytes(const struct qcow_disk_ext *disk)
 {
 	return sizeof(*disk) + round_up((u64)be32_to_cpu(disk->len), 8);
@@ -117,7 +115,7 @@ int qcow_ext_next(const struct qcow_header *h, const void *buf, size_t len, size
 	return 1;
 }
 
-/* Nobody knows which characters a terminal would take for more than text. */
+/* Bytes that a terminal could interpret are replaced. */
 static void copy_printable(char *to, const char *from, size_t len)
 {
 	size_t i;
