@@ -216,26 +216,10 @@ static void names_come_from_table(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, name[47], 'z');
 }
 
-static void known_features_have_names(struct kunit *test)
-{
-	int bit;
-
-	for (bit = 0; bit < 64; bit++) {
-		const char *name = qcow_ext_known_feature(QCOW_FEATURE_INCOMPATIBLE, bit);
-
-		KUNIT_EXPECT_EQ(test, !!name, !!(QCOW_INCOMPAT_KNOWN & BIT_ULL(bit)));
-	}
-	KUNIT_EXPECT_STREQ(test, qcow_ext_known_feature(QCOW_FEATURE_COMPATIBLE, 0),
-			   "lazy refcounts");
-	KUNIT_EXPECT_STREQ(test, qcow_ext_known_feature(QCOW_FEATURE_AUTOCLEAR, 0), "bitmaps");
-	KUNIT_EXPECT_NULL(test, qcow_ext_known_feature(3, 0));
-}
-
 static struct kunit_case ext_cases[] = {
 	KUNIT_CASE(walk_meets_all),
 	KUNIT_CASE_PARAM(walk_judges, walk_gen_params),
 	KUNIT_CASE_PARAM(names_come_from_table, name_gen_params),
-	KUNIT_CASE(known_features_have_names),
 	{}
 };
 

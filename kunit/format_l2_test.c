@@ -432,7 +432,73 @@ static void map_answers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ext.compressed_len, c->ext.compressed_len);
 }
 
+static void l1_entry_decodes_again(struct kunit *test)
+{
+	struct qcow_geometry g;
+	struct qcow_flaw flaw;
+	u64 table;
+
+	qcow_header_geometry(&headers[V2], FILE_BYTES, &g);
+	KUNIT_EXPECT_EQ(test, qcow_l1_encode(&g, 0x80000), C | 0x80000);
+	KUNIT_EXPECT_EQ(test, qcow_l1_decode(&g, qcow_l1_encode(&g, 0x80000), &table, &flaw), 0);
+	KUNIT_EXPECT_EQ(test, table, 0x80000);
+	qcow_header_geometry(&headers[V1], FILE_BYTES, &g);
+	KUNIT_EXPECT_EQ(test, qcow_l1_encode(&g, 0x8001), 0x8001);
+}
+
+struct put_case {
+	const char *name;
+	enum kind_of_image image;
+	u64 bitmap;
+	enum qcow_extent_kind kind;
+};
+
+static const struct put_case put_cases[] = {
+	{ .name = "v1", .image = V1, .kind = QCOW_EXTENT_DATA },
+	{ .name = "v2", .image = V2, .kind = QCOW_EXTENT_DATA },
+	{ .name = "v2 has no bitmap", .image = V2, .bitmap = QCOW_L2_ALL_ALLOCATED,
+	  .kind = QCOW_EXTENT_DATA },
+	{ .name = "no subcluster", .image = V3_SUB, .kind = QCOW_EXTENT_HOLE },
+	{ .name = "all subclusters", .image = V3_SUB, .bitmap = QCOW_L2_ALL_ALLOCATED,
+	  .kind = QCOW_EXTENT_DATA },
+};
+
+static void put_desc(const struct put_case *c, char *desc)
+{
+	strscpy(desc, c->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(put, put_cases, put_desc);
+
+static void l2_entry_maps_again(struct kunit *test)
+{
+	const struct put_case *c = test->param_value;
+	struct qcow_geometry g;
+	struct qcow_extent ext;
+	struct qcow_flaw flaw;
+	__be64 slice[16] = {};
+	u64 cluster, host;
+	u32 i;
+
+	qcow_header_geometry(&headers[c->image], FILE_BYTES, &g);
+	cluster = qcow_cluster_bytes(&g);
+	host = 0x1234 * cluster;
+	for (i = 1; i <= 2; i++)
+		qcow_l2_put(&g, slice, i, qcow_l2_encode_data(&g, host + (i - 1) * cluster),
+			    c->bitmap);
+	KUNIT_ASSERT_EQ(test, qcow_l2_map(&g, slice, cluster, 4 * cluster, &ext, &flaw), 0);
+	KUNIT_EXPECT_EQ(test, (int)ext.kind, (int)c->kind);
+	KUNIT_EXPECT_EQ(test, ext.allocated, true);
+	KUNIT_EXPECT_EQ(test, ext.host, host);
+	KUNIT_EXPECT_EQ(test, ext.len, 2 * cluster);
+	/* The neighbours stay. */
+	KUNIT_EXPECT_EQ(test, be64_to_cpu(slice[0]), 0);
+	KUNIT_EXPECT_EQ(test, be64_to_cpu(slice[g.extended_l2 ? 6 : 3]), 0);
+}
+
 static struct kunit_case l2_cases[] = {
+	KUNIT_CASE(l1_entry_decodes_again),
+	KUNIT_CASE_PARAM(l2_entry_maps_again, put_gen_params),
 	KUNIT_CASE_PARAM(l1_entry_decodes, l1_gen_params),
 	KUNIT_CASE(l1_needed_rounds_up),
 	KUNIT_CASE(what_is_shared_stands_apart),

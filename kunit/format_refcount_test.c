@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reference counts: entries of every width, table entries, and how many blocks and table
- * clusters a number of clusters takes.
+ * Reference counts: entries of every width, and table entries.
  */
 #include <kunit/test.h>
 #include <qcow/refcount.h>
@@ -190,85 +189,12 @@ static void indices_split_the_file(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, qcow_refcount_table_idx(21, 0, 1 << 24), 1);
 }
 
-static void span_rounds_up(struct kunit *test)
-{
-	static const struct {
-		u64 clusters;
-		u64 blocks;
-		u64 table;
-	} cases[] = {
-		{ .clusters = 0, .blocks = 0, .table = 0 },
-		{ .clusters = 1, .blocks = 1, .table = 1 },
-		{ .clusters = 256, .blocks = 1, .table = 1 },
-		{ .clusters = 257, .blocks = 2, .table = 1 },
-		{ .clusters = 64 * 256, .blocks = 64, .table = 1 },
-		{ .clusters = 64 * 256 + 1, .blocks = 65, .table = 2 },
-	};
-	struct qcow_refcount_span span;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		qcow_refcount_span(9, 4, cases[i].clusters, &span);
-		KUNIT_EXPECT_EQ(test, span.blocks, cases[i].blocks);
-		KUNIT_EXPECT_EQ(test, span.table_clusters, cases[i].table);
-	}
-}
-
-/* For every width and many sizes: enough for everything and itself, and one less is not. */
-static void span_self_is_the_smallest(struct kunit *test)
-{
-	const struct width_case *c = test->param_value;
-	u64 per_block = BIT_ULL(qcow_refcount_block_bits(9, c->order));
-	struct qcow_refcount_span span;
-	u64 clusters, all;
-
-	for (clusters = 1; clusters < 40 * per_block; clusters += 1 + clusters / 97) {
-		KUNIT_EXPECT_EQ(test, qcow_refcount_span_self(9, c->order, clusters, false, &span),
-				0);
-		all = clusters + span.blocks + span.table_clusters;
-		KUNIT_EXPECT_EQ(test, all <= span.blocks * per_block, 1);
-		KUNIT_EXPECT_EQ(test, span.blocks <= span.table_clusters * 64, 1);
-		KUNIT_EXPECT_EQ(test, all - 1 > (span.blocks - 1) * per_block, 1);
-		KUNIT_EXPECT_EQ(test, span.blocks > (span.table_clusters - 1) * 64, 1);
-	}
-}
-
-/* 512 bytes, 16 bits: 8 MiB of table are 2^14 clusters, 2^20 blocks, 2^28 counts. */
-static void span_self_ends_at_the_table_limit(struct kunit *test)
-{
-	u64 most = BIT_ULL(28) - BIT_ULL(20) - BIT_ULL(14);
-	struct qcow_refcount_span span;
-
-	KUNIT_EXPECT_EQ(test, qcow_refcount_span_self(9, 4, most - 1, false, &span), 0);
-	KUNIT_EXPECT_EQ(test, qcow_refcount_span_self(9, 4, most, false, &span), 0);
-	KUNIT_EXPECT_EQ(test, span.blocks, BIT_ULL(20));
-	KUNIT_EXPECT_EQ(test, span.table_clusters, BIT_ULL(14));
-	KUNIT_EXPECT_EQ(test, qcow_refcount_span_self(9, 4, most + 1, false, &span), -EFBIG);
-	KUNIT_EXPECT_EQ(test, qcow_refcount_span_self(9, 6, BIT_ULL(54), false, &span), -EFBIG);
-}
-
-static void span_self_can_be_generous(struct kunit *test)
-{
-	struct qcow_refcount_span exact, generous;
-
-	KUNIT_EXPECT_EQ(test, qcow_refcount_span_self(9, 4, BIT_ULL(20), false, &exact), 0);
-	KUNIT_EXPECT_EQ(test, qcow_refcount_span_self(9, 4, BIT_ULL(20), true, &generous), 0);
-	/* 64 or 65 table clusters count half of themselves more. */
-	KUNIT_EXPECT_EQ(test, generous.blocks >= exact.blocks, 1);
-	KUNIT_EXPECT_EQ(test, (BIT_ULL(20) + (exact.table_clusters + 1) / 2 + generous.blocks +
-			       generous.table_clusters) <= generous.blocks * 256, 1);
-}
-
 static struct kunit_case refcount_cases[] = {
 	KUNIT_CASE_PARAM(entries_keep_their_neighbours, width_gen_params),
 	KUNIT_CASE_PARAM(entries_hold_0_to_max, width_gen_params),
 	KUNIT_CASE_PARAM(bytes_are_as_specified, byte_gen_params),
 	KUNIT_CASE_PARAM(table_entry_decodes, table_gen_params),
 	KUNIT_CASE(indices_split_the_file),
-	KUNIT_CASE(span_rounds_up),
-	KUNIT_CASE_PARAM(span_self_is_the_smallest, width_gen_params),
-	KUNIT_CASE(span_self_ends_at_the_table_limit),
-	KUNIT_CASE(span_self_can_be_generous),
 	{}
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The header of an image: decode, validate. Every number that leaves here is within the
- * limits of ondisk.h and inside the file where it has to be; nobody checks it again.
+ * The header of an image: decode, validate. Every number in a parsed header is within the
+ * limits of ondisk.h and, where it has to be, inside the file; no caller checks it again.
  */
 #ifndef _QCOW_HEADER_H
 #define _QCOW_HEADER_H
@@ -11,7 +11,7 @@
 #include <qcow/report.h>
 #include <qcow/types.h>
 
-/* The first read of an image: enough to know how long its header is. */
+/* Length of the first read of an image: qcow_header_span() needs no more. */
 #define QCOW_PROBE_BYTES	4096
 
 /**
@@ -19,16 +19,16 @@
  * @version: 1, 2 or 3
  * @cluster_bits: log2 of the cluster size
  * @l2_bits: log2 of the entries of one L2 table
- * @size: virtual size in bytes as the header has it (users of it round, see geometry)
+ * @size: virtual size in bytes as the header has it; the geometry has it rounded
  * @l1_offset: of the active L1 table, bytes
- * @l1_entries: that the table has; may be fewer or more than @size asks for
+ * @l1_entries: of the active L1 table; may be fewer or more than @size needs
  * @backing_offset: of the backing file's name, 0: no backing file
  * @backing_len: of the name, bytes, without NUL
  * @crypt_method: QCOW_CRYPT_*
  * @compression_type: QCOW_COMPRESSION_*
  * @mtime: version 1, seconds
  * @refcount_table_offset: bytes; 0 in version 1
- * @refcount_table_clusters: as it says
+ * @refcount_table_clusters: length of the refcount table
  * @refcount_order: refcount width is 1 << refcount_order bits; 4 in version 2
  * @nr_snapshots: internal snapshots
  * @snapshots_offset: of the snapshot table
@@ -61,13 +61,13 @@ struct qcow_header {
 };
 
 /**
- * qcow_header_span() - how much of the file qcow_header_parse() wants to see
+ * qcow_header_span() - how much of the file qcow_header_parse() needs
  * @buf: the first bytes of the file
- * @len: how many, QCOW_PROBE_BYTES unless the file is shorter
+ * @len: bytes at @buf, QCOW_PROBE_BYTES unless the file is shorter
  *
  * Return: bytes from the start of the file that hold the header and its extensions: the
  * header (version 1), to the end of the extensions if that is in @buf, else one cluster (2,
- * 3); @len when it is no QCOW header at all, so that parse says what is wrong. At most
+ * 3); @len without a QCOW header, for which qcow_header_parse() has the message. At most
  * 1 << QCOW_MAX_CLUSTER_BITS.
  */
 size_t qcow_header_span(const void *buf, size_t len);
@@ -76,14 +76,14 @@ size_t qcow_header_span(const void *buf, size_t len);
  * qcow_header_parse() - decode and validate
  * @h: result
  * @buf: the first bytes of the file
- * @len: how many: min(qcow_header_span(), @file_bytes)
+ * @len: bytes at @buf: min(qcow_header_span(), @file_bytes)
  * @file_bytes: length of the file; tables must lie inside it
  * @rep: says which field is wrong, with its value
  *
  * Checks the magic, the version, unknown incompatible bits (named from the feature name
  * table), cluster and L2 sizes, every offset and count against the limits of ondisk.h and
  * the end of the file, backing name, refcount width, compression type, header length.
- * Encryption, dirty and corrupt are valid here; whether they are welcome is the caller's.
+ * Encrypted, dirty and corrupt images are valid here; the caller decides about them.
  *
  * Return: 0; -EINVAL: not a QCOW image or a bad field; -EOPNOTSUPP: a version or an
  * incompatible feature that is not known; -EFBIG: a table over the limit.
@@ -115,8 +115,8 @@ struct qcow_ext {
  * qcow_ext_next() - walk the header extensions
  * @h: the header
  * @buf: the first bytes of the file, as for qcow_header_parse()
- * @len: how many
- * @pos: where the walk is, 0 to begin
+ * @len: bytes at @buf
+ * @pos: position of the walk, 0 to begin
  * @ext: the next extension, also of unknown type
  * @rep: says what is wrong
  *
@@ -128,10 +128,10 @@ int qcow_ext_next(const struct qcow_header *h, const void *buf, size_t len, size
 		  struct qcow_ext *ext, struct qcow_report *rep);
 
 /**
- * qcow_ext_feature_name() - name of a feature bit out of the image's own table
+ * qcow_ext_feature_name() - name of a feature bit in the image's own table
  * @h: the header
  * @buf: the first bytes of the file
- * @len: how many
+ * @len: bytes at @buf
  * @type: QCOW_FEATURE_*
  * @bit: 0-63
  * @name: buffer of at least 47 bytes; empty when the table does not know the bit
@@ -142,21 +142,12 @@ void qcow_ext_feature_name(const struct qcow_header *h, const void *buf, size_t 
 			   u8 bit, char *name);
 
 /**
- * qcow_ext_known_feature() - name of a feature bit that this code knows
- * @type: QCOW_FEATURE_*
- * @bit: 0-63
- *
- * Return: the name, or NULL.
- */
-const char *qcow_ext_known_feature(u8 type, u8 bit);
-
-/**
  * struct qcow_snapshot - a validated snapshot table entry, CPU order
  * @l1_offset: of its L1 table, bytes
  * @l1_entries: of that table
- * @disk_bytes: virtual size when it was taken
+ * @disk_bytes: virtual size when it was created
  * @vm_state_bytes: saved VM state, 0: none
- * @date_sec: when it was taken, UTC
+ * @date_sec: time of creation, UTC
  * @date_nsec: sub-second part
  * @vm_clock_nsec: time the guest had run
  * @icount: executed instructions, ~0: not recorded
@@ -185,13 +176,13 @@ struct qcow_snapshot {
  * @h: the header
  * @file_bytes: length of the file; L1 tables must lie inside it
  * @buf: bytes of the table from @h->snapshots_offset on
- * @len: how many are there
- * @pos: where the walk is, 0 to begin
- * @idx: which entry @pos is at, for messages and the end: 0 to begin
+ * @len: bytes at @buf
+ * @pos: position of the walk, 0 to begin
+ * @idx: index of the entry at @pos, 0 to begin
  * @snap: the next entry
  * @rep: says what is wrong
  *
- * The table's length is nowhere on disk: -EAGAIN means that the entry does not end within
+ * The table's length is not recorded on disk: -EAGAIN means that the entry does not end within
  * @len, read more (QCOW_MAX_SNAPSHOT_TABLE_BYTES at most) and call again with the same
  * @pos and @idx.
  *

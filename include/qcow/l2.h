@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Mapping arithmetic: from guest offsets to L1 and L2 indices, from table entries to
- * extents. Pure: all numbers come in, a plain value comes out.
+ * extents and back. Pure: all numbers come in, a plain value comes out.
  */
 #ifndef _QCOW_L2_H
 #define _QCOW_L2_H
@@ -35,7 +35,7 @@ static_assert(QCOW_SLICE_BYTES == 1U << QCOW_SLICE_BITS);
  * @copied: flag of L1 and L2 entries: reference count is exactly one; 0 in version 1
  * @compressed: flag of a compressed L2 entry
  * @zero: flag of an entry that reads as zeros; 0 before version 3 and with subclusters
- * @csize_shift: where a compressed entry's size field starts
+ * @csize_shift: lowest bit of a compressed entry's size field
  * @csize_mask: the size field, after the shift
  * @csize_sectors: the size field counts additional sectors (2, 3), else bytes (1)
  * @metadata_end: bytes at the start of the file where no table can be (the header)
@@ -75,13 +75,13 @@ static inline u32 qcow_slice_bytes(const struct qcow_geometry *g)
 	return 1U << (g->slice_bits + g->entry_bits);
 }
 
-/* Which slice of the image maps this guest byte; slices are numbered over all L2 tables. */
+/* Index of the slice that maps this guest byte, counted over all L2 tables. */
 static inline u64 qcow_slice_idx(const struct qcow_geometry *g, u64 guest)
 {
 	return guest >> (g->cluster_bits + g->slice_bits);
 }
 
-/* Guest byte where the slice begins. */
+/* First guest byte that the slice maps. */
 static inline u64 qcow_slice_guest(const struct qcow_geometry *g, u64 slice_idx)
 {
 	return slice_idx << (g->cluster_bits + g->slice_bits);
@@ -100,7 +100,12 @@ static inline u64 qcow_slice_in_table(const struct qcow_geometry *g, u64 slice_i
 	return (slice_idx & (slices - 1)) << (g->slice_bits + g->entry_bits);
 }
 
-/* L1 entries that a virtual size asks for. */
+/**
+ * qcow_l1_needed() - L1 entries that map the whole virtual size
+ * @g: the geometry
+ *
+ * Return: number of entries.
+ */
 u64 qcow_l1_needed(const struct qcow_geometry *g);
 
 /**
@@ -117,8 +122,8 @@ int qcow_l1_decode(const struct qcow_geometry *g, u64 entry, u64 *table, struct 
 
 /**
  * enum qcow_extent_kind - what a guest range is
- * @QCOW_EXTENT_HOLE: not in this image: the backing file's, or zeros
- * @QCOW_EXTENT_ZERO: reads as zeros, whatever the backing file has
+ * @QCOW_EXTENT_HOLE: not in this image: reads from the backing file, or as zeros
+ * @QCOW_EXTENT_ZERO: reads as zeros, also with a backing file
  * @QCOW_EXTENT_DATA: at a host offset
  * @QCOW_EXTENT_COMPRESSED: one compressed cluster
  */
@@ -131,10 +136,10 @@ enum qcow_extent_kind {
 
 /**
  * struct qcow_extent - how one contiguous guest range is stored
- * @kind: see there
+ * @kind: what the range is
  * @allocated: host space belongs to it: always for DATA; for ZERO a preallocated cluster;
  *             for HOLE an unallocated subcluster of an allocated cluster
- * @shared: allocated, and somebody else may refer to it: not to be written to in place
+ * @shared: allocated, and other entries may refer to the cluster: no write in place
  * @len: guest bytes, from the byte that was asked for, never 0
  * @host: DATA, and the others when @allocated: host offset of the first of these bytes.
  *        COMPRESSED: where the compressed data of the whole cluster starts
@@ -150,7 +155,7 @@ struct qcow_extent {
 	u32 compressed_len;
 };
 
-/* Whether @next, right behind @ext in the guest, is more of the same. */
+/* Whether @next, the guest range behind @ext, can be merged into it. */
 static inline bool qcow_extent_continues(const struct qcow_extent *ext,
 					 const struct qcow_extent *next)
 {
@@ -161,23 +166,63 @@ static inline bool qcow_extent_continues(const struct qcow_extent *ext,
 }
 
 /**
- * qcow_l2_map() - the extent at a place in a slice
+ * qcow_l2_map() - the extent at a guest offset
  * @g: the geometry
- * @entries: the slice, big endian as read; entries may be changed by others meanwhile,
- *           each word is read once
+ * @entries: the slice, big endian; other threads may change entries: each word is read once
  * @in_slice: guest bytes from the start of the slice, less than the slice maps
- * @max: guest bytes wanted, at least 1
+ * @max: upper limit of the extent, guest bytes, at least 1
  * @ext: result; covers as many neighbouring entries as continue it, but never leaves the
  *       slice. A compressed extent ends with its cluster.
  * @flaw: filled when the first entry is wrong
  *
- * An entry with a flaw further on only ends the extent before it.
+ * A corrupt entry after the first one only ends the extent.
  *
  * Return: 0, or -EUCLEAN: reserved bits, an offset that is no multiple of the cluster size
  * (2, 3), a subcluster that is both zero and allocated, arithmetic that overflows.
- * Whether host offsets lie inside the data file is the reader's to check.
+ * The caller checks that host offsets are inside the data file.
  */
 int qcow_l2_map(const struct qcow_geometry *g, const __be64 *entries, u64 in_slice, u64 max,
 		struct qcow_extent *ext, struct qcow_flaw *flaw);
+
+/**
+ * qcow_l1_encode() - the L1 entry for a table
+ * @g: the geometry
+ * @table: host offset of an L2 table whose reference count is one
+ *
+ * Return: the entry, CPU order.
+ */
+static inline u64 qcow_l1_encode(const struct qcow_geometry *g, u64 table)
+{
+	return table | g->copied;
+}
+
+/**
+ * qcow_l2_encode_data() - the L2 entry for a standard cluster
+ * @g: the geometry
+ * @host: offset of a data cluster whose reference count is one
+ *
+ * With subclusters, which of them hold data is in the entry's second word.
+ *
+ * Return: the entry, CPU order.
+ */
+static inline u64 qcow_l2_encode_data(const struct qcow_geometry *g, u64 host)
+{
+	return host | g->copied;
+}
+
+/* Second word of an extended entry: all subclusters hold data. */
+#define QCOW_L2_ALL_ALLOCATED		GENMASK_ULL(31, 0)
+
+/**
+ * qcow_l2_put() - store an entry in an L2 table or a slice of it
+ * @g: the geometry
+ * @entries: the table or slice
+ * @idx: of the entry in it
+ * @entry: first word, CPU order
+ * @bitmap: second word; only stored with extended L2 entries
+ *
+ * Context: any; the caller excludes other writers. Readers see each word whole.
+ */
+void qcow_l2_put(const struct qcow_geometry *g, __be64 *entries, u32 idx, u64 entry, u64 bitmap);
 
 #endif /* _QCOW_L2_H */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The QCOW format as it stands on disk, big endian. Versions 2 and 3: QEMU's
- * docs/interop/qcow2; version 1: the header of QEMU's first format. Only the pure format
- * code reads these; everybody else uses struct qcow_header and struct qcow_geometry.
+ * The QCOW format as it is on disk, big endian. Versions 2 and 3: QEMU's
+ * docs/interop/qcow2; version 1: the header of QEMU's first format. Only the format code
+ * reads these; all other code uses struct qcow_header and struct qcow_geometry.
  */
 #ifndef _QCOW_ONDISK_H
 #define _QCOW_ONDISK_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Reference counts of versions 2 and 3: one entry of a refcount block, of any width, one
- * entry of the refcount table, and how much of both a number of clusters takes. Pure, as
- * l2.h: blocks are raw buffers of one cluster, big endian as they stand on disk.
+ * Reference counts of versions 2 and 3: one entry of a refcount block, of any width, and one
+ * entry of the refcount table. Pure, as l2.h: blocks are raw buffers of one cluster, big
+ * endian as they are on disk.
  *
  * An order is the header's refcount_order, 0 to QCOW_MAX_REFCOUNT_ORDER: entries are
  * 1 << order bits wide. A cluster_idx is a host offset >> cluster_bits.
@@ -29,13 +29,13 @@ static inline u32 qcow_refcount_block_bits(u32 cluster_bits, u32 order)
 	return cluster_bits + 3 - order;
 }
 
-/* Which refcount block, and so which entry of the refcount table, counts this cluster. */
+/* Index, in the refcount table, of the refcount block that counts this cluster. */
 static inline u64 qcow_refcount_table_idx(u32 cluster_bits, u32 order, u64 cluster_idx)
 {
 	return cluster_idx >> qcow_refcount_block_bits(cluster_bits, order);
 }
 
-/* Which entry of that block. */
+/* Index of the cluster's entry in that block. */
 static inline u64 qcow_refcount_in_block(u32 cluster_bits, u32 order, u64 cluster_idx)
 {
 	return cluster_idx & (BIT_ULL(qcow_refcount_block_bits(cluster_bits, order)) - 1);
@@ -43,10 +43,10 @@ static inline u64 qcow_refcount_in_block(u32 cluster_bits, u32 order, u64 cluste
 
 /**
  * qcow_refcount_get() - one entry of a refcount block
- * @block: the block; any part that starts at a multiple of 8 bytes will do, then @idx
- *         counts from there. Needs no alignment in memory.
+ * @block: the block, or a part of it that starts at a multiple of 8 bytes: then @idx counts
+ *         from there. Needs no alignment in memory.
  * @order: 0-6
- * @idx: of the entry; the caller knows that it is inside @block
+ * @idx: of the entry, inside @block
  *
  * Entries narrower than a byte fill each byte from its low bits on; wider ones are big
  * endian. Context: any.
@@ -60,11 +60,9 @@ u64 qcow_refcount_get(const void *block, u32 order, u64 idx);
  * @block: as qcow_refcount_get()
  * @order: 0-6
  * @idx: likewise
- * @count: at most qcow_refcount_max(@order): higher bits are cut off, and that is the
- *         caller's mistake
+ * @count: at most qcow_refcount_max(@order)
  *
- * Neighbours in the same byte are kept; the caller keeps others from changing them
- * meanwhile. Context: any.
+ * Context: any; as entries can share a byte, the caller excludes other writers of the block.
  */
 void qcow_refcount_set(void *block, u32 order, u64 idx, u64 count);
 
@@ -87,41 +85,5 @@ static inline u64 qcow_refcount_table_encode(u64 block)
 {
 	return block & QCOW_REFCOUNT_TABLE_OFFSET;
 }
-
-/**
- * struct qcow_refcount_span - refcount metadata of an image
- * @blocks: refcount blocks, a cluster each
- * @table_clusters: clusters of the refcount table that points at them
- */
-struct qcow_refcount_span {
-	u64 blocks;
-	u64 table_clusters;
-};
-
-/**
- * qcow_refcount_span() - blocks and table that count a number of clusters
- * @cluster_bits: log2 of the cluster size
- * @order: 0-6
- * @clusters: to be counted, at most 1 << 54
- * @span: result
- *
- * Does not count the blocks and the table themselves; qcow_refcount_span_self() does.
- */
-void qcow_refcount_span(u32 cluster_bits, u32 order, u64 clusters,
-			struct qcow_refcount_span *span);
-
-/**
- * qcow_refcount_span_self() - blocks and table that count clusters and themselves
- * @cluster_bits: log2 of the cluster size
- * @order: 0-6
- * @clusters: to be counted beside the blocks and the table, at most 1 << 54
- * @generous: leave room for the table to grow by half of what it has, as QEMU does when
- *            it moves a table
- * @span: result: the smallest that is enough
- *
- * Return: 0; -EFBIG: a table over QCOW_MAX_REFCOUNT_TABLE_BYTES; @span is valid then, too.
- */
-int qcow_refcount_span_self(u32 cluster_bits, u32 order, u64 clusters, bool generous,
-			    struct qcow_refcount_span *span);
 
 #endif /* _QCOW_REFCOUNT_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Messages for the person who attached an image. The pure code writes into a caller's
- * buffer; the kernel hands it to qcowctl, qcowctl prints it.
+ * Messages for the user who attaches an image. The format code writes into the caller's
+ * buffer; the driver copies it to qcowctl, which prints it.
  */
 #ifndef _QCOW_REPORT_H
 #define _QCOW_REPORT_H
@@ -22,7 +22,7 @@ struct qcow_report {
 
 /**
  * qcow_report() - add one line
- * @rep: the report, or NULL: nobody wants to know
+ * @rep: the report, or NULL: the line is dropped
  * @fmt: lower case, no full stop, no line feed; names the field and the value
  */
 __printf(2, 3) void qcow_report(struct qcow_report *rep, const char *fmt, ...);
@@ -30,11 +30,11 @@ __printf(2, 3) void qcow_report(struct qcow_report *rep, const char *fmt, ...);
 /**
  * struct qcow_flaw - what is wrong with one table entry
  * @table: "L1 entry", "L2 entry", ...
- * @entry: its value as it stands, CPU order
+ * @entry: value of the whole entry, CPU order
  * @what: "reserved bits", "offset beyond the end of the file", ...
  * @value: the offending part
  *
- * A plain value that the data path can produce without a buffer and print or drop.
+ * A plain value: the data path produces it without a buffer, and prints or drops it.
  */
 struct qcow_flaw {
 	const char *table;

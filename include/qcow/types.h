@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the pure format code needs from its surroundings: the kernel's own headers in the
- * kernel, the same names in user space. Nothing here allocates, sleeps or does I/O.
+ * What the format code needs: the kernel's own headers in the kernel, the same names in user
+ * space. Nothing here allocates, sleeps or does I/O.
  */
 #ifndef _QCOW_TYPES_H
 #define _QCOW_TYPES_H

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What every file of qcowctl shares: exit codes, messages, memory that does not fail,
- * the commands.
+ * What every file of qcowctl shares: exit codes, messages, sizes, memory that does not fail.
  */
 #ifndef QCOWCTL_H
 #define QCOWCTL_H
@@ -26,12 +25,12 @@
  * @QC_NOT_QCOW: the file is no QCOW image at all
  * @QC_BAD_IMAGE: a QCOW image that is damaged or contradicts itself
  * @QC_UNSUPPORTED: a valid image with a feature that is not supported
- * @QC_BUSY: the device is in use, or somebody else holds the image
+ * @QC_BUSY: the device is in use, or another process has the image
  * @QC_POLICY: a file that the image names may not be opened
  * @QC_NO_DRIVER: the driver is not there and could not be loaded
  * @QC_NOT_FOUND: no such device, image or snapshot
  *
- * Functions that can fail return one of these, 0 for success, and have said why.
+ * Functions that can fail return one of these, 0 for success, and have printed a message.
  */
 enum qc_exit {
 	QC_OK = 0,
@@ -57,25 +56,37 @@ enum qc_exit {
 __printf(3, 4) int qc_fail(int code, const char *subject, const char *fmt, ...);
 
 /**
- * qc_parse_output() - the argument of --output
- * @text: it
- * @json: whether it is json, not human
+ * qc_fail_errno() - say what is wrong, and which error of the system it is
+ * @code: exit code, returned as it is
+ * @err: positive errno; its text ends the message
+ * @subject: image, device or option that the message is about, or NULL
+ * @fmt: lower case, no full stop, no line feed
  *
- * Return: 0, or QC_USAGE after a message.
+ * Return: @code
  */
-int qc_parse_output(const char *text, bool *json);
-
-/* qc_fail() with ": strerror(err)" at the end; @err is positive. */
 __printf(4, 5) int qc_fail_errno(int code, int err, const char *subject,
 				 const char *fmt, ...);
 
-/* A second line that says what to try. */
+/**
+ * qc_hint() - a second line that says what to try
+ * @fmt: a command or an option
+ */
 __printf(1, 2) void qc_hint(const char *fmt, ...);
 
-/* A line that is no error. */
+/**
+ * qc_warn() - say something that is no error
+ * @subject: image or device that the message is about
+ * @fmt: lower case, no full stop, no line feed
+ */
 __printf(2, 3) void qc_warn(const char *subject, const char *fmt, ...);
 
-/* Every line of @text as a message about @subject; false when there was no line. */
+/**
+ * qc_lines() - print every line of a text as a message
+ * @subject: image or device that the text is about
+ * @text: from the driver or the format code
+ *
+ * Return: false when there was no line.
+ */
 bool qc_lines(const char *subject, const char *text);
 
 /* Memory; the process ends with QC_SYSTEM when there is none. */
@@ -87,37 +98,10 @@ __printf(1, 2) char *qc_printf(const char *fmt, ...);
 
 #define QC_REPORT_BYTES 8192
 
-/* A report of the pure format code, on the stack: QC_REPORT(rep); ... qc_lines(name, rep.buf) */
+/* A report for the format code, on the stack: QC_REPORT(rep); ... qc_lines(name, rep.buf) */
 #define QC_REPORT(rep)						\
 	char rep##_text[QC_REPORT_BYTES] = "";			\
 	struct qcow_report rep = { .buf = rep##_text, .size = sizeof(rep##_text) }
-
-/**
- * struct qc_command - one command of qcowctl
- * @name: as typed
- * @summary: one line for the global help
- * @help: the command's own help
- * @run: argv[0] is the command's name; returns enum qc_exit
- */
-struct qc_command {
-	const char *name;
-	const char *summary;
-	const char *help;
-	int (*run)(const struct qc_command *cmd, int argc, char **argv);
-};
-
-extern const struct qc_command qc_attach;
-extern const struct qc_command qc_create;
-extern const struct qc_command qc_detach;
-extern const struct qc_command qc_list;
-extern const struct qc_command qc_info;
-extern const struct qc_command qc_map;
-extern const struct qc_command qc_check;
-
-/* After a wrong option: says where help is, returns QC_USAGE. */
-int qc_usage(const struct qc_command *cmd);
-/* --help: to stdout, returns QC_OK. */
-int qc_help(const struct qc_command *cmd);
 
 /**
  * qc_parse_size() - "4096", "64K", "1MiB", "2G", "10MB"
@@ -128,10 +112,24 @@ int qc_help(const struct qc_command *cmd);
  */
 int qc_parse_size(const char *text, u64 *bytes);
 
-/* A number without sign or suffix, at most @max; 0, -EINVAL or -ERANGE. */
+/**
+ * qc_parse_u32() - a number without sign or suffix
+ * @text: decimal
+ * @max: the largest that is accepted
+ * @value: result
+ *
+ * Return: 0, -EINVAL or -ERANGE.
+ */
 int qc_parse_u32(const char *text, u32 max, u32 *value);
 
-/* "1.5G" into @buf, which it returns. */
+/**
+ * qc_human_size() - a size for people, such as "1.5G"
+ * @bytes: the size
+ * @buf: gets the text
+ * @len: bytes at @buf
+ *
+ * Return: @buf
+ */
 const char *qc_human_size(u64 bytes, char *buf, size_t len);
 
 #endif /* QCOWCTL_H */

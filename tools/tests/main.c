@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs the suites of the pure format code in user space. Fails when there are none.
+ * Runs the suites of the pure code in user space. Fails when there are none.
  */
 #include <kunit/test.h>
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # On a disk with sectors of 4 KiB, and on a file system there, the device has
-# sectors of 512 all the same, and images with clusters of 512 can be read.
+# sectors of 512 all the same, and images with clusters of 512 can be read, and written to
+# through the page cache.
 # kernels: 6.12 6.1
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
@@ -36,6 +37,9 @@ for image in small large; do
 	assert_eq "$(blockdev --getiomin "$dev")" 4096 "least I/O of $dev"
 	assert_same_reads "$dev" "$image.raw"
 	detach "$dev"
+	[[ $image == large ]] || assert_refused 5 \
+		"clusters of 512 bytes.*try: qcowctl attach -r '$loop', or --direct-io off" \
+		qcowctl attach "$loop"
 	losetup -d "$loop"
 done
 
@@ -55,5 +59,9 @@ for image in small large v1; do
 done
 assert_same_reads "${pairs[@]}"
 qcowctl detach --all
+assert_refused 5 "try: qcowctl attach -r 'mnt/small', or --direct-io off" qcowctl attach mnt/small
+dev=$(attach --direct-io off mnt/small)
+assert_same_reads "$dev" small.raw
+detach "$dev"
 assert umount mnt
 losetup -d "$loop"

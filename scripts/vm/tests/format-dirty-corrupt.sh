@@ -1,6 +1,6 @@
 #!/bin/bash
 # An image that is marked dirty, corrupt or both attaches read-only, keeps its
-# marks, and is refused read-write.
+# marks, and is refused read-write, with a hint.
 # kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
@@ -18,6 +18,13 @@ for bits in 1 2 3; do
 	dev=$(attach -r "marked$bits")
 	assert_same_reads "$dev" image.raw
 	detach "$dev"
-	assert_status 4 qcowctl attach "marked$bits"
+	assert_refused 4 "try: qcowctl attach -r 'marked$bits', or qcowctl check -r all" \
+		qcowctl attach "marked$bits"
 done
 assert_unchanged
+# what the hint says works
+cp marked3 repaired
+qcowctl check -q -r all repaired
+dev=$(attach repaired)
+assert_same_reads "$dev" image.raw
+detach "$dev"

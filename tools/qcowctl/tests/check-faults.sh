@@ -8,7 +8,7 @@ set -euo pipefail
 
 in_memory
 
-# What nobody can decide: which of two users owns the bytes, what an entry should be.
+# What cannot be decided: which of two users owns the bytes, what an entry should be.
 # QEMU calls some of these clean after its repair, since the counts agree, although it
 # then writes to the L1 or L2 table in the place of the guest's data, or the reverse.
 hopeless=' over-l2 over-l1 beyond-l2 beyond-l1 reserved-l2 reserved-l1 unaligned-l2 '

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Version 1 has no reference counts: bytes with two users, entries beyond the end of the
-# file, and space that nobody refers to are found; the end of the file can be cut off.
+# file, and space that nothing refers to are found; the end of the file can be cut off.
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

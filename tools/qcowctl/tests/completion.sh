@@ -6,7 +6,7 @@ set -euo pipefail
 
 # shellcheck source=/dev/null
 . "$here/../completion/qcowctl"
-# words WORD...: what is offered for the last one; whoever reads it reads it all
+# words WORD...: what is offered for the last one; a reader has to read all of it
 words() {
 	COMP_WORDS=(qcowctl "$@")
 	COMP_CWORD=$#

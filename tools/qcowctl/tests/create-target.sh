@@ -1,5 +1,5 @@
 #!/bin/bash
-# What is there is replaced if it is a file that nobody uses, and stays if create fails.
+# An existing file is replaced if no process uses it, and stays if create fails.
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Preloaded: the power goes at the write with the number CUT, of which the first sector
- * reaches the disk. check-cut.sh is who uses it.
+ * reaches the disk. For check-cut.sh.
  */
 #define _LARGEFILE64_SOURCE
 #include <stdlib.h>

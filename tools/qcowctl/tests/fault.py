@@ -73,7 +73,7 @@ class Image:
         return (self.get(self.l2_at(index)) & OFFSET) >> self.bits
 
     def free_cluster(self):
-        """A new cluster at the end that nobody uses, with a count of 0."""
+        """A new cluster at the end that nothing refers to, with a count of 0."""
         cluster = -(-self.bytes // self.cluster)
         self.bytes = (cluster + 1) * self.cluster
         self.file.truncate(self.bytes)

@@ -26,7 +26,7 @@ expect() {
 	grep -qE -- "$pattern" err || die "qcowctl $*: no message like '$pattern': $(cat err)"
 }
 
-# Everything is fine until the driver is wanted, which is not on this machine.
+# Everything is fine until the driver is needed, which this machine does not have.
 expect_ready() {
 	[[ ! -e /dev/qcow-control ]] || die "the driver is loaded: run this test elsewhere"
 	expect "$NO_DRIVER" 'the driver is not there' attach "$@"
@@ -79,7 +79,7 @@ poke() {
 		dd of="$1" bs=1 seek="$(($2))" conv=notrunc status=none
 }
 
-# unstate IMAGE: make the backing file's format an extension that nobody knows;
+# unstate IMAGE: make the backing file's format an extension of unknown type;
 # QEMU makes no such image any more, but they are around.
 unstate() {
 	python3 - "$1" <<-'PY'

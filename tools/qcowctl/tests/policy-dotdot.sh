@@ -1,5 +1,5 @@
 #!/bin/bash
-# ".." behind a symbolic link would be another file than everybody else opens.
+# ".." behind a symbolic link, which QEMU resolves to another file, is refused.
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -5,7 +5,7 @@
  */
 #include <unistd.h>
 
-#include "chain.h"
+#include "image/image.h"
 
 int main(int argc, char **argv)
 {

@@ -20,5 +20,5 @@ expect "$USAGE" 'exclude each other' detach --all qcow0
 expect "$USAGE" 'no number of seconds' detach --wait soon qcow0
 expect "$USAGE" 'no column' list -o NAME,COLOUR
 expect "$USAGE" 'exclude each other' list -J --raw
-expect "$USAGE" 'not human or json' map --output xml a
+expect "$USAGE" 'human nor json' map --output xml a
 expect "$USAGE" 'human nor json' info --output xml a

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * As much of KUnit as the suites of the pure format code use, for user space: they run in
- * a moment, under ASan and UBSan, without a kernel. A failed assertion ends the run.
+ * As much of KUnit as the suites of the pure code use, for user space: they run in a moment,
+ * under ASan and UBSan, without a kernel. A failed assertion ends the run.
  */
 #ifndef _KUNIT_TEST_H
 #define _KUNIT_TEST_H

@@ -14,7 +14,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <qcow/encode.h>
+#include <qcow/l2.h>
 
 #include "data/request.h"
 #include "device.h"

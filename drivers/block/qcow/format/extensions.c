@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Header extensions and names of features. Hands out extensions in place and does not
- * interpret their data, but for the feature name table. Called by qcow_header_parse(), by
- * attach and by qcowctl.
+ * Header extensions. They are returned in place; only the feature name table is interpreted.
  */
 #include <qcow/header.h>
 
 #include "format/format.h"
 
-/* QEMU's limits for the extensions that have one; all others may have any length. */
+/* Extensions with a limit in QEMU; all others may have any length. */
 static const struct ext_rule {
 	u32 type;
 	u32 min_len;
@@ -21,38 +19,13 @@ static const struct ext_rule {
 	{ .type = QCOW_EXT_CRYPTO_HEADER, .min_len = 16, .max_len = 16, .name = "crypto header" },
 };
 
-static const struct known_feature {
-	u8 type;
-	u8 bit;
-	const char *name;
-} known_features[] = {
-	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 0, .name = "dirty" },
-	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 1, .name = "corrupt" },
-	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 2, .name = "external data file" },
-	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 3, .name = "compression type" },
-	{ .type = QCOW_FEATURE_INCOMPATIBLE, .bit = 4, .name = "extended L2 entries" },
-	{ .type = QCOW_FEATURE_COMPATIBLE, .bit = 0, .name = "lazy refcounts" },
-	{ .type = QCOW_FEATURE_AUTOCLEAR, .bit = 0, .name = "bitmaps" },
-	{ .type = QCOW_FEATURE_AUTOCLEAR, .bit = 1, .name = "raw external data" },
-};
-
-const char *qcow_ext_known_feature(u8 type, u8 bit)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(known_features); i++)
-		if (known_features[i].type == type && known_features[i].bit == bit)
-			return known_features[i].name;
-	return NULL;
-}
-
 /* Extensions end at the backing file's name, else with the first cluster. */
 static u64 ext_limit(const struct qcow_header *h)
 {
 	return h->backing_offset ?: 1ULL << h->cluster_bits;
 }
 
-/* What one takes, the bytes up to the next one included. */
+/* Length of an extension with its padding. */
 static u64 ext_bytes(const struct qcow_disk_ext *disk)
 {
 	return sizeof(*disk) + round_up((u64)be32_to_cpu(disk->len), 8);
@@ -142,7 +115,7 @@ int qcow_ext_next(const struct qcow_header *h, const void *buf, size_t len, size
 	return 1;
 }
 
-/* Nobody knows which characters a terminal would take for more than text. */
+/* Bytes that a terminal could interpret are replaced. */
 static void copy_printable(char *to, const char *from, size_t len)
 {
 	size_t i;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the files of the pure format code share with each other and with nobody else.
+ * Internal to the format code.
  */
 #ifndef _QCOW_FORMAT_H
 #define _QCOW_FORMAT_H
@@ -8,12 +8,12 @@
 #include <qcow/header.h>
 
 /**
- * struct qcow_table - a table whose place and length an image states
+ * struct qcow_table - offset and length of a table, as the image states them
  * @name: for messages
- * @host_offset: where it begins, bytes
- * @entries: how many
- * @entry_bytes: of each
- * @max_bytes: the most it may have
+ * @host_offset: of the table, bytes
+ * @entries: of the table
+ * @entry_bytes: length of an entry
+ * @max_bytes: limit of the table's length
  */
 struct qcow_table {
 	const char *name;
@@ -24,7 +24,7 @@ struct qcow_table {
 };
 
 /**
- * qcow_header_check_table() - refuse a table that is too long or lies in a wrong place
+ * qcow_header_check_table() - refuse a table that is too long or at a wrong offset
  * @h: version, cluster size and length of the header are validated
  * @table: the table; without entries only its alignment matters
  * @file_bytes: length of the file
@@ -40,7 +40,7 @@ int qcow_header_check_table(const struct qcow_header *h, const struct qcow_table
  * qcow_header_check_size() - refuse a virtual size that no L1 table can map
  * @h: version, cluster_bits and l2_bits are validated
  * @size: virtual size of the image or of a snapshot, bytes
- * @l1_entries: how many it needs
+ * @l1_entries: result, entries that @size needs
  * @rep: says what is wrong
  *
  * Return: 0; -EFBIG.
@@ -48,7 +48,7 @@ int qcow_header_check_table(const struct qcow_header *h, const struct qcow_table
 int qcow_header_check_size(const struct qcow_header *h, u64 size, u32 *l1_entries,
 			   struct qcow_report *rep);
 
-/* The most that an L1 table of this image may have. */
+/* Limit of the length of an L1 table. */
 static inline u32 qcow_header_max_l1_bytes(const struct qcow_header *h)
 {
 	return h->version == 1 ? QCOW_V1_MAX_L1_BYTES : QCOW_MAX_L1_BYTES;
@@ -56,9 +56,9 @@ static inline u32 qcow_header_max_l1_bytes(const struct qcow_header *h)
 
 /**
  * qcow_ext_end() - where the header extensions end
- * @h: cluster size, backing file's offset and length of the header; all else is not looked at
+ * @h: only cluster_bits, backing_offset and length are used
  * @buf: the first bytes of the file
- * @len: how many
+ * @len: bytes at @buf
  *
  * Return: bytes from the start of the file; 0: not within @len.
  */

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The header of an image: decode, validate, derive the geometry. Does not read the file
- * and does not judge whether an encrypted, dirty or corrupt image is welcome. Called once
- * per attach and by qcowctl.
+ * The header of an image: decode, validate, derive the geometry. Does not read the file, and
+ * accepts encrypted, dirty and corrupt images.
  */
 #include <qcow/header.h>
 
@@ -74,7 +73,7 @@ int qcow_header_check_table(const struct qcow_header *h, const struct qcow_table
 			    table->name, table->host_offset, cluster_bytes);
 		return -EINVAL;
 	}
-	/* No file is longer; QEMU minds that of an empty table, too. */
+	/* As in QEMU, this limit holds for an empty table, too. */
 	if (table->host_offset > S64_MAX) {
 		qcow_report(rep, "%s offset 0x%llx is beyond the file's end at 0x%llx",
 			    table->name, table->host_offset, file_bytes);
@@ -118,14 +117,14 @@ int qcow_header_check_size(const struct qcow_header *h, u64 size, u32 *l1_entrie
 	return 0;
 }
 
-/* Version 1 has the name anywhere, 2 and 3 have it behind the header in the first cluster. */
+/* Version 1 has the name anywhere; 2 and 3, behind the header in the first cluster. */
 static int check_backing(struct qcow_header *h, u64 file_bytes, struct qcow_report *rep)
 {
 	u64 lowest = h->version == 1 ? 0 : h->length;
 	u64 limit = file_bytes;
 	u64 end;
 
-	/* QEMU takes either as no backing file; the length means nothing without an offset. */
+	/* As in QEMU, without an offset or without a length there is no backing file. */
 	if (!h->backing_offset || !h->backing_len) {
 		h->backing_offset = 0;
 		h->backing_len = 0;
@@ -239,7 +238,7 @@ static void decode_v3(struct qcow_header *h, const struct qcow_disk_header *disk
 	h->autoclear = be64_to_cpu(disk->autoclear_features);
 	h->refcount_order = be32_to_cpu(disk->refcount_order);
 	h->length = be32_to_cpu(disk->header_length);
-	/* A field that the header is too short for reads as 0, the default. */
+	/* A field behind the end of the header has its default, 0. */
 	if (h->length > offsetof(struct qcow_disk_header, compression_type))
 		h->compression_type = disk->compression_type;
 }
@@ -262,7 +261,7 @@ static int check_length(const struct qcow_header *h, size_t len, struct qcow_rep
 	return 0;
 }
 
-/* Every bit is named: the person has to find out which program made the image. */
+/* Name every bit: the user has to find out which program made the image. */
 static int check_incompatible(const struct qcow_header *h, const void *buf, size_t len,
 			      struct qcow_report *rep)
 {
@@ -310,7 +309,7 @@ static int check_features(const struct qcow_header *h, struct qcow_report *rep)
 			    h->cluster_bits, QCOW_EXTENDED_L2_MIN_CLUSTER_BITS);
 		return -EINVAL;
 	}
-	/* Raw with a backing file breaks the specification, but QEMU reads it. */
+	/* A raw data file with a backing file violates the specification, but QEMU reads it. */
 	if ((h->autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE) && !data_file) {
 		qcow_report(rep, "raw external data feature bit without an external data file");
 		return -EINVAL;
@@ -327,7 +326,7 @@ static int check_tables(const struct qcow_header *h, u64 file_bytes, struct qcow
 		.entry_bytes = 1U << h->cluster_bits,
 		.max_bytes = QCOW_MAX_REFCOUNT_TABLE_BYTES,
 	};
-	/* Entries are at least this long, how long nobody knows before they are read. */
+	/* The least length: that of each entry is known only when it is read. */
 	const struct qcow_table snapshot_table = {
 		.name = "snapshot table",
 		.host_offset = h->snapshots_offset,
@@ -362,7 +361,7 @@ static int check_extensions(const struct qcow_header *h, const void *buf, size_t
 	return ret;
 }
 
-/* The fixed part of version 2 and 3; what they point to comes after it. */
+/* The fixed part of version 2 and 3, without what it points to. */
 static int parse_fields(struct qcow_header *h, const void *buf, size_t len,
 			struct qcow_report *rep)
 {
@@ -414,7 +413,7 @@ static int parse_v2(struct qcow_header *h, const void *buf, size_t len, u64 file
 	if (h->incompatible & QCOW_INCOMPAT_EXTENDED_L2)
 		h->l2_bits--;
 	err = check_tables(h, file_bytes, rep);
-	/* An L1 table too short for the size is fine: what it does not map is a hole. */
+	/* An L1 table may be too short for the size: what it does not map is a hole. */
 	if (!err)
 		err = qcow_header_check_size(h, h->size, &l1_needed, rep);
 	if (!err)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * From table entries to extents. Does not read tables, does not know about backing files.
- * Called for every request from the data path, without a lock, and by qcowctl.
+ * From table entries to extents, and entries of new clusters. Does not read tables, does not
+ * know about backing files. The data path maps every request here, without a lock.
  */
 #include <qcow/l2.h>
 
@@ -71,7 +71,6 @@ static int map_compressed(const struct qcow_geometry *g, u64 entry, struct qcow_
 	return 0;
 }
 
-/* Bits that are wrong in a standard entry, or 0. */
 static int check_standard(const struct qcow_geometry *g, u64 entry, struct qcow_flaw *flaw)
 {
 	static const char l2[] = "L2 entry";
@@ -101,7 +100,7 @@ static int map_standard(const struct qcow_geometry *g, u64 entry, u64 in_cluster
 	ext->kind = QCOW_EXTENT_DATA;
 	ext->allocated = true;
 	if (unlikely(!host)) {
-		/* In an external data file 0 is a place like any other. */
+		/* In an external data file 0 is a valid host offset. */
 		ext->allocated = g->data_file && (entry & g->copied) && !(entry & g->zero);
 		if (!ext->allocated)
 			ext->kind = QCOW_EXTENT_HOLE;
@@ -114,7 +113,7 @@ static int map_standard(const struct qcow_geometry *g, u64 entry, u64 in_cluster
 	return 0;
 }
 
-/* How many bits from @from on are set. */
+/* Number of consecutive bits that are set from @from on. */
 static u32 count_ones(u32 bits, u32 from)
 {
 	return __ffs64(~((u64)bits >> from));
@@ -133,7 +132,7 @@ static int check_bitmap(u64 bitmap, bool allocated, struct qcow_flaw *flaw)
 	return 0;
 }
 
-/* An entry with a bitmap of its subclusters: those alike from @in_cluster on. */
+/* An entry with a subcluster bitmap: the subclusters of one kind from @in_cluster on. */
 static int map_extended(const struct qcow_geometry *g, u64 entry, u64 bitmap, u64 in_cluster,
 			struct qcow_extent *ext, struct qcow_flaw *flaw)
 {
@@ -177,7 +176,7 @@ static int map_extended(const struct qcow_geometry *g, u64 entry, u64 bitmap, u6
 	return 0;
 }
 
-/* What one entry says about the bytes from @in_slice on, at most to the cluster's end. */
+/* The extent of one entry from @in_slice on, at most to the end of the cluster. */
 static __always_inline int map_entry(const struct qcow_geometry *g, const __be64 *entries,
 				     u64 in_slice, struct qcow_extent *ext,
 				     struct qcow_flaw *flaw)
@@ -213,4 +212,14 @@ int qcow_l2_map(const struct qcow_geometry *g, const __be64 *entries, u64 in_sli
 	}
 	ext->len = min(ext->len, max);
 	return 0;
+}
+
+void qcow_l2_put(const struct qcow_geometry *g, __be64 *entries, u32 idx, u64 entry, u64 bitmap)
+{
+	if (!g->extended_l2) {
+		WRITE_ONCE(entries[idx], cpu_to_be64(entry));
+		return;
+	}
+	WRITE_ONCE(entries[2 * idx], cpu_to_be64(entry));
+	WRITE_ONCE(entries[2 * idx + 1], cpu_to_be64(bitmap));
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reference counts of every width, and how many blocks and tables hold them. Does not read
- * or write blocks and does not know which cluster is free. Called by qcowctl create and
- * check.
+ * Reference counts of every width. Does not read or write blocks and does not know which
+ * cluster is free.
  */
 #include <qcow/refcount.h>
 
@@ -73,46 +72,5 @@ int qcow_refcount_table_decode(u32 cluster_bits, u64 file_bytes, u64 entry, u64 
 	if (host >= file_bytes && host)
 		return flaw_at(flaw, entry, "refcount block beyond the end of the file", host);
 	*block = host;
-	return 0;
-}
-
-/* Of a power of two; no sum that could overflow. */
-static u64 div_up(u64 n, u32 bits)
-{
-	return (n >> bits) + !!(n & (BIT_ULL(bits) - 1));
-}
-
-void qcow_refcount_span(u32 cluster_bits, u32 order, u64 clusters,
-			struct qcow_refcount_span *span)
-{
-	span->blocks = div_up(clusters, qcow_refcount_block_bits(cluster_bits, order));
-	span->table_clusters = div_up(span->blocks, cluster_bits - 3);
-}
-
-/*
- * Grows monotonically from nothing: the first fixed point is the smallest. Every block
- * counts at least 64 clusters (512 bytes, 64 bits), so the steps shrink by that each time.
- */
-static void settle(u32 cluster_bits, u32 order, u64 clusters, struct qcow_refcount_span *span)
-{
-	struct qcow_refcount_span last;
-
-	do {
-		last = *span;
-		qcow_refcount_span(cluster_bits, order,
-				   clusters + last.blocks + last.table_clusters, span);
-	} while (span->blocks != last.blocks || span->table_clusters != last.table_clusters);
-}
-
-int qcow_refcount_span_self(u32 cluster_bits, u32 order, u64 clusters, bool generous,
-			    struct qcow_refcount_span *span)
-{
-	span->blocks = 0;
-	span->table_clusters = 0;
-	settle(cluster_bits, order, clusters, span);
-	if (generous)
-		settle(cluster_bits, order, clusters + div_up(span->table_clusters, 1), span);
-	if (span->table_clusters > QCOW_MAX_REFCOUNT_TABLE_BYTES >> cluster_bits)
-		return -EFBIG;
 	return 0;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Lines of text for the person who attached an image. Does not print, does not allocate.
- * Called by the pure format code and by attach.
+ * Lines of text for the user who attaches an image. Does not print, does not allocate.
  */
 #include <qcow/report.h>
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table of internal snapshots. Walks bytes that others read and does not look one up
- * by name. Called when a snapshot is attached and by qcowctl.
+ * The table of internal snapshots. Walks over bytes that the caller has read; does not find a
+ * snapshot by its name.
  */
 #include <qcow/header.h>
 
 #include "format/format.h"
 
-/* Is the table there up to this byte of it? */
+/* Check that byte @end of the table is within limit and file, and in the buffer. */
 static int check_reach(const struct qcow_header *h, u64 file_bytes, size_t len, u64 end, u32 idx,
 		       struct qcow_report *rep)
 {
@@ -23,7 +23,7 @@ static int check_reach(const struct qcow_header *h, u64 file_bytes, size_t len, 
 	return end > len ? -EAGAIN : 0;
 }
 
-/* What an image of an older program does not record has the value that it stood for. */
+/* Fields that older programs do not record get the values that hold for their images. */
 static void decode_extra(const struct qcow_header *h, struct qcow_snapshot *snap,
 			 const void *buf, u32 extra_len)
 {

@@ -9,7 +9,7 @@
 #include <linux/err.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
-#include <qcow/encode.h>
+#include <qcow/l2.h>
 
 #include "inject.h"
 #include "layer/image.h"

@@ -8,7 +8,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <qcow/encode.h>
+#include <qcow/l2.h>
 
 #include "layer/image.h"
 #include "message.h"

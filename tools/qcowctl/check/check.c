@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A whole check: open the image, run, repair, run again, print the result.
+ */
+#include <unistd.h>
+
+#include "check/internal.h"
+
+static void warn_of_bits(const struct check *c)
+{
+	u64 bits = c->img->h.incompatible;
+
+	if (c->quiet)
+		return;
+	if (bits & QCOW_INCOMPAT_DIRTY)
+		qc_warn(c->img->name, "the dirty bit is set: reference counts may be out of date");
+	if (bits & QCOW_INCOMPAT_CORRUPT)
+		qc_warn(c->img->name, "the corrupt bit is set");
+}
+
+static u64 decrease(u64 before, u64 after)
+{
+	return before > after ? before - after : 0;
+}
+
+static bool wants_repair(const struct check *c)
+{
+	if (c->repair == REPAIR_NONE || c->res.errors)
+		return false;
+	return c->res.corruptions || c->res.leaks;
+}
+
+/* Repair and run again: the result is that of the repaired image. */
+static int repair(struct check *c)
+{
+	struct check_result before = c->res;
+	u64 errors;
+	int err;
+
+	err = check_repair(c);
+	errors = c->res.errors;
+	if (err && !errors)
+		check_error(c, err, "not all could be written");
+	if (err)
+		return err;
+	if (check_reopen(c))
+		return -1;
+	err = check_run(c);
+	c->res.corruptions_fixed = decrease(before.corruptions, c->res.corruptions);
+	c->res.leaks_fixed = decrease(before.leaks, c->res.leaks);
+	return err;
+}
+
+static int check_v2(struct check *c)
+{
+	int err;
+
+	warn_of_bits(c);
+	err = check_run(c);
+	if (!err && wants_repair(c))
+		err = repair(c);
+	if (!err && c->repair != REPAIR_NONE && !c->res.errors && !c->res.corruptions)
+		err = check_mark_clean(c);
+	return err;
+}
+
+static int exit_status(const struct check *c, int err)
+{
+	if (err || c->res.errors)
+		return CHECK_FAILED;
+	if (c->res.corruptions)
+		return CHECK_CORRUPT;
+	return c->res.leaks ? CHECK_LEAKS : CHECK_OK;
+}
+
+int check_image(const char *name, const struct check_options *opts)
+{
+	struct check c = {
+		.repair = opts->repair,
+		.quiet = opts->quiet,
+		.progress = {
+			.wanted = opts->progress,
+			.possible = !opts->quiet && isatty(STDERR_FILENO),
+		},
+	};
+	struct image img;
+	int err, status;
+
+	image_init(&img);
+	c.img = &img;
+	status = check_open(&c, name);
+	if (!status) {
+		err = img.h.version == 1 ? check_v1(&c) : check_v2(&c);
+		status = exit_status(&c, err);
+		if (!check_print(&c, opts->json))
+			status = CHECK_FAILED;
+	}
+	check_close(&c);
+	return status;
+}

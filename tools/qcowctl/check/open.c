@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Opens an image for a check. Unlike image_read_header(), accepts tables at wrong offsets: to
+ * find them is what the check is for. Opens neither backing file nor external data file, as
+ * nothing in them is counted.
+ */
+#include <errno.h>
+
+#include "image/image.h"
+#include "check/internal.h"
+
+static int read_head(struct check *c)
+{
+	struct image *img = c->img;
+	size_t len = min_t(u64, img->bytes, QCOW_PROBE_BYTES);
+	int err;
+
+	free(img->head);
+	img->head = check_alloc(QCOW_PROBE_BYTES, 1);
+	err = image_pread(img->fd, img->head, len, 0);
+	if (!err && (len < 4 || memcmp(img->head, "QFI\xfb", 4)))
+		return qc_fail(CHECK_NO_FORMAT, img->name, "not a QCOW image");
+	img->head_len = min_t(u64, img->bytes, qcow_header_span(img->head, len));
+	if (!err && img->head_len > len) {
+		img->head = check_grow(img->head, img->head_len, 1);
+		err = image_pread(img->fd, img->head, img->head_len, 0);
+	}
+	if (err)
+		return qc_fail_errno(CHECK_FAILED, -err, img->name, "cannot read the header");
+	return 0;
+}
+
+static const char *table_flaw(const struct qcow_disk_header *disk)
+{
+	u32 cluster_bits = be32_to_cpu(disk->cluster_bits);
+	u64 host = be64_to_cpu(disk->refcount_table_offset);
+	u64 clusters = be32_to_cpu(disk->refcount_table_clusters);
+
+	if (cluster_bits < QCOW_MIN_CLUSTER_BITS || cluster_bits > QCOW_MAX_CLUSTER_BITS)
+		return NULL;
+	if (!clusters)
+		return "it has no clusters";
+	if (clusters > QCOW_MAX_REFCOUNT_TABLE_BYTES >> cluster_bits)
+		return "it has more clusters than are supported";
+	if (!IS_ALIGNED(host, BIT_ULL(cluster_bits)))
+		return "it is not at a cluster border";
+	if (host >> cluster_bits == 0)
+		return "it is over the header";
+	if (host > S64_MAX - QCOW_MAX_REFCOUNT_TABLE_BYTES)
+		return "it is beyond the end of the file";
+	return NULL;
+}
+
+/*
+ * A refcount table that cannot be used is no reason to refuse the header: it can be rebuilt.
+ * The parser gets a valid place for it instead.
+ */
+static void replace_table_fields(struct check *c)
+{
+	struct qcow_disk_header *disk = (struct qcow_disk_header *)c->img->head;
+	u32 version;
+
+	c->table_flaw = NULL;
+	if (c->img->head_len < QCOW_V2_HEADER_BYTES)
+		return;
+	version = be32_to_cpu(disk->version);
+	if (version != 2 && version != 3)
+		return;
+	c->table_flaw = table_flaw(disk);
+	if (!c->table_flaw)
+		return;
+	disk->refcount_table_offset = cpu_to_be64(BIT_ULL(be32_to_cpu(disk->cluster_bits)));
+	disk->refcount_table_clusters = cpu_to_be32(1U);
+}
+
+static int read_header(struct check *c)
+{
+	struct image *img = c->img;
+	int err = read_head(c);
+
+	QC_REPORT(rep);
+	if (err)
+		return err;
+	replace_table_fields(c);
+	/* The end of the file does not matter here: tables beyond it are found by the run. */
+	err = qcow_header_parse(&img->h, img->head, img->head_len, S64_MAX, &rep);
+	if (err) {
+		if (!qc_lines(img->name, rep.buf))
+			qc_fail(0, img->name, "the header is damaged");
+		return CHECK_FAILED;
+	}
+	qcow_header_geometry(&img->h, img->bytes, &c->g);
+	if (img->h.version != 1) {
+		c->order = img->h.refcount_order;
+		c->block_bits = qcow_refcount_block_bits(c->g.cluster_bits, c->order);
+	}
+	return 0;
+}
+
+int check_open(struct check *c, const char *name)
+{
+	bool write = c->repair != REPAIR_NONE;
+
+	if (policy_open_named(c->img, name, write) || lock_file(c->img->fd, c->img->name, write))
+		return CHECK_FAILED;
+	return read_header(c);
+}
+
+int check_reopen(struct check *c)
+{
+	if (image_check_file(c->img->fd, c->img->name, &c->img->st, &c->img->bytes))
+		return CHECK_FAILED;
+	return read_header(c);
+}
+
+void check_close(struct check *c)
+{
+	check_reset(c);
+	image_close(c->img);
+}

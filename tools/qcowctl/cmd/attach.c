@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * qcowctl attach: opens and locks the files of a chain and hands them to the driver.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "driver/driver.h"
+#include "image/image.h"
+
+#define MAX_QUEUES	4096
+#define MAX_QUEUE_DEPTH	4096
+
+static const char help[] =
+	"Usage: qcowctl attach [OPTION]... IMAGE\n"
+	"Make a QCOW image a block device and print its name.\n"
+	"\n"
+	"  -r, --read-only            change no byte of the image\n"
+	"      --snapshot ID|NAME     an internal snapshot, read-only\n"
+	"      --direct-io MODE       auto (default), on or off\n"
+	"      --no-partscan          do not look for partitions\n"
+	"      --nr-queues N          hardware queues (default: one per CPU)\n"
+	"      --queue-depth N        requests in flight per queue (default: 128)\n"
+	"      --cache-size SIZE      limit of the L2 cache (default: 32M)\n"
+	"      --device qcowN         this device number\n"
+	"      --allow-backing DIR    backing and data files may be in DIR too;\n"
+	"                             may be given several times\n"
+	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
+	"  -h, --help                 this text\n";
+
+enum {
+	OPT_SNAPSHOT = 256,
+	OPT_DIRECT_IO,
+	OPT_NO_PARTSCAN,
+	OPT_NR_QUEUES,
+	OPT_QUEUE_DEPTH,
+	OPT_CACHE_SIZE,
+	OPT_DEVICE,
+	OPT_ALLOW_BACKING,
+	OPT_BACKING_FORMAT,
+};
+
+static const struct option options[] = {
+	{ "read-only", no_argument, NULL, 'r' },
+	{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
+	{ "direct-io", required_argument, NULL, OPT_DIRECT_IO },
+	{ "no-partscan", no_argument, NULL, OPT_NO_PARTSCAN },
+	{ "nr-queues", required_argument, NULL, OPT_NR_QUEUES },
+	{ "queue-depth", required_argument, NULL, OPT_QUEUE_DEPTH },
+	{ "cache-size", required_argument, NULL, OPT_CACHE_SIZE },
+	{ "device", required_argument, NULL, OPT_DEVICE },
+	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/**
+ * struct attach_args - the command line
+ */
+struct attach_args {
+	const char *image;
+	const char *snapshot;
+	struct chain_options chain;
+	struct qcow_attach arg;
+	bool help;
+};
+
+static int parse_direct_io(struct attach_args *a, const char *mode)
+{
+	a->arg.flags &= ~(QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED);
+	if (!strcmp(mode, "on"))
+		a->arg.flags |= QCOW_ATTACH_DIRECT;
+	else if (!strcmp(mode, "off"))
+		a->arg.flags |= QCOW_ATTACH_BUFFERED;
+	else if (strcmp(mode, "auto"))
+		return qc_fail(QC_USAGE, "--direct-io", "'%s' is none of auto, on, off", mode);
+	return 0;
+}
+
+static int parse_number(const char *option, const char *text, u32 max, u32 *value)
+{
+	if (qc_parse_u32(text, max, value) || !*value)
+		return qc_fail(QC_USAGE, option, "'%s' is no number from 1 to %u", text, max);
+	return 0;
+}
+
+static int parse_cache_size(const char *text, __u64 *bytes)
+{
+	u64 v;
+
+	if (qc_parse_size(text, &v) || !v)
+		return qc_fail(QC_USAGE, "--cache-size", "'%s' is no size, such as 64M", text);
+	*bytes = v;
+	return 0;
+}
+
+static int parse_device(const char *text, __u32 *index)
+{
+	u32 v;
+
+	if (!sysfs_parse_name(text, &v))
+		return qc_fail(QC_USAGE, "--device", "'%s' is not of the form qcowN", text);
+	*index = v;
+	return 0;
+}
+
+static int parse_option(struct attach_args *a, int opt)
+{
+	switch (opt) {
+	case 'r':
+		a->arg.flags |= QCOW_ATTACH_READ_ONLY;
+		return 0;
+	case 'h':
+		a->help = true;
+		return 0;
+	case OPT_SNAPSHOT:
+		a->snapshot = optarg;
+		a->arg.flags |= QCOW_ATTACH_READ_ONLY;
+		return 0;
+	case OPT_DIRECT_IO:
+		return parse_direct_io(a, optarg);
+	case OPT_NO_PARTSCAN:
+		a->arg.flags |= QCOW_ATTACH_NO_PARTSCAN;
+		return 0;
+	case OPT_NR_QUEUES:
+		return parse_number("--nr-queues", optarg, MAX_QUEUES, &a->arg.nr_queues);
+	case OPT_QUEUE_DEPTH:
+		return parse_number("--queue-depth", optarg, MAX_QUEUE_DEPTH,
+				    &a->arg.queue_depth);
+	case OPT_CACHE_SIZE:
+		return parse_cache_size(optarg, &a->arg.cache_bytes);
+	case OPT_DEVICE:
+		return parse_device(optarg, &a->arg.index);
+	case OPT_ALLOW_BACKING:
+		return policy_allow(&a->chain.policy, optarg);
+	case OPT_BACKING_FORMAT:
+		return chain_set_backing_format(&a->chain, optarg);
+	default:
+		return QC_USAGE;
+	}
+}
+
+static int parse_args(struct attach_args *a, int argc, char **argv)
+{
+	int opt, err;
+
+	a->arg.index = QCOW_INDEX_ANY;
+	while ((opt = getopt_long(argc, argv, "rh", options, NULL)) != -1) {
+		err = parse_option(a, opt);
+		if (err)
+			return err;
+	}
+	if (a->help)
+		return 0;
+	if (argc - optind != 1)
+		return qc_fail(QC_USAGE, "attach", "one image is wanted, %d given", argc - optind);
+	a->image = argv[optind];
+	a->chain.write = !(a->arg.flags & QCOW_ATTACH_READ_ONLY);
+	return 0;
+}
+
+static int open_chain(const struct attach_args *a, struct chain *chain)
+{
+	int err = chain_open(chain, a->image, &a->chain);
+
+	if (err == QC_SYSTEM && a->chain.write && eaccess(a->image, W_OK) &&
+	    !eaccess(a->image, R_OK))
+		qc_hint("qcowctl attach -r '%s'", a->image);
+	return err;
+}
+
+/* The driver refuses encrypted images as well; here the method has a name. */
+static int refuse_encrypted(const struct chain *chain)
+{
+	u32 i;
+
+	for (i = 0; i < chain->nr; i++) {
+		const struct image *img = &chain->images[i];
+
+		if (img->raw || img->h.crypt_method == QCOW_CRYPT_NONE)
+			continue;
+		qc_fail(0, img->name, "is encrypted with %s, which cannot be attached",
+			img->h.crypt_method == QCOW_CRYPT_LUKS ? "LUKS" :
+			"AES (the old AES-CBC method)");
+		qc_hint("attach a decrypted copy made with qemu-img convert");
+		return QC_UNSUPPORTED;
+	}
+	return 0;
+}
+
+/* The driver says what is wrong, not what helps. */
+static void hint_refused(const struct attach_args *a, const struct chain *chain, int err)
+{
+	u64 cluster_bytes = 1ULL << chain->images[0].h.cluster_bits;
+
+	if (err == EUCLEAN && a->chain.write)
+		qc_hint("qcowctl attach -r '%s', or qcowctl check -r all '%s'", a->image,
+			a->image);
+	/* Direct I/O needs whole blocks, of a page at most, and a cluster is written by itself. */
+	else if (err == EOPNOTSUPP && a->chain.write &&
+		 cluster_bytes < (u64)sysconf(_SC_PAGESIZE))
+		qc_hint("qcowctl attach -r '%s', or --direct-io off", a->image);
+	else if (err == EOPNOTSUPP && a->arg.flags & QCOW_ATTACH_DIRECT)
+		qc_hint("--direct-io auto");
+}
+
+static int hand_over(struct attach_args *a, const struct chain *chain)
+{
+	int fd, code, err;
+
+	fd = control_open(true);
+	if (fd < 0)
+		return -fd;
+
+	code = control_attach(fd, chain, &a->arg, &err);
+	close(fd);
+	if (code) {
+		hint_refused(a, chain, err);
+		return code;
+	}
+
+	settle_device(a->arg.index);
+	printf("/dev/" QCOW_DEVICE_PREFIX "%u\n", a->arg.index);
+	return 0;
+}
+
+static int attach(struct attach_args *a)
+{
+	struct chain chain;
+	u32 index;
+	int err;
+
+	err = open_chain(a, &chain);
+	if (!err)
+		err = refuse_encrypted(&chain);
+	if (!err && a->snapshot) {
+		err = snapshots_find(&chain.images[0], a->snapshot, &index);
+		a->arg.snapshot = index;
+		a->arg.flags |= QCOW_ATTACH_SNAPSHOT;
+	}
+	if (!err)
+		err = lock_chain(&chain, a->chain.write);
+	if (!err)
+		err = hand_over(a, &chain);
+	chain_close(&chain);
+	return err;
+}
+
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	struct attach_args a = { 0 };
+	int err = parse_args(&a, argc, argv);
+
+	if (err == QC_USAGE)
+		cmd_usage(cmd);
+	else if (!err && a.help)
+		cmd_help(cmd);
+	else if (!err)
+		err = attach(&a);
+	policy_free(&a.chain.policy);
+	return err;
+}
+
+const struct command cmd_attach = {
+	.name = "attach",
+	.summary = "make an image a block device",
+	.help = help,
+	.run = run,
+};

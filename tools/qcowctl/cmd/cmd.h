@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The commands of qcowctl. Each parses its arguments in a file of its own and leaves the work
+ * to image/, check/, create/ and driver/.
+ */
+#ifndef QCOWCTL_CMD_H
+#define QCOWCTL_CMD_H
+
+#include "qcowctl.h"
+
+/**
+ * struct command - one command of qcowctl
+ * @name: as typed
+ * @summary: one line for the global help
+ * @help: the command's own help
+ * @run: argv[0] is the command's name; returns enum qc_exit
+ */
+struct command {
+	const char *name;
+	const char *summary;
+	const char *help;
+	int (*run)(const struct command *cmd, int argc, char **argv);
+};
+
+extern const struct command cmd_attach;
+extern const struct command cmd_check;
+extern const struct command cmd_create;
+extern const struct command cmd_detach;
+extern const struct command cmd_info;
+extern const struct command cmd_list;
+extern const struct command cmd_map;
+
+/**
+ * cmd_usage() - after a wrong command line, say where the help is
+ * @cmd: the command
+ *
+ * Return: QC_USAGE
+ */
+int cmd_usage(const struct command *cmd);
+
+/**
+ * cmd_help() - print the help of a command to stdout
+ * @cmd: the command
+ *
+ * Return: QC_OK
+ */
+int cmd_help(const struct command *cmd);
+
+/**
+ * cmd_parse_output() - the argument of --output
+ * @text: the argument
+ * @json: result, true: json, false: human
+ *
+ * Return: 0 or QC_USAGE.
+ */
+int cmd_parse_output(const char *text, bool *json);
+
+#endif /* QCOWCTL_CMD_H */

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * qcowctl detach: removes devices, or prints what keeps them busy.
+ */
+#include <getopt.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "driver/driver.h"
+
+#define RETRY_MS	100
+#define MAX_WAIT_SEC	(24 * 60 * 60)
+
+static const char help[] =
+	"Usage: qcowctl detach [OPTION]... DEVICE|IMAGE...\n"
+	"       qcowctl detach [OPTION]... --all\n"
+	"Remove block devices that were made with attach. An image that is attached\n"
+	"several times is detached everywhere.\n"
+	"\n"
+	"      --wait SEC  while a device is busy, try again for so long\n"
+	"      --lazy      a busy device goes away at its last close\n"
+	"  -a, --all       every device\n"
+	"  -h, --help      this text\n";
+
+enum {
+	OPT_WAIT = 256,
+	OPT_LAZY,
+};
+
+static const struct option options[] = {
+	{ "wait", required_argument, NULL, OPT_WAIT },
+	{ "lazy", no_argument, NULL, OPT_LAZY },
+	{ "all", no_argument, NULL, 'a' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/**
+ * struct detach_args - the command line
+ */
+struct detach_args {
+	u32 wait_sec;
+	u32 flags;
+	bool all;
+	bool help;
+};
+
+static int parse_args(struct detach_args *a, int argc, char **argv)
+{
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "ah", options, NULL)) != -1) {
+		switch (opt) {
+		case OPT_WAIT:
+			if (qc_parse_u32(optarg, MAX_WAIT_SEC, &a->wait_sec))
+				return qc_fail(QC_USAGE, "--wait", "'%s' is no number of seconds",
+					       optarg);
+			break;
+		case OPT_LAZY:
+			a->flags |= QCOW_DETACH_LAZY;
+			break;
+		case 'a':
+			a->all = true;
+			break;
+		case 'h':
+			a->help = true;
+			return 0;
+		default:
+			return QC_USAGE;
+		}
+	}
+	if (a->all && optind < argc)
+		return qc_fail(QC_USAGE, "detach", "--all and '%s' exclude each other",
+			       argv[optind]);
+	if (!a->all && optind == argc)
+		return qc_fail(QC_USAGE, "detach", "no device and no image given");
+	return 0;
+}
+
+static bool time_left(const struct timespec *start, u32 sec)
+{
+	struct timespec now;
+	s64 ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = (s64)(now.tv_sec - start->tv_sec) * 1000 +
+	     (now.tv_nsec - start->tv_nsec) / 1000000;
+	return ms < (s64)sec * 1000;
+}
+
+static int detach_one(int fd, u32 index, const struct detach_args *a)
+{
+	struct timespec start, pause = { .tv_nsec = RETRY_MS * 1000000L };
+	char *name;
+	int err;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (;;) {
+		err = control_detach(fd, index, a->flags);
+		if (err != QC_BUSY || !time_left(&start, a->wait_sec))
+			break;
+		nanosleep(&pause, NULL);
+	}
+	if (err != QC_BUSY)
+		return err;
+
+	name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
+	qc_fail(0, name, "is in use, not detached");
+	busy_explain(index);
+	qc_hint("umount it, --wait SEC, or --lazy");
+	free(name);
+	return err;
+}
+
+static int detach_list(int fd, const u32 *list, size_t nr, const struct detach_args *a)
+{
+	int err, first = 0;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		err = detach_one(fd, list[i], a);
+		if (!first)
+			first = err;
+	}
+	return first;
+}
+
+/* One argument, or all devices when there is none. The first failure is the result. */
+static int detach_what(int fd, const char *what, const struct detach_args *a)
+{
+	u32 *list;
+	size_t nr;
+	int err;
+
+	err = what ? sysfs_find(what, &list, &nr) : sysfs_devices("", &list, &nr);
+	if (!err)
+		err = detach_list(fd, list, nr, a);
+	free(list);
+	return err;
+}
+
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	struct detach_args a = { 0 };
+	int fd, err, first = 0;
+
+	err = parse_args(&a, argc, argv);
+	if (err)
+		return err == QC_USAGE ? cmd_usage(cmd) : err;
+	if (a.help)
+		return cmd_help(cmd);
+
+	fd = control_open(false);
+	if (fd < 0)
+		return -fd;
+	if (a.all)
+		first = detach_what(fd, NULL, &a);
+	for (; optind < argc; optind++) {
+		err = detach_what(fd, argv[optind], &a);
+		if (!first)
+			first = err;
+	}
+	close(fd);
+	return first;
+}
+
+const struct command cmd_detach = {
+	.name = "detach",
+	.summary = "remove a block device",
+	.help = help,
+	.run = run,
+};

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * qcowctl info: describes an image, or every layer of its chain.
+ */
+#include <getopt.h>
+
+#include <json-c/json.h>
+
+#include "cmd/cmd.h"
+#include "image/image.h"
+
+static const char help[] =
+	"Usage: qcowctl info [OPTION]... IMAGE\n"
+	"Describe an image. Needs neither root nor the driver; exit status 3 says that it is\n"
+	"no QCOW image.\n"
+	"\n"
+	"      --backing-chain        all layers, not only the image itself\n"
+	"      --output FORMAT        human (default) or json, as qemu-img info\n"
+	"      --allow-backing DIR    backing files may be in DIR too\n"
+	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
+	"  -h, --help                 this text\n";
+
+enum {
+	OPT_BACKING_CHAIN = 256,
+	OPT_OUTPUT,
+	OPT_ALLOW_BACKING,
+	OPT_BACKING_FORMAT,
+};
+
+static const struct option options[] = {
+	{ "backing-chain", no_argument, NULL, OPT_BACKING_CHAIN },
+	{ "output", required_argument, NULL, OPT_OUTPUT },
+	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/**
+ * struct info_args - the command line
+ */
+struct info_args {
+	struct chain_options chain;
+	bool json;
+	bool help;
+};
+
+static int parse_option(struct info_args *a, int opt)
+{
+	switch (opt) {
+	case OPT_BACKING_CHAIN:
+		a->chain.top_only = false;
+		return 0;
+	case OPT_OUTPUT:
+		return cmd_parse_output(optarg, &a->json);
+	case OPT_ALLOW_BACKING:
+		return policy_allow(&a->chain.policy, optarg);
+	case OPT_BACKING_FORMAT:
+		return chain_set_backing_format(&a->chain, optarg);
+	case 'h':
+		a->help = true;
+		return 0;
+	default:
+		return QC_USAGE;
+	}
+}
+
+static int parse_args(struct info_args *a, int argc, char **argv)
+{
+	int opt, err;
+
+	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		err = parse_option(a, opt);
+		if (err)
+			return err;
+	}
+	if (!a->help && argc - optind != 1)
+		return qc_fail(QC_USAGE, "info", "one image is wanted, %d given", argc - optind);
+	return 0;
+}
+
+static int describe(struct info_args *a, struct chain *chain, struct json_object *list)
+{
+	struct json_object *info;
+	u32 i;
+	int err;
+
+	for (i = 0; i < chain->nr; i++) {
+		info = info_image(&chain->images[i], &err);
+		if (!info)
+			return err;
+		json_object_array_add(list, info);
+		if (a->json)
+			continue;
+		if (i)
+			putchar('\n');
+		info_print(info);
+	}
+	return 0;
+}
+
+static int print_tree(struct json_object *tree)
+{
+	const char *text = json_object_to_json_string_ext(tree, JSON_C_TO_STRING_PRETTY |
+							  JSON_C_TO_STRING_NOSLASHESCAPE);
+
+	if (!text || puts(text) < 0)
+		return qc_fail(QC_SYSTEM, "info", "cannot print");
+	return 0;
+}
+
+static int info(struct info_args *a, const char *name)
+{
+	struct json_object *list = json_object_new_array();
+	struct chain chain;
+	int err;
+
+	err = chain_open(&chain, name, &a->chain);
+	if (!err)
+		err = describe(a, &chain, list);
+	if (!err && a->json)
+		err = print_tree(a->chain.top_only ? json_object_array_get_idx(list, 0) : list);
+	json_object_put(list);
+	chain_close(&chain);
+	return err;
+}
+
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	struct info_args a = { .chain = { .top_only = true, .no_data = true } };
+	int err = parse_args(&a, argc, argv);
+
+	if (err == QC_USAGE)
+		cmd_usage(cmd);
+	else if (!err && a.help)
+		cmd_help(cmd);
+	else if (!err)
+		err = info(&a, argv[optind]);
+	policy_free(&a.chain.policy);
+	return err;
+}
+
+const struct command cmd_info = {
+	.name = "info",
+	.summary = "describe an image",
+	.help = help,
+	.run = run,
+};

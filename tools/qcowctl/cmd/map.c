@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * qcowctl map: where every guest range is stored, with qemu-img map's JSON keys.
+ */
+#include <getopt.h>
+
+#include "cmd/cmd.h"
+#include "image/image.h"
+
+static const char help[] =
+	"Usage: qcowctl map [OPTION]... IMAGE\n"
+	"Show where every range of the image is stored. Needs neither root nor the driver.\n"
+	"\n"
+	"      --output FORMAT        human (default) or json, as qemu-img map\n"
+	"      --allow-backing DIR    backing files may be in DIR too\n"
+	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
+	"  -h, --help                 this text\n";
+
+enum {
+	OPT_OUTPUT = 256,
+	OPT_ALLOW_BACKING,
+	OPT_BACKING_FORMAT,
+};
+
+static const struct option options[] = {
+	{ "output", required_argument, NULL, OPT_OUTPUT },
+	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char *const kinds[] = {
+	[QCOW_EXTENT_HOLE] = "hole",
+	[QCOW_EXTENT_ZERO] = "zero",
+	[QCOW_EXTENT_DATA] = "data",
+	[QCOW_EXTENT_COMPRESSED] = "compressed",
+};
+
+static const char *truth(bool b)
+{
+	return b ? "true" : "false";
+}
+
+/* Printed range by range: a fragmented image has too many for a tree in memory. */
+static void print_json(const struct guest_range *r, bool first)
+{
+	bool data = r->kind == QCOW_EXTENT_DATA || r->kind == QCOW_EXTENT_COMPRESSED;
+
+	printf("%s{ \"start\": %llu, \"length\": %llu, \"depth\": %u, \"present\": %s",
+	       first ? "" : ",\n", r->guest_start, r->len, r->depth, truth(r->present));
+	printf(", \"zero\": %s, \"data\": %s, \"compressed\": %s", truth(!data), truth(data),
+	       truth(r->kind == QCOW_EXTENT_COMPRESSED));
+	if (r->has_offset)
+		printf(", \"offset\": %llu", r->host_offset);
+	putchar('}');
+}
+
+static void print_human(const struct guest_range *r, bool first)
+{
+	if (first)
+		printf("%18s %18s %18s %-10s %s\n", "START", "LENGTH", "OFFSET", "KIND", "DEPTH");
+	printf("%#18llx %#18llx ", r->guest_start, r->len);
+	if (r->has_offset)
+		printf("%#18llx", r->host_offset);
+	else
+		printf("%18s", "-");
+	printf(" %-10s %u\n", kinds[r->kind], r->depth);
+}
+
+static int walk(struct extents *ext, bool json)
+{
+	void (*print)(const struct guest_range *r, bool first) = json ? print_json : print_human;
+	struct guest_range range, next;
+	bool have = false, first = true;
+	int err;
+
+	while (extents_next(ext, &next, &err)) {
+		if (have && extents_merge(&range, &next))
+			continue;
+		if (have) {
+			print(&range, first);
+			first = false;
+		}
+		range = next;
+		have = true;
+	}
+	if (have)
+		print(&range, first);
+	return err;
+}
+
+static int map(const char *name, const struct chain_options *opts, bool json)
+{
+	struct extents *ext = NULL;
+	struct chain chain;
+	int err;
+
+	err = chain_open(&chain, name, opts);
+	if (!err) {
+		ext = extents_open(&chain);
+		if (json)
+			putchar('[');
+		err = walk(ext, json);
+		if (json)
+			puts("]");
+	}
+	extents_close(ext);
+	chain_close(&chain);
+	return err;
+}
+
+static int parse_args(int argc, char **argv, struct chain_options *opts, bool *json,
+		      bool *help_me)
+{
+	int opt, err = 0;
+
+	while (!err && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (opt) {
+		case OPT_OUTPUT:
+			err = cmd_parse_output(optarg, json);
+			break;
+		case OPT_ALLOW_BACKING:
+			err = policy_allow(&opts->policy, optarg);
+			break;
+		case OPT_BACKING_FORMAT:
+			err = chain_set_backing_format(opts, optarg);
+			break;
+		case 'h':
+			*help_me = true;
+			return 0;
+		default:
+			err = QC_USAGE;
+		}
+	}
+	if (!err && argc - optind != 1)
+		err = qc_fail(QC_USAGE, "map", "one image is wanted, %d given", argc - optind);
+	return err;
+}
+
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	struct chain_options opts = { .no_data = true };
+	bool json = false, help_me = false;
+	int err = parse_args(argc, argv, &opts, &json, &help_me);
+
+	if (err == QC_USAGE)
+		cmd_usage(cmd);
+	else if (help_me)
+		cmd_help(cmd);
+	else if (!err)
+		err = map(argv[optind], &opts, json);
+	policy_free(&opts.policy);
+	return err;
+}
+
+const struct command cmd_map = {
+	.name = "map",
+	.summary = "show where ranges of an image are stored",
+	.help = help,
+	.run = run,
+};

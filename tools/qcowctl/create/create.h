@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Makes new images, with the options of qemu-img.
+ */
+#ifndef QCOWCTL_CREATE_H
+#define QCOWCTL_CREATE_H
+
+#include <stdbool.h>
+
+/**
+ * enum create_opt - options with qemu-img's names, in the order of the help
+ */
+enum create_opt {
+	OPT_SIZE,
+	OPT_BACKING_FILE,
+	OPT_BACKING_FMT,
+	OPT_COMPAT,
+	OPT_CLUSTER_SIZE,
+	OPT_REFCOUNT_BITS,
+	OPT_LAZY_REFCOUNTS,
+	OPT_EXTENDED_L2,
+	OPT_COMPRESSION_TYPE,
+	OPT_DATA_FILE,
+	OPT_DATA_FILE_RAW,
+	OPT_PREALLOCATION,
+	CREATE_NR_OPTS,
+};
+
+/**
+ * struct create_options - options as the user typed them
+ * @value: each or NULL; allocated
+ * @format: format of the new image, "qcow" or "qcow2", or NULL
+ */
+struct create_options {
+	char *value[CREATE_NR_OPTS];
+	const char *format;
+};
+
+/**
+ * create_options_set() - set one option
+ * @opts: the options
+ * @opt: which
+ * @value: replaces an earlier one; copied
+ */
+void create_options_set(struct create_options *opts, enum create_opt opt, const char *value);
+
+/**
+ * create_options_parse() - set options from a list (-o)
+ * @opts: the options
+ * @list: "name=value,name=value"; a comma in a value is doubled
+ * @help: set to true when "help" is in the list
+ *
+ * Return: 0, QC_USAGE or QC_UNSUPPORTED after a message.
+ */
+int create_options_parse(struct create_options *opts, const char *list, bool *help);
+
+/**
+ * create_options_free() - free the values
+ * @opts: the options
+ */
+void create_options_free(struct create_options *opts);
+
+/**
+ * create_options_print() - print the names that create_options_parse() knows, to stdout
+ */
+void create_options_print(void);
+
+/**
+ * create_image() - make an image and, with an external data file, that file
+ * @name: of the image; a file of that name is replaced when it is complete
+ * @opts: the options
+ * @unsafe: do not open the backing file; the options have to state the size
+ *
+ * May block. Return: enum qc_exit, after a message.
+ */
+int create_image(const char *name, const struct create_options *opts, bool unsafe);
+
+#endif /* QCOWCTL_CREATE_H */

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The control node and its ioctls.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libkmod.h>
+
+#include "driver/driver.h"
+#include "image/image.h"
+
+#define NODE		"/dev/" QCOW_CONTROL_NODE
+#define MODULE		"qcow"
+#define NODE_WAIT_MS	2000
+#define POLL_MS		10
+
+static void sleep_ms(unsigned int ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000L };
+
+	nanosleep(&ts, NULL);
+}
+
+static int insert_found(struct kmod_list *list)
+{
+	struct kmod_list *item;
+	int err = -ENOENT;
+
+	kmod_list_foreach(item, list) {
+		struct kmod_module *mod = kmod_module_get_module(item);
+
+		err = kmod_module_probe_insert_module(mod, KMOD_PROBE_IGNORE_LOADED, NULL, NULL,
+						      NULL, NULL);
+		kmod_module_unref(mod);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/* libkmod would print messages of its own: the user gets the error instead. */
+static void no_log(void *data, int priority, const char *file, int line, const char *fn,
+		   const char *format, va_list args)
+{
+	(void)data;
+	(void)priority;
+	(void)file;
+	(void)line;
+	(void)fn;
+	(void)format;
+	(void)args;
+}
+
+static int load_module(void)
+{
+	struct kmod_ctx *ctx = kmod_new(NULL, NULL);
+	struct kmod_list *list = NULL;
+	int err;
+
+	if (!ctx)
+		return -ENOMEM;
+	kmod_set_log_fn(ctx, no_log, NULL);
+	err = kmod_module_new_from_lookup(ctx, MODULE, &list);
+	if (!err)
+		err = insert_found(list);
+	kmod_module_unref_list(list);
+	kmod_unref(ctx);
+	return err;
+}
+
+static int open_node(unsigned int wait_ms)
+{
+	unsigned int waited;
+	int fd;
+
+	for (waited = 0;; waited += POLL_MS) {
+		fd = open(NODE, O_RDWR | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+		if ((errno != ENOENT && errno != ENXIO && errno != ENODEV) || waited >= wait_ms)
+			return -errno;
+		sleep_ms(POLL_MS);
+	}
+}
+
+int control_open(bool load)
+{
+	int fd, err = 0;
+
+	fd = open_node(0);
+	if ((fd == -ENOENT || fd == -ENXIO || fd == -ENODEV) && load) {
+		err = load_module();
+		fd = open_node(err ? 0 : NODE_WAIT_MS);
+	}
+	if (fd >= 0)
+		return fd;
+
+	if (fd == -EACCES || fd == -EPERM) {
+		qc_fail_errno(0, -fd, NODE, "cannot open");
+		qc_hint("run it as root");
+		return -QC_SYSTEM;
+	}
+	qc_fail_errno(0, -fd, NODE, "the driver is not there");
+	if (err)
+		qc_fail_errno(0, -err, NULL, "cannot load module '" MODULE "'");
+	qc_hint("insmod drivers/block/qcow/qcow.ko, or install it and modprobe " MODULE);
+	return -QC_NO_DRIVER;
+}
+
+static int exit_code(int err)
+{
+	switch (err) {
+	case 0:
+		return QC_OK;
+	case EBUSY:
+	case EEXIST:
+		return QC_BUSY;
+	case EINVAL:
+	case EUCLEAN:
+	case EFBIG:
+	case ENODATA:
+	case ELOOP:
+		return QC_BAD_IMAGE;
+	case EOPNOTSUPP:
+	case EROFS:
+	case ENOPKG:
+		return QC_UNSUPPORTED;
+	case ENODEV:
+	case ENXIO:
+	case ENOENT:
+		return QC_NOT_FOUND;
+	default:
+		return QC_SYSTEM;
+	}
+}
+
+/* The layers of a chain as the driver gets them, allocated. */
+static struct qcow_layer *encode_layers(const struct chain *chain)
+{
+	struct qcow_layer *layers = qc_alloc(chain->nr * sizeof(*layers));
+	u32 i;
+
+	for (i = 0; i < chain->nr; i++) {
+		const struct image *img = &chain->images[i];
+
+		layers[i].image_fd = img->fd;
+		layers[i].data_fd = img->data_fd;
+		layers[i].format = img->raw ? QCOW_FORMAT_RAW : QCOW_FORMAT_QCOW;
+	}
+	return layers;
+}
+
+int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, int *err)
+{
+	struct qcow_layer *layers = encode_layers(chain);
+	const char *image = chain->images[0].name;
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+
+	arg->size = sizeof(*arg);
+	arg->layers = (uintptr_t)layers;
+	arg->nr_layers = chain->nr;
+	arg->message = (uintptr_t)text;
+	arg->message_size = QCOW_MAX_MESSAGE;
+	*err = ioctl(fd, QCOW_ATTACH, arg) ? errno : 0;
+	if (*err && !qc_lines(image, text)) {
+		qc_fail_errno(0, *err, image, "cannot attach");
+		if (*err == EPERM)
+			qc_hint("run it as root");
+	} else if (!*err && *text) {
+		qc_warn(image, "%.*s", (int)strcspn(text, "\n"), text);
+	}
+	free(text);
+	free(layers);
+	return exit_code(*err);
+}
+
+int control_detach(int fd, u32 index, u32 flags)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	struct qcow_detach arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.index = index,
+		.message_size = QCOW_MAX_MESSAGE,
+		.message = (uintptr_t)text,
+	};
+	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
+	int err = ioctl(fd, QCOW_DETACH, &arg) ? errno : 0;
+
+	if (err == EINPROGRESS) {
+		/* Lazy, and the device is open: that is what the user asked for. */
+		qc_fail(0, name, "is in use, goes away at its last close");
+		err = 0;
+	} else if (err == ENODEV || err == ENXIO || err == ENOENT) {
+		qc_fail(0, name, "no such device");
+	} else if (err && err != EBUSY && !qc_lines(name, text)) {
+		qc_fail_errno(0, err, name, "cannot detach");
+	}
+	free(name);
+	free(text);
+	return exit_code(err);
+}

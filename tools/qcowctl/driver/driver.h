@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The driver: its control node and ioctls, its attributes in sysfs, its device nodes. All
+ * functions may block.
+ */
+#ifndef QCOWCTL_DRIVER_H
+#define QCOWCTL_DRIVER_H
+
+#include <uapi/linux/qcow.h>
+
+#include "qcowctl.h"
+
+#define QCOW_DEVICE_PREFIX "qcow"
+
+struct chain;
+
+/* control.c: the control node and its ioctls */
+
+/**
+ * control_open() - open the control node
+ * @load: load the module when there is no control node
+ *
+ * Return: a descriptor, or -enum qc_exit after a message.
+ */
+int control_open(bool load);
+
+/**
+ * control_attach() - QCOW_ATTACH
+ * @fd: control node
+ * @chain: the layers; their descriptors are handed to the driver
+ * @arg: all but layers and message buffer; @index is filled on success
+ * @err: errno of the call, 0: success
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, int *err);
+
+/**
+ * control_detach() - QCOW_DETACH
+ * @fd: control node
+ * @index: of the device
+ * @flags: QCOW_DETACH_*
+ *
+ * Return: 0, or QC_BUSY, which prints nothing; or any other code after a message.
+ */
+int control_detach(int fd, u32 index, u32 flags);
+
+/* settle.c */
+
+/**
+ * settle_device() - wait until the nodes of a disk and its partitions are usable
+ * @index: of the device
+ *
+ * Waits for udev where it runs, else for devtmpfs. Warns when the time is over.
+ */
+void settle_device(u32 index);
+
+/* sysfs.c: what the driver shows, and which devices an argument stands for */
+
+/**
+ * sysfs_devices() - all devices
+ * @root: directory that has the sys/ to read, "" for the system's own
+ * @list: result, device numbers, ascending; the caller frees it, also after an error
+ * @nr: of them
+ *
+ * Return: 0 or QC_SYSTEM.
+ */
+int sysfs_devices(const char *root, u32 **list, size_t *nr);
+
+/**
+ * sysfs_read() - read an attribute
+ * @root: as sysfs_devices()
+ * @index: of the device
+ * @attr: name below /sys/block/qcowN
+ *
+ * Return: its value without the last line feed, allocated; NULL: the attribute does not exist.
+ */
+char *sysfs_read(const char *root, u32 index, const char *attr);
+
+/**
+ * sysfs_read_u64() - read an attribute that is a number
+ * @root: as sysfs_devices()
+ * @index: of the device
+ * @attr: name below /sys/block/qcowN
+ * @value: result
+ *
+ * Return: false when it does not exist or is not a number.
+ */
+bool sysfs_read_u64(const char *root, u32 index, const char *attr, u64 *value);
+
+/**
+ * sysfs_parse_name() - the number in "qcowN" or "/dev/qcowN"
+ * @text: the name
+ * @index: result
+ *
+ * Return: false for any other text.
+ */
+bool sysfs_parse_name(const char *text, u32 *index);
+
+/**
+ * sysfs_find() - the devices that an argument stands for
+ * @what: name of a device or of an image
+ * @list: result, device numbers; several when an image is attached several times; the caller
+ *        frees it, also after an error
+ * @nr: of them
+ *
+ * Return: 0, QC_NOT_FOUND or QC_SYSTEM.
+ */
+int sysfs_find(const char *what, u32 **list, size_t *nr);
+
+/* busy.c */
+
+/**
+ * busy_explain() - print what keeps a device busy: mounts, swap, holders, processes
+ * @index: of the device
+ */
+void busy_explain(u32 index);
+
+#endif /* QCOWCTL_DRIVER_H */

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the driver shows in sysfs, and which devices an argument of the user stands for.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "driver/driver.h"
+#include "image/image.h"
+
+static void append(u32 **list, size_t *nr, u32 index)
+{
+	*list = qc_grow(*list, *nr + 1, sizeof(**list));
+	(*list)[(*nr)++] = index;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	u32 x = *(const u32 *)a, y = *(const u32 *)b;
+
+	return (x > y) - (x < y);
+}
+
+bool sysfs_parse_name(const char *text, u32 *index)
+{
+	if (!strncmp(text, "/dev/", 5))
+		text += 5;
+	if (strncmp(text, QCOW_DEVICE_PREFIX, strlen(QCOW_DEVICE_PREFIX)))
+		return false;
+	return !qc_parse_u32(text + strlen(QCOW_DEVICE_PREFIX), QCOW_INDEX_ANY - 1, index);
+}
+
+int sysfs_devices(const char *root, u32 **list, size_t *nr)
+{
+	char *path = qc_printf("%s/sys/block", root);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	u32 index;
+
+	*list = NULL;
+	*nr = 0;
+	if (!dir) {
+		int err = errno;
+
+		qc_fail_errno(0, err, path, "cannot open");
+		free(path);
+		return QC_SYSTEM;
+	}
+	while ((entry = readdir(dir))) {
+		if (sysfs_parse_name(entry->d_name, &index))
+			append(list, nr, index);
+	}
+	closedir(dir);
+	free(path);
+	if (*nr)
+		qsort(*list, *nr, sizeof(**list), by_number);
+	return 0;
+}
+
+char *sysfs_read(const char *root, u32 index, const char *attr)
+{
+	char *path, *text = NULL;
+	size_t len = 0, room = 0;
+	ssize_t got;
+	int fd;
+
+	path = qc_printf("%s/sys/block/" QCOW_DEVICE_PREFIX "%u/%s", root, index, attr);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	free(path);
+	if (fd < 0)
+		return NULL;
+	do {
+		room += PATH_MAX;
+		text = qc_grow(text, room + 1, 1);
+		got = read(fd, text + len, room - len);
+		len += got > 0 ? got : 0;
+	} while (got > 0);
+	close(fd);
+	if (got < 0) {
+		free(text);
+		return NULL;
+	}
+	text[len] = '\0';
+	if (len && text[len - 1] == '\n')
+		text[len - 1] = '\0';
+	return text;
+}
+
+bool sysfs_read_u64(const char *root, u32 index, const char *attr, u64 *value)
+{
+	char *text = sysfs_read(root, index, attr);
+	bool ok = text && !qc_parse_size(text, value);
+
+	free(text);
+	return ok;
+}
+
+/* By device number: the node may have another name, or be that of a partition. */
+static int find_by_node(const char *what, const struct stat *st, u32 **list, size_t *nr)
+{
+	char path[64], real[PATH_MAX], *slash;
+	u32 index;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(st->st_rdev),
+		 minor(st->st_rdev));
+	if (!realpath(path, real))
+		return 0;
+	slash = strrchr(real, '/');
+	if (sysfs_parse_name(slash + 1, &index)) {
+		append(list, nr, index);
+		return 0;
+	}
+	*slash = '\0';
+	slash = strrchr(real, '/');
+	if (slash && sysfs_parse_name(slash + 1, &index)) {
+		qc_fail(0, what, "is a partition");
+		qc_hint("qcowctl detach /dev/" QCOW_DEVICE_PREFIX "%u", index);
+		return QC_NOT_FOUND;
+	}
+	return 0;
+}
+
+static int find_by_image(const char *what, const struct stat *st, u32 **list, size_t *nr)
+{
+	size_t i, all_nr;
+	u32 *all;
+	int err;
+
+	err = sysfs_devices("", &all, &all_nr);
+	for (i = 0; !err && i < all_nr; i++) {
+		char *image = sysfs_read("", all[i], "qcow/image");
+		struct stat other;
+		bool same = false;
+
+		if (image && st && !stat(image, &other))
+			same = image_same_file(st, &other);
+		else if (image)
+			same = !strcmp(image, what);
+		free(image);
+		if (same)
+			append(list, nr, all[i]);
+	}
+	free(all);
+	return err;
+}
+
+int sysfs_find(const char *what, u32 **list, size_t *nr)
+{
+	struct stat st;
+	bool exists = !stat(what, &st);
+	u32 index;
+	int err = 0;
+
+	*list = NULL;
+	*nr = 0;
+	/* The name of a device needs no node in /dev, which may be missing or elsewhere. */
+	if (sysfs_parse_name(what, &index) && (!exists || S_ISBLK(st.st_mode))) {
+		char *dev = sysfs_read("", index, "dev");
+
+		if (dev)
+			append(list, nr, index);
+		free(dev);
+	} else {
+		if (exists && S_ISBLK(st.st_mode))
+			err = find_by_node(what, &st, list, nr);
+		if (!err && !*nr)
+			err = find_by_image(what, exists ? &st : NULL, list, nr);
+	}
+	if (err || *nr)
+		return err;
+	qc_fail(0, what, "no such device, and no attached image");
+	qc_hint("qcowctl list");
+	return QC_NOT_FOUND;
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Opens an image and its backing files, layer by layer. policy.c decides which files may be
+ * opened; no format is ever probed from content.
+ */
+#include <errno.h>
+#include <sys/resource.h>
+
+#include <uapi/linux/qcow.h>
+
+#include "image/image.h"
+
+/* A layer has up to two files and a directory open; the soft limit is often 1024. */
+static void raise_file_limit(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) || lim.rlim_cur == lim.rlim_max)
+		return;
+	lim.rlim_cur = lim.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &lim);
+}
+
+static struct image *chain_add(struct chain *chain)
+{
+	struct image *img;
+
+	chain->images = qc_grow(chain->images, chain->nr + 1, sizeof(*chain->images));
+	img = &chain->images[chain->nr++];
+	image_init(img);
+	return img;
+}
+
+static bool known_format(const char *format)
+{
+	return !strcmp(format, "raw") || !strcmp(format, "qcow") || !strcmp(format, "qcow2");
+}
+
+int chain_set_backing_format(struct chain_options *opts, const char *format)
+{
+	if (!known_format(format))
+		return qc_fail(QC_USAGE, "--backing-format", "'%s' is none of raw, qcow, qcow2",
+			       format);
+	opts->backing_format = format;
+	return 0;
+}
+
+/* The format of the backing file that @by names, or NULL after a message. */
+static const char *backing_format(const struct image *by, const struct chain_options *opts,
+				  int *err)
+{
+	const char *format = by->backing_format ? by->backing_format : opts->backing_format;
+
+	if (!format) {
+		qc_fail(0, by->name,
+			"the format of its backing file '%s' is not stated, and it is not guessed",
+			by->backing);
+		if (by->h.version == 1)
+			qc_hint("--backing-format raw|qcow|qcow2");
+		else
+			qc_hint("qemu-img rebase -u -F FMT -b '%s' '%s', or --backing-format FMT",
+				by->backing, by->name);
+		*err = QC_POLICY;
+		return NULL;
+	}
+	if (!known_format(format)) {
+		*err = qc_fail(QC_UNSUPPORTED, by->name,
+			       "its backing file '%s' is of format '%s': only raw, qcow and qcow2 are supported",
+			       by->backing, format);
+		return NULL;
+	}
+	return format;
+}
+
+static int check_format(const struct image *by, const struct image *img, const char *format)
+{
+	bool wants_v1 = !strcmp(format, "qcow");
+	bool is_v1 = img->h.version == 1;
+
+	if (wants_v1 == is_v1)
+		return 0;
+	return qc_fail(QC_BAD_IMAGE, img->name, "is QCOW version %u, but %s states '%s' for it",
+		       img->h.version, by->name, format);
+}
+
+static int check_loop(const struct chain *chain)
+{
+	const struct image *last = &chain->images[chain->nr - 1];
+	u32 i;
+
+	for (i = 0; i + 1 < chain->nr; i++)
+		if (image_same_file(&chain->images[i].st, &last->st))
+			return qc_fail(QC_BAD_IMAGE, chain->images[chain->nr - 2].name,
+				       "its backing file '%s' is already in the chain, as %s: a loop",
+				       chain->images[chain->nr - 2].backing, chain->images[i].name);
+	return 0;
+}
+
+static int read_layer(struct image *img, const struct chain_options *opts, bool write)
+{
+	int err = image_read_header(img);
+
+	if (err || opts->no_data || !(img->h.incompatible & QCOW_INCOMPAT_DATA_FILE))
+		return err;
+	return policy_open_data(&opts->policy, img, write);
+}
+
+static int open_backing(struct chain *chain, const struct chain_options *opts)
+{
+	struct image *img, *by;
+	const char *format;
+	int err = 0;
+
+	if (chain->nr == QCOW_MAX_LAYERS)
+		return qc_fail(QC_UNSUPPORTED, chain->images[0].name,
+			       "more than %u layers in its backing chain", QCOW_MAX_LAYERS);
+	img = chain_add(chain);
+	by = img - 1;
+	format = backing_format(by, opts, &err);
+	if (!format)
+		return err;
+	err = policy_open_backing(&opts->policy, by, img);
+	directory_close(&by->dir);
+	if (!err)
+		err = check_loop(chain);
+	if (err)
+		return err;
+
+	img->raw = !strcmp(format, "raw");
+	if (img->raw)
+		return 0;
+	err = read_layer(img, opts, false);
+	if (err == QC_NOT_QCOW) {
+		/* QC_NOT_QCOW tells about the image that the user named. */
+		return qc_fail(QC_BAD_IMAGE, by->name, "states '%s' for it", format);
+	}
+	return err ? err : check_format(by, img, format);
+}
+
+int chain_open(struct chain *chain, const char *name, const struct chain_options *opts)
+{
+	struct image *img;
+	int err;
+
+	memset(chain, 0, sizeof(*chain));
+	raise_file_limit();
+	img = chain_add(chain);
+	err = policy_open_named(img, name, opts->write);
+	if (!err)
+		err = read_layer(img, opts, opts->write);
+	while (!err && !opts->top_only && chain->images[chain->nr - 1].backing)
+		err = open_backing(chain, opts);
+	return err;
+}
+
+void chain_close(struct chain *chain)
+{
+	while (chain->nr)
+		image_close(&chain->images[--chain->nr]);
+	free(chain->images);
+	chain->images = NULL;
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One image file: what kind of file it is, header, extensions, names. policy.c opens it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+#include "image/image.h"
+
+void image_init(struct image *img)
+{
+	memset(img, 0, sizeof(*img));
+	img->fd = -1;
+	img->data_fd = -1;
+	img->dir.fd = -1;
+}
+
+void directory_close(struct directory *place)
+{
+	if (place->fd >= 0)
+		close(place->fd);
+	free(place->abs);
+	free(place->real);
+	memset(place, 0, sizeof(*place));
+	place->fd = -1;
+}
+
+void image_close(struct image *img)
+{
+	if (img->fd >= 0)
+		close(img->fd);
+	if (img->data_fd >= 0)
+		close(img->data_fd);
+	directory_close(&img->dir);
+	free(img->name);
+	free(img->head);
+	free(img->backing);
+	free(img->backing_format);
+	free(img->data_name);
+	free(img->data_path);
+	image_init(img);
+}
+
+int image_check_file(int fd, const char *name, struct stat *st, u64 *bytes)
+{
+	u64 size;
+	int flags;
+
+	if (fstat(fd, st))
+		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot stat");
+
+	if (S_ISBLK(st->st_mode)) {
+		if (ioctl(fd, BLKGETSIZE64, &size))
+			return qc_fail_errno(QC_SYSTEM, errno, name, "cannot tell its size");
+		*bytes = size;
+	} else if (S_ISREG(st->st_mode)) {
+		*bytes = st->st_size;
+	} else {
+		return qc_fail(QC_POLICY, name,
+			       "is a %s, only regular files and block devices can hold an image",
+			       S_ISDIR(st->st_mode) ? "directory" :
+			       S_ISFIFO(st->st_mode) ? "pipe" :
+			       S_ISSOCK(st->st_mode) ? "socket" : "character device");
+	}
+
+	/* open() needed it, for pipes and for drives without a medium. */
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
+		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot set its flags");
+	return 0;
+}
+
+int image_pread(int fd, void *buf, size_t len, u64 offset)
+{
+	while (len) {
+		ssize_t got = pread(fd, buf, len, offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (!got)
+			return -ENODATA;
+		buf = (char *)buf + got;
+		len -= got;
+		offset += got;
+	}
+	return 0;
+}
+
+int image_exit_code(int err)
+{
+	switch (err) {
+	case 0:
+		return QC_OK;
+	case -EOPNOTSUPP:
+		return QC_UNSUPPORTED;
+	case -EINVAL:
+	case -EFBIG:
+	case -EUCLEAN:
+	case -ENODATA:
+		return QC_BAD_IMAGE;
+	default:
+		return QC_SYSTEM;
+	}
+}
+
+static int read_head(struct image *img)
+{
+	size_t len = min_t(u64, img->bytes, QCOW_PROBE_BYTES);
+	int err;
+
+	img->head = qc_alloc(QCOW_PROBE_BYTES);
+	err = image_pread(img->fd, img->head, len, 0);
+	if (err)
+		return qc_fail_errno(QC_SYSTEM, -err, img->name, "cannot read the header");
+	if (len < 4 || memcmp(img->head, "QFI\xfb", 4))
+		return qc_fail(QC_NOT_QCOW, img->name, "not a QCOW image");
+
+	img->head_len = min_t(u64, img->bytes, qcow_header_span(img->head, len));
+	if (img->head_len <= len)
+		return 0;
+	img->head = qc_grow(img->head, img->head_len, 1);
+	err = image_pread(img->fd, img->head, img->head_len, 0);
+	if (err)
+		return qc_fail_errno(QC_SYSTEM, -err, img->name, "cannot read the header");
+	return 0;
+}
+
+static int read_backing_name(struct image *img)
+{
+	char *name;
+	int err;
+
+	if (!img->h.backing_offset || !img->h.backing_len)
+		return 0;
+	name = qc_alloc(img->h.backing_len + 1);
+	err = image_pread(img->fd, name, img->h.backing_len, img->h.backing_offset);
+	if (err) {
+		free(name);
+		return qc_fail_errno(image_exit_code(err), -err, img->name,
+				     "cannot read the backing file's name");
+	}
+	if (strlen(name) != img->h.backing_len) {
+		free(name);
+		return qc_fail(QC_BAD_IMAGE, img->name,
+			       "the backing file's name has a NUL byte in it");
+	}
+	img->backing = name;
+	return 0;
+}
+
+/* A string extension; NULL in @value when there is none. */
+static int read_string_ext(struct image *img, u32 type, const char *what, char **value)
+{
+	struct qcow_ext ext;
+
+	if (!image_find_ext(img, type, &ext))
+		return 0;
+	if (ext.len > QCOW_MAX_BACKING_NAME)
+		return qc_fail(QC_BAD_IMAGE, img->name, "the %s is %u bytes long, limit %u", what,
+			       ext.len, QCOW_MAX_BACKING_NAME);
+	if (memchr(ext.data, 0, ext.len))
+		return qc_fail(QC_BAD_IMAGE, img->name, "the %s has a NUL byte in it", what);
+	free(*value);
+	*value = qc_strndup(ext.data, ext.len);
+	return 0;
+}
+
+static int check_extensions(const struct image *img)
+{
+	QC_REPORT(rep);
+	struct qcow_ext ext;
+	size_t pos = 0;
+	int ret;
+
+	do {
+		ret = qcow_ext_next(&img->h, img->head, img->head_len, &pos, &ext, &rep);
+	} while (ret == 1);
+	if (!ret)
+		return 0;
+	if (!qc_lines(img->name, rep.buf))
+		qc_fail(0, img->name, "a header extension is damaged");
+	return image_exit_code(ret);
+}
+
+bool image_find_ext(const struct image *img, u32 type, struct qcow_ext *ext)
+{
+	size_t pos = 0;
+
+	if (img->raw)
+		return false;
+	while (qcow_ext_next(&img->h, img->head, img->head_len, &pos, ext, NULL) == 1)
+		if (ext->type == type)
+			return true;
+	return false;
+}
+
+int image_read_header(struct image *img)
+{
+	QC_REPORT(rep);
+	int err;
+
+	err = read_head(img);
+	if (err)
+		return err;
+
+	err = qcow_header_parse(&img->h, img->head, img->head_len, img->bytes, &rep);
+	if (err) {
+		if (!qc_lines(img->name, rep.buf))
+			qc_fail(0, img->name, "the header is damaged");
+		return image_exit_code(err);
+	}
+
+	err = check_extensions(img);
+	if (!err)
+		err = read_backing_name(img);
+	if (!err)
+		err = read_string_ext(img, QCOW_EXT_BACKING_FORMAT, "backing file's format",
+				      &img->backing_format);
+	if (!err && img->h.incompatible & QCOW_INCOMPAT_DATA_FILE)
+		err = read_string_ext(img, QCOW_EXT_DATA_FILE, "external data file's name",
+				      &img->data_name);
+	return err;
+}
+
+const char *image_format(const struct image *img)
+{
+	if (img->raw)
+		return "raw";
+	return img->h.version == 1 ? "qcow" : "qcow2";
+}
+
+bool image_same_file(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Images as files: how one is found and opened, what its header says, which layers are below
+ * it, and where every guest byte of the chain is stored.
+ *
+ * Nothing here writes to an image. Functions that can fail return enum qc_exit and have
+ * printed a message, unless their comment states something else; all of them may block.
+ */
+#ifndef QCOWCTL_IMAGE_H
+#define QCOWCTL_IMAGE_H
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <qcow/header.h>
+
+#include "qcowctl.h"
+
+struct json_object;
+
+/* image.c: one open file, its header and the names in it */
+
+#define IMAGE_OPEN_FLAGS (O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_LARGEFILE)
+
+/**
+ * struct directory - a directory that file names are resolved in
+ * @fd: O_PATH descriptor
+ * @abs: absolute name as the user or the image wrote it, without ".", ".." and "//"
+ * @real: absolute name without symbolic links
+ */
+struct directory {
+	int fd;
+	char *abs;
+	char *real;
+};
+
+/**
+ * struct image - one layer of a chain
+ * @name: for messages, as QEMU composes it
+ * @fd: the file
+ * @dir: where the file is; names in the image are relative to it
+ * @st: of @fd
+ * @bytes: length of the file or block device
+ * @raw: the file has no header
+ * @h: header, unless @raw
+ * @head: first bytes of the file: header and extensions
+ * @head_len: bytes at @head
+ * @backing: name of the backing file or NULL
+ * @backing_format: as the image states it, or NULL
+ * @data_name: external data file as the image states it, or NULL
+ * @data_path: the same, for messages
+ * @data_fd: the external data file, or -1
+ * @data_st: of @data_fd
+ */
+struct image {
+	char *name;
+	int fd;
+	struct directory dir;
+	struct stat st;
+	u64 bytes;
+	bool raw;
+	struct qcow_header h;
+	unsigned char *head;
+	size_t head_len;
+	char *backing;
+	char *backing_format;
+	char *data_name;
+	char *data_path;
+	int data_fd;
+	struct stat data_st;
+};
+
+/**
+ * image_init() - make an image that nothing is open in
+ * @img: the image; image_close() is valid from now on
+ */
+void image_init(struct image *img);
+
+/**
+ * image_close() - close the files of an image and free its memory
+ * @img: the image; as after image_init() afterwards
+ */
+void image_close(struct image *img);
+
+/**
+ * directory_close() - close a directory and free its names
+ * @dir: the directory; may be closed again
+ */
+void directory_close(struct directory *dir);
+
+/**
+ * image_check_file() - refuse a file that cannot hold an image
+ * @fd: open file; O_NONBLOCK is cleared
+ * @name: for messages
+ * @st: result
+ * @bytes: result, length of the file or block device
+ *
+ * Return: 0; QC_POLICY: neither a regular file nor a block device; QC_SYSTEM.
+ */
+int image_check_file(int fd, const char *name, struct stat *st, u64 *bytes);
+
+/**
+ * image_read_header() - read and validate header, extensions and names
+ * @img: with @name, @fd, @st and @bytes
+ *
+ * Return: 0, QC_NOT_QCOW, QC_BAD_IMAGE, QC_UNSUPPORTED or QC_SYSTEM.
+ */
+int image_read_header(struct image *img);
+
+/**
+ * image_format() - the format of an image under QEMU's name
+ * @img: the image
+ *
+ * Return: "qcow", "qcow2" or "raw".
+ */
+const char *image_format(const struct image *img);
+
+/**
+ * image_find_ext() - find a header extension
+ * @img: the image, with a validated header
+ * @type: QCOW_EXT_*
+ * @ext: result, in place
+ *
+ * Return: false when the header has no extension of this type.
+ */
+bool image_find_ext(const struct image *img, u32 type, struct qcow_ext *ext);
+
+/**
+ * image_same_file() - compare two files
+ * @a: one
+ * @b: the other
+ *
+ * Return: true for the same file, and for two nodes of one block device.
+ */
+bool image_same_file(const struct stat *a, const struct stat *b);
+
+/**
+ * image_exit_code() - the exit code for an error of the format code
+ * @err: 0 or -errno
+ *
+ * Return: enum qc_exit.
+ */
+int image_exit_code(int err);
+
+/**
+ * image_pread() - read a range of a file completely
+ * @fd: the file
+ * @buf: result
+ * @len: bytes
+ * @offset: where the range begins
+ *
+ * Prints nothing. Return: 0, -errno, or -ENODATA when the file ends in the range.
+ */
+int image_pread(int fd, void *buf, size_t len, u64 offset);
+
+/* snapshots.c: the table of internal snapshots */
+
+/**
+ * struct snapshot - one internal snapshot
+ * @s: the table's entry, without its names
+ * @id: NUL terminated copy
+ * @name: NUL terminated copy
+ */
+struct snapshot {
+	struct qcow_snapshot s;
+	char *id;
+	char *name;
+};
+
+/**
+ * struct snapshots - the whole table
+ * @list: in the order of the table
+ * @nr: of them
+ */
+struct snapshots {
+	struct snapshot *list;
+	u32 nr;
+};
+
+/**
+ * snapshots_read() - read the snapshot table
+ * @img: the image, with a validated header
+ * @snaps: result, empty for version 1 and raw; snapshots_free() it after success
+ *
+ * Return: 0, QC_BAD_IMAGE or QC_SYSTEM.
+ */
+int snapshots_read(const struct image *img, struct snapshots *snaps);
+
+/**
+ * snapshots_free() - free a snapshot table
+ * @snaps: the table
+ */
+void snapshots_free(struct snapshots *snaps);
+
+/**
+ * snapshots_find() - find a snapshot by its id or else by its name
+ * @img: the image, with a validated header
+ * @what: id or name
+ * @index: result, position in the table
+ *
+ * Return: 0, QC_NOT_FOUND, QC_BAD_IMAGE or QC_SYSTEM.
+ */
+int snapshots_find(const struct image *img, const char *what, u32 *index);
+
+/* policy.c: which files an image can make qcowctl open */
+
+/**
+ * struct policy - directories that the user allowed, in addition to those of the images
+ * @allowed: the directories
+ * @nr: of them
+ */
+struct policy {
+	struct directory *allowed;
+	size_t nr;
+};
+
+/**
+ * policy_allow() - allow files in a directory (--allow-backing DIR)
+ * @policy: the policy
+ * @dir: name of the directory
+ *
+ * Return: 0, QC_NOT_FOUND or QC_SYSTEM.
+ */
+int policy_allow(struct policy *policy, const char *dir);
+
+/**
+ * policy_free() - close all allowed directories
+ * @policy: the policy
+ */
+void policy_free(struct policy *policy);
+
+/**
+ * policy_open_named() - open a file that the user named, which no policy restricts
+ * @img: result: name, fd, dir, st and bytes
+ * @name: of the file
+ * @write: open for reading and writing
+ *
+ * Return: 0, QC_NOT_FOUND, QC_POLICY or QC_SYSTEM.
+ */
+int policy_open_named(struct image *img, const char *name, bool write);
+
+/**
+ * policy_open_backing() - open the backing file that an image names, read-only
+ * @policy: further directories
+ * @by: the image that holds the name
+ * @img: result: name, fd, dir, st and bytes
+ *
+ * Return: 0; QC_POLICY: the name or the place of the file is not allowed; QC_BAD_IMAGE,
+ * QC_NOT_FOUND, QC_SYSTEM.
+ */
+int policy_open_backing(const struct policy *policy, const struct image *by, struct image *img);
+
+/**
+ * policy_open_data() - open the external data file that an image names
+ * @policy: further directories
+ * @img: the image; result: data_path, data_fd and data_st
+ * @write: open for reading and writing
+ *
+ * Return: as policy_open_backing().
+ */
+int policy_open_data(const struct policy *policy, struct image *img, bool write);
+
+/**
+ * policy_combine() - a file name in an image as QEMU composes it
+ * @by: name of the image that holds it
+ * @name: absolute, relative, or with a protocol
+ *
+ * Return: the name, allocated.
+ */
+char *policy_combine(const char *by, const char *name);
+
+/* path.c: file names as text; no file system is asked */
+
+/**
+ * path_dirname() - directory part of a name
+ * @path: the name
+ *
+ * Return: the directory, "." without one; allocated.
+ */
+char *path_dirname(const char *path);
+
+/**
+ * path_absolute() - normalise a name
+ * @base: absolute name of the directory that a relative @path starts in
+ * @path: the name
+ *
+ * Return: the absolute name without ".", ".." and "//"; allocated.
+ */
+char *path_absolute(const char *base, const char *path);
+
+/**
+ * path_below() - the part of a name behind a directory
+ * @dir: the directory, as path_absolute() returns it
+ * @path: the name, likewise
+ *
+ * Return: what follows @dir, in @path; NULL when @path is not inside @dir.
+ */
+const char *path_below(const char *dir, const char *path);
+
+/**
+ * path_has_dotdot() - look for a ".." component
+ * @path: the name
+ *
+ * Return: true if there is one.
+ */
+bool path_has_dotdot(const char *path);
+
+/**
+ * path_has_protocol() - whether QEMU reads a name as "protocol:rest"
+ * @path: the name
+ *
+ * Return: true if it does.
+ */
+bool path_has_protocol(const char *path);
+
+/* chain.c: an image and its backing files */
+
+/**
+ * struct chain - opened layers, the active image first
+ * @images: the layers
+ * @nr: of them
+ */
+struct chain {
+	struct image *images;
+	u32 nr;
+};
+
+/**
+ * struct chain_options - how to open a chain
+ * @policy: further directories
+ * @backing_format: of backing files whose overlay states no format, or NULL
+ * @write: open the active image and its data file for writing
+ * @top_only: do not open backing files
+ * @no_data: do not open external data files
+ */
+struct chain_options {
+	struct policy policy;
+	const char *backing_format;
+	bool write;
+	bool top_only;
+	bool no_data;
+};
+
+/**
+ * chain_set_backing_format() - the argument of --backing-format
+ * @opts: the options
+ * @format: the argument; has to stay valid
+ *
+ * Return: 0 or QC_USAGE.
+ */
+int chain_set_backing_format(struct chain_options *opts, const char *format);
+
+/**
+ * chain_open() - open an image and, unless told otherwise, everything below it
+ * @chain: result; chain_close() it also after an error
+ * @name: of the active image
+ * @opts: the options
+ *
+ * Return: 0 or enum qc_exit.
+ */
+int chain_open(struct chain *chain, const char *name, const struct chain_options *opts);
+
+/**
+ * chain_close() - close all layers
+ * @chain: the chain
+ */
+void chain_close(struct chain *chain);
+
+/* lock.c: QEMU's image locks */
+
+/**
+ * lock_file() - take QEMU's image lock on one file
+ * @fd: the file; the lock lives as long as this open file
+ * @name: for messages
+ * @write: the lock of a writer; else that of a reader that shares with readers only
+ *
+ * Return: 0; QC_BUSY: another process has a lock that excludes this one; QC_SYSTEM.
+ */
+int lock_file(int fd, const char *name, bool write);
+
+/**
+ * lock_chain() - take QEMU's image locks on every file of a chain
+ * @chain: the chain
+ * @write: the active image and its data file are written to
+ *
+ * Return: as lock_file().
+ */
+int lock_chain(const struct chain *chain, bool write);
+
+/* extents.c: where every guest byte of a chain is stored */
+
+/**
+ * struct guest_range - one guest range, as qemu-img map describes it
+ * @guest_start: first byte
+ * @len: bytes
+ * @depth: layer that the range is read from, 0: the active image
+ * @kind: data, zero, hole (in no layer), compressed
+ * @present: a layer of the chain has it
+ * @has_offset: @host_offset is valid
+ * @host_offset: where it is in the file of that layer
+ */
+struct guest_range {
+	u64 guest_start;
+	u64 len;
+	u32 depth;
+	enum qcow_extent_kind kind;
+	bool present;
+	bool has_offset;
+	u64 host_offset;
+};
+
+struct extents;
+
+/**
+ * extents_open() - begin to walk over the guest ranges of a chain
+ * @chain: the chain; stays open until extents_close()
+ *
+ * Return: the walk; there is no error.
+ */
+struct extents *extents_open(const struct chain *chain);
+
+/**
+ * extents_close() - end a walk
+ * @ext: the walk, or NULL
+ */
+void extents_close(struct extents *ext);
+
+/**
+ * extents_next() - the next range
+ * @ext: the walk
+ * @range: result; neighbours of the same kind may come separately
+ * @err: exit code after a message, when a table is corrupt or cannot be read
+ *
+ * Return: false at the end and after an error.
+ */
+bool extents_next(struct extents *ext, struct guest_range *range, int *err);
+
+/**
+ * extents_merge() - extend a range by the next one
+ * @range: the range
+ * @next: the range after it
+ *
+ * Return: false when @next does not continue @range.
+ */
+bool extents_merge(struct guest_range *range, const struct guest_range *next);
+
+/* info.c, info_print.c: the description of one image, a tree with the keys of qemu-img info */
+
+/**
+ * info_image() - describe an image
+ * @img: the image
+ * @err: result, enum qc_exit
+ *
+ * Return: the tree; NULL after an error.
+ */
+struct json_object *info_image(const struct image *img, int *err);
+
+/**
+ * info_print() - print a description as text for people
+ * @info: the tree
+ */
+void info_print(struct json_object *info);
+
+/**
+ * info_string() - a JSON string of bytes that an image holds
+ * @s: the bytes
+ * @len: of them
+ *
+ * Return: the string; bytes that are not UTF-8 are replaced.
+ */
+struct json_object *info_string(const char *s, size_t len);
+
+#endif /* QCOWCTL_IMAGE_H */

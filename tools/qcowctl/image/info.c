@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Describes one image as qemu-img info does, key by key.
+ */
+#include <qcow/l2.h>
+
+#include "image/info.h"
+
+#define NSEC_PER_SEC 1000000000ULL
+
+/* Length of the UTF-8 sequence at @s, 0: not UTF-8. */
+static size_t utf8_len(const unsigned char *s, size_t left)
+{
+	size_t len, i;
+
+	if (*s < 0x80)
+		return 1;
+	if (*s < 0xc2 || *s > 0xf4)
+		return 0;
+	len = *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : 4;
+	if (len > left)
+		return 0;
+	for (i = 1; i < len; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates, beyond U+10FFFF. */
+	if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) ||
+	    (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+struct json_object *info_string(const char *s, size_t len)
+{
+	static const char replacement[] = "\xef\xbf\xbd";
+	char *out = qc_alloc(len * 3 + 1);
+	struct json_object *obj;
+	size_t from = 0, to = 0;
+
+	while (from < len) {
+		size_t n = utf8_len((const unsigned char *)s + from, len - from);
+
+		if (n) {
+			memcpy(out + to, s + from, n);
+			to += n;
+			from += n;
+		} else {
+			memcpy(out + to, replacement, sizeof(replacement) - 1);
+			to += sizeof(replacement) - 1;
+			from++;
+		}
+	}
+	obj = json_object_new_string_len(out, to);
+	free(out);
+	return obj;
+}
+
+static void add_string(struct json_object *obj, const char *key, const char *value)
+{
+	json_object_object_add(obj, key, info_string(value, strlen(value)));
+}
+
+static void add_u64(struct json_object *obj, const char *key, u64 value)
+{
+	json_object_object_add(obj, key, json_object_new_uint64(value));
+}
+
+static void add_bool(struct json_object *obj, const char *key, bool value)
+{
+	json_object_object_add(obj, key, json_object_new_boolean(value));
+}
+
+static struct json_object *snapshot_tree(const struct snapshot *snap)
+{
+	struct json_object *obj = json_object_new_object();
+
+	add_string(obj, "id", snap->id);
+	add_string(obj, "name", snap->name);
+	add_u64(obj, "vm-state-size", snap->s.vm_state_bytes);
+	add_u64(obj, "date-sec", snap->s.date_sec);
+	add_u64(obj, "date-nsec", snap->s.date_nsec);
+	add_u64(obj, "vm-clock-sec", snap->s.vm_clock_nsec / NSEC_PER_SEC);
+	add_u64(obj, "vm-clock-nsec", snap->s.vm_clock_nsec % NSEC_PER_SEC);
+	if (snap->s.icount != U64_MAX)
+		add_u64(obj, "icount", snap->s.icount);
+	return obj;
+}
+
+static int add_snapshots(struct json_object *info, const struct image *img)
+{
+	struct snapshots snaps;
+	struct json_object *list;
+	u32 i;
+	int err;
+
+	err = snapshots_read(img, &snaps);
+	if (err || !snaps.nr)
+		return err;
+	list = json_object_new_array();
+	for (i = 0; i < snaps.nr; i++)
+		json_object_array_add(list, snapshot_tree(&snaps.list[i]));
+	json_object_object_add(info, "snapshots", list);
+	snapshots_free(&snaps);
+	return 0;
+}
+
+static void add_v3(struct json_object *data, const struct image *img)
+{
+	const struct qcow_header *h = &img->h;
+
+	add_bool(data, "lazy-refcounts", h->compatible & QCOW_COMPAT_LAZY_REFCOUNTS);
+	add_bool(data, "corrupt", h->incompatible & QCOW_INCOMPAT_CORRUPT);
+	add_bool(data, "extended-l2", h->incompatible & QCOW_INCOMPAT_EXTENDED_L2);
+	if (!(h->incompatible & QCOW_INCOMPAT_DATA_FILE))
+		return;
+	if (img->data_name)
+		add_string(data, "data-file", img->data_name);
+	add_bool(data, "data-file-raw", h->autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE);
+}
+
+/* What qemu-img info has under "format-specific"; nothing for version 1. */
+static int add_specific(struct json_object *info, const struct image *img)
+{
+	struct json_object *specific, *data, *sub;
+	int err = 0;
+
+	if (img->h.version == 1)
+		return 0;
+	specific = json_object_new_object();
+	data = json_object_new_object();
+	add_string(specific, "type", "qcow2");
+	json_object_object_add(specific, "data", data);
+	json_object_object_add(info, "format-specific", specific);
+
+	add_string(data, "compat", img->h.version == 2 ? "0.10" : "1.1");
+	add_string(data, "compression-type",
+		   img->h.compression_type == QCOW_COMPRESSION_ZSTD ? "zstd" : "zlib");
+	add_u64(data, "refcount-bits", 1ULL << img->h.refcount_order);
+	if (img->h.version >= 3)
+		add_v3(data, img);
+	sub = info_bitmaps(img, &err);
+	if (sub)
+		json_object_object_add(data, "bitmaps", sub);
+	if (err)
+		return err;
+	sub = info_encryption(img, &err);
+	if (sub)
+		json_object_object_add(data, "encrypt", sub);
+	return err;
+}
+
+static void add_backing(struct json_object *info, const struct image *img)
+{
+	char *full;
+
+	if (!img->backing)
+		return;
+	full = policy_combine(img->name, img->backing);
+	add_string(info, "backing-filename", img->backing);
+	add_string(info, "full-backing-filename", full);
+	if (img->backing_format)
+		add_string(info, "backing-filename-format", img->backing_format);
+	free(full);
+}
+
+static int add_qcow(struct json_object *info, const struct image *img)
+{
+	int err;
+
+	add_u64(info, "cluster-size", 1ULL << img->h.cluster_bits);
+	if (img->h.crypt_method != QCOW_CRYPT_NONE)
+		add_bool(info, "encrypted", true);
+	add_backing(info, img);
+	err = add_snapshots(info, img);
+	return err ? err : add_specific(info, img);
+}
+
+struct json_object *info_image(const struct image *img, int *err)
+{
+	struct json_object *info = json_object_new_object();
+	struct qcow_geometry g;
+	u64 size = round_up(img->bytes, 512ULL);
+
+	if (!img->raw) {
+		qcow_header_geometry(&img->h, img->bytes, &g);
+		size = g.size;
+	}
+	add_string(info, "filename", img->name);
+	add_string(info, "format", image_format(img));
+	add_u64(info, "virtual-size", size);
+	/* As in qemu-img, without the external data file. */
+	add_u64(info, "actual-size", img->st.st_blocks * 512ULL);
+	add_bool(info, "dirty-flag", !img->raw && img->h.incompatible & QCOW_INCOMPAT_DIRTY);
+	*err = img->raw ? 0 : add_qcow(info, img);
+	if (!*err)
+		return info;
+	json_object_put(info);
+	return NULL;
+}

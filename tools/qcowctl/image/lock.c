@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * QEMU's image locks: open file description locks on single bytes, all of them shared.
+ *
+ * A process that uses permission N locks byte 100 + N; one that does not share permission N
+ * with other processes locks byte 200 + N. To use N, no other process may have 200 + N
+ * locked; not to share it, none may have 100 + N locked. A process locks its own bytes first
+ * and tests the others afterwards, so that of two processes at the same time at least one
+ * finds the lock of the other.
+ *
+ * The locks belong to the open file: they stay while the kernel holds it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "image/image.h"
+
+#define USES_BASE	100
+#define DENIES_BASE	200
+
+#define PERM_READ	BIT_ULL(0)	/* consistent reads */
+#define PERM_WRITE	BIT_ULL(1)
+#define PERM_RESIZE	BIT_ULL(3)
+#define PERM_BITS	4
+
+static struct flock byte_lock(short type, unsigned int byte)
+{
+	return (struct flock){
+		.l_type = type,
+		.l_whence = SEEK_SET,
+		.l_start = byte,
+		.l_len = 1,
+	};
+}
+
+static int lock_bytes(int fd, unsigned int base, unsigned int bits)
+{
+	unsigned int i;
+
+	for (i = 0; i < PERM_BITS; i++) {
+		struct flock fl = byte_lock(F_RDLCK, base + i);
+
+		if (bits & BIT_ULL(i) && fcntl(fd, F_OFD_SETLK, &fl))
+			return -errno;
+	}
+	return 0;
+}
+
+/* Return: 0, or -EBUSY and the @bit of a byte that another process has locked. */
+static int test_bytes(int fd, unsigned int base, unsigned int bits, unsigned int *bit)
+{
+	unsigned int i;
+
+	for (i = 0; i < PERM_BITS; i++) {
+		struct flock fl = byte_lock(F_WRLCK, base + i);
+
+		if (!(bits & BIT_ULL(i)))
+			continue;
+		if (fcntl(fd, F_OFD_GETLK, &fl))
+			return -errno;
+		if (fl.l_type != F_UNLCK) {
+			*bit = i;
+			return -EBUSY;
+		}
+	}
+	return 0;
+}
+
+/* As in QEMU by default, a file system without locks is no reason to refuse a file. */
+static bool can_lock(int fd)
+{
+	struct flock fl = byte_lock(F_WRLCK, USES_BASE);
+
+	return !fcntl(fd, F_OFD_GETLK, &fl);
+}
+
+static int busy(const char *name, unsigned int base, unsigned int bit, bool write)
+{
+	const char *does = "uses it and allows no reader";
+
+	if (base == USES_BASE)
+		does = BIT_ULL(bit) == PERM_RESIZE ? "may resize it" : "may write to it";
+	else if (write)
+		does = "uses it and allows no writer";
+	qc_fail(0, name, "is in use: another process %s (QEMU, or attached already?)", does);
+	qc_hint("stop the virtual machine, or qcowctl detach; holders: lsof '%s'", name);
+	return QC_BUSY;
+}
+
+int lock_file(int fd, const char *name, bool write)
+{
+	unsigned int uses = PERM_READ | (write ? PERM_WRITE | PERM_RESIZE : 0);
+	unsigned int denies = PERM_WRITE | PERM_RESIZE;
+	unsigned int bit = 0, base = DENIES_BASE;
+	int err;
+
+	if (!can_lock(fd)) {
+		qc_warn(name, "no locks on this file system: nothing keeps others from it");
+		return 0;
+	}
+	err = lock_bytes(fd, USES_BASE, uses);
+	if (!err)
+		err = lock_bytes(fd, DENIES_BASE, denies);
+	if (!err)
+		err = test_bytes(fd, DENIES_BASE, uses, &bit);
+	if (!err) {
+		base = USES_BASE;
+		err = test_bytes(fd, USES_BASE, denies, &bit);
+	}
+	if (err == -EBUSY)
+		return busy(name, base, bit, write);
+	if (err == -EAGAIN || err == -EACCES) {
+		qc_fail(0, name, "another process holds its lock bytes exclusively");
+		return QC_BUSY;
+	}
+	return err ? qc_fail_errno(QC_SYSTEM, -err, name, "cannot lock") : 0;
+}
+
+int lock_chain(const struct chain *chain, bool write)
+{
+	u32 i;
+
+	for (i = 0; i < chain->nr; i++) {
+		const struct image *img = &chain->images[i];
+		bool write_this = write && !i;
+		int err = lock_file(img->fd, img->name, write_this);
+
+		if (!err && img->data_fd >= 0)
+			err = lock_file(img->data_fd, img->data_path, write_this);
+		if (err)
+			return err;
+	}
+	return 0;
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Messages for the user, on stderr, and memory that does not fail.
+ */
+#include "qcowctl.h"
+
+static void prefix(const char *subject)
+{
+	fputs("qcowctl: ", stderr);
+	if (!subject)
+		return;
+	/* Names come from images: control characters must not reach the terminal. */
+	for (; *subject; subject++)
+		fputc((unsigned char)*subject < 0x20 || *subject == 0x7f ? '?' : *subject, stderr);
+	fputs(": ", stderr);
+}
+
+static void text(const char *fmt, va_list args)
+{
+	char *s = NULL;
+
+	if (vasprintf(&s, fmt, args) < 0)
+		return;
+	for (char *p = s; *p; p++)
+		fputc((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p, stderr);
+	free(s);
+}
+
+int qc_fail(int code, const char *subject, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	prefix(subject);
+	text(fmt, args);
+	fputc('\n', stderr);
+	va_end(args);
+	return code;
+}
+
+int qc_fail_errno(int code, int err, const char *subject, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	prefix(subject);
+	text(fmt, args);
+	fprintf(stderr, ": %s\n", strerror(err));
+	va_end(args);
+	return code;
+}
+
+void qc_warn(const char *subject, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	prefix(subject);
+	fputs("warning: ", stderr);
+	text(fmt, args);
+	fputc('\n', stderr);
+	va_end(args);
+}
+
+void qc_hint(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	fputs("qcowctl: try: ", stderr);
+	text(fmt, args);
+	fputc('\n', stderr);
+	va_end(args);
+}
+
+bool qc_lines(const char *subject, const char *lines)
+{
+	bool any = false;
+
+	while (*lines) {
+		size_t len = strcspn(lines, "\n");
+
+		if (len) {
+			qc_fail(0, subject, "%.*s", (int)len, lines);
+			any = true;
+		}
+		lines += len + (lines[len] == '\n');
+	}
+	return any;
+}
+
+static void *check(void *p)
+{
+	if (!p) {
+		fputs("qcowctl: out of memory\n", stderr);
+		exit(QC_SYSTEM);
+	}
+	return p;
+}
+
+void *qc_alloc(size_t bytes)
+{
+	return check(calloc(1, bytes ? bytes : 1));
+}
+
+void *qc_grow(void *old, size_t nr, size_t each)
+{
+	return check(reallocarray(old, nr ? nr : 1, each));
+}
+
+char *qc_strndup(const char *s, size_t len)
+{
+	return check(strndup(s, len));
+}
+
+char *qc_strdup(const char *s)
+{
+	return check(strdup(s));
+}
+
+char *qc_printf(const char *fmt, ...)
+{
+	va_list args;
+	char *s = NULL;
+
+	va_start(args, fmt);
+	if (vasprintf(&s, fmt, args) < 0)
+		s = NULL;
+	va_end(args);
+	return check(s);
+}
