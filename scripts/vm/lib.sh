@@ -7,7 +7,8 @@
 #   # timeout: 60
 #   . "$QCOW_ROOT/scripts/vm/lib.sh"
 #
-# One whose kernels are none runs only when it is asked for by name.
+# One whose kernels are none runs only when it is asked for by name. `# cpus: 4` asks for a guest
+# of four CPUs, `# cpus: 1 4 8` for a run on each of these; without it, one will do.
 #
 # A test starts in an empty directory of its own on ext4 on a RAM disk (direct
 # I/O works there; $PWD is lost afterwards), with the module loaded and
@@ -86,6 +87,29 @@ wait_for() {
 		[[ $SECONDS -lt $end ]] || fail "waited too long for: $*"
 		sleep 0.1
 	done
+}
+
+# assert_progress DEVICE COMMAND...: it succeeds, and requests of the device end while it runs.
+# When none has for 20 s, the test fails, with the blocked tasks in the kernel log; no signal
+# reaches what hangs, so nobody waits for it. $most_in_flight: the most requests seen in flight.
+assert_progress() {
+	local stat=/sys/block/${1#/dev/}/stat counts ended last='' since=$SECONDS pid
+	shift
+	most_in_flight=0
+	"$@" &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		read -r -a counts <"$stat"
+		[[ ${counts[8]} -le $most_in_flight ]] || most_in_flight=${counts[8]}
+		ended="${counts[0]} reads, ${counts[4]} writes, ${counts[11]} discards, ${counts[15]} flushes"
+		[[ $ended == "$last" ]] || last=$ended since=$SECONDS
+		if [[ $((SECONDS - since)) -ge 20 ]]; then
+			echo w >/proc/sysrq-trigger
+			fail "hangs with ${counts[8]} requests in flight, after $ended: $*"
+		fi
+		sleep 0.3
+	done
+	wait "$pid" || fail "failed: $*"
 }
 
 # kernel_log: what the kernel logged since the test began.
