@@ -416,11 +416,24 @@ static int file_resize(struct qcow_store *store, u64 bytes)
 	return file_call_run(&call);
 }
 
+/*
+ * Whether all of the range has space. File systems wait for direct I/O in flight in fallocate(),
+ * not in a look for a hole. The position of the descriptor stays where it is.
+ */
+static bool has_space(struct file *file, u64 pos, u64 len)
+{
+	loff_t position = file->f_pos;
+	loff_t hole = vfs_llseek(file, pos, SEEK_HOLE);
+
+	file->f_pos = position;
+	return hole >= 0 && hole >= pos + len;
+}
+
 static int file_reserve(struct qcow_store *store, u64 pos, u64 len)
 {
 	int err = 0;
 
-	if (is_regular(store->file))
+	if (is_regular(store->file) && !has_space(store->file, pos, len))
 		err = vfs_fallocate(store->file, FALLOC_FL_KEEP_SIZE, pos, len);
 	return err == -EOPNOTSUPP ? 0 : err;
 }
