@@ -4,6 +4,7 @@
  * policy.c's; nothing is ever guessed from content.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 
 #include "chain.h"
@@ -159,12 +160,27 @@ void chain_close(struct chain *chain)
 	chain->images = NULL;
 }
 
+/*
+ * The driver's reads are no accesses: an update of the time would be a transaction of the file
+ * system. Only the owner of a file may ask for that; for others it stays as it is.
+ */
+static void ignore_access_time(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags | O_NOATIME);
+}
+
 struct qcow_layer *chain_layers(const struct chain *chain)
 {
 	struct qcow_layer *layers = qc_alloc(chain->nr * sizeof(*layers));
 	u32 i;
 
 	for (i = 0; i < chain->nr; i++) {
+		ignore_access_time(chain->images[i].fd);
+		if (chain->images[i].data_fd >= 0)
+			ignore_access_time(chain->images[i].data_fd);
 		layers[i].image_fd = chain->images[i].fd;
 		layers[i].data_fd = chain->images[i].data_fd;
 		layers[i].format = chain->images[i].raw ? QCOW_FORMAT_RAW : QCOW_FORMAT_QCOW;

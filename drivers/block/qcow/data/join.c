@@ -105,7 +105,7 @@ static struct joined *take_joined(struct qcow_joiner *joiner, struct list_head *
 	list_cut_position(&joined->parts, ios, &last->node);
 	joined->io = (struct qcow_io) {
 		.store = joiner->store, .pos = first->pos, .len = len, .write = true,
-		.complete = joined_complete,
+		.origin = first->origin, .complete = joined_complete,
 	};
 	nr = 0;
 	list_for_each_entry(io, &joined->parts, node)

@@ -51,7 +51,7 @@ static int submit(struct qcow_request *req, struct qcow_fragment *frag, u64 host
 	if (frag->change)
 		qcow_join_submit(&dev->writer->joiner, &frag->io);
 	else
-		qcow_store_submit(&frag->io);
+		qcow_fragment_submit(frag);
 	return last ? QCOW_GONE : 0;
 }
 
@@ -249,6 +249,7 @@ static int write_filled(struct qcow_request *req, struct qcow_change *change,
 	u64 host = p->fill ? change->host : p->host;
 	u64 left = p->fill ? change->len : p->len;
 	u64 size = min_t(u64, left, FILL_BYTES);
+	struct qcow_identity identity;
 	void *buf;
 	int err = 0;
 
@@ -259,8 +260,10 @@ static int write_filled(struct qcow_request *req, struct qcow_change *change,
 		u64 part = min(left, size);
 
 		err = gather(req, p, pos, buf, part);
+		qcow_identity_assume(&identity, blk_mq_rq_from_pdu(req)->bio);
 		if (!err)
 			err = qcow_store_write(req->dev->chain->data, buf, host, part);
+		qcow_identity_drop(&identity);
 		pos += part;
 		host += part;
 		left -= part;
