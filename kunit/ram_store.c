@@ -563,6 +563,7 @@ struct qcow_store *ram_store_try(struct ram_disk *disk)
 	ram->store.align = RAM_STORE_ALIGN;
 	ram->store.mem_align = 1;
 	ram->store.direct = true;
+	mutex_init(&ram->store.rmw_lock);
 	return &ram->store;
 }
 

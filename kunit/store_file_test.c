@@ -65,6 +65,7 @@ static struct fixture *fixture_create(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, f->buf);
 	f->file = shmem_file_setup("qcow-kunit", BYTES, VM_NORESERVE);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, f->file);
+	f->file->f_flags |= O_LARGEFILE;
 	f->store = open_store(f, f->file, true, QCOW_DIRECT_OFF);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL_MSG(test, f->store, "%s", f->text);
 	return f;
@@ -261,12 +262,43 @@ static void append_only_file_is_refused(struct kunit *test)
 	struct qcow_store *store;
 	struct file *file;
 
-	file = dentry_open(&f->file->f_path, O_RDWR | O_APPEND, current_cred());
+	file = dentry_open(&f->file->f_path, O_RDWR | O_LARGEFILE | O_APPEND,
+			   current_cred());
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
 	store = open_store(f, file, true, QCOW_DIRECT_OFF);
 	fput(file);
 	KUNIT_EXPECT_PTR_EQ(test, ERR_PTR(-EBADF), store);
 	KUNIT_EXPECT_NOT_NULL(test, strstr(f->text, "is open for appending only"));
+}
+
+/* A 32 bit process may have opened it like that; no write would get beyond 2 GiB. */
+static void small_file_is_refused(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test);
+
+	f->file->f_flags &= ~O_LARGEFILE;
+	KUNIT_EXPECT_PTR_EQ(test, ERR_PTR(-EBADF),
+			    open_store(f, f->file, true, QCOW_DIRECT_OFF));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(f->text, "is open for its first 2 GiB only"));
+}
+
+/* Nothing of a descriptor changes before the end of an attach, and nothing stays after it. */
+static void descriptor_is_given_back(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test);
+	unsigned int flags = f->file->f_flags;
+	fmode_t mode = f->file->f_mode;
+	struct qcow_store *store;
+
+	KUNIT_EXPECT_FALSE(test, mode & FMODE_NOCMTIME);
+	store = open_store(f, f->file, true, QCOW_DIRECT_OFF);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, store);
+	KUNIT_EXPECT_EQ(test, mode, f->file->f_mode);
+	qcow_store_attached(store);
+	KUNIT_EXPECT_EQ(test, mode | FMODE_NOCMTIME, f->file->f_mode);
+	qcow_store_destroy(store);
+	KUNIT_EXPECT_EQ(test, mode, f->file->f_mode);
+	KUNIT_EXPECT_EQ(test, flags, f->file->f_flags);
 }
 
 static struct kunit_case cases[] = {
@@ -279,6 +311,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(submitted_read_beyond_the_end),
 	KUNIT_CASE(writable_store_wants_a_writable_file),
 	KUNIT_CASE(append_only_file_is_refused),
+	KUNIT_CASE(small_file_is_refused),
+	KUNIT_CASE(descriptor_is_given_back),
 	{}
 };
 

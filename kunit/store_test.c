@@ -10,6 +10,7 @@
 #include <linux/random.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "store/store.h"
 #include "ram_store.h"
@@ -306,6 +307,59 @@ static void random_ranges(struct kunit *test)
 	}
 }
 
+/**
+ * struct owner - a writer of one part of a block
+ * @work: writes
+ * @store: to it
+ * @pos: where its part begins
+ * @buf: what it writes
+ * @lost: how often its part was not as it had left it
+ */
+struct owner {
+	struct work_struct work;
+	struct qcow_store *store;
+	u64 pos;
+	u8 buf[16];
+	unsigned int lost;
+};
+
+static void owner_work(struct work_struct *work)
+{
+	struct owner *owner = container_of(work, struct owner, work);
+	u8 *seen = kzalloc(sizeof(owner->buf), GFP_KERNEL);
+	unsigned int i;
+
+	for (i = 0; seen && i < 500; i++) {
+		if (qcow_store_read(owner->store, seen, owner->pos, sizeof(owner->buf)) ||
+		    memcmp(seen, owner->buf, sizeof(owner->buf)))
+			owner->lost++;
+		memset(owner->buf, i, sizeof(owner->buf));
+		if (qcow_store_write(owner->store, owner->buf, owner->pos, sizeof(owner->buf)))
+			owner->lost++;
+	}
+	kfree(seen);
+}
+
+static void two_owners_of_a_block(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test);
+	struct owner *owners = kunit_kcalloc(test, 2, sizeof(*owners), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, owners);
+	memset(f->disk->data, 0, 512);
+	for (i = 0; i < 2; i++) {
+		owners[i].store = f->store;
+		owners[i].pos = 100 * (i + 1);
+		INIT_WORK(&owners[i].work, owner_work);
+		queue_work(system_unbound_wq, &owners[i].work);
+	}
+	for (i = 0; i < 2; i++) {
+		flush_work(&owners[i].work);
+		KUNIT_EXPECT_EQ(test, 0, owners[i].lost);
+	}
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(write_changes_its_range, ranges_gen_params),
 	KUNIT_CASE_PARAM(short_writes_go_on, ranges_gen_params),
@@ -319,6 +373,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(resize_changes_the_length),
 	KUNIT_CASE(every_failure_is_told),
 	KUNIT_CASE(random_ranges),
+	KUNIT_CASE(two_owners_of_a_block),
 	{}
 };
 

@@ -8,7 +8,9 @@
 
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/fs.h>
 #include <linux/shrinker.h>
+#include <linux/workqueue.h>
 
 /*
  * open and release take a gendisk. QCOW_DISK_OPEN(fn) makes what an older block layer calls
@@ -71,28 +73,6 @@ static inline void qcow_disk_write_cache(struct gendisk *disk)
 }
 #endif
 
-/**
- * qcow_bdev_can_poll() - whether I/O of a device can be submitted as REQ_POLLED
- * @bdev: the device
- *
- * Return: for now; later I/O may be refused all the same.
- */
-static inline bool qcow_bdev_can_poll(struct block_device *bdev)
-{
-	struct request_queue *q = bdev_get_queue(bdev);
-
-#ifdef QCOW_HAVE_FEATURES
-	if (!(q->limits.features & BLK_FEAT_POLL))
-		return false;
-#else
-	if (!test_bit(QUEUE_FLAG_POLL, &q->queue_flags))
-		return false;
-#endif
-	/* A driver may have the feature, and no queue for it. */
-	return !queue_is_mq(q) || (q->tag_set->nr_maps > HCTX_TYPE_POLL &&
-				   q->tag_set->map[HCTX_TYPE_POLL].nr_queues);
-}
-
 /* Several requests; rq_list_peek() and rq_list_pop() take a pointer to either. */
 #ifdef QCOW_HAVE_RQ_LIST
 typedef struct rq_list qcow_rq_list;
@@ -100,11 +80,26 @@ typedef struct rq_list qcow_rq_list;
 typedef struct request *qcow_rq_list;
 #endif
 
-#ifndef QCOW_HAVE_PLUG_TIME
-/* Plugs do not note the time. */
-static inline void blk_plug_invalidate_ts(void)
+/* Of a workqueue that is not WQ_UNBOUND. */
+#ifndef QCOW_HAVE_WQ_PERCPU
+#define WQ_PERCPU	0
+#endif
+
+/* The file system cannot be frozen until a write that vfs_iocb_iter_write() has queued ends. */
+#ifndef QCOW_HAVE_IOCB_FREEZE
+static inline ssize_t qcow_vfs_iocb_iter_write(struct file *file, struct kiocb *iocb,
+					       struct iov_iter *iter)
 {
+	ssize_t ret;
+
+	kiocb_start_write(iocb);
+	ret = vfs_iocb_iter_write(file, iocb, iter);
+	if (ret != -EIOCBQUEUED)
+		kiocb_end_write(iocb);
+	return ret;
 }
+
+#define vfs_iocb_iter_write	qcow_vfs_iocb_iter_write
 #endif
 
 typedef unsigned long (*qcow_shrink_fn)(struct shrinker *shrinker, struct shrink_control *sc);

@@ -20,7 +20,6 @@
 #include "data/inflate.h"
 #include "inject.h"
 #include "data/request.h"
-#include "data/share.h"
 #include "store/store.h"
 #include "meta/worker.h"
 
@@ -174,28 +173,6 @@ static u32 chain_mem_align(const struct qcow_image *image)
 	return align;
 }
 
-static bool chain_polls(const struct qcow_image *image)
-{
-	for (; image; image = image->backing) {
-		if (image->data->polls)
-			return true;
-	}
-	return false;
-}
-
-/* As many queues again for who polls, where there is something below to poll. */
-static void choose_queues(struct qcow_device *dev, const struct qcow_attach *args)
-{
-	struct blk_mq_tag_set *set = &dev->tag_set;
-
-	set->nr_maps = 1;
-	set->nr_hw_queues = min(args->nr_queues ?: num_possible_cpus(), nr_cpu_ids);
-	if (chain_polls(dev->chain)) {
-		set->nr_maps = HCTX_MAX_TYPES;
-		set->nr_hw_queues *= 2;
-	}
-}
-
 static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 {
 	struct qcow_image *top = dev->chain;
@@ -222,11 +199,11 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 		lim.max_write_zeroes_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
 	}
 	set->ops = &qcow_queue_ops;
-	choose_queues(dev, args);
+	set->nr_hw_queues = min(args->nr_queues ?: num_possible_cpus(), nr_cpu_ids);
 	set->queue_depth = args->queue_depth ?: QCOW_DEFAULT_QUEUE_DEPTH;
 	set->numa_node = NUMA_NO_NODE;
 	set->cmd_size = sizeof(struct qcow_request);
-	/* The file system below may sleep, without waiting for I/O, in queue_rq. */
+	/* submit_bio_noacct() may sleep, as far as might_sleep() can tell. */
 	set->flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_BLOCKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	set->driver_data = dev;
 	err = blk_mq_alloc_tag_set(set);
@@ -263,6 +240,7 @@ static int device_teardown(struct qcow_device *dev)
 	chain_close(dev->chain);
 	qcow_inflate_destroy(dev->inflate);
 	qcow_cache_destroy(&dev->cache);
+	destroy_workqueue(dev->submit_wq);
 	destroy_workqueue(dev->wq);
 	return err;
 }
@@ -274,9 +252,12 @@ static int device_setup(struct qcow_device *dev, const struct qcow_attach *args)
 	dev->wq = alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, dev->name);
 	if (!dev->wq)
 		return err;
+	dev->submit_wq = alloc_workqueue("%s-submit", WQ_PERCPU | WQ_MEM_RECLAIM, 0, dev->name);
+	if (!dev->submit_wq)
+		goto err_wq;
 	err = qcow_cache_init(&dev->cache, args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES);
 	if (err)
-		goto err_wq;
+		goto err_submit_wq;
 	dev->inflate = qcow_inflate_create(qcow_inject_limit(QCOW_INFLATE_BYTES));
 	if (IS_ERR(dev->inflate)) {
 		err = PTR_ERR(dev->inflate);
@@ -286,6 +267,8 @@ static int device_setup(struct qcow_device *dev, const struct qcow_attach *args)
 
 err_cache:
 	qcow_cache_destroy(&dev->cache);
+err_submit_wq:
+	destroy_workqueue(dev->submit_wq);
 err_wq:
 	destroy_workqueue(dev->wq);
 	return err;
@@ -383,6 +366,11 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	err = device_add_disk(NULL, dev->disk, qcow_sysfs_groups);
 	if (err)
 		goto err_disk;
+	if (dev->meta) {
+		qcow_store_attached(dev->chain->store);
+		if (dev->chain->data != dev->chain->store)
+			qcow_store_attached(dev->chain->data);
+	}
 	pr_info("%s: version %u, %llu bytes, %u layer%s\n", dev->name, dev->chain->header.version,
 		dev->chain->size, dev->depth, dev->depth == 1 ? "" : "s");
 
@@ -465,17 +453,12 @@ int qcow_device_module_init(void)
 	err = qcow_request_module_init();
 	if (err)
 		goto err_writeback;
-	err = qcow_share_module_init();
-	if (err)
-		goto err_request;
 	qcow_discard_module_init();
-	detach_wq = alloc_workqueue("qcow_detach", 0, 0);
+	detach_wq = alloc_workqueue("qcow_detach", WQ_PERCPU, 0);
 	if (detach_wq)
 		return 0;
 
 	err = -ENOMEM;
-	qcow_share_module_exit();
-err_request:
 	qcow_request_module_exit();
 err_writeback:
 	qcow_writeback_module_exit();
@@ -487,7 +470,6 @@ err_cache:
 void qcow_device_module_exit(void)
 {
 	destroy_workqueue(detach_wq);
-	qcow_share_module_exit();
 	qcow_request_module_exit();
 	qcow_writeback_module_exit();
 	qcow_cache_module_exit();

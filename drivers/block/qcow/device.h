@@ -34,6 +34,9 @@ struct qcow_meta;
  * @inflate_ahead: those that are likely to be read next
  * @meta: the metadata worker of the active image; NULL: read-only
  * @wq: mapping that has to read, decompression, I/O that has to block
+ * @submit_wq: I/O that queue_rq() may not submit. Its work items wait for tags and memory of the
+ *             disks below and for locks of the file systems there, which may be on other devices of
+ *             this driver: so each has a queue, and a rescuer, of its own
  * @error_lock: the bad range of every request
  * @tag_set: of the queue
  * @disk: the disk
@@ -52,6 +55,7 @@ struct qcow_device {
 	struct qcow_inflate_ahead inflate_ahead;
 	struct qcow_meta *meta;
 	struct workqueue_struct *wq;
+	struct workqueue_struct *submit_wq;
 	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */
 	struct blk_mq_tag_set tag_set;
 	struct gendisk *disk;

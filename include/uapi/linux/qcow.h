@@ -45,8 +45,9 @@ enum qcow_layer_format {
  * @format: enum qcow_layer_format
  * @flags: 0
  *
- * The descriptors must be readable, and writable where the layer is to be written. The
- * driver takes references of its own; the caller may close them when the call returns.
+ * The descriptors must be readable, and, where the layer is to be written, writable and open
+ * with O_LARGEFILE. The driver takes references of its own; the caller may close them when the
+ * call returns.
  */
 struct qcow_layer {
 	__s32 image_fd;

@@ -15,8 +15,6 @@ mountpoint -q "$tracing" || mount -t tracefs tracefs "$tracing"
 modprobe null_blk nr_devices=0
 below=/sys/kernel/config/nullb/below
 ram_disk below 96
-# no help from another CPU, whose part would be a batch of its own
-echo 0 >/sys/devices/system/cpu/cpu1/online
 
 # batches COMMAND...: how often requests were handed over together, how many at most, and how
 # many in all, on whatever disk
@@ -72,6 +70,5 @@ sync
 assert_batched mnt/image
 umount mnt
 
-echo 1 >/sys/devices/system/cpu/cpu1/online
 echo 0 >"$below/power"
 rmdir "$below"

@@ -138,6 +138,18 @@ static int exit_code(int err)
 	}
 }
 
+/*
+ * The driver's reads are no accesses: an update of the time would be a transaction of the file
+ * system. Only the owner of a file may ask for that; for others it stays as it is.
+ */
+static void ignore_access_time(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags | O_NOATIME);
+}
+
 /* The layers of a chain as the driver gets them, allocated. */
 static struct qcow_layer *encode_layers(const struct chain *chain)
 {
@@ -147,6 +159,9 @@ static struct qcow_layer *encode_layers(const struct chain *chain)
 	for (i = 0; i < chain->nr; i++) {
 		const struct image *img = &chain->images[i];
 
+		ignore_access_time(img->fd);
+		if (img->data_fd >= 0)
+			ignore_access_time(img->data_fd);
 		layers[i].image_fd = img->fd;
 		layers[i].data_fd = img->data_fd;
 		layers[i].format = img->raw ? QCOW_FORMAT_RAW : QCOW_FORMAT_QCOW;

@@ -58,8 +58,12 @@ static void fragment_copy(struct work_struct *work)
 	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
 	unsigned int noio = memalloc_noio_save();
 	void *buf = kvmalloc(COPY_BYTES, GFP_NOIO);
-	int err = buf ? copy_bytes(frag, buf) : -ENOMEM;
+	struct qcow_identity identity;
+	int err;
 
+	qcow_identity_assume(&identity, blk_mq_rq_from_pdu(frag->req)->bio);
+	err = buf ? copy_bytes(frag, buf) : -ENOMEM;
+	qcow_identity_drop(&identity);
 	kvfree(buf);
 	memalloc_noio_restore(noio);
 	qcow_fragment_end(frag, err);
@@ -81,10 +85,14 @@ static void fragment_inflate(struct work_struct *work)
 {
 	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
 	struct qcow_inflated *cluster;
+	struct qcow_identity identity;
 	int err;
 
+	/* The cluster is everybody's, but one has to pay for it. */
+	qcow_identity_assume(&identity, blk_mq_rq_from_pdu(frag->req)->bio);
 	err = qcow_inflate_load(frag->req->dev->inflate, frag->map.image, &frag->map.ext,
 				&frag->waiter, &cluster);
+	qcow_identity_drop(&identity);
 	if (err == -EINPROGRESS)
 		return;
 	if (err)
@@ -126,7 +134,7 @@ static void submit_data(struct qcow_fragment *frag)
 	}
 	frag->io.complete = fragment_complete;
 	qcow_fragment_aim(frag, store, host, false);
-	qcow_store_submit(&frag->io);
+	qcow_fragment_submit(frag);
 }
 
 /*

@@ -9,8 +9,8 @@
 
 #include "device.h"
 #include "inject.h"
-#include "data/poll.h"
 #include "data/request.h"
+#include "data/submit.h"
 #include "meta/worker.h"
 
 static struct kmem_cache *fragment_slab;
@@ -119,8 +119,6 @@ void qcow_fragment_end(struct qcow_fragment *frag, int err)
 
 	if (unlikely(err))
 		qcow_request_fail(req, frag->guest, frag->io.len, err);
-	if (unlikely(req->poll))
-		qcow_poll_remove(req);
 	fragment_free(frag);
 	qcow_request_put(req);
 }
@@ -176,13 +174,6 @@ bool qcow_fragment_fits(const struct qcow_store *store, const struct iov_iter *i
 	return likely(store->align <= SECTOR_SIZE) || segments_aligned(iter, len, store->align);
 }
 
-/* Whether there is one I/O to look for, the request's, and the store can tell of its end. */
-static bool may_poll(const struct qcow_fragment *frag)
-{
-	return frag->io.len == blk_rq_bytes(blk_mq_rq_from_pdu(frag->req)) && !frag->fill &&
-		READ_ONCE(frag->io.store->polls);
-}
-
 void qcow_fragment_aim(struct qcow_fragment *frag, struct qcow_store *store, u64 host,
 		       bool write)
 {
@@ -190,10 +181,19 @@ void qcow_fragment_aim(struct qcow_fragment *frag, struct qcow_store *store, u64
 	frag->io.pos = host;
 	frag->io.done = 0;
 	frag->io.write = write;
-	frag->io.polled = false;
-	frag->io.poll = unlikely(frag->req->poll) && may_poll(frag);
-	if (unlikely(frag->io.poll))
-		qcow_poll_add(frag->req);
+	/* The bios of a request are of one cgroup and have one priority, or they are not merged. */
+	frag->io.origin = blk_mq_rq_from_pdu(frag->req)->bio;
+}
+
+void qcow_fragment_submit(struct qcow_fragment *frag)
+{
+	struct qcow_request *req = frag->req;
+	struct request *rq = blk_mq_rq_from_pdu(req);
+
+	if (!req->in_queue_rq || qcow_submit_allowed(frag->io.store))
+		qcow_store_submit(&frag->io);
+	else
+		qcow_submitter_add(rq->mq_hctx->driver_data, &frag->io.waiting);
 }
 
 void qcow_request_next_bio(struct qcow_request *req)
@@ -218,6 +218,7 @@ static void request_work(struct work_struct *work)
 	struct blk_plug plug;
 
 	qcow_inject_pause();
+	req->in_queue_rq = false;
 	blk_start_plug(&plug);
 	req->run(req, true);
 	blk_finish_plug(&plug);
@@ -271,6 +272,7 @@ void qcow_request_start(struct qcow_request *req, struct request *rq,
 	INIT_WORK(&req->work, request_work);
 	req->waiter.wake = request_wake;
 	req->run = run;
+	req->in_queue_rq = true;
 	req->bvecs = NULL;
 	req->iter = (struct iov_iter) {};
 	/* Before any table is looked at. */

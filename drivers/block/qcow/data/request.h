@@ -7,7 +7,6 @@
 #define _QCOW_REQUEST_H
 
 #include <linux/atomic.h>
-#include <linux/llist.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 
@@ -20,7 +19,6 @@
 struct request;
 struct qcow_device;
 struct qcow_epoch;
-struct qcow_poll;
 struct qcow_request;
 
 /**
@@ -71,9 +69,7 @@ enum qcow_first {
  * @run: maps the rest, as far as it can be mapped without waiting, or to the end
  * @work: calls @run in process context
  * @msg: hands it to the metadata worker
- * @poll: whoever submitted it looks for its end there, or NULL
- * @polling: on the list of @poll while all of the request is one I/O
- * @share: on its way to another CPU, before anything else is done
+ * @in_queue_rq: the block layer's task maps it, whose I/O is submitted as submit.c says
  * @epoch: of a writable device, or NULL
  * @flush: of a flush
  * @status: of the bytes from @bad_start to @bad_end, under @dev->error_lock; the first error
@@ -93,13 +89,9 @@ struct qcow_request {
 	unsigned int direction;
 	struct qcow_waiter waiter;
 	void (*run)(struct qcow_request *req, bool may_wait);
-	union {
-		struct work_struct work;
-		struct llist_node share;
-	};
+	struct work_struct work;
 	struct qcow_meta_msg msg;
-	struct qcow_poll *poll;
-	struct list_head polling;
+	bool in_queue_rq;
 	struct qcow_epoch *epoch;
 	struct qcow_flush flush;
 	blk_status_t status;
@@ -189,6 +181,9 @@ bool qcow_fragment_fits(const struct qcow_store *store, const struct iov_iter *i
 /* What is left to say before its I/O is submitted, but for @frag->io.complete. */
 void qcow_fragment_aim(struct qcow_fragment *frag, struct qcow_store *store, u64 host,
 		       bool write);
+
+/* Submit its I/O, here or in a worker. Context: the one that maps the request. */
+void qcow_fragment_submit(struct qcow_fragment *frag);
 
 /* Call @func with @frag->io.work from a worker. */
 void qcow_fragment_queue(struct qcow_fragment *frag, work_func_t func);

@@ -80,7 +80,7 @@ static int write_in_place(struct qcow_request *req, const struct qcow_extent *ex
 	frag->fill = false;
 	frag->io.complete = in_place_complete;
 	qcow_fragment_aim(frag, req->dev->chain->data, ext->host, true);
-	qcow_store_submit(&frag->io);
+	qcow_fragment_submit(frag);
 	return last ? QCOW_STEP_GONE : QCOW_STEP_DONE;
 }
 
@@ -244,6 +244,7 @@ static int fill(struct qcow_fragment *frag)
 	u64 host = frag->fill ? change->host : frag->io.pos;
 	u64 left = frag->fill ? change->len : frag->io.len;
 	u64 size = min_t(u64, left, FILL_BYTES);
+	struct qcow_identity identity;
 	void *buf;
 	int err = 0;
 
@@ -254,8 +255,10 @@ static int fill(struct qcow_fragment *frag)
 		u64 part = min(left, size);
 
 		err = gather(frag, pos, buf, part);
+		qcow_identity_assume(&identity, frag->io.origin);
 		if (!err)
 			err = qcow_store_write(frag->io.store, buf, host, part);
+		qcow_identity_drop(&identity);
 		pos += part;
 		host += part;
 		left -= part;

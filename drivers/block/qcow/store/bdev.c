@@ -1,25 +1,73 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A store on a block device: a request's pages go down in a bio of their own, to another
- * sector; nothing is copied or allocated. store.c chooses it, request.c submits.
+ * sector; nothing is copied or allocated.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
-#include <linux/sched/mm.h>
+#include <linux/mm.h>
 
 #include "store/store.h"
 
+/* Pages that one synchronous transfer describes on the stack. */
+#define SYNC_PAGES	16
+
+/* What a bio below has of the one above; a flush and FUA are the commit's. */
+#define INHERITED	(REQ_SYNC | REQ_META | REQ_PRIO | REQ_BACKGROUND | REQ_SWAP)
+
+/*
+ * As direct I/O has it: such a write is not throttled by blk-wbt.c. The device's own queue has
+ * done that already, and a worker would wait there with reads behind it.
+ */
+#define WRITE_FLAGS	(REQ_OP_WRITE | REQ_SYNC | REQ_IDLE)
+
+static struct block_device *store_bdev(const struct qcow_store *store)
+{
+	return I_BDEV(store->file->f_mapping->host);
+}
+
+/* Add as much of @buf as @bio has room for. */
+static void add_buffer(struct bio *bio, void *buf, size_t len)
+{
+	while (len) {
+		struct page *page = is_vmalloc_addr(buf) ? vmalloc_to_page(buf) :
+							   virt_to_page(buf);
+		size_t part = min_t(size_t, len, PAGE_SIZE - offset_in_page(buf));
+
+		if (bio_add_page(bio, page, part, offset_in_page(buf)) != part)
+			break;
+		buf += part;
+		len -= part;
+	}
+}
+
+static ssize_t transfer(struct qcow_store *store, void *buf, u64 pos, size_t len, blk_opf_t opf)
+{
+	struct bio_vec bvecs[SYNC_PAGES];
+	struct bio bio;
+	ssize_t ret;
+
+	bio_init(&bio, store_bdev(store), bvecs, SYNC_PAGES, opf | REQ_META | REQ_PRIO);
+	bio.bi_iter.bi_sector = pos >> SECTOR_SHIFT;
+	add_buffer(&bio, buf, len);
+	len = bio.bi_iter.bi_size;
+	ret = submit_bio_wait(&bio);
+	bio_uninit(&bio);
+	return ret ?: len;
+}
+
 static ssize_t bdev_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
 {
-	return qcow_store_file_ops.read(store, buf, pos, len);
+	if (pos >= store->bytes)
+		return 0;
+	return transfer(store, buf, pos, min_t(u64, len, store->bytes - pos),
+			REQ_OP_READ | REQ_SYNC);
 }
 
 static ssize_t bdev_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
 {
-	return qcow_store_file_ops.write(store, buf, pos, len);
+	return transfer(store, (void *)buf, pos, len, WRITE_FLAGS);
 }
-
-static void bdev_work(struct work_struct *work);
 
 static void bdev_endio(struct bio *bio)
 {
@@ -27,57 +75,42 @@ static void bdev_endio(struct bio *bio)
 	int err = blk_status_to_errno(bio->bi_status);
 
 	bio_uninit(bio);
-	if (unlikely(io->poll) && bio->bi_status == BLK_STS_NOTSUPP) {
-		WRITE_ONCE(io->store->polls, false);
-		io->poll = false;
-		INIT_WORK(&io->work, bdev_work);
-		queue_work(io->store->wq, &io->work);
-		return;
-	}
 	io->done = err ? 0 : io->len;
 	io->complete(io, err);
 }
 
-static struct block_device *store_bdev(const struct qcow_store *store)
+static int bio_begin(struct bio *bio, struct block_device *bdev, struct qcow_io *io)
 {
-	return I_BDEV(store->file->f_mapping->host);
+	blk_opf_t opf = io->write ? WRITE_FLAGS : REQ_OP_READ;
+	int err = 0;
+
+	if (io->origin)
+		err = bio_init_clone(bdev, bio, io->origin, GFP_NOWAIT);
+	else
+		bio_init(bio, bdev, NULL, 0, opf);
+	bio->bi_opf = opf | (bio->bi_opf & INHERITED);
+	return err;
 }
 
 static void bdev_submit(struct qcow_store *store, struct qcow_io *io)
 {
-	/* As direct I/O has it: such a write is not made to wait for others (see blk-wbt.c). */
-	blk_opf_t opf = io->write ? REQ_OP_WRITE | REQ_SYNC | REQ_IDLE : REQ_OP_READ;
 	struct bio *bio = &io->bio;
+	int err = bio_begin(bio, store_bdev(store), io);
 
-	/* The table belongs to the request: the bio is a clone as far as anybody below cares. */
-	bio_init(bio, store_bdev(store), (struct bio_vec *)io->iter.bvec, io->iter.nr_segs, opf);
-	bio->bi_vcnt = io->iter.nr_segs;
-	bio->bi_iter.bi_bvec_done = io->iter.iov_offset;
-	bio->bi_iter.bi_size = io->len;
-	bio->bi_iter.bi_sector = io->pos >> SECTOR_SHIFT;
+	if (unlikely(err)) {
+		io->complete(io, err);
+		return;
+	}
+	/* All bios of a request go down as one; the table is the request's, as a clone's is. */
+	bio->bi_io_vec = (struct bio_vec *)io->iter.bvec;
+	bio->bi_iter = (struct bvec_iter) {
+		.bi_sector = io->pos >> SECTOR_SHIFT,
+		.bi_size = io->len,
+		.bi_bvec_done = io->iter.iov_offset,
+	};
 	bio->bi_end_io = bdev_endio;
 	bio_set_flag(bio, BIO_CLONED);
-	if (unlikely(io->poll)) {
-		bio->bi_opf |= REQ_POLLED;
-		/* Pairs with smp_load_acquire() in qcow_store_poll(). */
-		smp_store_release(&io->polled, true);
-	}
 	submit_bio_noacct(bio);
-}
-
-/* Once more: what is below cannot be polled any more. */
-static void bdev_work(struct work_struct *work)
-{
-	struct qcow_io *io = container_of(work, struct qcow_io, work);
-	unsigned int noio = memalloc_noio_save();
-
-	bdev_submit(io->store, io);
-	memalloc_noio_restore(noio);
-}
-
-static int bdev_poll(struct qcow_io *io, struct io_comp_batch *iob)
-{
-	return bio_poll(&io->bio, iob, BLK_POLL_ONESHOT);
 }
 
 static int bdev_flush(struct qcow_store *store)
@@ -99,10 +132,10 @@ static int bdev_punch(struct qcow_store *store, u64 pos, u64 len)
 
 const struct qcow_store_ops qcow_store_bdev_ops = {
 	.name = "bdev",
+	.remaps = true,
 	.read = bdev_read,
 	.write = bdev_write,
 	.submit = bdev_submit,
-	.poll = bdev_poll,
 	.flush = bdev_flush,
 	.resize = bdev_resize,
 	.punch = bdev_punch,

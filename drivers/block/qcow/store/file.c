@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A store in a regular file (or, buffered, in a block device): asynchronous direct I/O
- * through the file system's own read_iter and write_iter, without blocking where the file
- * system can. Does not know where in an image it reads and writes. store.c chooses it,
- * request.c submits.
+ * through the file system, without blocking where the file system can; what would block becomes a
+ * work item of its own. Does not know where in an image it reads and writes.
  */
 #include <linux/blkdev.h>
 #include <linux/cred.h>
 #include <linux/falloc.h>
-#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/sched/task_stack.h>
 
 #include "compat.h"
 #include "inject.h"
@@ -21,15 +18,6 @@
 
 /* Pages that one synchronous transfer describes on the stack. */
 #define SYNC_PAGES	16
-
-/* A file system and the devices below it need this much of a stack. */
-#define STACK_ROOM	(THREAD_SIZE / 2)
-
-/* Devices may be stacked on images on devices; below some depth a fresh stack is taken. */
-static bool stack_has_room(void)
-{
-	return current_stack_pointer - (unsigned long)task_stack_page(current) > STACK_ROOM;
-}
 
 static bool is_regular(const struct file *file)
 {
@@ -63,7 +51,7 @@ static ssize_t throttled_write(struct kiocb *iocb, struct iov_iter *iter)
 	 */
 	if (!(iocb->ki_flags & IOCB_DIRECT))
 		current->flags |= PF_LOCAL_THROTTLE;
-	ret = iocb->ki_filp->f_op->write_iter(iocb, iter);
+	ret = vfs_iocb_iter_write(iocb->ki_filp, iocb, iter);
 	current_restore_flags(flags, PF_LOCAL_THROTTLE);
 	return ret;
 }
@@ -97,7 +85,7 @@ static ssize_t file_read(struct qcow_store *store, void *buf, u64 pos, size_t le
 	init_sync_kiocb(&iocb, store->file);
 	iocb.ki_pos = pos;
 	iocb.ki_flags = store->direct ? IOCB_DIRECT : 0;
-	return store->file->f_op->read_iter(&iocb, &iter);
+	return vfs_iocb_iter_read(store->file, &iocb, &iter);
 }
 
 /**
@@ -168,9 +156,7 @@ static ssize_t write_now(struct file_call *call)
 	/* Not those that the file was opened with: where to write is not up to O_APPEND. */
 	iocb.ki_flags = IOCB_WRITE | (direct ? IOCB_DIRECT : 0);
 	touch(store);
-	file_start_write(store->file);
 	ret = throttled_write(&iocb, &iter);
-	file_end_write(store->file);
 	return ret ?: -EIO;
 }
 
@@ -191,44 +177,10 @@ static void file_queue(struct qcow_io *io)
 	queue_work(io->store->wq, &io->work);
 }
 
-/*
- * A write that is in flight keeps the file system from being frozen, whichever task ends it.
- * False: it is frozen or about to be, and the caller may not wait for the end of that.
- */
-static bool freeze_hold(const struct kiocb *iocb)
-{
-	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
-
-	if (!is_regular(iocb->ki_filp))
-		return true;
-	if (!(iocb->ki_flags & IOCB_NOWAIT))
-		sb_start_write(sb);
-	else if (!sb_start_write_trylock(sb))
-		return false;
-	/* For lockdep: this task does not hold it any more. */
-	__sb_writers_release(sb, SB_FREEZE_WRITE);
-	return true;
-}
-
-static void freeze_release(const struct kiocb *iocb)
-{
-	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
-
-	if (!is_regular(iocb->ki_filp))
-		return;
-	/* For lockdep: this task is the one that held it. */
-	__sb_writers_acquired(sb, SB_FREEZE_WRITE);
-	sb_end_write(sb);
-}
-
 /* The outcome of one attempt: done, or on with what is left, in a worker that may block. */
 static void file_advance(struct qcow_io *io, ssize_t ret)
 {
 	bool nowait = io->iocb.ki_flags & IOCB_NOWAIT;
-	bool poll = io->iocb.ki_flags & IOCB_HIPRI;
-
-	if (io->write)
-		freeze_release(&io->iocb);
 
 	if (ret > 0) {
 		io->done += ret;
@@ -239,10 +191,8 @@ static void file_advance(struct qcow_io *io, ssize_t ret)
 	} else if (!ret) {
 		io->complete(io, io->write ? -EIO : -ENODATA);
 	} else if (nowait && (ret == -EAGAIN || ret == -EOPNOTSUPP)) {
-		/* The device below has no such thing as not waiting, or as being polled. */
-		if (ret == -EOPNOTSUPP && poll)
-			WRITE_ONCE(io->store->polls, false);
-		else if (ret == -EOPNOTSUPP)
+		/* The device below has no such thing as not waiting. */
+		if (ret == -EOPNOTSUPP)
 			WRITE_ONCE(io->store->nowait, false);
 		file_queue(io);
 	} else {
@@ -262,6 +212,9 @@ static void file_complete(struct kiocb *iocb, long ret)
 	struct qcow_io *io = container_of(iocb, struct qcow_io, iocb);
 
 	qcow_inject_stall();
+	/* What returned at once has ended its write itself. */
+	if (io->write)
+		kiocb_end_write(iocb);
 	io->ret = ret;
 	file_put(io);
 }
@@ -271,13 +224,14 @@ static ssize_t transfer(struct qcow_io *io, struct iov_iter *iter)
 	if ((io->iocb.ki_flags & IOCB_NOWAIT) && qcow_inject(QCOW_INJECT_AGAIN))
 		return -EAGAIN;
 	if (!io->write)
-		return io->store->file->f_op->read_iter(&io->iocb, iter);
+		return vfs_iocb_iter_read(io->store->file, &io->iocb, iter);
 	touch(io->store);
 	return throttled_write(&io->iocb, iter);
 }
 
 static void file_start(struct qcow_io *io, int flags)
 {
+	struct qcow_identity identity;
 	struct iov_iter iter = io->iter;
 	ssize_t ret;
 
@@ -290,17 +244,12 @@ static void file_start(struct qcow_io *io, int flags)
 		.ki_complete = file_complete,
 		.ki_flags = flags | (io->store->direct ? IOCB_DIRECT : 0) |
 			    (io->write ? IOCB_WRITE : 0),
+		.ki_ioprio = io->origin ? bio_prio(io->origin) : 0,
 	};
 	atomic_set(&io->users, 2);
-	if (unlikely(flags & IOCB_HIPRI)) {
-		/* Pairs with smp_load_acquire() in qcow_store_poll(). */
-		smp_store_release(&io->polled, true);
-	}
-	if (io->write && !freeze_hold(&io->iocb)) {
-		file_queue(io);
-		return;
-	}
+	qcow_identity_assume(&identity, io->origin);
 	ret = transfer(io, &iter);
+	qcow_identity_drop(&identity);
 	if (ret == -EIOCBQUEUED)
 		file_put(io);
 	else
@@ -315,42 +264,25 @@ static void file_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-/* Whether @io may be tried where the submitter is; a write to the page cache always waits. */
+static bool is_frozen(const struct file *file)
+{
+	return READ_ONCE(file_inode(file)->i_sb->s_writers.frozen) != SB_UNFROZEN;
+}
+
+/* Whether @io may be tried without waiting; a write to the page cache always waits. */
 static bool may_try(const struct qcow_store *store, const struct qcow_io *io)
 {
-	if (!READ_ONCE(store->nowait) || !stack_has_room())
+	if (!READ_ONCE(store->nowait))
 		return false;
-	return !io->write || (store->direct && !caller_is_limited());
+	return !io->write || (store->direct && !is_frozen(store->file));
 }
 
-/*
- * Without waiting; of the page cache only what is there. To read ahead would take a lock of the
- * mapping below while the submitter holds that of the one above.
- *
- * The submitter may hold locks of the file system above, and the one below takes its own of the
- * same classes (ext4 waits for i_data_sem even with IOCB_NOWAIT). Nothing below ever waits for
- * what is above, but lockdep, which has never heard of layers, would say so; the same reads in a
- * worker are under its eyes.
- */
 static void file_submit(struct qcow_store *store, struct qcow_io *io)
 {
-	if (!may_try(store, io)) {
+	if (may_try(store, io))
+		file_start(io, IOCB_NOWAIT);
+	else
 		file_queue(io);
-		return;
-	}
-	lockdep_off();
-	file_start(io, IOCB_NOWAIT | (store->direct ? 0 : IOCB_NOIO) |
-		       (unlikely(io->poll) && !io->write ? IOCB_HIPRI : 0));
-	lockdep_on();
-}
-
-/*
- * Of reads: a write ends in a worker of the file system, which leaves in the iocb what is gone by
- * then (iomap_dio_done()).
- */
-static int file_poll(struct qcow_io *io, struct io_comp_batch *iob)
-{
-	return io->store->file->f_op->iopoll(&io->iocb, iob, BLK_POLL_ONESHOT);
 }
 
 static void update_times(struct qcow_store *store)
@@ -454,7 +386,6 @@ const struct qcow_store_ops qcow_store_file_ops = {
 	.read = file_read,
 	.write = file_write,
 	.submit = file_submit,
-	.poll = file_poll,
 	.flush = file_flush,
 	.resize = file_resize,
 	.reserve = file_reserve,

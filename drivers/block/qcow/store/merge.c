@@ -2,6 +2,7 @@
 /*
  * Merging of writes. What they are for is not known here.
  */
+#include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
 #include <linux/list_sort.h>
 #include <linux/overflow.h>
@@ -76,6 +77,15 @@ static int by_place(void *unused, const struct list_head *a, const struct list_h
 	return list_entry(a, struct qcow_io, node)->pos > list_entry(b, struct qcow_io, node)->pos;
 }
 
+/* Whether both are for the same cgroup and of the same priority. */
+static bool have_one_identity(const struct qcow_io *a, const struct qcow_io *b)
+{
+	if (!a->origin || !b->origin)
+		return a->origin == b->origin;
+	return bio_blkcg_css(a->origin) == bio_blkcg_css(b->origin) &&
+		a->origin->bi_ioprio == b->origin->bi_ioprio;
+}
+
 /* Take the first of @ios with all that continues it. NULL: nothing does, or no memory. */
 static struct merged *take_merged(struct qcow_merge *merge, struct list_head *ios)
 {
@@ -86,7 +96,8 @@ static struct merged *take_merged(struct qcow_merge *merge, struct list_head *io
 	u64 len = 0;
 
 	list_for_each_entry(io, ios, node) {
-		if (io->pos != first->pos + len || len + io->len > MERGE_BYTES)
+		if (io->pos != first->pos + len || len + io->len > MERGE_BYTES ||
+		    !have_one_identity(io, first))
 			break;
 		len += io->len;
 		nr += describe(io, NULL);
@@ -102,7 +113,7 @@ static struct merged *take_merged(struct qcow_merge *merge, struct list_head *io
 	list_cut_position(&merged->parts, ios, &last->node);
 	merged->io = (struct qcow_io) {
 		.store = merge->store, .pos = first->pos, .len = len, .write = true,
-		.complete = merged_complete,
+		.origin = first->origin, .complete = merged_complete,
 	};
 	nr = 0;
 	list_for_each_entry(io, &merged->parts, node)

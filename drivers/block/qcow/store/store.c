@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stores in general: choosing one for a descriptor, and I/O of any alignment. What is
- * special to files and to block devices is in store_file.c and store_bdev.c; image.c,
- * cache.c, inflate.c and request.c call.
+ * Stores in general: choosing one for a descriptor, I/O of any alignment, and the cgroup that I/O
+ * in a worker is for. What is special to files and to block devices is in file.c and bdev.c.
  */
+#include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
 #include <linux/file.h>
+#include <linux/kthread.h>
 #include <linux/magic.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/pagemap.h>
@@ -83,24 +85,10 @@ static bool open_direct(struct qcow_store *store)
 	return false;
 }
 
-/* Where all of a file is on one device, as far as can be told; what refuses is not asked again. */
-static bool can_poll(const struct qcow_store *store)
-{
-	struct file *file = store->file;
-	struct inode *inode = file_inode(file);
-
-	if (S_ISBLK(inode->i_mode))
-		return qcow_bdev_can_poll(I_BDEV(file->f_mapping->host));
-	return file->f_op->iopoll && inode->i_sb->s_bdev &&
-		qcow_bdev_can_poll(inode->i_sb->s_bdev);
-}
-
 static int choose_mode(struct qcow_store *store, enum qcow_direct direct, struct qcow_report *rep)
 {
-	if (direct != QCOW_DIRECT_OFF && open_direct(store)) {
-		store->polls = can_poll(store);
+	if (direct != QCOW_DIRECT_OFF && open_direct(store))
 		return 0;
-	}
 	if (direct == QCOW_DIRECT_ON) {
 		qcow_report(rep, "direct I/O is not possible on the file system of %pD",
 			    store->file);
@@ -114,7 +102,7 @@ static int choose_mode(struct qcow_store *store, enum qcow_direct direct, struct
 	store->ops = &qcow_store_file_ops;
 	store->direct = false;
 	store->align = 1;
-	/* A read of its cache locks a device's inode: not while somebody reads the one above. */
+	/* A read of its cache waits for the device's inode lock, IOCB_NOWAIT or not. */
 	if (S_ISBLK(file_inode(store->file)->i_mode))
 		store->nowait = false;
 	return 0;
@@ -137,6 +125,10 @@ static int check_file(const struct file *file, bool writable, struct qcow_report
 		return 0;
 	if (!(file->f_mode & FMODE_WRITE)) {
 		qcow_report(rep, "%pD is not open for writing", file);
+		return -EBADF;
+	}
+	if (!(file->f_flags & O_LARGEFILE)) {
+		qcow_report(rep, "%pD is open for its first 2 GiB only", file);
 		return -EBADF;
 	}
 	/* An append-only file can be opened in no other way. */
@@ -182,18 +174,7 @@ struct qcow_store *qcow_store_open(int fd, bool writable, enum qcow_direct direc
 	store->mem_align = 1;
 	store->nowait = file->f_mode & FMODE_NOWAIT;
 	store->wq = wq;
-
-	/*
-	 * The descriptor is the driver's now. An update of the access time would start a
-	 * transaction of the file system below from within one of the one above; those of a
-	 * write could not be made without waiting, and are left to the next flush. A 32 bit
-	 * process may have opened it so that no write gets beyond 2 GiB.
-	 */
-	spin_lock(&file->f_lock);
-	file->f_flags |= O_NOATIME | O_LARGEFILE;
-	if (writable && S_ISREG(file_inode(file)->i_mode))
-		file->f_mode |= FMODE_NOCMTIME;
-	spin_unlock(&file->f_lock);
+	mutex_init(&store->rmw_lock);
 
 	/* What was written through the page cache must be what direct I/O reads. */
 	err = filemap_write_and_wait(file->f_mapping);
@@ -213,8 +194,31 @@ err_file:
 	return ERR_PTR(err);
 }
 
+void qcow_store_attached(struct qcow_store *store)
+{
+	struct file *file = store->file;
+
+	if (!file || !S_ISREG(file_inode(file)->i_mode))
+		return;
+	spin_lock(&file->f_lock);
+	store->no_times = !(file->f_mode & FMODE_NOCMTIME);
+	file->f_mode |= FMODE_NOCMTIME;
+	spin_unlock(&file->f_lock);
+}
+
+/* The descriptor may be open elsewhere. */
+static void give_times_back(struct qcow_store *store)
+{
+	if (!store->no_times)
+		return;
+	spin_lock(&store->file->f_lock);
+	store->file->f_mode &= ~FMODE_NOCMTIME;
+	spin_unlock(&store->file->f_lock);
+}
+
 void qcow_store_destroy(struct qcow_store *store)
 {
+	give_times_back(store);
 	/* Bios have passed by what others have in the page cache of the device. */
 	if (store->writable && store->ops == &qcow_store_bdev_ops)
 		invalidate_bdev(I_BDEV(store->file->f_mapping->host));
@@ -384,6 +388,7 @@ static int write_any(struct qcow_store *store, const void *buf, u64 pos, size_t 
 	bounce = bounce_alloc(store, len);
 	if (!bounce)
 		return -ENOMEM;
+	mutex_lock(&store->rmw_lock);
 	while (len) {
 		ret = write_bounced(store, bounce, buf, pos, len);
 		if (ret < 0)
@@ -392,6 +397,7 @@ static int write_any(struct qcow_store *store, const void *buf, u64 pos, size_t 
 		pos += ret;
 		len -= ret;
 	}
+	mutex_unlock(&store->rmw_lock);
 	kvfree(bounce);
 	return ret < 0 ? ret : 0;
 }
@@ -499,4 +505,45 @@ int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len)
 	err = store->ops->punch(store, start, end - start);
 	memalloc_noio_restore(noio);
 	return err;
+}
+
+#ifdef CONFIG_MEMCG
+static void assume_memcg(struct qcow_identity *identity)
+{
+	identity->memcg_css = cgroup_get_e_css(identity->css->cgroup, &memory_cgrp_subsys);
+	identity->memcg = set_active_memcg(mem_cgroup_from_css(identity->memcg_css));
+}
+
+static void drop_memcg(const struct qcow_identity *identity)
+{
+	set_active_memcg(identity->memcg);
+	css_put(identity->memcg_css);
+}
+#else
+static void assume_memcg(struct qcow_identity *identity)
+{
+}
+
+static void drop_memcg(const struct qcow_identity *identity)
+{
+}
+#endif
+
+void qcow_identity_assume(struct qcow_identity *identity, struct bio *origin)
+{
+	identity->css = origin ? bio_blkcg_css(origin) : NULL;
+	if (!identity->css || identity->css == blkcg_root_css) {
+		identity->css = NULL;
+		return;
+	}
+	kthread_associate_blkcg(identity->css);
+	assume_memcg(identity);
+}
+
+void qcow_identity_drop(const struct qcow_identity *identity)
+{
+	if (!identity->css)
+		return;
+	drop_memcg(identity);
+	kthread_associate_blkcg(NULL);
 }

@@ -8,10 +8,14 @@
 
 #include <linux/bio.h>
 #include <linux/fs.h>
+#include <linux/llist.h>
+#include <linux/mutex.h>
 #include <linux/types.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 
+struct cgroup_subsys_state;
+struct mem_cgroup;
 struct qcow_report;
 struct qcow_store;
 
@@ -23,11 +27,12 @@ struct qcow_store;
  * @len: bytes
  * @done: bytes transferred so far, of an I/O that came back short
  * @write: from memory to the store
- * @poll: the submitter looks for its end with qcow_store_poll(), if @store can be looked at
- * @polled: it can be looked at now; the store's
+ * @origin: the bio that it is part of: its cgroup, I/O priority and hints go down with it, and it
+ *          stays until @complete; NULL: it is the driver's own
  * @complete: called once, from any context, with the status; owns the io again
  * @work: for whoever has to continue in process context
- * @node: for whoever has it before it is submitted, instead of @work
+ * @node: before it is submitted, instead of @work
+ * @waiting: likewise
  * @iocb: of a file store in flight
  * @ret: what became of it
  * @users: whoever submits @iocb and whoever completes it, while they may look at it
@@ -43,12 +48,12 @@ struct qcow_io {
 	u32 len;
 	u32 done;
 	bool write;
-	bool poll;
-	bool polled;
+	struct bio *origin;
 	void (*complete)(struct qcow_io *io, int err);
 	union {
 		struct work_struct work;
 		struct list_head node;
+		struct llist_node waiting;
 	};
 	union {
 		struct {
@@ -63,19 +68,18 @@ struct qcow_io {
 /**
  * struct qcow_store_ops - one kind of store
  * @name: as sysfs shows it
+ * @remaps: @submit makes one bio of the I/O and does no more than to submit that
  * @read: read @len bytes at @pos, both multiples of @align, into @buf, which is aligned
  *        likewise and not on the stack. Sleeps. Return: bytes read, 0 at the end of the
  *        store, fewer than @len possible; -errno.
  * @write: write likewise, inside the store; it never grows by a write. Where the store
  *         ends within a block, so may @len. Return: bytes written, fewer than @len possible
  *         but never 0; -errno.
- * @submit: start to read or write @io; does not wait for it and may be called where a
- *          request is being submitted (no GFP_KERNEL allocation, no wait for other I/O of
- *          the same device). @io->pos and @io->len are multiples of @align and inside the
- *          store. @io->complete may run before it returns.
- * @poll: look whether what is below is done with @io, which is @polled, or with others like it.
- *        May be called while it ends or is submitted again, until it is somebody else's; see
- *        qcow_store_poll(). NULL: never is it @polled.
+ * @submit: start to read or write @io; does not wait for it. @io->pos and @io->len are multiples of
+ *          @align and inside the store. @io->complete may run before it returns. Runs in a worker
+ *          under memalloc_noio_save(), or, where @remaps, in queue_rq() while current->bio_list is
+ *          set. May wait for tags and memory of the disks below, and for short locks of a file
+ *          system, never for other I/O of the device.
  * @flush: all that had been written when it was called survives a power cut when it
  *         returns 0, and the length of the store too. Sleeps.
  * @resize: make the store @bytes long. What is new reads as zeros, and, where the file
@@ -90,10 +94,10 @@ struct qcow_io {
  */
 struct qcow_store_ops {
 	const char *name;
+	bool remaps;
 	ssize_t (*read)(struct qcow_store *store, void *buf, u64 pos, size_t len);
 	ssize_t (*write)(struct qcow_store *store, const void *buf, u64 pos, size_t len);
 	void (*submit)(struct qcow_store *store, struct qcow_io *io);
-	int (*poll)(struct qcow_io *io, struct io_comp_batch *iob);
 	int (*flush)(struct qcow_store *store);
 	int (*resize)(struct qcow_store *store, u64 bytes);
 	int (*reserve)(struct qcow_store *store, u64 pos, u64 len);
@@ -115,8 +119,9 @@ struct qcow_store_ops {
  * @mem_align: what the layer below asks of the memory of direct I/O
  * @direct: I/O bypasses the page cache
  * @nowait: @ops may try without blocking first; cleared once the layer below refuses to
- * @polls: the layer below can be polled for the end of I/O; cleared once it refuses to
+ * @no_times: the file's times are left to flushes, with FMODE_NOCMTIME
  * @wq: runs what has to block
+ * @rmw_lock: a block that is read, changed in part and written back
  */
 struct qcow_store {
 	const struct qcow_store_ops *ops;
@@ -130,8 +135,9 @@ struct qcow_store {
 	u32 mem_align;
 	bool direct;
 	bool nowait;
-	bool polls;
+	bool no_times;
 	struct workqueue_struct *wq;
+	struct mutex rmw_lock;	/* unaligned writes */
 };
 
 enum qcow_direct {
@@ -155,6 +161,15 @@ enum qcow_direct {
 struct qcow_store *qcow_store_open(int fd, bool writable, enum qcow_direct direct,
 				   struct workqueue_struct *wq, struct qcow_report *rep);
 void qcow_store_destroy(struct qcow_store *store);
+
+/**
+ * qcow_store_attached() - take over the descriptor of a store that is written to
+ * @store: the store; nothing of the attach can fail any more
+ *
+ * From now on until qcow_store_destroy() a write through the descriptor does not update the
+ * file's times, which could not be done without waiting; a flush does.
+ */
+void qcow_store_attached(struct qcow_store *store);
 
 /**
  * qcow_store_read() - read metadata or compressed data, any position and length
@@ -181,8 +196,8 @@ int qcow_store_read_padded(struct qcow_store *store, void *buf, u64 pos, size_t 
  * @pos: host offset
  * @len: bytes
  *
- * What is not aligned is read, changed and written back through a buffer: the caller keeps
- * others from writing to the same @store->align bytes meanwhile.
+ * What is not aligned is read, changed and written back through a buffer, one such write after
+ * the other: the parts of a block may belong to different callers, each of which writes to its own.
  *
  * Context: process context, may sleep; allocates with GFP_NOIO.
  * Return: 0; -ENODATA beyond the end of the store; -ENOMEM, -EIO, -ENOSPC, ...
@@ -196,18 +211,29 @@ static inline void qcow_store_submit(struct qcow_io *io)
 }
 
 /**
- * qcow_store_poll() - look whether what is below is done with an I/O, or with others like it
- * @io: whose @poll was true when it was submitted; its memory stays this one's, even if it ends
- * @iob: collects requests of the disk below that the caller ends afterwards; or NULL
- *
- * Context: process context, may be under rcu_read_lock(); does not sleep.
- * Return: how many I/Os have ended; a negative number: looking again is of no use.
+ * struct qcow_identity - for which cgroup a worker acts
+ * @css: block cgroup, NULL: the root's, of which nothing is told
+ * @memcg_css: memory cgroup, reference held
+ * @memcg: that the worker had before
  */
-static inline int qcow_store_poll(struct qcow_io *io, struct io_comp_batch *iob)
-{
-	/* Pairs with smp_store_release() where a store submits it: it can be looked at. */
-	return smp_load_acquire(&io->polled) ? io->store->ops->poll(io, iob) : 0;
-}
+struct qcow_identity {
+	struct cgroup_subsys_state *css;
+	struct cgroup_subsys_state *memcg_css;
+	struct mem_cgroup *memcg;
+};
+
+/**
+ * qcow_identity_assume() - act for the cgroup that a bio came from
+ * @identity: result, for qcow_identity_drop()
+ * @origin: the bio, which stays until then; NULL: nobody's
+ *
+ * I/O submitted and page cache filled meanwhile is that cgroup's. No metadata of the image is
+ * read or written meanwhile: a cgroup that is throttled would throttle all others with it.
+ *
+ * Context: a worker.
+ */
+void qcow_identity_assume(struct qcow_identity *identity, struct bio *origin);
+void qcow_identity_drop(const struct qcow_identity *identity);
 
 /**
  * qcow_store_zero() - write zeros, any position and length inside the store

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Submission of I/O that the task in queue_rq() may not submit itself.
+ *
+ * The block layer calls queue_rq() in three kinds of tasks:
+ *
+ * - one that submits a bio to the device. Its current->bio_list is set: a bio that is submitted
+ *   here only joins that list, and submit_bio_noacct() goes on with it when queue_rq() has
+ *   returned. That keeps stacked devices from recursing.
+ * - one that flushes its plug. A bio submitted here becomes a request on the list that is being
+ *   flushed, with the plug's count of requests wrong from then on, and may wait for a tag of the
+ *   disk below that a request behind this one in the plug holds.
+ * - kblockd, where requests for the disk below wait for a worker, too.
+ *
+ * So a bio is submitted where current->bio_list is set. One at a time: while the task waits in
+ * submit_bio_noacct() for a tag of the disk below, nothing that would give the tag back may be
+ * behind on the list. A request that is several bios for another device of this driver could
+ * take all tags of that one before the first bio of any of them has reached the disk.
+ *
+ * A file system is entered from none of them. With current->bio_list set, a block of its own
+ * metadata that it reads and waits for is never submitted; flushing a plug, it has all the troubles
+ * of a bio; current->journal_info may be a transaction of the file system above, and the locks that
+ * the task holds there are of the same classes as those below.
+ *
+ * All else goes to one work item per hardware queue, whose task has nothing of the kind. A plug
+ * of its own makes one batch of what has come together.
+ */
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+
+#include "data/submit.h"
+#include "inject.h"
+#include "store/store.h"
+
+bool qcow_submit_allowed(const struct qcow_store *store)
+{
+	return store->ops->remaps && current->bio_list && bio_list_empty(&current->bio_list[0]) &&
+		!qcow_inject(QCOW_INJECT_AGAIN);
+}
+
+static void submitter_work(struct work_struct *work)
+{
+	struct qcow_submitter *submitter = container_of(work, struct qcow_submitter, work);
+	struct llist_node *waiting = llist_reverse_order(llist_del_all(&submitter->waiting));
+	unsigned int noio = memalloc_noio_save();
+	struct qcow_io *io, *next;
+	struct blk_plug plug;
+
+	blk_start_plug(&plug);
+	llist_for_each_entry_safe(io, next, waiting, waiting)
+		qcow_store_submit(io);
+	blk_finish_plug(&plug);
+	memalloc_noio_restore(noio);
+}
+
+void qcow_submitter_init(struct qcow_submitter *submitter, struct workqueue_struct *wq)
+{
+	init_llist_head(&submitter->waiting);
+	INIT_WORK(&submitter->work, submitter_work);
+	submitter->wq = wq;
+}
+
+void qcow_submitter_destroy(struct qcow_submitter *submitter)
+{
+	flush_work(&submitter->work);
+}

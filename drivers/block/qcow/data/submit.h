@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Submission of I/O that the task in queue_rq() may not submit itself.
+ */
+#ifndef _QCOW_SUBMIT_H
+#define _QCOW_SUBMIT_H
+
+#include <linux/llist.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+struct qcow_io;
+struct qcow_store;
+
+/**
+ * struct qcow_submitter - I/O of one hardware queue on its way to a worker
+ * @waiting: by @qcow_io.waiting, the newest first
+ * @work: submits all of @waiting as one batch
+ * @wq: the device's, where @work runs
+ */
+struct qcow_submitter {
+	struct llist_head waiting;
+	struct work_struct work;
+	struct workqueue_struct *wq;
+};
+
+/* @submitter is not in use; @wq as in struct qcow_device. */
+void qcow_submitter_init(struct qcow_submitter *submitter, struct workqueue_struct *wq);
+
+/* Wait for @submitter->work. No I/O of the hardware queue is in flight. Context: may sleep. */
+void qcow_submitter_destroy(struct qcow_submitter *submitter);
+
+/**
+ * qcow_submit_allowed() - whether the task in queue_rq() may submit I/O itself
+ * @store: of the I/O
+ *
+ * Context: queue_rq() or queue_rqs().
+ */
+bool qcow_submit_allowed(const struct qcow_store *store);
+
+/**
+ * qcow_submitter_add() - leave an I/O to the worker
+ * @submitter: of the request's hardware queue
+ * @io: ready to be submitted
+ *
+ * The worker is woken by qcow_submitter_kick(), which the caller sees to before it returns to
+ * the block layer.
+ *
+ * Context: queue_rq() or queue_rqs(); does not sleep.
+ */
+static inline void qcow_submitter_add(struct qcow_submitter *submitter, struct llist_node *io)
+{
+	llist_add(io, &submitter->waiting);
+}
+
+/* Wake the worker if I/O waits for it: once for all requests that come together. */
+static inline void qcow_submitter_kick(struct qcow_submitter *submitter)
+{
+	if (!llist_empty(&submitter->waiting))
+		queue_work(submitter->wq, &submitter->work);
+}
+
+#endif /* _QCOW_SUBMIT_H */
