@@ -60,9 +60,7 @@ struct write_case {
  * @promise: a word for each sector
  * @copy: what is checked: a disk as a power cut would leave it
  * @fsck: of @copy
- * @cache: of images on @copy
- * @inflate: likewise
- * @wq: likewise
+ * @wq: of images on @copy
  * @leaked: bytes of the image that nothing refers to in the beginning
  * @backing: below them
  * @guest: bytes of the guest's disk
@@ -79,8 +77,6 @@ struct write_rig {
 	u32 *promise;
 	struct ram_disk *copy;
 	struct image_fsck *fsck;
-	struct qcow_cache *cache;
-	struct qcow_inflate *inflate;
 	struct workqueue_struct *wq;
 	u64 leaked;
 	struct qcow_image *backing;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reading guest ranges in a worker. Does not know what for. Called by write.c.
+ * Reading guest ranges in a worker. Does not know what for.
  */
 #include <linux/minmax.h>
 #include <linux/string.h>
@@ -11,9 +11,9 @@
 #include "layer/map.h"
 #include "store/store.h"
 
-static int read_compressed(const struct qcow_mapping *map, struct qcow_inflate *inflate,
-			   u64 guest, void *buf)
+static int read_compressed(const struct qcow_mapping *map, u64 guest, void *buf)
 {
+	struct qcow_inflate *inflate = map->image->inflate;
 	u64 mask = qcow_cluster_bytes(&map->image->geo) - 1;
 	struct qcow_inflated *cluster;
 	int err;
@@ -26,8 +26,7 @@ static int read_compressed(const struct qcow_mapping *map, struct qcow_inflate *
 	return 0;
 }
 
-int qcow_cow_read(struct qcow_image *top, struct qcow_inflate *inflate, u64 guest, void *buf,
-		  u64 len)
+int qcow_cow_read(struct qcow_image *top, u64 guest, void *buf, u64 len)
 {
 	struct qcow_mapping map;
 	int err = 0;
@@ -43,7 +42,7 @@ int qcow_cow_read(struct qcow_image *top, struct qcow_inflate *inflate, u64 gues
 		if (map.ext.kind == QCOW_EXTENT_ZERO)
 			memset(buf, 0, map.ext.len);
 		else if (map.ext.kind == QCOW_EXTENT_COMPRESSED)
-			err = read_compressed(&map, inflate, guest, buf);
+			err = read_compressed(&map, guest, buf);
 		else
 			err = qcow_store_read_padded(map.image->data, buf, map.ext.host,
 						     map.ext.len);

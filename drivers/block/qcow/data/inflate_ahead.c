@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Decompressing ahead: each of the next clusters in a work of its own, so that all CPUs have
- * some. Does not know who reads. Called by read.c.
+ * some. Does not know who reads.
  */
 #include <linux/blkdev.h>
 #include <linux/minmax.h>
@@ -20,6 +20,7 @@
 
 static void load(struct qcow_inflate_ahead *ahead, u64 guest)
 {
+	struct qcow_inflate *inflate;
 	struct qcow_inflated *cluster;
 	struct qcow_mapping map;
 
@@ -27,8 +28,9 @@ static void load(struct qcow_inflate_ahead *ahead, u64 guest)
 	    map.ext.kind != QCOW_EXTENT_COMPRESSED)
 		return;
 	qcow_inject_pause();
-	if (!qcow_inflate_load(ahead->inflate, map.image, &map.ext, NULL, &cluster))
-		qcow_inflated_put(ahead->inflate, cluster);
+	inflate = map.image->inflate;
+	if (!qcow_inflate_load(inflate, map.image, &map.ext, NULL, &cluster))
+		qcow_inflated_put(inflate, cluster);
 }
 
 static void slot_work(struct work_struct *work)
@@ -69,13 +71,11 @@ void qcow_inflate_ahead_note(struct qcow_inflate_ahead *ahead, const struct qcow
 		start(&ahead->slots[(cluster + i) % QCOW_INFLATE_AHEAD], (cluster + i) << bits);
 }
 
-void qcow_inflate_ahead_init(struct qcow_inflate_ahead *ahead, struct qcow_image *top,
-			     struct qcow_inflate *inflate)
+void qcow_inflate_ahead_init(struct qcow_inflate_ahead *ahead, struct qcow_image *top)
 {
 	unsigned int i;
 
 	ahead->top = top;
-	ahead->inflate = inflate;
 	ahead->next = 0;
 	for (i = 0; i < QCOW_INFLATE_AHEAD; i++) {
 		INIT_WORK(&ahead->slots[i].work, slot_work);

@@ -9,7 +9,6 @@
 #include <linux/workqueue.h>
 
 struct qcow_image;
-struct qcow_inflate;
 struct qcow_inflate_ahead;
 struct qcow_mapping;
 
@@ -31,7 +30,6 @@ struct qcow_inflate_slot {
 /**
  * struct qcow_inflate_ahead - what is ahead of the last reader
  * @top: of the chain
- * @inflate: of the device
  * @next: guest byte behind the last read of a compressed cluster
  * @slots: cluster N's is slot N modulo their number
  *
@@ -40,13 +38,11 @@ struct qcow_inflate_slot {
  */
 struct qcow_inflate_ahead {
 	struct qcow_image *top;
-	struct qcow_inflate *inflate;
 	u64 next;
 	struct qcow_inflate_slot slots[QCOW_INFLATE_AHEAD];
 };
 
-void qcow_inflate_ahead_init(struct qcow_inflate_ahead *ahead, struct qcow_image *top,
-			     struct qcow_inflate *inflate);
+void qcow_inflate_ahead_init(struct qcow_inflate_ahead *ahead, struct qcow_image *top);
 
 /**
  * qcow_inflate_ahead_note() - a part of a compressed cluster is read

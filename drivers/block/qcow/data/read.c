@@ -73,7 +73,7 @@ static void fragment_take(struct qcow_fragment *frag, struct qcow_inflated *clus
 	size_t copied;
 
 	copied = copy_to_iter(cluster->data + (frag->guest & mask), frag->io.len, &iter);
-	qcow_inflated_put(frag->req->dev->inflate, cluster);
+	qcow_inflated_put(frag->map.image->inflate, cluster);
 	qcow_fragment_end(frag, copied == frag->io.len ? 0 : -EFAULT);
 }
 
@@ -83,7 +83,7 @@ static void fragment_inflate(struct work_struct *work)
 	struct qcow_inflated *cluster;
 	int err;
 
-	err = qcow_inflate_load(frag->req->dev->inflate, frag->map.image, &frag->map.ext,
+	err = qcow_inflate_load(frag->map.image->inflate, frag->map.image, &frag->map.ext,
 				&frag->waiter, &cluster);
 	if (err == -EINPROGRESS)
 		return;
@@ -106,7 +106,8 @@ static void submit_compressed(struct qcow_fragment *frag)
 	struct qcow_inflated *cluster;
 
 	qcow_inflate_ahead_note(&dev->inflate_ahead, &frag->map, frag->guest);
-	cluster = qcow_inflate_find(dev->inflate, frag->map.image, frag->map.ext.host);
+	cluster = qcow_inflate_find(frag->map.image->inflate, frag->map.image,
+				    frag->map.ext.host);
 	if (cluster) {
 		fragment_take(frag, cluster);
 		return;

@@ -230,10 +230,9 @@ static int gather(struct qcow_request *req, const struct plan *p, u64 pos, void 
 	struct iov_iter iter = req->iter;
 	int err;
 
-	err = qcow_cow_read(w->image, w->inflate, pos, buf, begin - pos);
+	err = qcow_cow_read(w->image, pos, buf, begin - pos);
 	if (!err)
-		err = qcow_cow_read(w->image, w->inflate, end, buf + (end - pos),
-				    pos + len - end);
+		err = qcow_cow_read(w->image, end, buf + (end - pos), pos + len - end);
 	if (err || begin == end)
 		return err;
 	iov_iter_advance(&iter, begin - req->pos);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The metadata cache of one device. It reads slices and keeps them; what their entries mean is
+ * The metadata cache of one image. It reads slices and keeps them; what their entries mean is
  * map.c's, where they are on disk is its caller's.
  *
  * Life of a slice: charged, allocated, inserted while loading, read, put on the clock,
@@ -64,7 +64,7 @@ static void slice_free(struct qcow_slice *slice)
 	kmem_cache_free(slice_slab, slice);
 }
 
-/* The reserve has slices of the largest class, they serve every image of the device. */
+/* The reserve has slices of the largest class, they serve tables of any size. */
 static void *reserve_alloc(gfp_t gfp, void *unused)
 {
 	return slice_alloc(QCOW_SLICE_BYTES, gfp);
@@ -92,6 +92,12 @@ static void slice_init(struct qcow_slice *slice, struct qcow_cache *cache,
 	INIT_LIST_HEAD(&slice->waiters);
 }
 
+static void cache_put(struct qcow_cache *cache)
+{
+	if (refcount_dec_and_test(&cache->refs))
+		kfree(cache);
+}
+
 static void slice_free_rcu(struct rcu_head *rcu)
 {
 	struct qcow_slice *slice = container_of(rcu, struct qcow_slice, rcu);
@@ -100,16 +106,19 @@ static void slice_free_rcu(struct rcu_head *rcu)
 
 	slice_free(slice);
 	atomic64_sub(charge, &cache->bytes);
+	cache_put(cache);
 }
 
 void qcow_slice_put(struct qcow_cache *cache, struct qcow_slice *slice)
 {
 	if (!refcount_dec_and_test(&slice->refs))
 		return;
-	if (slice->charge)
+	if (slice->charge) {
+		refcount_inc(&cache->refs);
 		call_rcu(&slice->rcu, slice_free_rcu);
-	else
+	} else {
 		mempool_free(slice, cache->reserve);
+	}
 }
 
 /* Out of sight of new look-ups; freed when the last holder lets go. */
@@ -502,33 +511,52 @@ static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_contro
 	return step ? freed : SHRINK_STOP;
 }
 
-int qcow_cache_init(struct qcow_cache *cache, u64 limit)
+static void set_limit(struct qcow_cache *cache, u64 limit)
 {
-	memset(cache, 0, sizeof(*cache));
-	cache->limit = limit;
+	WRITE_ONCE(cache->limit, limit);
 	cache->headroom = min_t(u64, limit / 8, QCOW_MAX_HEADROOM);
+}
+
+void qcow_cache_raise(struct qcow_cache *cache, u64 limit)
+{
+	spin_lock(&cache->lock);
+	if (limit > cache->limit)
+		set_limit(cache, limit);
+	spin_unlock(&cache->lock);
+}
+
+struct qcow_cache *qcow_cache_create(u64 limit)
+{
+	struct qcow_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL);
+
+	if (!cache)
+		return NULL;
+	set_limit(cache, limit);
 	spin_lock_init(&cache->lock);
 	INIT_LIST_HEAD(&cache->clock);
+	refcount_set(&cache->refs, 1);
 
 	cache->reserve = mempool_create(1, reserve_alloc, reserve_free, NULL);
 	if (!cache->reserve)
-		return -ENOMEM;
+		goto free_cache;
 	cache->shrinker = qcow_shrinker_create("qcow-l2", shrink_count, shrink_scan, cache);
-	if (!cache->shrinker) {
-		mempool_destroy(cache->reserve);
-		return -ENOMEM;
-	}
-	return 0;
+	if (!cache->shrinker)
+		goto destroy_reserve;
+	return cache;
+
+destroy_reserve:
+	mempool_destroy(cache->reserve);
+free_cache:
+	kfree(cache);
+	return NULL;
 }
 
 void qcow_cache_destroy(struct qcow_cache *cache)
 {
 	qcow_shrinker_destroy(cache->shrinker);
-	WARN_ON_ONCE(!list_empty(&cache->clock));
-	/* slice_free_rcu() uncharges the cache. */
-	rcu_barrier();
-	WARN_ON_ONCE(atomic64_read(&cache->bytes));
+	WARN_ON_ONCE(!list_empty(&cache->clock) || cache->live);
 	mempool_destroy(cache->reserve);
+	cache_put(cache);
 }
 
 int qcow_cache_module_init(void)
@@ -559,7 +587,8 @@ void qcow_cache_module_exit(void)
 {
 	unsigned int i;
 
-	/* Slices of caches that are gone have been freed: qcow_cache_destroy() waits. */
+	/* Slices of caches that are gone may be on their way through RCU. */
+	rcu_barrier();
 	for (i = 0; i < QCOW_SLICE_CLASSES; i++) {
 		kmem_cache_destroy(entry_slabs[i]);
 		entry_slabs[i] = NULL;

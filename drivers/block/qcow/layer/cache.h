@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The metadata cache of one device: slices of the L2 tables of all its layers, and of the
- * refcount blocks of the one that is written to, found under RCU by (tables, slice index),
- * limited in bytes, given back under memory pressure.
+ * The metadata cache of one image: slices of its L2 tables, and of the refcount blocks of one
+ * that is written to, found under RCU by (tables, slice index), limited in bytes, given back
+ * under memory pressure.
  *
  * A look-up that hits takes no lock and writes no shared cache line (a slice's @referenced
  * mark is set only when it is clear). The cache does not know what the entries mean. How
@@ -117,8 +117,9 @@ struct qcow_slice {
 };
 
 /**
- * struct qcow_cache - the cache of one device
- * @limit: bytes of slices at most, what is on its way through RCU included
+ * struct qcow_cache - the cache of one image
+ * @limit: bytes of slices at most, what is on its way through RCU included; grows under
+ *         @lock
  * @headroom: of @limit, kept free of live slices: slices on their way through RCU and new
  *            ones share it, so that a full cache still has room for what is read next
  * @bytes: charged now, never over @limit; added to under @lock, subtracted from anywhere
@@ -130,9 +131,10 @@ struct qcow_slice {
  * @clock: second-chance ring of cached slices, the hand is at its head, under @lock
  * @nr_slices: on @clock; written under @lock
  * @dirty_bytes: of changeable slices and their copies, under @lock
- * @reserve: one slice that a load can always get in the end. Per device: where an image
- *           lies on another qcow device, a shared one would be held by whoever waits
+ * @reserve: one slice that a load can always get in the end. Per image: where one lies on
+ *           another qcow device, a shared one would be held by the load that waits for it
  * @shrinker: gives slices back
+ * @refs: the owner's, and one for each slice that waits for its RCU grace period
  * @misses: slices read from a store, statistics
  * @evictions: slices dropped for room or under pressure, statistics
  */
@@ -149,6 +151,7 @@ struct qcow_cache {
 
 	mempool_t *reserve;
 	struct shrinker *shrinker;
+	refcount_t refs;
 
 	atomic64_t misses;
 	atomic64_t evictions;
@@ -159,16 +162,25 @@ int qcow_cache_module_init(void);
 void qcow_cache_module_exit(void);
 
 /**
- * qcow_cache_init() - make an empty cache
- * @cache: the memory
+ * qcow_cache_create() - make an empty cache
  * @limit: bytes, at least QCOW_CACHE_MIN_BYTES
  *
- * Return: 0 or -ENOMEM.
+ * Context: process context, may sleep; GFP_KERNEL.
+ * Return: the cache, or NULL: there is no memory.
  */
-int qcow_cache_init(struct qcow_cache *cache, u64 limit);
+struct qcow_cache *qcow_cache_create(u64 limit);
 
-/* No look-up and no load may be under way; all tables must have been dropped. May sleep. */
+/**
+ * qcow_cache_destroy() - free a cache
+ * @cache: no look-up and no load is under way, and all tables have been dropped
+ *
+ * Does not wait for the grace period of slices that have been dropped: the last of them frees
+ * the memory. Context: process context, may sleep.
+ */
 void qcow_cache_destroy(struct qcow_cache *cache);
+
+/* Let it have @limit bytes if it has less. Context: process context. */
+void qcow_cache_raise(struct qcow_cache *cache, u64 limit);
 
 /**
  * qcow_cache_lookup() - find a slice without waiting
@@ -182,7 +194,7 @@ struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx);
 
 /**
  * qcow_cache_load() - find a slice, read it when it is not there
- * @cache: the device's cache
+ * @cache: the image's
  * @tables: whose
  * @idx: number of the slice
  * @waiter: parked when somebody else is reading the slice just now, or NULL: wait here
@@ -210,7 +222,7 @@ static inline bool qcow_cache_has(struct qcow_tables *tables, u64 idx)
 
 /**
  * qcow_cache_read_ahead() - read slices that nobody has asked for, in one I/O
- * @cache: the device's cache
+ * @cache: the image's
  * @tables: whose
  * @idx: number of the first; no later one lies elsewhere than right behind it
  * @nr: how many, at most QCOW_CACHE_AHEAD_SLICES
