@@ -270,7 +270,7 @@ KUNIT_DEFINE_ACTION_WRAPPER(destroy_action, qcow_cache_destroy, struct qcow_cach
 
 struct qcow_cache *image_cache_create(struct kunit *test, u64 limit)
 {
-	struct qcow_cache *cache = qcow_cache_create(limit);
+	struct qcow_cache *cache = qcow_cache_create(&qcow_slice_ops, NULL, limit, "kunit");
 
 	KUNIT_ASSERT_NOT_NULL(test, cache);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, destroy_action, cache));

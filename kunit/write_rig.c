@@ -212,7 +212,7 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 
 static int try_writer(struct write_rig *rig, struct qcow_image *image, struct qcow_report *rep)
 {
-	struct qcow_writer *w = qcow_writer_create(image, image->inflate, rig->wq, rep);
+	struct qcow_writer *w = qcow_writer_create(image, rig->wq, rep);
 
 	if (IS_ERR(w))
 		return PTR_ERR(w);

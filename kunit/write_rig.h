@@ -15,7 +15,6 @@ struct image_fsck;
 struct kunit;
 struct qcow_cache;
 struct qcow_image;
-struct qcow_inflate;
 struct workqueue_struct;
 
 /**

@@ -17,6 +17,7 @@
 #include <qcow/report.h>
 
 #include "compat.h"
+#include "data/decompress.h"
 #include "data/request.h"
 #include "data/share.h"
 #include "device.h"
@@ -340,7 +341,7 @@ static int writer_open(struct qcow_device *dev, const struct qcow_attach *args,
 
 	if (args->flags & QCOW_ATTACH_READ_ONLY)
 		return 0;
-	writer = qcow_writer_create(dev->chain, dev->chain->inflate, dev->wq, rep);
+	writer = qcow_writer_create(dev->chain, dev->wq, rep);
 	if (IS_ERR(writer))
 		return PTR_ERR(writer);
 	dev->writer = writer;
@@ -448,7 +449,7 @@ static int device_teardown(struct qcow_device *dev)
 {
 	int err = 0;
 
-	qcow_inflate_ahead_stop(&dev->inflate_ahead);
+	qcow_decompress_ahead_stop(&dev->decompress_ahead);
 	if (dev->writer)
 		err = qcow_writer_destroy(dev->writer);
 	qcow_layer_put(dev->chain);
@@ -538,7 +539,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	if (!dev->wq)
 		goto err_index;
 	err = open(dev, args, data, rep);
-	qcow_inflate_ahead_init(&dev->inflate_ahead, dev->chain);
+	qcow_decompress_ahead_init(&dev->decompress_ahead, dev->chain);
 	dev->depth = chain_depth(dev->chain);
 	if (!err)
 		err = writer_open(dev, args, rep);
@@ -627,9 +628,12 @@ int qcow_device_module_init(void)
 	err = qcow_cache_module_init();
 	if (err)
 		return err;
-	err = qcow_dirty_module_init();
+	err = qcow_decompress_module_init();
 	if (err)
 		goto err_cache;
+	err = qcow_dirty_module_init();
+	if (err)
+		goto err_decompress;
 	err = qcow_request_module_init();
 	if (err)
 		goto err_dirty;
@@ -647,6 +651,8 @@ err_request:
 	qcow_request_module_exit();
 err_dirty:
 	qcow_dirty_module_exit();
+err_decompress:
+	qcow_decompress_module_exit();
 err_cache:
 	qcow_cache_module_exit();
 	return err;
@@ -658,5 +664,6 @@ void qcow_device_module_exit(void)
 	qcow_share_module_exit();
 	qcow_request_module_exit();
 	qcow_dirty_module_exit();
+	qcow_decompress_module_exit();
 	qcow_cache_module_exit();
 }

@@ -11,7 +11,7 @@
 #include <linux/workqueue.h>
 #include <uapi/linux/qcow.h>
 
-#include "data/inflate_ahead.h"
+#include "data/decompress_ahead.h"
 
 struct file;
 struct qcow_image;
@@ -32,7 +32,7 @@ struct qcow_writer;
  *         a shared layer may have been opened with other descriptors of the same files
  * @nr_files: of @files; 0 where the layers are no files, in tests
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
- * @inflate_ahead: compressed clusters that are likely to be read next
+ * @decompress_ahead: compressed clusters that are likely to be read next
  * @writer: the writable side of the active image; NULL: read-only
  * @wq: mapping that has to read, decompression, I/O that has to block
  * @error_lock: the bad range of every request
@@ -50,7 +50,7 @@ struct qcow_device {
 	struct file **files;
 	unsigned int nr_files;
 	u32 snapshot;
-	struct qcow_inflate_ahead inflate_ahead;
+	struct qcow_decompress_ahead decompress_ahead;
 	struct qcow_writer *writer;
 	struct workqueue_struct *wq;
 	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */

@@ -8,7 +8,7 @@
 #include <linux/fs.h>
 #include <linux/sysfs.h>
 
-#include "data/inflate.h"
+#include "data/decompress.h"
 #include "device.h"
 #include "layer/cache.h"
 #include "layer/image.h"
@@ -101,7 +101,7 @@ static struct chain_figures chain_figures(const struct qcow_device *qdev)
 		sum.used += atomic64_read(&image->cache->bytes);
 		sum.misses += atomic64_read(&image->cache->misses);
 		sum.evictions += atomic64_read(&image->cache->evictions);
-		sum.inflated += qcow_inflate_bytes(image->inflate);
+		sum.inflated += qcow_decompress_bytes(image);
 	}
 	return sum;
 }

@@ -7,22 +7,21 @@
 
 #include "data/cow.h"
 #include "layer/image.h"
-#include "data/inflate.h"
+#include "data/decompress.h"
 #include "layer/map.h"
 #include "store/store.h"
 
 static int read_compressed(const struct qcow_mapping *map, u64 guest, void *buf)
 {
-	struct qcow_inflate *inflate = map->image->inflate;
 	u64 mask = qcow_cluster_bytes(&map->image->geo) - 1;
-	struct qcow_inflated *cluster;
+	struct qcow_cluster *cluster;
 	int err;
 
-	err = qcow_inflate_load(inflate, map->image, &map->ext, NULL, &cluster);
+	err = qcow_decompress_load(map->image, &map->ext, NULL, &cluster);
 	if (err)
 		return err;
 	memcpy(buf, cluster->data + (guest & mask), map->ext.len);
-	qcow_inflated_put(inflate, cluster);
+	qcow_decompress_put(cluster);
 	return 0;
 }
 

@@ -12,9 +12,7 @@
 #include <linux/slab.h>
 
 #include "data/codec.h"
-#include "data/inflate.h"
 #include "format/format.h"
-#include "inject.h"
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "meta/overlap.h"
@@ -396,21 +394,18 @@ static struct qcow_image *image_create(const struct qcow_image_params *p)
 	image->name = kstrdup(p->name, GFP_KERNEL);
 	if (!image->name)
 		goto free_image;
-	image->cache = qcow_cache_create(p->cache_bytes);
+	image->cache = qcow_cache_create(&qcow_slice_ops, NULL, p->cache_bytes, "qcow-slices");
 	if (!image->cache)
 		goto free_name;
-	image->inflate = qcow_inflate_create(qcow_inject_limit(QCOW_INFLATE_BYTES));
-	if (IS_ERR(image->inflate))
-		goto destroy_cache;
 	image->raw = p->raw;
 	ratelimit_state_init(&image->messages, DEFAULT_RATELIMIT_INTERVAL,
 			     DEFAULT_RATELIMIT_BURST);
 	mutex_init(&image->header_lock);
+	mutex_init(&image->clusters_lock);
+	xa_init(&image->cluster_index);
 	qcow_ahead_init(&image->ahead);
 	return image;
 
-destroy_cache:
-	qcow_cache_destroy(image->cache);
 free_name:
 	kfree(image->name);
 free_image:
@@ -452,8 +447,11 @@ void qcow_image_close(struct qcow_image *image)
 {
 	qcow_ahead_stop(&image->ahead);
 	qcow_cache_drop(image->cache, &image->l2);
-	qcow_inflate_destroy(image->inflate);
 	qcow_cache_destroy(image->cache);
+	if (image->clusters) {
+		qcow_cache_clear(image->clusters, &image->cluster_index);
+		qcow_cache_destroy(image->clusters);
+	}
 	kvfree(image->l1);
 	if (image->data != image->store)
 		qcow_store_destroy(image->data);

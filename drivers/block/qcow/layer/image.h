@@ -17,7 +17,6 @@
 #include "layer/cache.h"
 
 struct qcow_guard;
-struct qcow_inflate;
 struct qcow_inflight;
 struct qcow_report;
 struct qcow_shared;
@@ -39,7 +38,9 @@ struct qcow_store;
  * @l1_entries: that @l1 has; what lies beyond is not allocated
  * @cache: of slices of all tables of this image; owned
  * @l2: slices of its L2 tables
- * @inflate: its decompressed clusters; owned
+ * @clusters: of decompressed clusters, or NULL: none has been read yet; owned
+ * @cluster_index: those, by host offset
+ * @clusters_lock: making @clusters
  * @ahead: what is read ahead into @l2
  * @inflight: I/O of the device, of the active image of a writable one; or NULL
  * @backing: the next layer, or NULL
@@ -59,7 +60,9 @@ struct qcow_image {
 	u32 l1_entries;
 	struct qcow_cache *cache;
 	struct qcow_tables l2;
-	struct qcow_inflate *inflate;
+	struct qcow_cache *clusters;
+	struct xarray cluster_index;
+	struct mutex clusters_lock;	/* making @clusters */
 	struct qcow_ahead ahead;
 	struct qcow_inflight *inflight;
 	struct qcow_image *backing;
@@ -121,7 +124,7 @@ int qcow_image_guard_snapshots(struct qcow_image *image, struct qcow_guard *guar
 
 /**
  * qcow_image_close() - free an image with its caches and its stores
- * @image: nobody reads from it any more; its backing image stays
+ * @image: no reader is left; its backing image stays
  *
  * Context: process context, may sleep.
  */

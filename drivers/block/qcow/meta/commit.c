@@ -19,7 +19,7 @@
 
 #include "meta/writeback.h"
 #include "layer/image.h"
-#include "data/inflate.h"
+#include "data/decompress.h"
 #include "inject.h"
 #include "message.h"
 #include "store/store.h"
@@ -176,7 +176,7 @@ static void free_space(struct qcow_commit *commit, const struct qcow_freed *free
 	u64 pos, part;
 
 	if (freed->compressed)
-		qcow_inflate_drop(w->inflate, w->image, freed->host);
+		qcow_decompress_drop(w->image, freed->host);
 	for (pos = 0; pos < freed->len; pos += part) {
 		part = min(freed->len - pos, (u64)FREE_CLUSTERS << w->image->geo.cluster_bits);
 		if (make_room(commit) ||

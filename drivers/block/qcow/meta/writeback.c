@@ -65,7 +65,7 @@ static bool dirty_join(struct qcow_cache *cache, struct qcow_slice *slice, u64 h
 		dirty = *fresh;
 		*fresh = NULL;
 		dirty->slice = slice;
-		refcount_inc(&slice->refs);
+		qcow_slice_get(slice);
 		cache->dirty_bytes += slice->charge + dirty_cost(slice->tables);
 		list_add_tail(&dirty->node, &slice->tables->dirty);
 		slice->dirty = dirty;

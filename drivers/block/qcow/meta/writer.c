@@ -78,8 +78,8 @@ static int check_image(const struct qcow_image *image, struct qcow_report *rep)
 	return 0;
 }
 
-struct qcow_writer *qcow_writer_create(struct qcow_image *image, struct qcow_inflate *inflate,
-				       struct workqueue_struct *wq, struct qcow_report *rep)
+struct qcow_writer *qcow_writer_create(struct qcow_image *image, struct workqueue_struct *wq,
+				       struct qcow_report *rep)
 {
 	bool v1 = image->header.version == 1;
 	struct qcow_writer *w;
@@ -92,7 +92,6 @@ struct qcow_writer *qcow_writer_create(struct qcow_image *image, struct qcow_inf
 	if (!w)
 		return ERR_PTR(-ENOMEM);
 	w->image = image;
-	w->inflate = inflate;
 	w->wq = wq;
 	mutex_init(&w->begin_lock);
 	sema_init(&w->slots, qcow_dirty_slots(image->cache));

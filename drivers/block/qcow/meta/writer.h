@@ -18,14 +18,12 @@
 #include "meta/space.h"
 
 struct qcow_image;
-struct qcow_inflate;
 struct qcow_report;
 struct workqueue_struct;
 
 /**
  * struct qcow_writer - the writable side of one image
  * @image: the active image
- * @inflate: decompressed clusters of the device
  * @wq: for what has to block
  * @guard: where its metadata is
  * @space: its host clusters
@@ -41,7 +39,6 @@ struct workqueue_struct;
  */
 struct qcow_writer {
 	struct qcow_image *image;
-	struct qcow_inflate *inflate;
 	struct workqueue_struct *wq;
 	struct qcow_guard guard;
 	struct qcow_space space;
@@ -59,7 +56,6 @@ struct qcow_writer {
 /**
  * qcow_writer_create() - prepare an image for writing
  * @image: opened as writable
- * @inflate: of the device
  * @wq: of the device
  * @rep: says what is wrong
  *
@@ -68,8 +64,8 @@ struct qcow_writer {
  * Context: process context, may sleep.
  * Return: the writer or ERR_PTR: -EUCLEAN (metadata that lies over other metadata), ...
  */
-struct qcow_writer *qcow_writer_create(struct qcow_image *image, struct qcow_inflate *inflate,
-				       struct workqueue_struct *wq, struct qcow_report *rep);
+struct qcow_writer *qcow_writer_create(struct qcow_image *image, struct workqueue_struct *wq,
+				       struct qcow_report *rep);
 
 /*
  * Make all durable, give back what was set aside, and free it. No I/O is under way. May sleep.
