@@ -42,7 +42,7 @@ static struct fixture *fixture_create(struct kunit *test, u32 cluster_bits, u64 
 	for (i = 0; i < NR_SLICES; i++)
 		image_build_entry(f->b, i * f->stride, SZ_1M | ENTRY_COPIED);
 	f->b->disk->bytes = SZ_4M;
-	f->image = image_build_open(f->b, image_cache_create(test, cache_bytes), 0);
+	f->image = image_build_open(f->b, cache_bytes);
 	return f;
 }
 

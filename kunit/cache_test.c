@@ -128,7 +128,7 @@ static void slice_is_read_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, slice_cost(f), atomic64_read(&f->cache->bytes));
 }
 
-/* Who moves the table finds the slice then, and waits for it. */
+/* A thread that moves the table finds the slice then, and waits for it. */
 static void slice_is_located_when_it_can_be_found(struct kunit *test)
 {
 	struct fixture *f = fixture_create(test, image_cache_create(test, SZ_1M), 9);
@@ -229,7 +229,7 @@ static void failed_read_leaves_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -ENODATA, load(f, NR_SLICES, NULL, &slice));
 }
 
-static void no_room_reads_through_the_reserve(struct kunit *test)
+static void no_room_reads_a_private_slice(struct kunit *test)
 {
 	struct fixture *f = fixture_create(test, image_cache_create(test, 0), 6);
 	struct qcow_slice *slice;
@@ -431,6 +431,150 @@ static void waiters_are_woken_by_failure(struct kunit *test)
 	park(test, -EIO);
 }
 
+static void without_memory_slices_are_private(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test, image_cache_create(test, SZ_64K), 6);
+	struct loader l[3];
+	struct qcow_slice *slice;
+	unsigned int i;
+
+	load_and_put(f, 0);
+	WRITE_ONCE(f->cache->starved, true);
+	KUNIT_ASSERT_EQ(test, 0, load(f, 1, NULL, &slice));
+	KUNIT_EXPECT_EQ(test, QCOW_CACHED_PRIVATE, slice->cached.state);
+	/* It is the only one; each thread gets it in turn. */
+	for (i = 0; i < ARRAY_SIZE(l); i++)
+		loader_start(&l[i], f, 2 + i);
+	msleep(20);
+	for (i = 0; i < ARRAY_SIZE(l); i++)
+		KUNIT_EXPECT_FALSE(test, completion_done(&l[i].done));
+	KUNIT_EXPECT_EQ(test, 1ULL, be64_to_cpu(slice->entries[0]));
+	qcow_slice_put(f->cache, slice);
+	for (i = 0; i < ARRAY_SIZE(l); i++) {
+		wait_for_completion(&l[i].done);
+		KUNIT_EXPECT_EQ(test, 0, l[i].err);
+		KUNIT_EXPECT_EQ(test, 2ULL + i, l[i].found);
+		KUNIT_EXPECT_FALSE(test, present(f, 2 + i));
+	}
+	KUNIT_EXPECT_TRUE(test, cached(f, 0));
+	WRITE_ONCE(f->cache->starved, false);
+}
+
+static bool hold(struct fixture *f, struct qcow_slice *slice)
+{
+	bool held;
+
+	spin_lock(&f->cache->lock);
+	held = qcow_cache_hold_locked(f->cache, slice);
+	spin_unlock(&f->cache->lock);
+	return held;
+}
+
+static void held_slices_are_not_evicted(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test, image_cache_create(test, SZ_64K), 9);
+	struct shrinker *shrinker = f->cache->shrinker;
+	struct shrink_control sc = { .gfp_mask = GFP_KERNEL, .nr_to_scan = NR_SLICES };
+	struct qcow_slice *slice;
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, 0, load(f, 7, NULL, &slice));
+	KUNIT_EXPECT_TRUE(test, hold(f, slice));
+	KUNIT_EXPECT_FALSE(test, hold(f, slice));
+	KUNIT_EXPECT_EQ(test, QCOW_CACHED_HELD, slice->cached.state);
+	for (i = 0; i < NR_SLICES; i++)
+		load_and_put(f, i);
+	shrinker->scan_objects(shrinker, &sc);
+	KUNIT_EXPECT_TRUE(test, cached(f, 7));
+
+	spin_lock(&f->cache->lock);
+	qcow_cache_release_locked(f->cache, slice);
+	spin_unlock(&f->cache->lock);
+	KUNIT_EXPECT_EQ(test, QCOW_CACHED_READY, slice->cached.state);
+	shrinker->scan_objects(shrinker, &sc);
+	KUNIT_EXPECT_FALSE(test, cached(f, 7));
+	KUNIT_EXPECT_EQ(test, QCOW_CACHED_GONE, slice->cached.state);
+	KUNIT_EXPECT_EQ(test, 7ULL, be64_to_cpu(slice->entries[0]));
+	KUNIT_EXPECT_FALSE(test, hold(f, slice));
+	qcow_slice_put(f->cache, slice);
+}
+
+/* A thread that charges. */
+struct charger {
+	struct qcow_cache *cache;
+	u32 cost;
+	struct completion done;
+};
+
+static int charger_run(void *data)
+{
+	struct charger *c = data;
+
+	qcow_cache_charge_wait(c->cache, c->cost);
+	complete(&c->done);
+	return 0;
+}
+
+static void charge_that_waits_comes_first(struct kunit *test)
+{
+	struct qcow_cache *cache = image_cache_create(test, SZ_64K);
+	struct fixture *f = fixture_create(test, cache, 9);
+	struct charger c = { .cache = cache, .cost = SZ_32K };
+	struct task_struct *task;
+	unsigned int naps;
+
+	KUNIT_ASSERT_TRUE(test, qcow_cache_charge(cache, SZ_32K));
+	KUNIT_ASSERT_TRUE(test, qcow_cache_charge(cache, SZ_16K));
+	init_completion(&c.done);
+	task = kthread_run(charger_run, &c, "qcow-charge");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	for (naps = 0; !READ_ONCE(cache->wanted) && naps < 500; naps++)
+		msleep(20);
+	KUNIT_EXPECT_EQ(test, (u64)SZ_32K, cache->wanted);
+
+	/* There are 16 KiB, and no other charge gets any of them. */
+	KUNIT_EXPECT_FALSE(test, qcow_cache_charge(cache, SZ_4K));
+	load_and_put(f, 3);
+	KUNIT_EXPECT_FALSE(test, present(f, 3));
+	KUNIT_EXPECT_FALSE(test, completion_done(&c.done));
+
+	qcow_cache_uncharge(cache, SZ_16K);
+	wait_for_completion(&c.done);
+	KUNIT_EXPECT_EQ(test, 0ULL, cache->wanted);
+	KUNIT_EXPECT_EQ(test, (s64)SZ_64K, atomic64_read(&cache->bytes));
+	qcow_cache_uncharge(cache, SZ_32K);
+	qcow_cache_uncharge(cache, SZ_32K);
+}
+
+/* What is cached makes way, and what is on its way through RCU is waited for. */
+static void charge_evicts_and_waits_for_rcu(struct kunit *test)
+{
+	struct qcow_cache *cache = image_cache_create(test, SZ_64K);
+	struct fixture *f = fixture_create(test, cache, 9);
+	struct qcow_slice *held[4];
+	unsigned int i;
+
+	for (i = 0; i < NR_SLICES; i++)
+		load_and_put(f, i);
+	for (i = 0; i < 100; i++) {
+		qcow_cache_charge_wait(cache, SZ_32K);
+		qcow_cache_charge_wait(cache, SZ_16K);
+		KUNIT_EXPECT_LE(test, atomic64_read(&cache->bytes), (s64)SZ_64K);
+		qcow_cache_uncharge(cache, SZ_32K + SZ_16K);
+		load_and_put(f, i);
+	}
+
+	/* Several at a time, none of them private. */
+	for (i = 0; i < ARRAY_SIZE(held); i++) {
+		KUNIT_ASSERT_EQ(test, 0, qcow_cache_load_wait(cache, &f->tables, i, NULL,
+							      &held[i]));
+		KUNIT_EXPECT_NE(test, QCOW_CACHED_PRIVATE, held[i]->cached.state);
+		KUNIT_EXPECT_EQ(test, (u64)i, be64_to_cpu(held[i]->entries[0]));
+	}
+	for (i = 0; i < ARRAY_SIZE(held); i++)
+		qcow_slice_put(cache, held[i]);
+}
+
 #define STRESS_THREADS	4
 #define STRESS_ROUNDS	3000
 
@@ -454,6 +598,10 @@ static void stress_one(struct stress *s)
 	s->wrong += slice && be64_to_cpu(slice->entries[0]) != idx;
 	rcu_read_unlock();
 
+	if (!(idx & 7)) {
+		qcow_cache_charge_wait(f->cache, SZ_8K);
+		qcow_cache_uncharge(f->cache, SZ_8K);
+	}
 	if (load(f, idx, NULL, &slice)) {
 		s->wrong++;
 		return;
@@ -525,13 +673,17 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(held_slices_leave_room_for_nothing),
 	KUNIT_CASE(used_slices_get_a_second_chance),
 	KUNIT_CASE(failed_read_leaves_nothing),
-	KUNIT_CASE(no_room_reads_through_the_reserve),
+	KUNIT_CASE(no_room_reads_a_private_slice),
 	KUNIT_CASE(dropped_tables_leave_the_others),
 	KUNIT_CASE(shrinker_gives_slices_back),
 	KUNIT_CASE(concurrent_loads_read_once),
 	KUNIT_CASE(joined_load_retries_after_failure),
 	KUNIT_CASE(waiters_are_woken_by_success),
 	KUNIT_CASE(waiters_are_woken_by_failure),
+	KUNIT_CASE(without_memory_slices_are_private),
+	KUNIT_CASE(held_slices_are_not_evicted),
+	KUNIT_CASE(charge_that_waits_comes_first),
+	KUNIT_CASE(charge_evicts_and_waits_for_rcu),
 	KUNIT_CASE(concurrent_loads_under_pressure),
 	{}
 };

@@ -252,18 +252,16 @@ static struct qcow_image *open_layer(struct kunit *test, struct qcow_image_param
 	return image;
 }
 
-struct qcow_image *image_build_open(struct image_builder *b, struct qcow_cache *cache,
-				    unsigned int layer)
+struct qcow_image *image_build_open(struct image_builder *b, u64 cache_bytes)
 {
-	struct qcow_image_params p = { .layer = layer, .cache = cache };
+	struct qcow_image_params p = { .cache_bytes = cache_bytes };
 
 	return open_layer(b->test, p, b->disk, b->data);
 }
 
-struct qcow_image *image_open_raw(struct kunit *test, struct ram_disk *disk,
-				  struct qcow_cache *cache, unsigned int layer)
+struct qcow_image *image_open_raw(struct kunit *test, struct ram_disk *disk)
 {
-	struct qcow_image_params p = { .layer = layer, .raw = true, .cache = cache };
+	struct qcow_image_params p = { .raw = true };
 
 	return open_layer(test, p, disk, NULL);
 }
@@ -272,10 +270,9 @@ KUNIT_DEFINE_ACTION_WRAPPER(destroy_action, qcow_cache_destroy, struct qcow_cach
 
 struct qcow_cache *image_cache_create(struct kunit *test, u64 limit)
 {
-	struct qcow_cache *cache = kunit_kzalloc(test, sizeof(*cache), GFP_KERNEL);
+	struct qcow_cache *cache = qcow_cache_create(&qcow_slice_ops, NULL, limit, "kunit");
 
 	KUNIT_ASSERT_NOT_NULL(test, cache);
-	KUNIT_ASSERT_EQ(test, 0, qcow_cache_init(cache, limit));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, destroy_action, cache));
 	return cache;
 }

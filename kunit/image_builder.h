@@ -120,17 +120,14 @@ void image_build_new_l1(struct image_builder *b);
 /**
  * image_build_open() - open an image that must open, as one layer
  * @b: the image
- * @cache: of the device
- * @layer: its depth
+ * @cache_bytes: limit of its cache
  *
  * It is closed at the end of the test, before what has been made before it.
  */
-struct qcow_image *image_build_open(struct image_builder *b, struct qcow_cache *cache,
-				    unsigned int layer);
+struct qcow_image *image_build_open(struct image_builder *b, u64 cache_bytes);
 
 /* The same for a raw layer. */
-struct qcow_image *image_open_raw(struct kunit *test, struct ram_disk *disk,
-				  struct qcow_cache *cache, unsigned int layer);
+struct qcow_image *image_open_raw(struct kunit *test, struct ram_disk *disk);
 
 /* A cache that is destroyed at the end of the test. */
 struct qcow_cache *image_cache_create(struct kunit *test, u64 limit);

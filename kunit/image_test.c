@@ -27,7 +27,7 @@ static struct qcow_image *try_open(struct kunit *test, struct ram_disk *disk,
 	if (p)
 		params = *p;
 	params.name = "kunit";
-	params.cache = test->priv;
+	params.cache_bytes = SZ_1M;
 	return qcow_image_open(&params, ram_store_create(test, disk),
 			       data ? ram_store_create(test, data) : NULL, &rep);
 }
@@ -139,7 +139,6 @@ static void dirty_and_corrupt_open_read_only(struct kunit *test)
 	shape.incompatible = QCOW_INCOMPAT_DIRTY;
 	b = image_build(test, &shape);
 	expect_refused(test, try_open(test, b->disk, NULL, &rw), -EUCLEAN, "dirty");
-	KUNIT_EXPECT_NOT_NULL(test, strstr(said, "qemu-img check -r"));
 	qcow_image_close(expect_open(test, try_open(test, b->disk, NULL, NULL)));
 
 	shape.incompatible = QCOW_INCOMPAT_CORRUPT;
@@ -286,12 +285,6 @@ static void suite_exit(struct kunit_suite *suite)
 	qcow_cache_module_exit();
 }
 
-static int case_init(struct kunit *test)
-{
-	test->priv = image_cache_create(test, SZ_1M);
-	return 0;
-}
-
 static struct kunit_case cases[] = {
 	KUNIT_CASE(every_version_opens),
 	KUNIT_CASE(odd_sizes_are_rounded),
@@ -310,7 +303,6 @@ static struct kunit_suite suite = {
 	.name = "qcow_image",
 	.suite_init = suite_init,
 	.suite_exit = suite_exit,
-	.init = case_init,
 	.test_cases = cases,
 };
 

@@ -16,11 +16,6 @@
 #include "image_builder.h"
 #include "ram_store.h"
 
-static struct qcow_cache *cache_of(struct kunit *test)
-{
-	return test->priv;
-}
-
 static void expect_mapping(struct kunit *test, struct qcow_image *top, u64 guest, u64 len,
 			   struct qcow_mapping want)
 {
@@ -67,7 +62,7 @@ static void holes_cost_nothing(struct kunit *test)
 {
 	struct image_shape shape = { .version = 3, .cluster_bits = 16, .size = 64ULL << 30 };
 	struct image_builder *b = image_build(test, &shape);
-	struct qcow_image *image = image_build_open(b, cache_of(test), 0);
+	struct qcow_image *image = image_build_open(b, SZ_1M);
 	int reads = atomic_read(&b->disk->reads);
 	struct qcow_mapping map;
 
@@ -76,7 +71,7 @@ static void holes_cost_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, SZ_1G, map.ext.len);
 	expect_zero(test, image, image->size - 512, 512, 512);
 	KUNIT_EXPECT_EQ(test, reads, atomic_read(&b->disk->reads));
-	KUNIT_EXPECT_EQ(test, 0LL, atomic64_read(&cache_of(test)->misses));
+	KUNIT_EXPECT_EQ(test, 0LL, atomic64_read(&image->cache->misses));
 }
 
 static void short_l1_reads_as_a_hole(struct kunit *test)
@@ -87,7 +82,7 @@ static void short_l1_reads_as_a_hole(struct kunit *test)
 	struct qcow_image *image;
 	u64 host = image_build_data(b, SZ_32K - 512);
 
-	image = image_build_open(b, cache_of(test), 0);
+	image = image_build_open(b, SZ_1M);
 	image->size = SZ_128K;
 	image->geo.size = SZ_128K;
 	expect_data(test, image, SZ_32K - 512, SZ_4K, image, host, 512);
@@ -103,7 +98,7 @@ static void misses_are_read_once(struct kunit *test)
 	u64 host = image_build_data(b, SZ_128K);
 	int reads;
 
-	image = image_build_open(b, cache_of(test), 0);
+	image = image_build_open(b, SZ_1M);
 	reads = atomic_read(&b->disk->reads);
 	KUNIT_EXPECT_EQ(test, -EAGAIN, qcow_map_try(image, SZ_128K, 512, &map));
 	KUNIT_EXPECT_EQ(test, reads, atomic_read(&b->disk->reads));
@@ -128,7 +123,7 @@ static void extents_go_on_across_slices(struct kunit *test)
 	for (guest = border - SZ_256K; guest < border + SZ_256K; guest += SZ_64K)
 		image_build_entry(b, guest, (host + guest) | ENTRY_COPIED);
 	b->disk->bytes = SZ_1G;
-	image = image_build_open(b, cache_of(test), 0);
+	image = image_build_open(b, SZ_1M);
 
 	/* The second slice is not in memory and not waited for. */
 	expect_data(test, image, border - SZ_128K, SZ_1M, image, host + border - SZ_128K, SZ_128K);
@@ -155,7 +150,7 @@ static void extents_go_on_across_tables(struct kunit *test)
 	first = image_build_data(b, 0);
 	for (guest = 512; guest < SZ_64K; guest += 512)
 		image_build_data(b, guest);
-	image = image_build_open(b, cache_of(test), 0);
+	image = image_build_open(b, SZ_1M);
 	expect_data(test, image, SZ_32K, SZ_64K, image, first + SZ_32K, SZ_32K);
 	expect_data(test, image, 512, SZ_128K, image, first + 512, SZ_64K - 512);
 	expect_data(test, image, 512, SZ_32K + 100, image, first + 512, SZ_32K + 100);
@@ -173,7 +168,7 @@ static void scattered_clusters_do_not_join(struct kunit *test)
 	image_build_entry(b, 3 * SZ_4K, first | ENTRY_ZERO | ENTRY_COPIED);
 	image_build_entry(b, 4 * SZ_4K, ENTRY_COMPRESSED | first);
 	image_build_entry(b, 5 * SZ_4K, ENTRY_COMPRESSED | first);
-	image = image_build_open(b, cache_of(test), 0);
+	image = image_build_open(b, SZ_1M);
 	expect_data(test, image, 0, SZ_1M, image, first, SZ_4K);
 	expect_data(test, image, SZ_4K, SZ_1M, image, second, SZ_4K);
 	expect_zero(test, image, 2 * SZ_4K, SZ_1M, SZ_4K);
@@ -201,8 +196,8 @@ static void overlay_hides_its_backing(struct kunit *test)
 	for (guest = 512; guest < 4 * SZ_64K; guest += 512)
 		image_build_data(b, guest);
 
-	backing = image_build_open(b, cache_of(test), 1);
-	top = image_build_open(o, cache_of(test), 0);
+	backing = image_build_open(b, SZ_1M);
+	top = image_build_open(o, SZ_1M);
 	top->backing = backing;
 	/* Warm the small slices of the backing image: only what is in memory joins. */
 	for (guest = 3 * SZ_64K; guest < 4 * SZ_64K; guest += SZ_32K)
@@ -225,8 +220,8 @@ static void short_backing_reads_as_zeros(struct kunit *test)
 	struct qcow_image *top, *backing;
 	u64 host = image_build_data(b, SZ_64K);
 
-	backing = image_build_open(b, cache_of(test), 1);
-	top = image_build_open(image_build(test, &over), cache_of(test), 0);
+	backing = image_build_open(b, SZ_1M);
+	top = image_build_open(image_build(test, &over), SZ_1M);
 	top->backing = backing;
 	expect_zero(test, top, 0, SZ_1M, SZ_64K);
 	expect_data(test, top, SZ_64K, SZ_1M, backing, host, 1024);
@@ -240,8 +235,8 @@ static void raw_backing_is_itself(struct kunit *test)
 	struct qcow_image *top;
 
 	disk->bytes = SZ_64K + 100;
-	top = image_build_open(image_build(test, &over), cache_of(test), 0);
-	top->backing = image_open_raw(test, disk, cache_of(test), 1);
+	top = image_build_open(image_build(test, &over), SZ_1M);
+	top->backing = image_open_raw(test, disk);
 	expect_data(test, top, 512, SZ_1M, top->backing, 512, SZ_64K);
 	expect_data(test, top, SZ_64K, SZ_1M, top->backing, SZ_64K, 512);
 	expect_zero(test, top, SZ_64K + 512, SZ_4K, SZ_4K);
@@ -260,8 +255,8 @@ static void subclusters_map_one_by_one(struct kunit *test)
 	/* Subclusters of 2 KiB: data, data, zero, then nothing. */
 	image_build_bitmap(b, 0, 0x3ULL | 0x4ULL << 32);
 	disk->bytes = SZ_1M;
-	top = image_build_open(b, cache_of(test), 0);
-	top->backing = image_open_raw(test, disk, cache_of(test), 1);
+	top = image_build_open(b, SZ_1M);
+	top->backing = image_open_raw(test, disk);
 	expect_data(test, top, 1024, SZ_1M, top, host + 1024, SZ_4K - 1024);
 	expect_zero(test, top, SZ_4K, SZ_1M, SZ_2K);
 	expect_data(test, top, 3 * SZ_2K, SZ_64K - 3 * SZ_2K, top->backing, 3 * SZ_2K,
@@ -282,7 +277,7 @@ static void corrupt_entries_fail_alone(struct kunit *test)
 	image_build_l1(b, 2, host | ENTRY_COPIED | 1);
 	image_build_l1(b, 3, 1ULL << 50);
 	image_build_l1(b, 4, b->end);
-	image = image_build_open(b, cache_of(test), 0);
+	image = image_build_open(b, SZ_1M);
 
 	/* What comes before and what comes after is there. */
 	expect_data(test, image, 0, SZ_1M, image, host, SZ_4K);
@@ -307,7 +302,7 @@ static void data_ends_with_the_file(struct kunit *test)
 	image_build_entry(b, SZ_64K, (host + SZ_64K) | ENTRY_COPIED);
 	image_build_entry(b, 2 * SZ_64K, (host + 2 * SZ_64K) | ENTRY_COPIED);
 	b->disk->bytes = host + SZ_64K + 5000;
-	image = image_build_open(b, cache_of(test), 0);
+	image = image_build_open(b, SZ_1M);
 	/* The cluster that straddles the end counts as a whole, the next one is corrupt. */
 	expect_data(test, image, 0, SZ_1M, image, host, SZ_128K);
 	expect_data(test, image, SZ_128K - 512, SZ_1M, image, host + SZ_128K - 512, 512);
@@ -331,7 +326,7 @@ static void raw_data_file_ends_in_zeros(struct kunit *test)
 		image_build_entry(b, SZ_128K, SZ_128K | ENTRY_COPIED);
 		b->data = ram_disk_create(test, SZ_128K);
 		b->data->bytes = SZ_64K + 1;
-		image = image_build_open(b, cache_of(test), 0);
+		image = image_build_open(b, SZ_1M);
 		expect_data(test, image, 0, SZ_1M, image, 0, SZ_128K);
 		if (raw)
 			expect_zero(test, image, SZ_128K, SZ_64K, SZ_64K);
@@ -357,7 +352,7 @@ static struct qcow_image *build_chain(struct kunit *test, unsigned int layers,
 		image_build_entry(builders[i], 0, 0);
 		if (i % 2 == 0)
 			image_build_data(builders[i], i * SZ_32K);
-		image = image_build_open(builders[i], cache_of(test), i);
+		image = image_build_open(builders[i], SZ_1M);
 		image->backing = below;
 		below = image;
 	}
@@ -378,31 +373,31 @@ static void every_store_call_fails_once(struct kunit *test)
 	for (i = 0; i < CHAIN_LAYERS; i++)
 		KUNIT_EXPECT_EQ(test, -EIO, qcow_map_wait(top, SZ_1K, 512, NULL, &map));
 	expect_zero(test, top, SZ_1K, 512, 512);
-	KUNIT_EXPECT_EQ(test, 2LL * CHAIN_LAYERS, atomic64_read(&cache_of(test)->misses));
+	for (; top; top = top->backing)
+		KUNIT_EXPECT_EQ(test, 2LL, atomic64_read(&top->cache->misses));
 }
 
 static void chain_without_cache_still_maps(struct kunit *test)
 {
 	struct image_builder *builders[CHAIN_LAYERS];
 	struct qcow_image *top = build_chain(test, CHAIN_LAYERS, builders);
-	u64 limit = cache_of(test)->limit;
 	struct qcow_image *layer;
 	struct qcow_mapping map;
+	unsigned int depth = 0;
 
 	/* Nothing is kept: every slice comes from the reserve, one at a time. */
-	cache_of(test)->limit = 0;
-	cache_of(test)->headroom = 0;
 	for (layer = top; layer; layer = layer->backing) {
-		u64 guest = layer->layer * SZ_32K;
-
-		KUNIT_ASSERT_EQ(test, 0, qcow_map_wait(top, guest, 512, NULL, &map));
-		if (layer->layer % 2)
+		layer->cache->limit = 0;
+		layer->cache->headroom = 0;
+	}
+	for (layer = top; layer; layer = layer->backing, depth++) {
+		KUNIT_ASSERT_EQ(test, 0, qcow_map_wait(top, depth * SZ_32K, 512, NULL, &map));
+		KUNIT_EXPECT_EQ(test, 0LL, atomic64_read(&layer->cache->bytes));
+		if (depth % 2)
 			continue;
 		KUNIT_EXPECT_EQ(test, QCOW_EXTENT_DATA, map.ext.kind);
 		KUNIT_EXPECT_PTR_EQ(test, layer, map.image);
 	}
-	KUNIT_EXPECT_EQ(test, 0LL, atomic64_read(&cache_of(test)->bytes));
-	cache_of(test)->limit = limit;
 }
 
 #define MODEL_ROUNDS	8
@@ -458,7 +453,7 @@ static void model_layer(struct kunit *test, struct model *m, unsigned int layer,
 	m->size = shape.size;
 	for (guest = 0; guest < m->size; guest += 1ULL << shape.cluster_bits)
 		model_cluster(b, m, guest, prandom_u32_state(rnd));
-	m->image = image_build_open(b, cache_of(test), layer);
+	m->image = image_build_open(b, SZ_1M);
 }
 
 /* The layer that decides a sector, or NULL: zeros. */
@@ -537,12 +532,6 @@ static void suite_exit(struct kunit_suite *suite)
 	qcow_cache_module_exit();
 }
 
-static int case_init(struct kunit *test)
-{
-	test->priv = image_cache_create(test, SZ_1M);
-	return 0;
-}
-
 static struct kunit_case cases[] = {
 	KUNIT_CASE(holes_cost_nothing),
 	KUNIT_CASE(short_l1_reads_as_a_hole),
@@ -567,7 +556,6 @@ static struct kunit_suite suite = {
 	.name = "qcow_map",
 	.suite_init = suite_init,
 	.suite_exit = suite_exit,
-	.init = case_init,
 	.test_cases = cases,
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A real qcow device over disks in memory. Does not know what is written to it. Called by
- * guest_load.c and the suites.
+ * A real qcow device over disks in memory. Does not know what is written to it.
  */
 
 #include <linux/bio.h>
@@ -12,7 +11,8 @@
 #include <qcow/report.h>
 
 #include "device.h"
-#include "layer/image.h"
+#include "layer/cache.h"
+#include "layer/layer.h"
 #include "store/store.h"
 #include "ram_device.h"
 #include "ram_store.h"
@@ -29,41 +29,61 @@ void ram_device_suite_exit(struct kunit_suite *suite)
 	qcow_device_module_exit();
 }
 
-static struct qcow_image *open_layer(struct qcow_device *dev, struct ram_disk *disk,
-				     unsigned int layer, struct qcow_report *rep)
-{
-	struct qcow_image_params params = {
-		.name = dev->name,
-		.layer = layer,
-		.raw = layer,
-		.writable = !layer,
-		.snapshot = QCOW_ACTIVE_STATE,
-		.cache = &dev->cache,
-	};
-	struct qcow_store *store = ram_store_try(disk);
+struct open_layer {
+	struct qcow_layer_params p;
+	struct ram_disk *disk;
+};
 
-	return store ? qcow_image_open(&params, store, NULL, rep) : ERR_PTR(-ENOMEM);
+static int open_stores(const struct qcow_layer_params *p, struct workqueue_struct *wq,
+		       struct qcow_store **store, struct qcow_store **data,
+		       struct qcow_report *rep)
+{
+	*store = ram_store_try(container_of(p, struct open_layer, p)->disk);
+	return *store ? 0 : -ENOMEM;
+}
+
+static struct qcow_image *open_layer(struct ram_device *ram, struct ram_disk *disk,
+				     struct qcow_image *backing, struct qcow_report *rep)
+{
+	bool writable = disk == ram->disk;
+	struct open_layer layer = {
+		.disk = disk,
+		.p = {
+			.image = {
+				.name = writable ? ram->qcow->name : "kunit",
+				.raw = !writable,
+				.writable = writable,
+				.snapshot = QCOW_ACTIVE_STATE,
+				.cache_bytes = ram->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
+			},
+			.file = { .id = disk, .bytes = disk->bytes },
+			.backing = backing,
+			.wq = ram->qcow->wq,
+			.open = open_stores,
+		},
+	};
+
+	return qcow_layer_get(&layer.p, rep);
 }
 
 static int open_chain(struct qcow_device *dev, const struct qcow_attach *args, void *data,
 		      struct qcow_report *rep)
 {
+	struct qcow_image *image, *backing = NULL;
 	struct ram_device *ram = data;
-	struct qcow_image *image;
 
 	ram->qcow = dev;
-	image = open_layer(dev, ram->disk, 0, rep);
-	if (IS_ERR(image))
+	if (ram->backing) {
+		backing = open_layer(ram, ram->backing, NULL, rep);
+		if (IS_ERR(backing))
+			return PTR_ERR(backing);
+	}
+	image = open_layer(ram, ram->disk, backing, rep);
+	if (IS_ERR(image)) {
+		qcow_layer_put(backing);
 		return PTR_ERR(image);
+	}
 	dev->chain = image;
-	dev->depth = 1;
-	if (!ram->backing)
-		return 0;
-	image = open_layer(dev, ram->backing, 1, rep);
-	if (IS_ERR(image))
-		return PTR_ERR(image);
-	dev->chain->backing = image;
-	dev->depth = 2;
 	return 0;
 }
 

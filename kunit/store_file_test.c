@@ -43,15 +43,12 @@ static struct qcow_store *open_store(struct fixture *f, struct file *file, bool 
 				     enum qcow_direct direct)
 {
 	struct qcow_report rep = { .buf = f->text, .size = sizeof(f->text) };
-	int fd = get_unused_fd_flags(O_CLOEXEC);
-	struct qcow_store *store;
+	int err;
 
-	KUNIT_ASSERT_GE(f->test, fd, 0);
 	f->text[0] = '\0';
-	fd_install(fd, get_file(file));
-	store = qcow_store_open(fd, writable, direct, system_unbound_wq, &rep);
-	close_fd(fd);
-	return store;
+	err = qcow_store_check(file, writable, &rep);
+	return err ? ERR_PTR(err) : qcow_store_open(file, writable, direct, system_unbound_wq,
+						    &rep);
 }
 
 static struct fixture *fixture_create(struct kunit *test)

@@ -14,7 +14,6 @@
 
 #include "data/cow.h"
 #include "layer/image.h"
-#include "data/inflate.h"
 #include "meta/worker.h"
 #include "guest_model.h"
 #include "image_builder.h"
@@ -121,7 +120,7 @@ static void create_backing(struct write_rig *rig)
 		guest_stamp(rig->model, disk->data + i * SECTOR_SIZE, i, 0);
 	guest_model_begin(rig->model, 0, i, GUEST_STAMP);
 	rig->dev.backing = disk;
-	rig->backing = image_open_raw(rig->test, disk, rig->cache, 1);
+	rig->backing = image_open_raw(rig->test, disk);
 }
 
 static void create_image(struct write_rig *rig)
@@ -167,7 +166,6 @@ void write_rig_restart(struct write_rig *rig)
 	guest_model_restart(rig->model);
 }
 
-KUNIT_DEFINE_ACTION_WRAPPER(inflate_action, qcow_inflate_destroy, struct qcow_inflate *);
 KUNIT_DEFINE_ACTION_WRAPPER(memory_action, kvfree, const void *);
 
 /* A test that ends early must not leave it. */
@@ -191,10 +189,6 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 	rig->guest = kvzalloc(c->size, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, rig->guest);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, memory_action, rig->guest));
-	rig->cache = image_cache_create(test, SZ_1M);
-	rig->inflate = qcow_inflate_create(QCOW_INFLATE_BYTES);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(rig->inflate));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, inflate_action, rig->inflate));
 	if (c->backing)
 		create_backing(rig);
 	create_image(rig);
@@ -212,7 +206,7 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 
 static int try_writer(struct write_rig *rig, struct qcow_image *image, struct qcow_report *rep)
 {
-	struct qcow_meta *meta = qcow_meta_create(image, rig->inflate, rep);
+	struct qcow_meta *meta = qcow_meta_create(image, rep);
 
 	if (IS_ERR(meta))
 		return PTR_ERR(meta);
@@ -230,7 +224,7 @@ static int check_image(struct write_rig *rig, struct qcow_image *image, const u3
 		err = try_writer(rig, image, rep);
 	if (err)
 		return err;
-	err = qcow_cow_read(image, rig->inflate, 0, rig->guest, rig->c->size);
+	err = qcow_cow_read(image, 0, rig->guest, rig->c->size);
 	if (err) {
 		qcow_report(rep, "reading it: error %d", err);
 		return err;
@@ -243,7 +237,7 @@ int write_rig_check(struct write_rig *rig, const u32 *least, bool writable)
 {
 	struct qcow_image_params params = {
 		.name = "cut", .writable = true, .snapshot = QCOW_ACTIVE_STATE,
-		.cache = rig->cache,
+		.cache_bytes = SZ_1M,
 	};
 	struct qcow_report rep = { .buf = rig->text, .size = sizeof(rig->text) };
 	struct qcow_store *store;

@@ -15,7 +15,6 @@ struct image_fsck;
 struct kunit;
 struct qcow_cache;
 struct qcow_image;
-struct qcow_inflate;
 
 /**
  * struct write_case - what kind of image
@@ -59,8 +58,6 @@ struct write_case {
  * @promise: a word for each sector
  * @copy: what is checked: a disk as a power cut would leave it
  * @fsck: of @copy
- * @cache: of images on @copy
- * @inflate: likewise
  * @leaked: bytes of the image that nothing refers to in the beginning
  * @backing: below them
  * @guest: bytes of the guest's disk
@@ -77,8 +74,6 @@ struct write_rig {
 	u32 *promise;
 	struct ram_disk *copy;
 	struct image_fsck *fsck;
-	struct qcow_cache *cache;
-	struct qcow_inflate *inflate;
 	u64 leaked;
 	struct qcow_image *backing;
 	void *guest;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /dev/qcow-control: takes arguments apart, checks what can be checked without an image,
- * and calls device.c. Knows nothing of the format.
+ * /dev/qcow-control: takes arguments apart and checks what can be checked without an image.
+ * Knows nothing of the format.
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -15,6 +15,7 @@
 
 #include "control.h"
 #include "device.h"
+#include "layer/cache.h"
 
 #define ATTACH_FLAGS	(QCOW_ATTACH_READ_ONLY | QCOW_ATTACH_SNAPSHOT |		\
 			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED)

@@ -1,27 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The life of a device: attach builds the chain, the queue and the disk and publishes it
- * last; detach takes it away when nobody has it open. ctl.c calls; what a request does is
- * in queue.c and request.c.
+ * last; detach takes it away when no task has it open. What a request does is in queue.c and
+ * request.c.
  */
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
+#include <linux/stat.h>
+#include <linux/string_helpers.h>
 #include <linux/xarray.h>
 #include <qcow/report.h>
 
 #include "compat.h"
-#include "device.h"
-#include "meta/writeback.h"
-#include "layer/image.h"
-#include "data/inflate.h"
-#include "inject.h"
+#include "data/decompress.h"
 #include "data/request.h"
-#include "store/store.h"
+#include "device.h"
+#include "layer/cache.h"
+#include "layer/image.h"
+#include "layer/layer.h"
 #include "meta/worker.h"
+#include "meta/writeback.h"
+#include "store/store.h"
 
 /* One request discards so much at most: a worker is busy with it. */
 #define MAX_DISCARD_BYTES	SZ_1G
@@ -69,84 +73,263 @@ static const struct block_device_operations disk_ops = {
 	.free_disk = disk_free,
 };
 
-static void chain_close(struct qcow_image *image)
+/*
+ * What a file is told by. Of a block device that is not the node it was opened by but the
+ * device, of a file in an overlay file system it is where its bytes are.
+ */
+static struct inode *file_id(const struct file *file)
 {
-	while (image) {
-		struct qcow_image *backing = image->backing;
+	return file->f_mapping->host;
+}
 
-		qcow_image_close(image);
-		image = backing;
+static int read_layer_file(struct file *file, struct qcow_layer_file *lf)
+{
+	struct kstat stat;
+	int err;
+
+	if (!file)
+		return 0;
+	lf->id = file_id(file);
+	/* What is written to a block device changes no time of it. */
+	if (!S_ISREG(file_inode(file)->i_mode)) {
+		lf->bytes = i_size_read(file_id(file));
+		return 0;
 	}
+	err = vfs_getattr(&file->f_path, &stat, STATX_SIZE | STATX_MTIME, 0);
+	lf->bytes = stat.size;
+	lf->mtime = stat.mtime;
+	return err;
+}
+
+/**
+ * struct open_layer - a layer of open files
+ * @p: for layer.c
+ * @image: the image
+ * @data: its external data file, or NULL
+ */
+struct open_layer {
+	struct qcow_layer_params p;
+	struct file *image;
+	struct file *data;
+};
+
+static int open_stores(const struct qcow_layer_params *p, struct workqueue_struct *wq,
+		       struct qcow_store **store, struct qcow_store **data,
+		       struct qcow_report *rep)
+{
+	const struct open_layer *layer = container_of(p, struct open_layer, p);
+
+	*store = qcow_store_open(layer->image, p->image.writable, p->direct, wq, rep);
+	if (IS_ERR(*store))
+		return PTR_ERR(*store);
+	if (!layer->data)
+		return 0;
+	*data = qcow_store_open(layer->data, p->image.writable, p->direct, wq, rep);
+	if (IS_ERR(*data)) {
+		qcow_store_destroy(*store);
+		return PTR_ERR(*data);
+	}
+	return 0;
+}
+
+static enum qcow_direct wanted_direct(const struct qcow_attach *args)
+{
+	if (args->flags & QCOW_ATTACH_DIRECT)
+		return QCOW_DIRECT_ON;
+	if (args->flags & QCOW_ATTACH_BUFFERED)
+		return QCOW_DIRECT_OFF;
+	return QCOW_DIRECT_AUTO;
+}
+
+/* How messages begin that are about the image and not about this device alone. */
+static char *shared_name(struct file *file)
+{
+	char *path = kstrdup_quotable_file(file, GFP_KERNEL);
+	char *name;
+
+	if (!path)
+		return NULL;
+	name = kasprintf(GFP_KERNEL, "qcow: %s", path);
+	kfree(path);
+	return name;
 }
 
 static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_attach *args,
-				     const struct qcow_layer *layer, unsigned int depth,
-				     struct qcow_report *rep)
+				     const struct qcow_layer *ul, unsigned int depth,
+				     struct qcow_image *backing, struct qcow_report *rep)
 {
-	enum qcow_direct direct = QCOW_DIRECT_AUTO;
-	struct qcow_image_params params = {
-		.name = dev->name,
-		.layer = depth,
-		.raw = layer->format == QCOW_FORMAT_RAW,
-		.writable = !depth && !(args->flags & QCOW_ATTACH_READ_ONLY),
-		.snapshot = depth ? QCOW_ACTIVE_STATE : dev->snapshot,
-		.cache = &dev->cache,
+	bool writable = !depth && !(args->flags & QCOW_ATTACH_READ_ONLY);
+	struct open_layer layer = {
+		.image = dev->files[2 * depth],
+		.data = dev->files[2 * depth + 1],
+		.p = {
+			.image = {
+				.raw = ul->format == QCOW_FORMAT_RAW,
+				.writable = writable,
+				.snapshot = depth ? QCOW_ACTIVE_STATE : dev->snapshot,
+				.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
+			},
+			.direct = wanted_direct(args),
+			.backing = backing,
+			.wq = dev->wq,
+			.open = open_stores,
+		},
 	};
-	struct qcow_store *store, *data = NULL;
+	struct qcow_image *image;
+	char *name = NULL;
+	int err;
 
-	if (args->flags & QCOW_ATTACH_DIRECT)
-		direct = QCOW_DIRECT_ON;
-	else if (args->flags & QCOW_ATTACH_BUFFERED)
-		direct = QCOW_DIRECT_OFF;
+	err = read_layer_file(layer.image, &layer.p.file);
+	if (!err)
+		err = read_layer_file(layer.data, &layer.p.data);
+	if (err)
+		return ERR_PTR(err);
 
-	store = qcow_store_open(layer->image_fd, params.writable, direct, dev->wq, rep);
-	if (IS_ERR(store))
-		return ERR_CAST(store);
-	if (layer->data_fd >= 0) {
-		data = qcow_store_open(layer->data_fd, params.writable, direct, dev->wq, rep);
-		if (IS_ERR(data)) {
-			qcow_store_destroy(store);
-			return ERR_CAST(data);
+	if (!writable) {
+		name = shared_name(layer.image);
+		if (!name)
+			return ERR_PTR(-ENOMEM);
+	}
+	layer.p.image.name = name ?: dev->name;
+	image = qcow_layer_get(&layer.p, rep);
+	kfree(name);
+	return image;
+}
+
+/* A file that one of two devices writes to, or is to, and the other has in its chain. */
+static struct file *find_conflict(const struct qcow_device *dev, bool writable,
+				  const struct qcow_device *other)
+{
+	unsigned int i, j;
+
+	/* What is written to is in the first layer: an image and its data file. */
+	for (i = 0; i < dev->nr_files; i++) {
+		for (j = 0; j < other->nr_files; j++) {
+			if (!(writable && i < 2) && !(other->meta && j < 2))
+				continue;
+			if (dev->files[i] && other->files[j] &&
+			    file_id(dev->files[i]) == file_id(other->files[j]))
+				return dev->files[i];
 		}
 	}
-	return qcow_image_open(&params, store, data, rep);
+	return NULL;
+}
+
+/* Say which device it is that keeps @dev from having a layer. */
+static void report_busy(const struct qcow_device *dev, const struct qcow_attach *args,
+			struct qcow_report *rep)
+{
+	bool writable = !(args->flags & QCOW_ATTACH_READ_ONLY);
+	struct qcow_device *other;
+	struct file *file = NULL;
+	unsigned long index;
+
+	mutex_lock(&detach_lock);
+	xa_for_each(&qcow_devices, index, other) {
+		file = find_conflict(dev, writable, other);
+		if (file) {
+			qcow_report(rep, "%pD is in use by %s", file, other->name);
+			break;
+		}
+	}
+	mutex_unlock(&detach_lock);
+	if (!file)
+		qcow_report(rep, "a file of the chain is just being attached or detached");
+}
+
+static void report_depth(unsigned int depth, struct qcow_report *rep)
+{
+	if (depth)
+		qcow_report(rep, "this is layer %u of the backing chain", depth);
+}
+
+static void files_put(struct qcow_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_files; i++) {
+		if (dev->files[i])
+			fput(dev->files[i]);
+	}
+	kvfree(dev->files);
 }
 
 /* A file that is its own backing file, however long the detour. */
-static bool chain_has_inode(const struct qcow_image *image, const struct qcow_image *added)
+static int check_loop(const struct qcow_device *dev, unsigned int depth, struct qcow_report *rep)
 {
-	for (; image; image = image->backing) {
-		if (file_inode(image->store->file) == file_inode(added->store->file))
-			return true;
+	unsigned int i;
+
+	for (i = 0; i < depth; i++) {
+		if (file_id(dev->files[2 * i]) == file_id(dev->files[2 * depth])) {
+			qcow_report(rep, "the backing chain has this file already");
+			return -ELOOP;
+		}
 	}
-	return false;
+	return 0;
 }
 
-/* Layers of open descriptors, @data: struct qcow_layer. */
+static int file_get(struct file **file, int fd, bool writable, struct qcow_report *rep)
+{
+	*file = fget(fd);
+	if (!*file) {
+		qcow_report(rep, "descriptor %d is not open", fd);
+		return -EBADF;
+	}
+	return qcow_store_check(*file, writable, rep);
+}
+
+/* The files are the device's from here on, whatever becomes of the descriptors. */
+static int files_get(struct qcow_device *dev, const struct qcow_attach *args,
+		     const struct qcow_layer *layers, struct qcow_report *rep)
+{
+	bool writable = !(args->flags & QCOW_ATTACH_READ_ONLY);
+	unsigned int i;
+	int err;
+
+	dev->files = kvcalloc(2 * args->nr_layers, sizeof(*dev->files), GFP_KERNEL);
+	if (!dev->files)
+		return -ENOMEM;
+	dev->nr_files = 2 * args->nr_layers;
+	for (i = 0; i < args->nr_layers; i++) {
+		err = file_get(&dev->files[2 * i], layers[i].image_fd, writable && !i, rep);
+		if (!err)
+			err = check_loop(dev, i, rep);
+		if (!err && layers[i].data_fd >= 0)
+			err = file_get(&dev->files[2 * i + 1], layers[i].data_fd, writable && !i,
+				       rep);
+		if (err) {
+			report_depth(i, rep);
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* Layers from the last one up: each is told by what lies below it. @data: struct qcow_layer. */
 static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, void *data,
 		      struct qcow_report *rep)
 {
 	const struct qcow_layer *layers = data;
-	struct qcow_image **next = &dev->chain;
-	struct qcow_image *image;
+	struct qcow_image *image, *backing = NULL;
+	unsigned int depth = args->nr_layers;
+	int err;
 
-	for (dev->depth = 0; dev->depth < args->nr_layers; dev->depth++) {
-		image = layer_open(dev, args, &layers[dev->depth], dev->depth, rep);
+	err = files_get(dev, args, layers, rep);
+	if (err)
+		return err;
+	do {
+		depth--;
+		image = layer_open(dev, args, &layers[depth], depth, backing, rep);
 		if (IS_ERR(image)) {
-			if (dev->depth)
-				qcow_report(rep, "this is layer %u of the backing chain",
-					    dev->depth);
+			if (PTR_ERR(image) == -EBUSY)
+				report_busy(dev, args, rep);
+			report_depth(depth, rep);
+			qcow_layer_put(backing);
 			return PTR_ERR(image);
 		}
-		if (chain_has_inode(dev->chain, image)) {
-			qcow_report(rep, "layer %u: the backing chain has this file already",
-				    dev->depth);
-			qcow_image_close(image);
-			return -ELOOP;
-		}
-		*next = image;
-		next = &image->backing;
-	}
+		backing = image;
+	} while (depth);
+	dev->chain = image;
 	return 0;
 }
 
@@ -157,11 +340,20 @@ static int meta_open(struct qcow_device *dev, const struct qcow_attach *args,
 
 	if (args->flags & QCOW_ATTACH_READ_ONLY)
 		return 0;
-	meta = qcow_meta_create(dev->chain, dev->inflate, rep);
+	meta = qcow_meta_create(dev->chain, rep);
 	if (IS_ERR(meta))
 		return PTR_ERR(meta);
 	dev->meta = meta;
 	return 0;
+}
+
+static unsigned int chain_depth(const struct qcow_image *image)
+{
+	unsigned int depth = 0;
+
+	for (; image; image = image->backing)
+		depth++;
+	return depth;
 }
 
 static u32 chain_mem_align(const struct qcow_image *image)
@@ -229,47 +421,17 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 	return 0;
 }
 
-/* All but the disk, in the reverse order of device_setup(), chain_open() and meta_open(). */
+/* All but the disk: the metadata worker, the chain and its files, the workqueues. */
 static int device_teardown(struct qcow_device *dev)
 {
 	int err = 0;
 
-	qcow_inflate_ahead_stop(&dev->inflate_ahead);
+	qcow_decompress_ahead_stop(&dev->decompress_ahead);
 	if (dev->meta)
 		err = qcow_meta_destroy(dev->meta);
-	chain_close(dev->chain);
-	qcow_inflate_destroy(dev->inflate);
-	qcow_cache_destroy(&dev->cache);
+	qcow_layer_put(dev->chain);
+	files_put(dev);
 	destroy_workqueue(dev->submit_wq);
-	destroy_workqueue(dev->wq);
-	return err;
-}
-
-static int device_setup(struct qcow_device *dev, const struct qcow_attach *args)
-{
-	int err = -ENOMEM;
-
-	dev->wq = alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, dev->name);
-	if (!dev->wq)
-		return err;
-	dev->submit_wq = alloc_workqueue("%s-submit", WQ_PERCPU | WQ_MEM_RECLAIM, 0, dev->name);
-	if (!dev->submit_wq)
-		goto err_wq;
-	err = qcow_cache_init(&dev->cache, args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES);
-	if (err)
-		goto err_submit_wq;
-	dev->inflate = qcow_inflate_create(qcow_inject_limit(QCOW_INFLATE_BYTES));
-	if (IS_ERR(dev->inflate)) {
-		err = PTR_ERR(dev->inflate);
-		goto err_cache;
-	}
-	return 0;
-
-err_cache:
-	qcow_cache_destroy(&dev->cache);
-err_submit_wq:
-	destroy_workqueue(dev->submit_wq);
-err_wq:
 	destroy_workqueue(dev->wq);
 	return err;
 }
@@ -295,7 +457,7 @@ static void detach_work(struct work_struct *work)
 {
 	struct qcow_device *dev = container_of(work, struct qcow_device, detach_work);
 
-	/* Nobody finds it any more, its number stays taken until it is gone. */
+	/* It is not found any more, its number stays taken until it is gone. */
 	mutex_lock(&detach_lock);
 	xa_store(&qcow_devices, dev->index, XA_ZERO_ENTRY, GFP_KERNEL);
 	mutex_unlock(&detach_lock);
@@ -321,10 +483,22 @@ static int index_reserve(struct qcow_device *dev, u32 wanted, struct qcow_report
 	return err;
 }
 
-int qcow_device_attach(const struct qcow_attach *args, struct qcow_layer *layers,
+static int queues_create(struct qcow_device *dev)
+{
+	dev->wq = alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, dev->name);
+	if (!dev->wq)
+		return -ENOMEM;
+	dev->submit_wq = alloc_workqueue("%s-submit", WQ_PERCPU | WQ_MEM_RECLAIM, 0, dev->name);
+	if (dev->submit_wq)
+		return 0;
+	destroy_workqueue(dev->wq);
+	return -ENOMEM;
+}
+
+int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *layers,
 		       struct qcow_report *rep)
 {
-	return qcow_device_create(args, chain_open, layers, rep);
+	return qcow_device_create(args, chain_open, (void *)layers, rep);
 }
 
 int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open, void *data,
@@ -350,11 +524,12 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	if (err)
 		goto err_free;
 	index = dev->index;
-	err = device_setup(dev, args);
+	err = queues_create(dev);
 	if (err)
 		goto err_index;
 	err = open(dev, args, data, rep);
-	qcow_inflate_ahead_init(&dev->inflate_ahead, dev->chain, dev->inflate);
+	qcow_decompress_ahead_init(&dev->decompress_ahead, dev->chain);
+	dev->depth = chain_depth(dev->chain);
 	if (!err)
 		err = meta_open(dev, args, rep);
 	if (err)
@@ -374,7 +549,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	pr_info("%s: version %u, %llu bytes, %u layer%s\n", dev->name, dev->chain->header.version,
 		dev->chain->size, dev->depth, dev->depth == 1 ? "" : "s");
 
-	/* An attached image keeps the module; ctl.c holds it until then. */
+	/* An attached image keeps the module; the open control node holds it until then. */
 	__module_get(THIS_MODULE);
 	xa_store(&qcow_devices, index, dev, GFP_KERNEL);
 	return index;
@@ -447,9 +622,12 @@ int qcow_device_module_init(void)
 	err = qcow_cache_module_init();
 	if (err)
 		return err;
-	err = qcow_writeback_module_init();
+	err = qcow_decompress_module_init();
 	if (err)
 		goto err_cache;
+	err = qcow_writeback_module_init();
+	if (err)
+		goto err_decompress;
 	err = qcow_request_module_init();
 	if (err)
 		goto err_writeback;
@@ -462,6 +640,8 @@ int qcow_device_module_init(void)
 	qcow_request_module_exit();
 err_writeback:
 	qcow_writeback_module_exit();
+err_decompress:
+	qcow_decompress_module_exit();
 err_cache:
 	qcow_cache_module_exit();
 	return err;
@@ -472,5 +652,6 @@ void qcow_device_module_exit(void)
 	destroy_workqueue(detach_wq);
 	qcow_request_module_exit();
 	qcow_writeback_module_exit();
+	qcow_decompress_module_exit();
 	qcow_cache_module_exit();
 }

@@ -11,11 +11,10 @@
 #include <linux/workqueue.h>
 #include <uapi/linux/qcow.h>
 
-#include "layer/cache.h"
-#include "data/inflate_ahead.h"
+#include "data/decompress_ahead.h"
 
+struct file;
 struct qcow_image;
-struct qcow_inflate;
 struct qcow_report;
 struct qcow_meta;
 
@@ -26,12 +25,14 @@ struct qcow_meta;
  * struct qcow_device - one attached image
  * @index: N of /dev/qcowN
  * @name: "qcowN"
- * @chain: the active image, its backing images behind it
+ * @chain: the active image, its backing images behind it; those that are read-only are shared
+ *         with other devices
  * @depth: layers of @chain
+ * @files: what the device was attached with, of each layer an image and a data file or NULL;
+ *         a shared layer may have been opened with other descriptors of the same files
+ * @nr_files: of @files; 0 where the layers are no files, in tests
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
- * @cache: L2 slices of all layers
- * @inflate: decompressed clusters of all layers
- * @inflate_ahead: those that are likely to be read next
+ * @decompress_ahead: compressed clusters that are likely to be read next
  * @meta: the metadata worker of the active image; NULL: read-only
  * @wq: mapping that has to read, decompression, I/O that has to block
  * @submit_wq: I/O that queue_rq() may not submit. Its work items wait for tags and memory of the
@@ -49,10 +50,10 @@ struct qcow_device {
 	char name[DISK_NAME_LEN];
 	struct qcow_image *chain;
 	unsigned int depth;
+	struct file **files;
+	unsigned int nr_files;
 	u32 snapshot;
-	struct qcow_cache cache;
-	struct qcow_inflate *inflate;
-	struct qcow_inflate_ahead inflate_ahead;
+	struct qcow_decompress_ahead decompress_ahead;
 	struct qcow_meta *meta;
 	struct workqueue_struct *wq;
 	struct workqueue_struct *submit_wq;
@@ -73,15 +74,15 @@ struct qcow_device {
  * Publishing the disk is the last step.
  *
  * Context: process context of the owner of the descriptors.
- * Return: the device's index, or -errno: -EEXIST (that number is taken), what opening a
- * store or an image brings, -ENOMEM.
+ * Return: the device's index, or -errno: -EEXIST (that number is taken), -ELOOP (a file is
+ * twice in the chain), what qcow_layer_get() brings, -ENOMEM.
  */
-int qcow_device_attach(const struct qcow_attach *args, struct qcow_layer *layers,
+int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *layers,
 		       struct qcow_report *rep);
 
 /*
- * Opens the layers: sets @dev->chain and @dev->depth, also when it fails in the middle.
- * The images use @dev->name and @dev->cache, their stores @dev->wq.
+ * Opens the layers: sets @dev->chain, with a reference for qcow_layer_put(), unless it fails. The
+ * stores of a layer that is written to use @dev->wq.
  */
 typedef int qcow_chain_open_fn(struct qcow_device *dev, const struct qcow_attach *args,
 			       void *data, struct qcow_report *rep);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Log lines of the I/O path. Any context; what the rate limit holds back is counted by
- * the kernel and lost.
+ * Log lines of the I/O path. Each image has a rate limit of its own, so that a bad one does
+ * not silence the others; the kernel says in the log how many lines the limit held back.
  */
 
 #include <linux/printk.h>
@@ -11,22 +11,18 @@
 #include "layer/image.h"
 #include "message.h"
 
-static DEFINE_RATELIMIT_STATE(message_limit, DEFAULT_RATELIMIT_INTERVAL,
-			      DEFAULT_RATELIMIT_BURST);
-
 void qcow_message(const struct qcow_image *image, const char *fmt, ...)
 {
+	/* To count a line does not change the image: callers hold it as const. */
+	struct ratelimit_state *limit = (struct ratelimit_state *)&image->messages;
 	struct va_format vaf = { .fmt = fmt };
 	va_list args;
 
-	if (!__ratelimit(&message_limit))
+	if (!__ratelimit(limit))
 		return;
 	va_start(args, fmt);
 	vaf.va = &args;
-	if (image->layer)
-		pr_err("%s: layer %u: %pV\n", image->name, image->layer, &vaf);
-	else
-		pr_err("%s: %pV\n", image->name, &vaf);
+	pr_err("%s: %pV\n", image->name, &vaf);
 	va_end(args);
 }
 

@@ -8,9 +8,11 @@
 #include <linux/fs.h>
 #include <linux/sysfs.h>
 
+#include "data/decompress.h"
 #include "device.h"
+#include "layer/cache.h"
 #include "layer/image.h"
-#include "data/inflate.h"
+#include "layer/layer.h"
 #include "store/store.h"
 
 static struct qcow_device *to_device(struct device *dev)
@@ -19,16 +21,16 @@ static struct qcow_device *to_device(struct device *dev)
 }
 
 /* One line with the path of a file as its opener sees it now; empty without a file. */
-static ssize_t emit_path(char *buf, const struct qcow_store *store)
+static ssize_t emit_path(char *buf, const struct qcow_device *qdev, unsigned int nr)
 {
 	char *path;
 	size_t len;
 
-	if (!store)
+	if (nr >= qdev->nr_files || !qdev->files[nr])
 		return sysfs_emit(buf, "\n");
 
 	/* file_path() works from the end of its buffer; one byte stays for the line feed. */
-	path = file_path(store->file, buf, PAGE_SIZE - 1);
+	path = file_path(qdev->files[nr], buf, PAGE_SIZE - 1);
 	if (IS_ERR(path))
 		return PTR_ERR(path);
 	len = strlen(path);
@@ -39,25 +41,21 @@ static ssize_t emit_path(char *buf, const struct qcow_store *store)
 
 static ssize_t image_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return emit_path(buf, to_device(dev)->chain->store);
+	return emit_path(buf, to_device(dev), 0);
 }
 static DEVICE_ATTR_RO(image);
 
-static ssize_t backing_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	const struct qcow_image *backing = to_device(dev)->chain->backing;
-
-	return emit_path(buf, backing ? backing->store : NULL);
-}
-static DEVICE_ATTR_RO(backing);
-
 static ssize_t data_file_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	const struct qcow_image *image = to_device(dev)->chain;
-
-	return emit_path(buf, image->data != image->store ? image->data : NULL);
+	return emit_path(buf, to_device(dev), 1);
 }
 static DEVICE_ATTR_RO(data_file);
+
+static ssize_t backing_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return emit_path(buf, to_device(dev), 2);
+}
+static DEVICE_ATTR_RO(backing);
 
 static ssize_t snapshot_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -74,6 +72,39 @@ static ssize_t store_show(struct device *dev, struct device_attribute *attr, cha
 	return sysfs_emit(buf, "%s\n", to_device(dev)->chain->store->ops->name);
 }
 static DEVICE_ATTR_RO(store);
+
+/**
+ * struct chain_figures - what all layers of a chain have in memory
+ * @limit: bytes that their slices may take
+ * @used: bytes that these take
+ * @misses: slices read
+ * @evictions: slices dropped
+ * @inflated: bytes of decompressed clusters
+ */
+struct chain_figures {
+	u64 limit;
+	u64 used;
+	u64 misses;
+	u64 evictions;
+	u64 inflated;
+};
+
+static struct chain_figures chain_figures(const struct qcow_device *qdev)
+{
+	struct chain_figures sum = {};
+	const struct qcow_image *image;
+
+	for (image = qdev->chain; image; image = image->backing) {
+		if (image->raw)
+			continue;
+		sum.limit += READ_ONCE(image->cache->limit);
+		sum.used += atomic64_read(&image->cache->bytes);
+		sum.misses += atomic64_read(&image->cache->misses);
+		sum.evictions += atomic64_read(&image->cache->evictions);
+		sum.inflated += qcow_decompress_bytes(image);
+	}
+	return sum;
+}
 
 #define QCOW_ATTR(_name, _type, _value)							\
 static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,		\
@@ -92,11 +123,12 @@ QCOW_ATTR(direct_io, "%d", qdev->chain->data->direct);
 QCOW_ATTR(lazy, "%d", qdev->lazy);
 QCOW_ATTR(nr_queues, "%u", qdev->tag_set.map[HCTX_TYPE_DEFAULT].nr_queues);
 QCOW_ATTR(queue_depth, "%u", qdev->tag_set.queue_depth);
-QCOW_ATTR(cache_limit, "%llu", qdev->cache.limit);
-QCOW_ATTR(cache_used, "%lld", (s64)atomic64_read(&qdev->cache.bytes));
-QCOW_ATTR(cache_misses, "%lld", (s64)atomic64_read(&qdev->cache.misses));
-QCOW_ATTR(cache_evictions, "%lld", (s64)atomic64_read(&qdev->cache.evictions));
-QCOW_ATTR(inflated_bytes, "%llu", qcow_inflate_bytes(qdev->inflate));
+QCOW_ATTR(shared_layers, "%u", qcow_layer_shared(qdev->chain));
+QCOW_ATTR(cache_limit, "%llu", chain_figures(qdev).limit);
+QCOW_ATTR(cache_used, "%llu", chain_figures(qdev).used);
+QCOW_ATTR(cache_misses, "%llu", chain_figures(qdev).misses);
+QCOW_ATTR(cache_evictions, "%llu", chain_figures(qdev).evictions);
+QCOW_ATTR(inflated_bytes, "%llu", chain_figures(qdev).inflated);
 
 static struct attribute *qcow_attrs[] = {
 	&dev_attr_image.attr,
@@ -104,6 +136,7 @@ static struct attribute *qcow_attrs[] = {
 	&dev_attr_cluster_size.attr,
 	&dev_attr_snapshot.attr,
 	&dev_attr_depth.attr,
+	&dev_attr_shared_layers.attr,
 	&dev_attr_backing.attr,
 	&dev_attr_data_file.attr,
 	&dev_attr_store.attr,

@@ -76,7 +76,8 @@ struct qcow_layer {
  * @queue_depth: requests in flight per queue, 0: 128
  * @message_size: bytes at @message, 0: no message wanted
  * @message: address of a buffer for the message
- * @cache_bytes: limit of the L2 cache, 0: 32 MiB
+ * @cache_bytes: limit of the L2 cache of each layer, 0: 32 MiB; a layer that other devices
+ *               share has the largest that was asked for
  *
  * On success the device node exists and partitions have been scanned.
  */

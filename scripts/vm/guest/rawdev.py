@@ -7,7 +7,6 @@ import fcntl
 import mmap
 import os
 import struct
-import time
 
 CHUNK = 1 << 20
 
@@ -126,26 +125,3 @@ class KernelLog:
             except BrokenPipeError:
                 continue
             result.append(record.partition(";")[2].partition("\n")[0])
-
-
-class MessageBudget:
-    """A driver that has just been loaded logs ten lines in five seconds at most."""
-
-    def __init__(self):
-        self.begin = float("-inf")
-        self.used = 0
-        self.waited = 0
-
-    def take(self, lines, must):
-        """@lines more may come; wait for room if they must."""
-        now = time.monotonic()
-        wait = self.begin + 5.2 - now
-        if wait > 0 and must and self.used + lines > 10:
-            time.sleep(wait)
-            self.waited += wait
-            now += wait
-            wait = 0
-        if wait <= 0:
-            self.begin = now
-            self.used = 0
-        self.used += lines

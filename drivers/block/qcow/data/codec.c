@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * From the compression type of a header to its method. Knows nothing of the methods;
- * image.c and inflate.c call.
+ * From the compression type of a header to its method. Knows nothing of the methods.
  */
 #include <linux/kernel.h>
 #include <qcow/ondisk.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * zlib: a raw deflate stream without header and checksum, in every version of the format.
- * Does no I/O and keeps no state; codec.c has its table.
+ * Does no I/O and keeps no state.
  */
 #include <linux/errno.h>
 #include <linux/kconfig.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * zstd: frames, as a rule one, followed by padding up to the end of a sector. Does no I/O
- * and keeps no state; codec.c has its table.
+ * and keeps no state.
  */
 #include <linux/errno.h>
 #include <linux/kconfig.h>

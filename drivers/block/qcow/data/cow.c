@@ -1,33 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reading guest ranges in a worker. Does not know what for. Called by write.c.
+ * Reading guest ranges in a worker. Does not know what for.
  */
 #include <linux/minmax.h>
 #include <linux/string.h>
 
 #include "data/cow.h"
 #include "layer/image.h"
-#include "data/inflate.h"
+#include "data/decompress.h"
 #include "layer/map.h"
 #include "store/store.h"
 
-static int read_compressed(const struct qcow_mapping *map, struct qcow_inflate *inflate,
-			   u64 guest, void *buf)
+static int read_compressed(const struct qcow_mapping *map, u64 guest, void *buf)
 {
 	u64 mask = qcow_cluster_bytes(&map->image->geo) - 1;
-	struct qcow_inflated *cluster;
+	struct qcow_cluster *cluster;
 	int err;
 
-	err = qcow_inflate_load(inflate, map->image, &map->ext, NULL, &cluster);
+	err = qcow_decompress_load(map->image, &map->ext, NULL, &cluster);
 	if (err)
 		return err;
 	memcpy(buf, cluster->data + (guest & mask), map->ext.len);
-	qcow_inflated_put(inflate, cluster);
+	qcow_decompress_put(cluster);
 	return 0;
 }
 
-int qcow_cow_read(struct qcow_image *top, struct qcow_inflate *inflate, u64 guest, void *buf,
-		  u64 len)
+int qcow_cow_read(struct qcow_image *top, u64 guest, void *buf, u64 len)
 {
 	struct qcow_mapping map;
 	int err = 0;
@@ -43,7 +41,7 @@ int qcow_cow_read(struct qcow_image *top, struct qcow_inflate *inflate, u64 gues
 		if (map.ext.kind == QCOW_EXTENT_ZERO)
 			memset(buf, 0, map.ext.len);
 		else if (map.ext.kind == QCOW_EXTENT_COMPRESSED)
-			err = read_compressed(&map, inflate, guest, buf);
+			err = read_compressed(&map, guest, buf);
 		else
 			err = qcow_store_read_padded(map.image->data, buf, map.ext.host,
 						     map.ext.len);

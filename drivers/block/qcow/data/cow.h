@@ -9,12 +9,10 @@
 #include <linux/types.h>
 
 struct qcow_image;
-struct qcow_inflate;
 
 /**
  * qcow_cow_read() - the guest's bytes
  * @top: the active image
- * @inflate: of the device
  * @guest: first byte; what lies beyond the image's size reads as zeros
  * @buf: memory, not on the stack
  * @len: bytes
@@ -23,7 +21,6 @@ struct qcow_inflate;
  * held but changeable ones.
  * Return: 0; -EIO, -EUCLEAN, -ENOMEM.
  */
-int qcow_cow_read(struct qcow_image *top, struct qcow_inflate *inflate, u64 guest, void *buf,
-		  u64 len);
+int qcow_cow_read(struct qcow_image *top, u64 guest, void *buf, u64 len);
 
 #endif /* _QCOW_COW_H */

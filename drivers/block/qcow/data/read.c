@@ -6,7 +6,7 @@
  *
  *   qcow_request_read -> read_run -+-> zeros
  *        (submitter)        ^      +-> submit_data -> store --------+-> fragment_end
- *                           |      +-> fragment_inflate (worker) ---+
+ *                           |      +-> fragment_decompress (worker) ---+
  *   request_work, slice ----+      +-> fragment_copy (worker) ------+
  *   missing (worker)
  */
@@ -17,7 +17,7 @@
 
 #include "device.h"
 #include "layer/image.h"
-#include "data/inflate.h"
+#include "data/decompress.h"
 #include "data/request.h"
 
 /* Bytes that fragment_copy() moves at once. */
@@ -70,28 +70,27 @@ static void fragment_copy(struct work_struct *work)
 }
 
 /* Copy a fragment out of its decompressed cluster. */
-static void fragment_take(struct qcow_fragment *frag, struct qcow_inflated *cluster)
+static void fragment_take(struct qcow_fragment *frag, struct qcow_cluster *cluster)
 {
 	u64 mask = qcow_cluster_bytes(&frag->map.image->geo) - 1;
 	struct iov_iter iter = frag->io.iter;
 	size_t copied;
 
 	copied = copy_to_iter(cluster->data + (frag->guest & mask), frag->io.len, &iter);
-	qcow_inflated_put(frag->req->dev->inflate, cluster);
+	qcow_decompress_put(cluster);
 	qcow_fragment_end(frag, copied == frag->io.len ? 0 : -EFAULT);
 }
 
-static void fragment_inflate(struct work_struct *work)
+static void fragment_decompress(struct work_struct *work)
 {
 	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
-	struct qcow_inflated *cluster;
 	struct qcow_identity identity;
+	struct qcow_cluster *cluster;
 	int err;
 
-	/* The cluster is everybody's, but one has to pay for it. */
+	/* All readers share the cluster, and the first one pays for it. */
 	qcow_identity_assume(&identity, blk_mq_rq_from_pdu(frag->req)->bio);
-	err = qcow_inflate_load(frag->req->dev->inflate, frag->map.image, &frag->map.ext,
-				&frag->waiter, &cluster);
+	err = qcow_decompress_load(frag->map.image, &frag->map.ext, &frag->waiter, &cluster);
 	qcow_identity_drop(&identity);
 	if (err == -EINPROGRESS)
 		return;
@@ -111,16 +110,16 @@ static void fragment_wake(struct qcow_waiter *waiter)
 static void submit_compressed(struct qcow_fragment *frag)
 {
 	struct qcow_device *dev = frag->req->dev;
-	struct qcow_inflated *cluster;
+	struct qcow_cluster *cluster;
 
-	qcow_inflate_ahead_note(&dev->inflate_ahead, &frag->map, frag->guest);
-	cluster = qcow_inflate_find(dev->inflate, frag->map.image, frag->map.ext.host);
+	qcow_decompress_ahead_note(&dev->decompress_ahead, &frag->map, frag->guest);
+	cluster = qcow_decompress_find(frag->map.image, frag->map.ext.host);
 	if (cluster) {
 		fragment_take(frag, cluster);
 		return;
 	}
 	frag->waiter.wake = fragment_wake;
-	qcow_fragment_queue(frag, fragment_inflate);
+	qcow_fragment_queue(frag, fragment_decompress);
 }
 
 static void submit_data(struct qcow_fragment *frag)

@@ -225,10 +225,9 @@ static int gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 	struct iov_iter iter = frag->io.iter;
 	int err;
 
-	err = qcow_cow_read(meta->image, meta->inflate, pos, buf, begin - pos);
+	err = qcow_cow_read(meta->image, pos, buf, begin - pos);
 	if (!err)
-		err = qcow_cow_read(meta->image, meta->inflate, end, buf + (end - pos),
-				    pos + len - end);
+		err = qcow_cow_read(meta->image, end, buf + (end - pos), pos + len - end);
 	if (err || begin == end)
 		return err;
 	iov_iter_advance(&iter, begin - frag->guest);

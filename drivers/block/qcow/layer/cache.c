@@ -1,179 +1,199 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The metadata cache of one device. It reads slices and keeps them; what their entries mean is
- * map.c's, where they are on disk is its caller's.
+ * Fill caches. The states of an entry, and why callers always get on, are in cache.h.
  *
- * Life of a slice: charged, allocated, inserted while loading, read, put on the clock,
- * evicted (out of its tables' xarray and off the clock), freed and uncharged after a grace
- * period and the last reference. A slice that finds no room or no memory is none of that:
- * it comes from the reserve, is seen by nobody else and goes back when its holder puts it.
+ * An entry is charged, allocated, inserted while it is being filled, filled, put on the clock,
+ * evicted (out of its index and off the clock), freed and uncharged after the last reference
+ * and, where look-ups take no lock, a grace period.
  */
 
 #include <linux/completion.h>
-#include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
-#include <qcow/l2.h>
 
 #include "layer/cache.h"
 #include "compat.h"
 #include "inject.h"
-#include "store/store.h"
 
-#define QCOW_SLICE_MIN_BYTES	512U
-#define QCOW_SLICE_CLASSES	4
-
-/* Second chances given in search of one slice to evict; bounds the time under the lock. */
+/* Second chances given in search of one entry to evict; bounds the time under the lock. */
 #define QCOW_CLOCK_STEPS	64
 
 /*
  * What may be on its way through RCU while the cache stays full: at 1 MiB, about 250
- * misses in one grace period.
+ * misses of slices in one grace period.
  */
 #define QCOW_MAX_HEADROOM	SZ_1M
 
-static struct kmem_cache *slice_slab;
-static struct kmem_cache *entry_slabs[QCOW_SLICE_CLASSES];
+#define GFP_TRY	(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
 
-static struct kmem_cache *entry_slab(u32 bytes)
+/* What waits for room looks again. Context: any. */
+static void cache_wake_room(struct qcow_cache *cache)
 {
-	return entry_slabs[ilog2(bytes) - ilog2(QCOW_SLICE_MIN_BYTES)];
+	/* Pairs with that of prepare_to_wait_event(): either @bytes or @wanted is seen. */
+	smp_mb();
+	if (READ_ONCE(cache->wanted))
+		wake_up_all(&cache->room);
 }
 
-static struct qcow_slice *slice_alloc(u32 bytes, gfp_t gfp)
+static void cache_unref(struct qcow_cache *cache)
 {
-	struct qcow_slice *slice = kmem_cache_zalloc(slice_slab, gfp);
-
-	if (!slice)
-		return NULL;
-	slice->entries = kmem_cache_alloc(entry_slab(bytes), gfp);
-	if (!slice->entries) {
-		kmem_cache_free(slice_slab, slice);
-		return NULL;
-	}
-	slice->bytes = bytes;
-	return slice;
+	if (refcount_dec_and_test(&cache->refs))
+		kfree(cache);
 }
 
-static void slice_free(struct qcow_slice *slice)
+static void entry_free_rcu(struct rcu_head *rcu)
 {
-	kmem_cache_free(entry_slab(slice->bytes), slice->entries);
-	kmem_cache_free(slice_slab, slice);
-}
+	struct qcow_cached *cached = container_of(rcu, struct qcow_cached, rcu);
+	struct qcow_cache *cache = cached->cache;
+	u32 charge = cached->charge;
 
-/* The reserve has slices of the largest class, they serve every image of the device. */
-static void *reserve_alloc(gfp_t gfp, void *unused)
-{
-	return slice_alloc(QCOW_SLICE_BYTES, gfp);
-}
-
-static void reserve_free(void *slice, void *unused)
-{
-	slice_free(slice);
-}
-
-static void slice_init(struct qcow_slice *slice, struct qcow_cache *cache,
-		       struct qcow_tables *tables, u64 idx, u32 charge)
-{
-	slice->tables = tables;
-	slice->idx = idx;
-	slice->cache = cache;
-	slice->charge = charge;
-	slice->referenced = false;
-	slice->ahead = false;
-	slice->loading = true;
-	slice->reserved = false;
-	slice->writeback = NULL;
-	seqcount_init(&slice->seq);
-	INIT_LIST_HEAD(&slice->clock);
-	INIT_LIST_HEAD(&slice->waiters);
-}
-
-static void slice_free_rcu(struct rcu_head *rcu)
-{
-	struct qcow_slice *slice = container_of(rcu, struct qcow_slice, rcu);
-	struct qcow_cache *cache = slice->cache;
-	u32 charge = slice->charge;
-
-	slice_free(slice);
+	cache->ops->free(cached);
 	atomic64_sub(charge, &cache->bytes);
+	cache_wake_room(cache);
+	cache_unref(cache);
 }
 
-void qcow_slice_put(struct qcow_cache *cache, struct qcow_slice *slice)
+/* The last reference has gone. Where no grace period is needed it goes to @dead at once. */
+static void entry_retire(struct qcow_cached *cached, struct list_head *dead)
 {
-	if (!refcount_dec_and_test(&slice->refs))
+	struct qcow_cache *cache = cached->cache;
+
+	if (cache->ops->lockless) {
+		refcount_inc(&cache->refs);
+		call_rcu(&cached->rcu, entry_free_rcu);
+	} else {
+		atomic64_sub(cached->charge, &cache->bytes);
+		cache_wake_room(cache);
+		list_add(&cached->clock, dead);
+	}
+}
+
+/* Without the cache's lock: to free may sleep. */
+static void cache_bury(struct qcow_cache *cache, struct list_head *dead)
+{
+	struct qcow_cached *cached, *next;
+
+	list_for_each_entry_safe(cached, next, dead, clock)
+		cache->ops->free(cached);
+}
+
+void qcow_cache_put(struct qcow_cached *cached)
+{
+	struct qcow_cache *cache = cached->cache;
+	LIST_HEAD(dead);
+
+	if (!refcount_dec_and_test(&cached->refs))
 		return;
-	if (slice->charge)
-		call_rcu(&slice->rcu, slice_free_rcu);
-	else
-		mempool_free(slice, cache->reserve);
+	if (cached->state == QCOW_CACHED_PRIVATE) {
+		mempool_free(cached, cache->pool);
+		return;
+	}
+	entry_retire(cached, &dead);
+	cache_bury(cache, &dead);
 }
 
-/* Out of sight of new look-ups; freed when the last holder lets go. */
-static void slice_remove_locked(struct qcow_cache *cache, struct qcow_slice *slice)
+/* Out of sight of new look-ups; freed with the last reference. */
+static void entry_remove_locked(struct qcow_cached *cached, struct list_head *dead)
 {
+	struct qcow_cache *cache = cached->cache;
+
 	lockdep_assert_held(&cache->lock);
 
-	xa_erase(&slice->tables->slices, slice->idx);
-	if (!list_empty(&slice->clock)) {
-		list_del_init(&slice->clock);
-		WRITE_ONCE(cache->nr_slices, cache->nr_slices - 1);
+	xa_erase(cached->index, cached->idx);
+	if (cached->state == QCOW_CACHED_READY) {
+		list_del_init(&cached->clock);
+		WRITE_ONCE(cache->nr_ready, cache->nr_ready - 1);
 	}
-	cache->live -= slice->charge;
-	qcow_slice_put(cache, slice);
+	WRITE_ONCE(cached->state, QCOW_CACHED_GONE);
+	cache->live -= cached->charge;
+	if (refcount_dec_and_test(&cached->refs))
+		entry_retire(cached, dead);
 }
 
 /*
- * Move the clock hand over one slice: evict it, or, when it was used and @forced is not
+ * Move the clock hand over one entry: evict it, or, when it was used and @forced is not
  * set, let it live for another round.
  */
-static bool clock_step_locked(struct qcow_cache *cache, bool forced)
+static bool clock_step_locked(struct qcow_cache *cache, bool forced, struct list_head *dead)
 {
-	struct qcow_slice *slice;
+	struct qcow_cached *cached;
 
 	lockdep_assert_held(&cache->lock);
 
-	slice = list_first_entry(&cache->clock, struct qcow_slice, clock);
-	if (READ_ONCE(slice->referenced) && !forced) {
-		WRITE_ONCE(slice->referenced, false);
-		list_move_tail(&slice->clock, &cache->clock);
+	cached = list_first_entry(&cache->clock, struct qcow_cached, clock);
+	if (READ_ONCE(cached->referenced) && !forced) {
+		WRITE_ONCE(cached->referenced, false);
+		list_move_tail(&cached->clock, &cache->clock);
 		return false;
 	}
-	slice_remove_locked(cache, slice);
+	entry_remove_locked(cached, dead);
 	atomic64_inc(&cache->evictions);
 	return true;
 }
 
-static void evict_one_locked(struct qcow_cache *cache)
+static void evict_one_locked(struct qcow_cache *cache, struct list_head *dead)
 {
 	unsigned int step = 0;
 
-	while (!clock_step_locked(cache, step == QCOW_CLOCK_STEPS))
+	while (!clock_step_locked(cache, step == QCOW_CLOCK_STEPS, dead))
 		step++;
 }
 
 /*
- * Take @cost out of the limit before anything is allocated. What is evicted for it comes
- * back only after a grace period, hence the headroom.
+ * Take @cost out of the limit before anything is allocated, but for @withheld bytes of it. What
+ * is evicted may come back only after a grace period, hence the headroom.
  */
+static bool charge_locked(struct qcow_cache *cache, u32 cost, u64 withheld,
+			  struct list_head *dead)
+{
+	lockdep_assert_held(&cache->lock);
+
+	while (cache->live + withheld + cost > cache->limit - cache->headroom &&
+	       !list_empty(&cache->clock))
+		evict_one_locked(cache, dead);
+	if (atomic64_read(&cache->bytes) + withheld + cost > cache->limit)
+		return false;
+	atomic64_add(cost, &cache->bytes);
+	cache->live += cost;
+	return true;
+}
+
 bool qcow_cache_charge(struct qcow_cache *cache, u32 cost)
+{
+	LIST_HEAD(dead);
+	bool fits;
+
+	spin_lock(&cache->lock);
+	fits = charge_locked(cache, cost, cache->wanted, &dead);
+	spin_unlock(&cache->lock);
+	cache_bury(cache, &dead);
+	return fits;
+}
+
+static bool charge_wanted(struct qcow_cache *cache, u32 cost, struct list_head *dead)
 {
 	bool fits;
 
 	spin_lock(&cache->lock);
-	while (cache->live + cost > cache->limit - cache->headroom &&
-	       !list_empty(&cache->clock))
-		evict_one_locked(cache);
-	fits = atomic64_read(&cache->bytes) + cost <= cache->limit;
-	if (fits) {
-		atomic64_add(cost, &cache->bytes);
-		cache->live += cost;
-	}
+	fits = charge_locked(cache, cost, 0, dead);
+	if (fits)
+		cache->wanted -= cost;
 	spin_unlock(&cache->lock);
 	return fits;
+}
+
+void qcow_cache_charge_wait(struct qcow_cache *cache, u32 cost)
+{
+	LIST_HEAD(dead);
+
+	spin_lock(&cache->lock);
+	cache->wanted += cost;
+	spin_unlock(&cache->lock);
+	wait_event(cache->room, charge_wanted(cache, cost, &dead));
+	cache_bury(cache, &dead);
 }
 
 void qcow_cache_uncharge(struct qcow_cache *cache, u32 cost)
@@ -182,16 +202,30 @@ void qcow_cache_uncharge(struct qcow_cache *cache, u32 cost)
 	cache->live -= cost;
 	spin_unlock(&cache->lock);
 	atomic64_sub(cost, &cache->bytes);
+	cache_wake_room(cache);
+}
+
+static void entry_ready_locked(struct qcow_cached *cached)
+{
+	struct qcow_cache *cache = cached->cache;
+
+	lockdep_assert_held(&cache->lock);
+
+	/* Pairs with smp_load_acquire() in qcow_cache_lookup(): it is filled. */
+	smp_store_release(&cached->state, QCOW_CACHED_READY);
+	list_add_tail(&cached->clock, &cache->clock);
+	WRITE_ONCE(cache->nr_ready, cache->nr_ready + 1);
 }
 
 bool qcow_cache_hold_locked(struct qcow_cache *cache, struct qcow_slice *slice)
 {
 	lockdep_assert_held(&cache->lock);
 
-	if (list_empty(&slice->clock))
+	if (slice->cached.state != QCOW_CACHED_READY)
 		return false;
-	list_del_init(&slice->clock);
-	WRITE_ONCE(cache->nr_slices, cache->nr_slices - 1);
+	list_del_init(&slice->cached.clock);
+	WRITE_ONCE(cache->nr_ready, cache->nr_ready - 1);
+	WRITE_ONCE(slice->cached.state, QCOW_CACHED_HELD);
 	return true;
 }
 
@@ -199,66 +233,94 @@ void qcow_cache_release_locked(struct qcow_cache *cache, struct qcow_slice *slic
 {
 	lockdep_assert_held(&cache->lock);
 
-	list_add_tail(&slice->clock, &cache->clock);
-	WRITE_ONCE(cache->nr_slices, cache->nr_slices + 1);
+	entry_ready_locked(&slice->cached);
+	cache_wake_room(cache);
 }
 
-void *qcow_cache_alloc_entries(u32 bytes, gfp_t gfp)
+static void entry_init(struct qcow_cached *cached, struct qcow_cache *cache,
+		       const struct qcow_key *key, enum qcow_cached_state state)
 {
-	return kmem_cache_alloc(entry_slab(bytes), gfp);
+	cached->cache = cache;
+	cached->index = key->index;
+	cached->idx = key->idx;
+	cached->state = state;
+	cached->referenced = false;
+	cached->charge = state == QCOW_CACHED_PRIVATE ? 0 : key->cost;
+	/* The holder's, and the cache's own. */
+	refcount_set(&cached->refs, state == QCOW_CACHED_PRIVATE ? 1 : 2);
+	INIT_LIST_HEAD(&cached->clock);
+	INIT_LIST_HEAD(&cached->waiters);
 }
 
-void qcow_cache_free_entries(void *entries, u32 bytes)
+static struct qcow_cached *entry_alloc(struct qcow_cache *cache, const void *arg, gfp_t gfp)
 {
-	kmem_cache_free(entry_slab(bytes), entries);
+	return READ_ONCE(cache->starved) ? NULL : cache->ops->alloc(cache->owner, arg, gfp);
 }
 
-/* A slice within the limit, seen by nobody yet; NULL: no room or no memory. */
-static struct qcow_slice *slice_create(struct qcow_cache *cache, struct qcow_tables *tables,
-				       u64 idx)
+/* An entry within the limit, not in the index yet; NULL: no room or no memory. */
+static struct qcow_cached *entry_create(struct qcow_cache *cache, const struct qcow_key *key,
+					bool wait)
 {
-	u32 bytes = tables->slice_bytes;
-	u32 cost = bytes + sizeof(struct qcow_slice);
-	struct qcow_slice *slice;
+	struct qcow_cached *cached;
 
-	if (qcow_inject(QCOW_INJECT_NOMEM) || !qcow_cache_charge(cache, cost))
+	if (wait)
+		qcow_cache_charge_wait(cache, key->cost);
+	else if (qcow_inject(QCOW_INJECT_NOMEM) || !qcow_cache_charge(cache, key->cost))
 		return NULL;
-	slice = slice_alloc(bytes, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
-	if (!slice) {
-		qcow_cache_uncharge(cache, cost);
-		return NULL;
+	while (!(cached = entry_alloc(cache, key->arg, wait ? GFP_NOIO : GFP_TRY))) {
+		if (!wait) {
+			qcow_cache_uncharge(cache, key->cost);
+			return NULL;
+		}
+		schedule_timeout_uninterruptible(1);
 	}
-	slice_init(slice, cache, tables, idx, cost);
-	/* the cache's own and the loader's */
-	refcount_set(&slice->refs, 2);
-	return slice;
+	entry_init(cached, cache, key, QCOW_CACHED_FILLING);
+	return cached;
 }
 
-/* Undo slice_create() of a slice that has stayed unseen. */
-static void slice_discard(struct qcow_cache *cache, struct qcow_slice *slice)
+int qcow_cache_begin(struct qcow_cache *cache, const struct qcow_key *key, bool wait,
+		     struct qcow_cached **result)
 {
-	u32 cost = slice->charge;
+	struct qcow_cached *cached = entry_create(cache, key, wait);
+	int err;
 
-	slice_free(slice);
-	qcow_cache_uncharge(cache, cost);
-}
-
-struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx)
-{
-	XA_STATE(xas, &tables->slices, idx);
-	struct qcow_slice *slice;
-
-	/* As xa_load(), within the caller's RCU section. */
+	if (!cached)
+		return -ENOMEM;
 	do {
-		slice = xas_load(&xas);
-	} while (xas_retry(&xas, slice));
+		err = xa_insert(key->index, key->idx, cached, wait ? GFP_NOIO : GFP_TRY);
+		if (err == -ENOMEM && wait)
+			schedule_timeout_uninterruptible(1);
+	} while (err == -ENOMEM && wait);
+	if (err) {
+		cache->ops->free(cached);
+		qcow_cache_uncharge(cache, key->cost);
+		return err;
+	}
+	*result = cached;
+	return 0;
+}
 
-	/* Pairs with smp_store_release() in load_end(): the entries have been read. */
-	if (!slice || smp_load_acquire(&slice->loading))
-		return NULL;
-	if (!READ_ONCE(slice->referenced))
-		WRITE_ONCE(slice->referenced, true);
-	return slice;
+void qcow_cache_publish(struct qcow_cached *cached, int err)
+{
+	struct qcow_cache *cache = cached->cache;
+	struct qcow_waiter *waiter, *next;
+	LIST_HEAD(waiters);
+	LIST_HEAD(dead);
+
+	spin_lock(&cache->lock);
+	list_splice_init(&cached->waiters, &waiters);
+	if (err)
+		entry_remove_locked(cached, &dead);
+	else
+		entry_ready_locked(cached);
+	spin_unlock(&cache->lock);
+	cache_bury(cache, &dead);
+	cache_wake_room(cache);
+
+	list_for_each_entry_safe(waiter, next, &waiters, node) {
+		list_del_init(&waiter->node);
+		waiter->wake(waiter);
+	}
 }
 
 /* A waiter that sleeps. */
@@ -272,157 +334,84 @@ static void sleeper_wake(struct qcow_waiter *waiter)
 	complete(&container_of(waiter, struct sleeper, waiter)->woken);
 }
 
-/*
- * Use what somebody else has read or is reading: 0 with a reference, -EINPROGRESS when
- * @waiter has been parked, -ENOENT when there is nobody.
- */
-static int join(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
-		struct qcow_waiter *waiter, struct qcow_slice **result)
+/* Where an index is of 32 bits two keys may meet in one place: the second is not cached. */
+static struct qcow_cached *entry_at(struct xarray *index, u64 idx, bool *taken)
 {
-	struct qcow_slice *slice;
+	struct qcow_cached *cached = xa_load(index, idx);
+
+	*taken = cached && cached->idx != idx;
+	return *taken ? NULL : cached;
+}
+
+/*
+ * Use what another caller has filled or is filling: 0 with a reference, -EINPROGRESS when
+ * @waiter has been parked, -ENOENT when there is none, -ENOSPC when there can be none.
+ */
+static int join(struct qcow_cache *cache, const struct qcow_key *key, struct qcow_waiter *waiter,
+		struct qcow_cached **result)
+{
+	struct qcow_cached *cached;
+	bool taken;
 	int err = 0;
 
 	spin_lock(&cache->lock);
-	slice = xa_load(&tables->slices, idx);
-	if (!slice) {
-		err = -ENOENT;
-	} else if (slice->loading) {
-		list_add_tail(&waiter->node, &slice->waiters);
+	cached = entry_at(key->index, key->idx, &taken);
+	if (!cached) {
+		err = taken ? -ENOSPC : -ENOENT;
+	} else if (cached->state == QCOW_CACHED_FILLING) {
+		list_add_tail(&waiter->node, &cached->waiters);
 		err = -EINPROGRESS;
 	} else {
-		refcount_inc(&slice->refs);
-		*result = slice;
+		refcount_inc(&cached->refs);
+		WRITE_ONCE(cached->referenced, true);
+		*result = cached;
 	}
 	spin_unlock(&cache->lock);
 	return err;
 }
 
-/* Several slices, the later ones right behind the first. */
-static int read_row(struct qcow_slice **slices, unsigned int nr, u64 host)
+static int fill_private(struct qcow_cache *cache, const struct qcow_key *key,
+			struct qcow_cached **result)
 {
-	struct qcow_tables *tables = slices[0]->tables;
-	size_t bytes = nr * tables->slice_bytes;
-	unsigned int i;
-	void *buf;
+	struct qcow_cached *cached = mempool_alloc(cache->pool, GFP_NOIO);
 	int err;
 
-	buf = kmalloc(bytes, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
-	if (!buf)
-		return -ENOMEM;
-	err = qcow_store_read(tables->store, buf, host, bytes);
-	for (i = 0; i < nr && !err; i++)
-		memcpy(slices[i]->entries, buf + i * tables->slice_bytes, tables->slice_bytes);
-	kfree(buf);
-	return err;
-}
-
-/*
- * Slices of the cache are in its xarray by now. Whoever moves their table from here on waits for
- * this before changing an entry; who has done so before has set the entry above, too.
- */
-static int read_slices(struct qcow_cache *cache, struct qcow_slice **slices, unsigned int nr)
-{
-	struct qcow_tables *tables = slices[0]->tables;
-	u64 host;
-	int err;
-
-	err = tables->locate(tables, slices[0]->idx, &host);
+	entry_init(cached, cache, key, QCOW_CACHED_PRIVATE);
+	err = cache->ops->fill(cached, key->arg);
 	if (err)
-		return err;
-	atomic64_add(nr, &cache->misses);
-	if (nr > 1)
-		return read_row(slices, nr, host);
-	return qcow_store_read(tables->store, slices[0]->entries, host, tables->slice_bytes);
+		qcow_cache_put(cached);
+	else
+		*result = cached;
+	return err;
 }
 
-/* The load of an inserted slice is over: publish it or take it out, wake who waits. */
-static void load_end(struct qcow_cache *cache, struct qcow_slice *slice, int err)
+/* -EBUSY: another caller has begun to fill it meanwhile. */
+static int fill(struct qcow_cache *cache, const struct qcow_key *key, bool wait,
+		struct qcow_cached **result)
 {
-	struct qcow_waiter *waiter, *next;
-	LIST_HEAD(waiters);
-
-	spin_lock(&cache->lock);
-	list_splice_init(&slice->waiters, &waiters);
-	if (err) {
-		slice_remove_locked(cache, slice);
-	} else {
-		/* Pairs with smp_load_acquire() in qcow_cache_lookup(). */
-		smp_store_release(&slice->loading, false);
-		qcow_cache_release_locked(cache, slice);
-	}
-	spin_unlock(&cache->lock);
-
-	list_for_each_entry_safe(waiter, next, &waiters, node) {
-		list_del_init(&waiter->node);
-		waiter->wake(waiter);
-	}
-}
-
-static int load_uncached(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
-			 struct qcow_slice **result)
-{
-	struct qcow_slice *slice = mempool_alloc(cache->reserve, GFP_NOIO);
+	struct qcow_cached *cached;
 	int err;
 
-	slice_init(slice, cache, tables, idx, 0);
-	refcount_set(&slice->refs, 1);
-	err = read_slices(cache, &slice, 1);
-	if (err) {
-		qcow_slice_put(cache, slice);
-		return err;
-	}
-	slice->loading = false;
-	*result = slice;
-	return 0;
-}
-
-/* Begin to load a slice. -EBUSY: somebody else has; -ENOMEM: no room or no memory. */
-static int load_begin(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
-		      struct qcow_slice **result)
-{
-	struct qcow_slice *slice = slice_create(cache, tables, idx);
-	int err;
-
-	if (!slice)
-		return -ENOMEM;
-	/* The limit on L1 tables keeps slice numbers below 1 << 32, an xarray index anywhere. */
-	err = xa_insert(&tables->slices, idx, slice, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
-	if (err) {
-		slice_discard(cache, slice);
-		return err;
-	}
-	*result = slice;
-	return 0;
-}
-
-/* -EBUSY: somebody else has begun to load it meanwhile. */
-static int load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
-		struct qcow_slice **result)
-{
-	struct qcow_slice *slice;
-	int err;
-
-	err = load_begin(cache, tables, idx, &slice);
+	err = qcow_cache_begin(cache, key, wait, &cached);
 	if (err == -EBUSY)
 		return err;
 	if (err)
-		return load_uncached(cache, tables, idx, result);
+		return fill_private(cache, key, result);
 
 	qcow_inject_pause();
-	err = read_slices(cache, &slice, 1);
+	err = cache->ops->fill(cached, key->arg);
 	qcow_inject_pause();
-	load_end(cache, slice, err);
+	qcow_cache_publish(cached, err);
 	qcow_inject_pause();
-	if (err) {
-		qcow_slice_put(cache, slice);
-		return err;
-	}
-	*result = slice;
-	return 0;
+	if (err)
+		qcow_cache_put(cached);
+	else
+		*result = cached;
+	return err;
 }
 
-int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
-		    struct qcow_waiter *waiter, struct qcow_slice **slice)
+int qcow_cache_get(struct qcow_cache *cache, const struct qcow_key *key,
+		   struct qcow_waiter *waiter, bool wait, struct qcow_cached **result)
 {
 	struct sleeper sleeper = { .waiter.wake = sleeper_wake };
 	unsigned int noio = memalloc_noio_save();
@@ -430,14 +419,15 @@ int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 id
 
 	for (;;) {
 		init_completion(&sleeper.woken);
-		err = join(cache, tables, idx, waiter ?: &sleeper.waiter, slice);
+		err = join(cache, key, waiter ?: &sleeper.waiter, result);
 		if (err == -EINPROGRESS && !waiter) {
 			wait_for_completion(&sleeper.woken);
 			continue;
 		}
-		if (err != -ENOENT)
-			break;
-		err = load(cache, tables, idx, slice);
+		if (err == -ENOSPC)
+			err = fill_private(cache, key, result);
+		else if (err == -ENOENT)
+			err = fill(cache, key, wait, result);
 		if (err != -EBUSY)
 			break;
 	}
@@ -445,125 +435,139 @@ int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 id
 	return err;
 }
 
-void qcow_cache_read_ahead(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
-			   unsigned int nr, bool mark)
+struct qcow_cached *qcow_cache_find(struct qcow_cache *cache, struct xarray *index, u64 idx)
 {
-	struct qcow_slice *slices[QCOW_CACHE_AHEAD_SLICES];
-	unsigned int i, begun = 0;
-	int err;
+	struct qcow_cached *cached;
+	bool taken;
 
-	while (begun < nr && !load_begin(cache, tables, idx + begun, &slices[begun]))
-		begun++;
-	if (!begun)
-		return;
-	slices[0]->ahead = mark;
-	qcow_inject_pause();
-	err = read_slices(cache, slices, begun);
-	qcow_inject_pause();
-	for (i = 0; i < begun; i++) {
-		load_end(cache, slices[i], err);
-		qcow_slice_put(cache, slices[i]);
+	spin_lock(&cache->lock);
+	cached = entry_at(index, idx, &taken);
+	if (cached && cached->state == QCOW_CACHED_FILLING)
+		cached = NULL;
+	if (cached) {
+		refcount_inc(&cached->refs);
+		WRITE_ONCE(cached->referenced, true);
 	}
+	spin_unlock(&cache->lock);
+	return cached;
 }
 
-void qcow_cache_drop(struct qcow_cache *cache, struct qcow_tables *tables)
+void qcow_cache_forget(struct qcow_cache *cache, struct xarray *index, u64 idx)
 {
-	unsigned long idx = 0;
-	struct qcow_slice *slice;
+	struct qcow_cached *cached;
+	LIST_HEAD(dead);
+	bool taken;
 
-	/* The clock and the shrinker take slices out meanwhile: find each under the lock. */
+	spin_lock(&cache->lock);
+	cached = entry_at(index, idx, &taken);
+	if (cached && !WARN_ON_ONCE(cached->state != QCOW_CACHED_READY))
+		entry_remove_locked(cached, &dead);
+	spin_unlock(&cache->lock);
+	cache_bury(cache, &dead);
+}
+
+void qcow_cache_clear(struct qcow_cache *cache, struct xarray *index)
+{
+	struct qcow_cached *cached;
+	unsigned long idx = 0;
+	LIST_HEAD(dead);
+
+	/* The clock and the shrinker take entries out meanwhile: find each under the lock. */
 	do {
 		spin_lock(&cache->lock);
-		slice = xa_find(&tables->slices, &idx, ULONG_MAX, XA_PRESENT);
-		if (slice)
-			slice_remove_locked(cache, slice);
+		cached = xa_find(index, &idx, ULONG_MAX, XA_PRESENT);
+		if (cached)
+			entry_remove_locked(cached, &dead);
 		spin_unlock(&cache->lock);
 		cond_resched();
-	} while (slice);
-	xa_destroy(&tables->slices);
+	} while (cached);
+	cache_bury(cache, &dead);
+	xa_destroy(index);
 }
 
 static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	struct qcow_cache *cache = qcow_shrinker_data(shrinker);
 
-	return READ_ONCE(cache->nr_slices);
+	return READ_ONCE(cache->nr_ready);
 }
 
 static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	struct qcow_cache *cache = qcow_shrinker_data(shrinker);
 	unsigned long step, freed = 0;
+	LIST_HEAD(dead);
 
 	spin_lock(&cache->lock);
 	for (step = 0; step < sc->nr_to_scan && !list_empty(&cache->clock); step++)
-		freed += clock_step_locked(cache, false);
+		freed += clock_step_locked(cache, false, &dead);
 	spin_unlock(&cache->lock);
+	cache_bury(cache, &dead);
 	return step ? freed : SHRINK_STOP;
 }
 
-int qcow_cache_init(struct qcow_cache *cache, u64 limit)
+static void set_limit(struct qcow_cache *cache, u64 limit)
 {
-	memset(cache, 0, sizeof(*cache));
-	cache->limit = limit;
-	cache->headroom = min_t(u64, limit / 8, QCOW_MAX_HEADROOM);
+	WRITE_ONCE(cache->limit, limit);
+	cache->headroom = 0;
+	if (cache->ops->lockless)
+		cache->headroom = min_t(u64, limit / 8, QCOW_MAX_HEADROOM);
+}
+
+void qcow_cache_raise(struct qcow_cache *cache, u64 limit)
+{
+	spin_lock(&cache->lock);
+	if (limit > cache->limit)
+		set_limit(cache, limit);
+	spin_unlock(&cache->lock);
+}
+
+static void *pool_alloc(gfp_t gfp, void *data)
+{
+	return entry_alloc(data, NULL, gfp);
+}
+
+static void pool_free(void *element, void *data)
+{
+	struct qcow_cache *cache = data;
+
+	cache->ops->free(element);
+}
+
+struct qcow_cache *qcow_cache_create(const struct qcow_cache_ops *ops, void *owner, u64 limit,
+				     const char *name)
+{
+	struct qcow_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL);
+
+	if (!cache)
+		return NULL;
+	cache->ops = ops;
+	cache->owner = owner;
+	set_limit(cache, limit);
 	spin_lock_init(&cache->lock);
 	INIT_LIST_HEAD(&cache->clock);
+	init_waitqueue_head(&cache->room);
+	refcount_set(&cache->refs, 1);
 
-	cache->reserve = mempool_create(1, reserve_alloc, reserve_free, NULL);
-	if (!cache->reserve)
-		return -ENOMEM;
-	cache->shrinker = qcow_shrinker_create("qcow-l2", shrink_count, shrink_scan, cache);
-	if (!cache->shrinker) {
-		mempool_destroy(cache->reserve);
-		return -ENOMEM;
-	}
-	return 0;
+	cache->pool = mempool_create(1, pool_alloc, pool_free, cache);
+	if (!cache->pool)
+		goto free_cache;
+	cache->shrinker = qcow_shrinker_create(name, shrink_count, shrink_scan, cache);
+	if (!cache->shrinker)
+		goto destroy_pool;
+	return cache;
+
+destroy_pool:
+	mempool_destroy(cache->pool);
+free_cache:
+	kfree(cache);
+	return NULL;
 }
 
 void qcow_cache_destroy(struct qcow_cache *cache)
 {
 	qcow_shrinker_destroy(cache->shrinker);
-	WARN_ON_ONCE(!list_empty(&cache->clock));
-	/* slice_free_rcu() uncharges the cache. */
-	rcu_barrier();
-	WARN_ON_ONCE(atomic64_read(&cache->bytes));
-	mempool_destroy(cache->reserve);
-}
-
-int qcow_cache_module_init(void)
-{
-	static const char * const names[QCOW_SLICE_CLASSES] = {
-		"qcow_slice_512", "qcow_slice_1k", "qcow_slice_2k", "qcow_slice_4k",
-	};
-	unsigned int i;
-
-	slice_slab = KMEM_CACHE(qcow_slice, SLAB_HWCACHE_ALIGN | SLAB_RECLAIM_ACCOUNT);
-	if (!slice_slab)
-		return -ENOMEM;
-	for (i = 0; i < QCOW_SLICE_CLASSES; i++) {
-		u32 bytes = QCOW_SLICE_MIN_BYTES << i;
-
-		/* Aligned to their size: direct I/O goes straight into them. */
-		entry_slabs[i] = kmem_cache_create(names[i], bytes, bytes,
-						   SLAB_RECLAIM_ACCOUNT, NULL);
-		if (!entry_slabs[i]) {
-			qcow_cache_module_exit();
-			return -ENOMEM;
-		}
-	}
-	return 0;
-}
-
-void qcow_cache_module_exit(void)
-{
-	unsigned int i;
-
-	/* Slices of caches that are gone have been freed: qcow_cache_destroy() waits. */
-	for (i = 0; i < QCOW_SLICE_CLASSES; i++) {
-		kmem_cache_destroy(entry_slabs[i]);
-		entry_slabs[i] = NULL;
-	}
-	kmem_cache_destroy(slice_slab);
-	slice_slab = NULL;
+	WARN_ON_ONCE(!list_empty(&cache->clock) || cache->live);
+	mempool_destroy(cache->pool);
+	cache_unref(cache);
 }

@@ -2,18 +2,18 @@
 /*
  * Opening a layer: header, snapshot, L1 table. What is wrong with an image is said here or
  * by the pure format code; whether one layer fits on another is the device's business.
- * Called by attach alone.
  */
 
 #include <linux/err.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/ratelimit.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include "layer/cache.h"
 #include "data/codec.h"
 #include "format/format.h"
+#include "layer/cache.h"
 #include "layer/image.h"
 #include "store/store.h"
 
@@ -96,7 +96,7 @@ static int check_encryption(const struct qcow_image *image, struct qcow_report *
 	if (method == QCOW_CRYPT_NONE)
 		return 0;
 	qcow_report(rep,
-		    "crypt_method %u (%s): encrypted images are not supported, attach a decrypted copy made with qemu-img convert",
+		    "crypt_method %u (%s): encrypted images are not supported",
 		    method, method == QCOW_CRYPT_AES ? "AES" : "LUKS");
 	return -EOPNOTSUPP;
 }
@@ -143,14 +143,12 @@ static int check_writable(const struct qcow_image *image, const struct qcow_imag
 		return -EINVAL;
 	}
 	if (incompatible & QCOW_INCOMPAT_CORRUPT) {
-		qcow_report(rep,
-			    "incompatible_features 0x%llx: the image is marked corrupt, attach it read-only or repair it with qemu-img check -r all",
+		qcow_report(rep, "incompatible_features 0x%llx: the image is marked corrupt",
 			    incompatible);
 		return -EUCLEAN;
 	}
 	if (incompatible & QCOW_INCOMPAT_DIRTY) {
-		qcow_report(rep,
-			    "incompatible_features 0x%llx: the image is marked dirty, attach it read-only or repair it with qemu-img check -r all",
+		qcow_report(rep, "incompatible_features 0x%llx: the image is marked dirty",
 			    incompatible);
 		return -EUCLEAN;
 	}
@@ -306,11 +304,11 @@ static int open_raw(struct qcow_image *image, const struct qcow_image_params *p,
 		    struct qcow_report *rep)
 {
 	if (have_data) {
-		qcow_report(rep, "layer %u: a raw image has no external data file", p->layer);
+		qcow_report(rep, "a raw image has no external data file");
 		return -EINVAL;
 	}
 	if (p->snapshot != QCOW_ACTIVE_STATE) {
-		qcow_report(rep, "layer %u: a raw image has no snapshots", p->layer);
+		qcow_report(rep, "a raw image has no snapshots");
 		return -EINVAL;
 	}
 	image->size = round_up(image->store->bytes, SECTOR_SIZE);
@@ -364,10 +362,38 @@ static int locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
 	return 0;
 }
 
+/* An image without content yet, but with all that qcow_image_close() gives back. */
+static struct qcow_image *image_create(const struct qcow_image_params *p)
+{
+	struct qcow_image *image = kzalloc(sizeof(*image), GFP_KERNEL);
+
+	if (!image)
+		return NULL;
+	image->name = kstrdup(p->name, GFP_KERNEL);
+	if (!image->name)
+		goto free_image;
+	image->cache = qcow_cache_create(&qcow_slice_ops, NULL, p->cache_bytes, "qcow-slices");
+	if (!image->cache)
+		goto free_name;
+	image->raw = p->raw;
+	ratelimit_state_init(&image->messages, DEFAULT_RATELIMIT_INTERVAL,
+			     DEFAULT_RATELIMIT_BURST);
+	mutex_init(&image->clusters_lock);
+	xa_init(&image->cluster_index);
+	qcow_ahead_init(&image->ahead);
+	return image;
+
+free_name:
+	kfree(image->name);
+free_image:
+	kfree(image);
+	return NULL;
+}
+
 struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
 				   struct qcow_store *data, struct qcow_report *rep)
 {
-	struct qcow_image *image = kzalloc(sizeof(*image), GFP_KERNEL);
+	struct qcow_image *image = image_create(p);
 	int err;
 
 	if (!image) {
@@ -376,16 +402,11 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 		qcow_store_destroy(store);
 		return ERR_PTR(-ENOMEM);
 	}
-	image->name = p->name;
-	image->layer = p->layer;
-	image->raw = p->raw;
 	image->store = store;
 	image->data = data ?: store;
 	/* Every guest byte has its place in a data file, so it is as long as the guest reaches. */
 	if (data)
 		data->sparse = true;
-	image->cache = p->cache;
-	qcow_ahead_init(&image->ahead);
 	qcow_tables_init(&image->l2, store, QCOW_SLICE_BYTES, locate_slice);
 
 	if (p->raw)
@@ -403,9 +424,15 @@ void qcow_image_close(struct qcow_image *image)
 {
 	qcow_ahead_stop(&image->ahead);
 	qcow_cache_drop(image->cache, &image->l2);
+	qcow_cache_destroy(image->cache);
+	if (image->clusters) {
+		qcow_cache_clear(image->clusters, &image->cluster_index);
+		qcow_cache_destroy(image->clusters);
+	}
 	kvfree(image->l1);
 	if (image->data != image->store)
 		qcow_store_destroy(image->data);
 	qcow_store_destroy(image->store);
+	kfree(image->name);
 	kfree(image);
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * One layer of a chain in memory: its validated header and L1 table, or the knowledge that
- * it is raw. Opening reads the store; nothing here knows of requests or devices.
+ * it is raw, and the caches of what has been read of it. Opening reads the store; nothing
+ * here knows of requests or devices, nor of who else uses the layer (layer.h does).
  */
 #ifndef _QCOW_IMAGE_H
 #define _QCOW_IMAGE_H
 
+#include <linux/mutex.h>
+#include <linux/ratelimit_types.h>
 #include <linux/types.h>
 #include <qcow/header.h>
 #include <qcow/l2.h>
@@ -15,13 +18,14 @@
 
 struct qcow_inflight;
 struct qcow_report;
+struct qcow_shared;
 struct qcow_store;
 
 /**
- * struct qcow_image - one layer; immutable after open but for @l2 and, in the active image
- * of a writable device, @l1 and what changes as the file grows
- * @name: of the device, for messages
- * @layer: 0 for the active image, 1 for its backing file, ...
+ * struct qcow_image - one layer; immutable after open but for its caches and, in the active
+ * image of a writable device, @l1 and what changes as the file grows
+ * @name: begins every message: the device of a writable image, the path of a read-only one
+ * @messages: rate limit of messages on the I/O path
  * @raw: no format: guest offset is host offset
  * @size: guest bytes, a multiple of 512; beyond it the layer reads as zeros
  * @header: not for raw
@@ -30,15 +34,19 @@ struct qcow_store;
  * @data: data clusters: @store, or the external data file; owned
  * @l1: L1 table of the active state or of the snapshot, big endian as on disk
  * @l1_entries: that @l1 has; what lies beyond is not allocated
- * @cache: of the device
+ * @cache: of slices of all tables of this image; owned
  * @l2: slices of its L2 tables
+ * @clusters: of decompressed clusters, or NULL: none has been read yet; owned
+ * @cluster_index: those, by host offset
+ * @clusters_lock: making @clusters
  * @ahead: what is read ahead into @l2
  * @inflight: I/O of the device, of the active image of a writable one; or NULL
  * @backing: the next layer, or NULL
+ * @shared: what counts the devices that use the layer; layer.c's
  */
 struct qcow_image {
-	const char *name;
-	unsigned int layer;
+	char *name;
+	struct ratelimit_state messages;
 	bool raw;
 	u64 size;
 	struct qcow_header header;
@@ -49,9 +57,13 @@ struct qcow_image {
 	u32 l1_entries;
 	struct qcow_cache *cache;
 	struct qcow_tables l2;
+	struct qcow_cache *clusters;
+	struct xarray cluster_index;
+	struct mutex clusters_lock;	/* making @clusters */
 	struct qcow_ahead ahead;
 	struct qcow_inflight *inflight;
 	struct qcow_image *backing;
+	struct qcow_shared *shared;
 };
 
 /* Whether the data file is a raw image, too, which reads as the guest does. */
@@ -65,20 +77,18 @@ static inline bool qcow_image_raw_data(const struct qcow_image *image)
 
 /**
  * struct qcow_image_params - how to open a layer
- * @name: of the device; must outlive the image
- * @layer: its depth
+ * @name: as struct qcow_image has it; copied
  * @raw: do not look for a header
  * @writable: refuse what must not be written: dirty, corrupt, a snapshot
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
- * @cache: of the device
+ * @cache_bytes: limit of its cache of slices
  */
 struct qcow_image_params {
 	const char *name;
-	unsigned int layer;
 	bool raw;
 	bool writable;
 	u32 snapshot;
-	struct qcow_cache *cache;
+	u64 cache_bytes;
 };
 
 /**
@@ -115,7 +125,12 @@ int qcow_image_walk_snapshots(struct qcow_image *image,
 					   void *data),
 			      void *data, u64 *bytes, struct qcow_report *rep);
 
-/* Drops its slices from the cache and frees it and its stores; not its backing image. */
+/**
+ * qcow_image_close() - free an image with its caches and its stores
+ * @image: no reader is left; its backing image stays
+ *
+ * Context: process context, may sleep.
+ */
 void qcow_image_close(struct qcow_image *image);
 
 #endif /* _QCOW_IMAGE_H */

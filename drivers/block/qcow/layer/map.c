@@ -281,7 +281,7 @@ int qcow_map_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter
 		rcu_read_unlock();
 		if (held) {
 			/* Its layer is done with: all that is missing now lies further down. */
-			qcow_slice_put(w.held->cache, held);
+			qcow_slice_put(held->cached.cache, held);
 			held = NULL;
 			w.held = NULL;
 		}

@@ -7,7 +7,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "data/inflate.h"
+#include "data/decompress.h"
 #include "layer/image.h"
 #include "message.h"
 #include "meta/worker.h"
@@ -107,7 +107,7 @@ static bool run_drained(struct qcow_meta *meta)
 	if (err == -EAGAIN)
 		return false;
 	if (freed->compressed) {
-		qcow_inflate_drop(meta->inflate, meta->image, freed->host);
+		qcow_decompress_drop(meta->image, freed->host);
 		freed->compressed = false;
 	}
 	part = min(freed->len, (u64)RECLAIM_CLUSTERS << meta->image->geo.cluster_bits);

@@ -313,11 +313,9 @@ static int meta_create_queues(struct qcow_meta *meta)
 	return -ENOMEM;
 }
 
-static void meta_init(struct qcow_meta *meta, struct qcow_image *image,
-		      struct qcow_inflate *inflate)
+static void meta_init(struct qcow_meta *meta, struct qcow_image *image)
 {
 	meta->image = image;
-	meta->inflate = inflate;
 	INIT_WORK(&meta->work, meta_work);
 	init_llist_head(&meta->inbox);
 	INIT_LIST_HEAD(&meta->urgent);
@@ -335,8 +333,7 @@ static void meta_init(struct qcow_meta *meta, struct qcow_image *image,
 	qcow_reclaim_init(&meta->reclaim);
 }
 
-struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_inflate *inflate,
-				   struct qcow_report *rep)
+struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_report *rep)
 {
 	struct qcow_meta *meta;
 	int err;
@@ -347,7 +344,7 @@ struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_inflate
 	meta = kzalloc(sizeof(*meta), GFP_KERNEL);
 	if (!meta)
 		return ERR_PTR(-ENOMEM);
-	meta_init(meta, image, inflate);
+	meta_init(meta, image);
 	err = meta_create_queues(meta);
 	if (err)
 		goto free_meta;

@@ -30,13 +30,11 @@
 #include "store/merge.h"
 
 struct qcow_image;
-struct qcow_inflate;
 struct qcow_report;
 
 /**
  * struct qcow_meta - the metadata of one writable image
  * @image: the active image
- * @inflate: decompressed clusters of the device
  * @wq: ordered; runs @work. Its item waits as the head of this file says
  * @io_wq: commits' writes and flushes, punching, data written to new clusters: one work item
  *         of each. They wait for I/O of the stores, never for each other or the worker
@@ -65,7 +63,6 @@ struct qcow_report;
  */
 struct qcow_meta {
 	struct qcow_image *image;
-	struct qcow_inflate *inflate;
 	struct workqueue_struct *wq;
 	struct workqueue_struct *io_wq;
 	struct work_struct work;
@@ -94,7 +91,6 @@ struct qcow_meta {
 /**
  * qcow_meta_create() - prepare an image for writing
  * @image: opened as writable
- * @inflate: of the device
  * @rep: says what is wrong
  *
  * Changes nothing on disk.
@@ -102,8 +98,7 @@ struct qcow_meta {
  * Context: process context, may sleep.
  * Return: the metadata or ERR_PTR: -EUCLEAN (metadata that lies over other metadata), ...
  */
-struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_inflate *inflate,
-				   struct qcow_report *rep);
+struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_report *rep);
 
 /**
  * qcow_meta_destroy() - make all durable, give back what was set aside, and free it

@@ -26,8 +26,7 @@ static struct qcow_writeback *writeback_create(struct qcow_cache *cache,
 {
 	struct qcow_writeback *wb;
 
-	if (!qcow_cache_charge(cache, writeback_cost(tables)))
-		return NULL;
+	qcow_cache_charge_wait(cache, writeback_cost(tables));
 	wb = kmem_cache_zalloc(writeback_slab, GFP_NOIO);
 	if (!wb)
 		goto uncharge;
@@ -58,9 +57,6 @@ static bool pin(struct qcow_cache *cache, struct qcow_slice *slice)
 
 	if (slice->writeback)
 		return true;
-	/* A slice that never was in the cache is its caller's alone. */
-	if (!slice->charge)
-		return false;
 	wb = writeback_create(cache, tables);
 	if (!wb)
 		return false;
@@ -75,7 +71,7 @@ static bool pin(struct qcow_cache *cache, struct qcow_slice *slice)
 		return false;
 	}
 	wb->slice = slice;
-	refcount_inc(&slice->refs);
+	qcow_slice_get(slice);
 	slice->writeback = wb;
 	list_add_tail(&wb->node, &tables->pinned);
 	return true;
@@ -121,7 +117,7 @@ int qcow_writeback_load(struct qcow_cache *cache, struct qcow_tables *tables, u6
 	int err;
 
 	for (;;) {
-		err = qcow_cache_load(cache, tables, idx, NULL, &slice);
+		err = qcow_cache_load_wait(cache, tables, idx, NULL, &slice);
 		if (err)
 			return err;
 		err = reserve(slice, host);
@@ -131,7 +127,7 @@ int qcow_writeback_load(struct qcow_cache *cache, struct qcow_tables *tables, u6
 			return err;
 		if (pinned)
 			break;
-		/* Until what has been evicted is freed, or there is memory. */
+		/* It has been evicted meanwhile, or there was no memory. */
 		schedule_timeout_uninterruptible(1);
 	}
 	slice->writeback->host = host;
@@ -146,7 +142,7 @@ void qcow_writeback_put(struct qcow_slice *slice)
 
 	wb->users--;
 	if (is_unused(wb))
-		unpin(slice->cache, wb);
+		unpin(slice->cached.cache, wb);
 }
 
 void qcow_writeback_begin(struct qcow_slice *slice)

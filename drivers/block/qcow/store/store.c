@@ -108,8 +108,7 @@ static int choose_mode(struct qcow_store *store, enum qcow_direct direct, struct
 	return 0;
 }
 
-/* Whether the descriptor is good for what it is meant for. */
-static int check_file(const struct file *file, bool writable, struct qcow_report *rep)
+int qcow_store_check(const struct file *file, bool writable, struct qcow_report *rep)
 {
 	umode_t mode = file_inode(file)->i_mode;
 
@@ -143,32 +142,19 @@ static int check_file(const struct file *file, bool writable, struct qcow_report
 	return 0;
 }
 
-struct qcow_store *qcow_store_open(int fd, bool writable, enum qcow_direct direct,
+struct qcow_store *qcow_store_open(struct file *file, bool writable, enum qcow_direct direct,
 				   struct workqueue_struct *wq, struct qcow_report *rep)
 {
 	struct qcow_store *store;
-	struct file *file;
 	int err;
 
-	file = fget(fd);
-	if (!file) {
-		qcow_report(rep, "descriptor %d is not open", fd);
-		return ERR_PTR(-EBADF);
-	}
-
-	err = check_file(file, writable, rep);
-	if (err)
-		goto err_file;
-
 	store = kzalloc(sizeof(*store), GFP_KERNEL);
-	if (!store) {
-		err = -ENOMEM;
-		goto err_file;
-	}
+	if (!store)
+		return ERR_PTR(-ENOMEM);
 	store->ops = &qcow_store_file_ops;
 	if (S_ISBLK(file_inode(file)->i_mode))
 		store->ops = &qcow_store_bdev_ops;
-	store->file = file;
+	store->file = get_file(file);
 	store->bytes = i_size_read(file->f_mapping->host);
 	store->writable = writable;
 	store->mem_align = 1;
@@ -188,9 +174,8 @@ struct qcow_store *qcow_store_open(int fd, bool writable, enum qcow_direct direc
 	return store;
 
 err_store:
-	kfree(store);
-err_file:
 	fput(file);
+	kfree(store);
 	return ERR_PTR(err);
 }
 

@@ -147,18 +147,29 @@ enum qcow_direct {
 };
 
 /**
- * qcow_store_open() - make a store of an open descriptor
- * @fd: of the calling process, a regular file or a block device, readable
- * @writable: it will be written to: it must be open for that
+ * qcow_store_check() - whether an open file is good for what it is meant for
+ * @file: the file
+ * @writable: it will be written to
+ * @rep: says why not
+ *
+ * Context: any.
+ * Return: 0; -EBADF: not open for reading, or for writing; -EINVAL: its kind.
+ */
+int qcow_store_check(const struct file *file, bool writable, struct qcow_report *rep);
+
+/**
+ * qcow_store_open() - make a store of an open file
+ * @file: qcow_store_check() has passed it; the store takes a reference
+ * @writable: it will be written to
  * @direct: whether to use direct I/O
  * @wq: a WQ_MEM_RECLAIM workqueue that lives longer than the store
  * @rep: says why not
  *
  * Context: process context, may sleep.
- * Return: the store, or ERR_PTR: -EBADF, -EINVAL (kind of file), -EOPNOTSUPP (no direct
- * I/O there), or what opening brought.
+ * Return: the store, or ERR_PTR: -EOPNOTSUPP (no direct I/O there), -ENOMEM, what writing
+ * back the page cache brought.
  */
-struct qcow_store *qcow_store_open(int fd, bool writable, enum qcow_direct direct,
+struct qcow_store *qcow_store_open(struct file *file, bool writable, enum qcow_direct direct,
 				   struct workqueue_struct *wq, struct qcow_report *rep);
 void qcow_store_destroy(struct qcow_store *store);
 

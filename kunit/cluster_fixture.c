@@ -9,9 +9,9 @@
 #include <linux/unaligned.h>
 
 #include "data/codec.h"
-#include "data/inflate.h"
+#include "data/decompress.h"
 #include "store/store.h"
-#include "inflate_fixture.h"
+#include "cluster_fixture.h"
 #include "ram_store.h"
 
 /* Bytes of one stored block; a cluster of 64 KiB takes more than one. */
@@ -22,16 +22,16 @@ static u8 content(u32 n, size_t i)
 	return n * 37 + i + i / 251;
 }
 
-u64 inflate_host(const struct inflate_fixture *f, u32 n)
+u64 cluster_host(const struct cluster_fixture *f, u32 n)
 {
 	return n * f->stride + n * 77 % 512;
 }
 
-struct qcow_extent inflate_extent(const struct inflate_fixture *f, u32 n, size_t bytes)
+struct qcow_extent cluster_extent(const struct cluster_fixture *f, u32 n, size_t bytes)
 {
 	struct qcow_extent ext = {
 		.kind = QCOW_EXTENT_COMPRESSED,
-		.host = inflate_host(f, n),
+		.host = cluster_host(f, n),
 	};
 
 	ext.compressed_len = round_up(ext.host + bytes, SECTOR_SIZE) - ext.host;
@@ -81,17 +81,17 @@ static size_t put_zstd(u8 *p, u32 n, size_t bytes)
 	return p - start;
 }
 
-size_t inflate_put_cluster(struct inflate_fixture *f, u32 n)
+size_t cluster_put_packed(struct cluster_fixture *f, u32 n)
 {
 	size_t bytes = qcow_cluster_bytes(&f->image.geo);
-	u8 *p = f->disk->data + inflate_host(f, n);
+	u8 *p = f->disk->data + cluster_host(f, n);
 
 	if (f->image.header.compression_type == QCOW_COMPRESSION_ZSTD)
 		return put_zstd(p, n, bytes);
 	return put_zlib(p, n, bytes);
 }
 
-size_t inflate_packed_bytes(const struct inflate_fixture *f)
+size_t cluster_packed_bytes(const struct cluster_fixture *f)
 {
 	size_t bytes = qcow_cluster_bytes(&f->image.geo);
 	size_t blocks = DIV_ROUND_UP(bytes, BLOCK_BYTES);
@@ -101,18 +101,14 @@ size_t inflate_packed_bytes(const struct inflate_fixture *f)
 	return 5 * blocks + bytes;
 }
 
-static void inflate_destroy(void *inf)
+static void clusters_destroy(void *data)
 {
-	qcow_inflate_destroy(inf);
-}
+	struct qcow_image *image = data;
 
-struct qcow_inflate *inflate_create(struct kunit *test, u64 limit)
-{
-	struct qcow_inflate *inf = qcow_inflate_create(limit);
-
-	KUNIT_ASSERT_FALSE(test, IS_ERR(inf));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, inflate_destroy, inf));
-	return inf;
+	if (!image->clusters)
+		return;
+	qcow_cache_clear(image->clusters, &image->cluster_index);
+	qcow_cache_destroy(image->clusters);
 }
 
 static void store_destroy(void *store)
@@ -120,43 +116,49 @@ static void store_destroy(void *store)
 	qcow_store_destroy(store);
 }
 
-void inflate_open_store(struct inflate_fixture *f)
+void cluster_open_store(struct cluster_fixture *f)
 {
 	f->image.store = ram_store_create(f->test, f->disk);
 	KUNIT_ASSERT_EQ(f->test, 0, kunit_add_action_or_reset(f->test, store_destroy,
 							      f->image.store));
 }
 
-struct inflate_fixture *inflate_fixture_create(struct kunit *test, struct qcow_inflate *inf,
-					       u32 type, u8 cluster_bits)
+struct cluster_fixture *cluster_fixture_create(struct kunit *test, u64 limit, u32 type,
+					       u8 cluster_bits)
 {
-	struct inflate_fixture *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	struct cluster_fixture *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
 	u32 n;
 
 	KUNIT_ASSERT_NOT_NULL(test, f);
 	if (qcow_codec_get(type)->missing)
 		kunit_skip(test, "the kernel is without %s", qcow_codec_get(type)->missing);
 	f->test = test;
-	f->inf = inf;
 	f->image.name = "qcow-test";
 	f->image.header.compression_type = type;
 	f->image.geo.cluster_bits = cluster_bits;
 	f->image.geo.csize_sectors = true;
 	f->image.geo.csize_mask = (1 << (cluster_bits - 8)) - 1;
-	f->stride = round_up(inflate_packed_bytes(f), SECTOR_SIZE) + SZ_1K;
+	f->stride = round_up(cluster_packed_bytes(f), SECTOR_SIZE) + SZ_1K;
 	f->disk = ram_disk_create(test, NR_CLUSTERS * f->stride);
-	inflate_open_store(f);
+	cluster_open_store(f);
 	for (n = 0; n < NR_CLUSTERS; n++)
-		KUNIT_ASSERT_EQ(test, inflate_packed_bytes(f), inflate_put_cluster(f, n));
+		KUNIT_ASSERT_EQ(test, cluster_packed_bytes(f), cluster_put_packed(f, n));
+	mutex_init(&f->image.clusters_lock);
+	xa_init(&f->image.cluster_index);
+	if (limit) {
+		f->image.clusters = qcow_cache_create(&qcow_cluster_ops, &f->image, limit, "kunit");
+		KUNIT_ASSERT_NOT_NULL(test, f->image.clusters);
+	}
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, clusters_destroy, &f->image));
 	return f;
 }
 
-struct inflate_fixture *inflate_fixture_4k(struct kunit *test, u64 limit)
+struct cluster_fixture *cluster_fixture_4k(struct kunit *test, u64 limit)
 {
-	return inflate_fixture_create(test, inflate_create(test, limit), QCOW_COMPRESSION_ZLIB, 12);
+	return cluster_fixture_create(test, limit, QCOW_COMPRESSION_ZLIB, 12);
 }
 
-bool inflate_content_is(const struct inflate_fixture *f, const struct qcow_inflated *c, u32 n)
+bool cluster_content_is(const struct cluster_fixture *f, const struct qcow_cluster *c, u32 n)
 {
 	const u8 *data = c->data;
 	size_t i;
@@ -168,30 +170,30 @@ bool inflate_content_is(const struct inflate_fixture *f, const struct qcow_infla
 	return true;
 }
 
-int inflate_load(struct inflate_fixture *f, u32 n, struct qcow_waiter *waiter,
-		 struct qcow_inflated **c)
+int cluster_load(struct cluster_fixture *f, u32 n, struct qcow_waiter *waiter,
+		 struct qcow_cluster **c)
 {
-	struct qcow_extent ext = inflate_extent(f, n, inflate_packed_bytes(f));
+	struct qcow_extent ext = cluster_extent(f, n, cluster_packed_bytes(f));
 
-	return qcow_inflate_load(f->inf, &f->image, &ext, waiter, c);
+	return qcow_decompress_load(&f->image, &ext, waiter, c);
 }
 
-void inflate_load_and_put(struct inflate_fixture *f, u32 n)
+void cluster_load_and_put(struct cluster_fixture *f, u32 n)
 {
-	struct qcow_inflated *c;
+	struct qcow_cluster *c;
 
-	KUNIT_ASSERT_EQ(f->test, 0, inflate_load(f, n, NULL, &c));
-	KUNIT_EXPECT_TRUE(f->test, inflate_content_is(f, c, n));
-	qcow_inflated_put(f->inf, c);
+	KUNIT_ASSERT_EQ(f->test, 0, cluster_load(f, n, NULL, &c));
+	KUNIT_EXPECT_TRUE(f->test, cluster_content_is(f, c, n));
+	qcow_decompress_put(c);
 }
 
-bool inflate_cached(struct inflate_fixture *f, u32 n)
+bool cluster_cached(struct cluster_fixture *f, u32 n)
 {
-	struct qcow_inflated *c = qcow_inflate_find(f->inf, &f->image, inflate_host(f, n));
+	struct qcow_cluster *c = qcow_decompress_find(&f->image, cluster_host(f, n));
 
 	if (!c)
 		return false;
-	KUNIT_EXPECT_TRUE(f->test, inflate_content_is(f, c, n));
-	qcow_inflated_put(f->inf, c);
+	KUNIT_EXPECT_TRUE(f->test, cluster_content_is(f, c, n));
+	qcow_decompress_put(c);
 	return true;
 }

@@ -13,13 +13,15 @@
 #include <linux/sizes.h>
 
 #include "layer/cache.h"
-#include "data/inflate_impl.h"
-#include "inflate_fixture.h"
+#include "data/decompress.h"
+#include "data/codec.h"
+#include "data/workspace.h"
+#include "cluster_fixture.h"
 #include "ram_store.h"
 
 /* A thread that loads one cluster. */
 struct loader {
-	struct inflate_fixture *f;
+	struct cluster_fixture *f;
 	u32 n;
 	int err;
 	bool right;
@@ -29,24 +31,24 @@ struct loader {
 static int loader_run(void *data)
 {
 	struct loader *l = data;
-	struct qcow_inflated *c;
+	struct qcow_cluster *c;
 
-	l->err = inflate_load(l->f, l->n, NULL, &c);
-	l->right = !l->err && inflate_content_is(l->f, c, l->n);
+	l->err = cluster_load(l->f, l->n, NULL, &c);
+	l->right = !l->err && cluster_content_is(l->f, c, l->n);
 	if (!l->err)
-		qcow_inflated_put(l->f->inf, c);
+		qcow_decompress_put(c);
 	complete(&l->done);
 	return 0;
 }
 
-static void loader_start(struct loader *l, struct inflate_fixture *f, u32 n)
+static void loader_start(struct loader *l, struct cluster_fixture *f, u32 n)
 {
 	struct task_struct *task;
 
 	l->f = f;
 	l->n = n;
 	init_completion(&l->done);
-	task = kthread_run(loader_run, l, "qcow-inflate");
+	task = kthread_run(loader_run, l, "qcow-load");
 	KUNIT_ASSERT_FALSE(f->test, IS_ERR(task));
 }
 
@@ -58,7 +60,7 @@ static void loader_expect(struct loader *l, int err)
 }
 
 /* Until so many readers have come to the closed gate. */
-static void wait_for_reads(struct inflate_fixture *f, int nr)
+static void wait_for_reads(struct cluster_fixture *f, int nr)
 {
 	unsigned int ms;
 
@@ -69,7 +71,7 @@ static void wait_for_reads(struct inflate_fixture *f, int nr)
 
 static void concurrent_loads_decompress_once(struct kunit *test)
 {
-	struct inflate_fixture *f = inflate_fixture_4k(test, SZ_32K);
+	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);
 	struct loader l[6];
 	unsigned int i;
 
@@ -77,18 +79,18 @@ static void concurrent_loads_decompress_once(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(l); i++)
 		loader_start(&l[i], f, 7);
 	wait_for_reads(f, 1);
-	KUNIT_EXPECT_FALSE(test, inflate_cached(f, 7));
+	KUNIT_EXPECT_FALSE(test, cluster_cached(f, 7));
 	msleep(20);
 	ram_disk_release(f->disk);
 	for (i = 0; i < ARRAY_SIZE(l); i++)
 		loader_expect(&l[i], 0);
 	KUNIT_EXPECT_EQ(test, 1, atomic_read(&f->disk->reads));
-	KUNIT_EXPECT_EQ(test, (u64)SZ_4K, qcow_inflate_bytes(f->inf));
+	KUNIT_EXPECT_EQ(test, (u64)SZ_4K, qcow_decompress_bytes(&f->image));
 }
 
 static void different_clusters_do_not_wait(struct kunit *test)
 {
-	struct inflate_fixture *f = inflate_fixture_4k(test, SZ_32K);
+	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);
 	struct loader l[6];
 	unsigned int i;
 
@@ -103,7 +105,7 @@ static void different_clusters_do_not_wait(struct kunit *test)
 
 static void joined_load_retries_after_failure(struct kunit *test)
 {
-	struct inflate_fixture *f = inflate_fixture_4k(test, SZ_32K);
+	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);
 	struct loader a, b;
 
 	ram_disk_hold(f->disk);
@@ -136,8 +138,8 @@ static void test_wake(struct qcow_waiter *waiter)
 /* Park behind a load that ends with @err; then look again. */
 static void park(struct kunit *test, int err)
 {
-	struct inflate_fixture *f = inflate_fixture_4k(test, SZ_32K);
-	struct qcow_inflated *c;
+	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);
+	struct qcow_cluster *c;
 	struct test_waiter w[2];
 	struct loader l;
 	unsigned int i;
@@ -150,7 +152,7 @@ static void park(struct kunit *test, int err)
 		w[i].waiter.wake = test_wake;
 		atomic_set(&w[i].woken, 0);
 		init_completion(&w[i].done);
-		KUNIT_EXPECT_EQ(test, -EINPROGRESS, inflate_load(f, 3, &w[i].waiter, &c));
+		KUNIT_EXPECT_EQ(test, -EINPROGRESS, cluster_load(f, 3, &w[i].waiter, &c));
 		KUNIT_EXPECT_EQ(test, 0, atomic_read(&w[i].woken));
 	}
 	ram_disk_release(f->disk);
@@ -158,9 +160,9 @@ static void park(struct kunit *test, int err)
 		wait_for_completion(&w[i].done);
 	loader_expect(&l, err);
 
-	KUNIT_ASSERT_EQ(test, 0, inflate_load(f, 3, &w[0].waiter, &c));
-	KUNIT_EXPECT_TRUE(test, inflate_content_is(f, c, 3));
-	qcow_inflated_put(f->inf, c);
+	KUNIT_ASSERT_EQ(test, 0, cluster_load(f, 3, &w[0].waiter, &c));
+	KUNIT_EXPECT_TRUE(test, cluster_content_is(f, c, 3));
+	qcow_decompress_put(c);
 	KUNIT_EXPECT_EQ(test, err ? 2 : 1, atomic_read(&f->disk->reads));
 	for (i = 0; i < ARRAY_SIZE(w); i++)
 		KUNIT_EXPECT_EQ(test, 1, atomic_read(&w[i].woken));
@@ -176,68 +178,57 @@ static void waiters_are_woken_by_failure(struct kunit *test)
 	park(test, -EIO);
 }
 
-static void reserve_serves_one_after_the_other(struct kunit *test)
+/* From now on there is no memory but what has been set aside, or there is again. */
+static void starve(struct cluster_fixture *f, bool starved)
 {
-	struct inflate_fixture *f = inflate_fixture_4k(test, SZ_32K);
-	struct qcow_inflated *held;
-	struct loader l;
+	WRITE_ONCE(f->image.clusters->starved, starved);
+}
+
+static void without_memory_one_after_the_other(struct kunit *test)
+{
+	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);
+	struct qcow_cluster *held;
+	struct loader l[3];
+	unsigned int i;
 	u32 n;
 
-	inflate_load_and_put(f, 0);
-	qcow_inflate_starve(f->inf, true);
+	cluster_load_and_put(f, 0);
+	starve(f, true);
 	for (n = 1; n < NR_CLUSTERS; n++) {
-		inflate_load_and_put(f, n);
-		/* Found until the next one needs its memory; cluster 0 has memory of its own. */
-		KUNIT_EXPECT_TRUE(test, inflate_cached(f, n));
-		KUNIT_EXPECT_EQ(test, n == 1, inflate_cached(f, n - 1));
+		cluster_load_and_put(f, n);
+		/* It was one caller's own; cluster 0 has memory of its own. */
+		KUNIT_EXPECT_FALSE(test, cluster_cached(f, n));
+		KUNIT_EXPECT_TRUE(test, cluster_cached(f, 0));
 	}
 
-	/* Whoever needs it waits for who has it, and for nothing else. */
-	KUNIT_ASSERT_EQ(test, 0, inflate_load(f, 3, NULL, &held));
-	loader_start(&l, f, 4);
+	/* Threads that need it wait for the one that has it, and for nothing else. */
+	KUNIT_ASSERT_EQ(test, 0, cluster_load(f, 3, NULL, &held));
+	for (i = 0; i < ARRAY_SIZE(l); i++)
+		loader_start(&l[i], f, 4 + i);
 	msleep(20);
-	KUNIT_EXPECT_FALSE(test, completion_done(&l.done));
-	KUNIT_EXPECT_TRUE(test, inflate_content_is(f, held, 3));
-	qcow_inflated_put(f->inf, held);
-	loader_expect(&l, 0);
+	for (i = 0; i < ARRAY_SIZE(l); i++)
+		KUNIT_EXPECT_FALSE(test, completion_done(&l[i].done));
+	KUNIT_EXPECT_TRUE(test, cluster_content_is(f, held, 3));
+	qcow_decompress_put(held);
+	for (i = 0; i < ARRAY_SIZE(l); i++)
+		loader_expect(&l[i], 0);
 
 	/* A failure gives it back as well. */
 	ram_disk_fail(f->disk, 1, -EIO);
-	KUNIT_EXPECT_EQ(test, -EIO, inflate_load(f, 5, NULL, &held));
-	inflate_load_and_put(f, 5);
+	KUNIT_EXPECT_EQ(test, -EIO, cluster_load(f, 5, NULL, &held));
+	cluster_load_and_put(f, 5);
 
-	qcow_inflate_starve(f->inf, false);
+	starve(f, false);
 	for (n = 6; n < NR_CLUSTERS; n++)
-		inflate_load_and_put(f, n);
-	KUNIT_EXPECT_EQ(test, (u64)SZ_32K, qcow_inflate_bytes(f->inf));
-}
-
-static void reserve_grows_while_it_is_in_use(struct kunit *test)
-{
-	struct qcow_inflate *inf = inflate_create(test, SZ_1M);
-	struct inflate_fixture *f = inflate_fixture_create(test, inf, QCOW_COMPRESSION_ZLIB, 12);
-	struct inflate_fixture *larger;
-	struct qcow_inflated *held;
-	struct loader l;
-
-	larger = inflate_fixture_create(test, inf, QCOW_COMPRESSION_ZSTD, 16);
-	inflate_load_and_put(f, 0);
-	qcow_inflate_starve(inf, true);
-	KUNIT_ASSERT_EQ(test, 0, inflate_load(f, 1, NULL, &held));
-	loader_start(&l, larger, 1);
-	msleep(20);
-	KUNIT_EXPECT_TRUE(test, inflate_content_is(f, held, 1));
-	qcow_inflated_put(inf, held);
-	loader_expect(&l, 0);
-	inflate_load_and_put(f, 2);
-	KUNIT_EXPECT_TRUE(test, inflate_cached(f, 0));
+		cluster_load_and_put(f, n);
+	KUNIT_EXPECT_EQ(test, (u64)SZ_32K, qcow_decompress_bytes(&f->image));
 }
 
 #define STRESS_THREADS	4
 #define STRESS_ROUNDS	1500
 
 struct stress {
-	struct inflate_fixture *f;
+	struct cluster_fixture *f;
 	struct rnd_state rnd;
 	unsigned int wrong;
 	struct completion done;
@@ -246,30 +237,30 @@ struct stress {
 static int stress_run(void *data)
 {
 	struct stress *s = data;
-	struct qcow_inflated *c;
+	struct qcow_cluster *c;
 	unsigned int i;
 	u32 n;
 
 	for (i = 0; i < STRESS_ROUNDS; i++) {
 		n = prandom_u32_state(&s->rnd) % NR_CLUSTERS;
-		c = qcow_inflate_find(s->f->inf, &s->f->image, inflate_host(s->f, n));
-		if (!c && inflate_load(s->f, n, NULL, &c)) {
+		c = qcow_decompress_find(&s->f->image, cluster_host(s->f, n));
+		if (!c && cluster_load(s->f, n, NULL, &c)) {
 			s->wrong++;
 			continue;
 		}
-		s->wrong += !inflate_content_is(s->f, c, n);
-		qcow_inflated_put(s->f->inf, c);
+		s->wrong += !cluster_content_is(s->f, c, n);
+		qcow_decompress_put(c);
 	}
 	complete(&s->done);
 	return 0;
 }
 
-static void disturb(struct inflate_fixture *f, struct rnd_state *rnd)
+static void disturb(struct cluster_fixture *f, struct rnd_state *rnd)
 {
-	struct shrinker *shrinker = f->inf->shrinker;
+	struct shrinker *shrinker = f->image.clusters->shrinker;
 	struct shrink_control sc = { .gfp_mask = GFP_NOIO, .nr_to_scan = 2 };
 
-	qcow_inflate_starve(f->inf, prandom_u32_state(rnd) & 1);
+	starve(f, prandom_u32_state(rnd) & 1);
 	if (prandom_u32_state(rnd) & 1)
 		shrinker->scan_objects(shrinker, &sc);
 	usleep_range(500, 1000);
@@ -278,7 +269,7 @@ static void disturb(struct inflate_fixture *f, struct rnd_state *rnd)
 static void concurrent_loads_under_pressure(struct kunit *test)
 {
 	u64 seed = get_random_u64();
-	struct inflate_fixture *f = inflate_fixture_4k(test, SZ_32K);
+	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);
 	struct stress s[STRESS_THREADS];
 	struct task_struct *task;
 	struct rnd_state rnd;
@@ -299,9 +290,60 @@ static void concurrent_loads_under_pressure(struct kunit *test)
 			disturb(f, &rnd);
 		KUNIT_EXPECT_EQ(test, 0U, s[i].wrong);
 	}
-	qcow_inflate_starve(f->inf, false);
-	inflate_load_and_put(f, 0);
-	KUNIT_EXPECT_LE(test, qcow_inflate_bytes(f->inf), (u64)SZ_32K);
+	starve(f, false);
+	cluster_load_and_put(f, 0);
+	KUNIT_EXPECT_LE(test, qcow_decompress_bytes(&f->image), (u64)SZ_32K);
+}
+
+/* A thread that works in one workspace after the other. */
+struct ws_user {
+	struct qcow_workspaces *pool;
+	unsigned int shared;
+	struct completion done;
+};
+
+static int user_run(void *data)
+{
+	struct ws_user *u = data;
+	struct qcow_workspace *workspace;
+	unsigned int i;
+
+	for (i = 0; i < 2000; i++) {
+		workspace = qcow_workspaces_get(u->pool);
+		WRITE_ONCE(workspace->memory[0], (unsigned long)u >> 6);
+		cond_resched();
+		u->shared += READ_ONCE(workspace->memory[0]) != (u8)((unsigned long)u >> 6);
+		qcow_workspaces_put(u->pool, workspace);
+		if (!(i % 64))
+			qcow_workspaces_trim(u->pool, 1);
+	}
+	complete(&u->done);
+	return 0;
+}
+
+static void workspaces_have_one_user_each(struct kunit *test)
+{
+	struct qcow_workspaces pool;
+	struct task_struct *task;
+	struct ws_user u[5] = {};
+	unsigned int i;
+
+	qcow_workspaces_init(&pool, qcow_codec_get(QCOW_COMPRESSION_ZLIB));
+	KUNIT_ASSERT_EQ(test, 0, qcow_workspaces_fill(&pool));
+	/* Fewer than threads, so that these wait for each other. */
+	pool.max = 2;
+	for (i = 0; i < ARRAY_SIZE(u); i++) {
+		u[i].pool = &pool;
+		init_completion(&u[i].done);
+		task = kthread_run(user_run, &u[i], "qcow-user");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	}
+	for (i = 0; i < ARRAY_SIZE(u); i++) {
+		wait_for_completion(&u[i].done);
+		KUNIT_EXPECT_EQ(test, 0U, u[i].shared);
+	}
+	KUNIT_EXPECT_LE(test, pool.nr, 2U);
+	qcow_workspaces_destroy(&pool);
 }
 
 static struct kunit_case cases[] = {
@@ -310,14 +352,26 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(joined_load_retries_after_failure),
 	KUNIT_CASE(waiters_are_woken_by_success),
 	KUNIT_CASE(waiters_are_woken_by_failure),
-	KUNIT_CASE(reserve_serves_one_after_the_other),
-	KUNIT_CASE(reserve_grows_while_it_is_in_use),
+	KUNIT_CASE(without_memory_one_after_the_other),
+	KUNIT_CASE(workspaces_have_one_user_each),
 	KUNIT_CASE(concurrent_loads_under_pressure),
 	{}
 };
 
+static int suite_init(struct kunit_suite *suite)
+{
+	return qcow_decompress_module_init();
+}
+
+static void suite_exit(struct kunit_suite *suite)
+{
+	qcow_decompress_module_exit();
+}
+
 static struct kunit_suite suite = {
-	.name = "qcow_inflate_race",
+	.suite_init = suite_init,
+	.suite_exit = suite_exit,
+	.name = "qcow_decompress_race",
 	.test_cases = cases,
 };
 

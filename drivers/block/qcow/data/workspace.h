@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Memory of decompression: workspaces of one method, shared by all who decompress, and
- * buffers. Of inflate.c only.
+ * Memory of decompression: workspaces of one method, shared by all images, and buffers.
  */
-#ifndef _QCOW_INFLATE_POOL_H
-#define _QCOW_INFLATE_POOL_H
+#ifndef _QCOW_WORKSPACE_H
+#define _QCOW_WORKSPACE_H
 
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -28,9 +27,9 @@ struct qcow_workspace {
  * struct qcow_workspaces - the workspaces of one method
  * @codec: the method
  * @max: workspaces at most: more than CPUs would not make anything faster
- * @filling: held by who makes the first one
+ * @filling: held while the first one is made
  * @lock: @idle, @nr_idle, @nr
- * @idle: workspaces that nobody uses
+ * @idle: workspaces that are not in use
  * @nr_idle: how many
  * @nr: workspaces there are, never none again after qcow_workspaces_fill()
  * @returned: woken when one becomes idle
@@ -65,8 +64,8 @@ int qcow_workspaces_fill(struct qcow_workspaces *pool);
  * qcow_workspaces_get() - a workspace to decompress in
  * @pool: the pool, filled
  *
- * Waits for one when there are @max or no memory is left. That ends: who has one neither
- * waits nor does I/O.
+ * Waits for one when there are @max or no memory is left. That ends: a thread that has one
+ * neither waits nor does I/O.
  *
  * Context: process context, may sleep; GFP_NOIO.
  * Return: the workspace, for qcow_workspaces_put().
@@ -81,13 +80,13 @@ unsigned long qcow_workspaces_spare(struct qcow_workspaces *pool);
 unsigned long qcow_workspaces_trim(struct qcow_workspaces *pool, unsigned long nr);
 
 /**
- * qcow_inflate_alloc() - a buffer; page aligned if @bytes is a multiple of the page size
+ * qcow_workspace_buffer() - a buffer; page aligned if @bytes is a multiple of the page size
  * @bytes: its size
- * @try: give up early, something else is set aside for that; else reclaim what can be
+ * @gfp: flags beyond GFP_NOIO: __GFP_NORETRY to give up early
  *
  * Context: process context, may sleep; GFP_NOIO.
  * Return: the buffer, for kvfree(), or NULL.
  */
-void *qcow_inflate_alloc(size_t bytes, bool try);
+void *qcow_workspace_buffer(size_t bytes, gfp_t gfp);
 
-#endif /* _QCOW_INFLATE_POOL_H */
+#endif /* _QCOW_WORKSPACE_H */

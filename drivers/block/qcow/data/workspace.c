@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory of decompression. Knows of no clusters and no images; inflate.c calls.
+ * Memory of decompression. Knows of no clusters and no images.
  */
 #include <linux/cpumask.h>
 #include <linux/mm.h>
@@ -9,18 +9,15 @@
 #include <linux/slab.h>
 
 #include "data/codec.h"
-#include "data/inflate_pool.h"
+#include "data/workspace.h"
 
-void *qcow_inflate_alloc(size_t bytes, bool try)
+void *qcow_workspace_buffer(size_t bytes, gfp_t gfp)
 {
-	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN;
-	unsigned int noio;
+	unsigned int noio = memalloc_noio_save();
 	void *buf;
 
-	if (try)
-		gfp |= __GFP_NORETRY;
-	noio = memalloc_noio_save();
-	buf = kvmalloc(max_t(size_t, bytes, 1), gfp);
+	/* For vmalloc() only GFP_KERNEL is good; the scope makes it GFP_NOIO. */
+	buf = kvmalloc(max_t(size_t, bytes, 1), gfp | GFP_KERNEL);
 	memalloc_noio_restore(noio);
 	return buf;
 }
@@ -31,11 +28,12 @@ static struct qcow_workspace *create(struct qcow_workspaces *pool, bool try)
 	size_t bytes = pool->codec->workspace_bytes();
 	bool counted;
 
-	workspace = qcow_inflate_alloc(struct_size(workspace, memory, bytes), try);
+	workspace = qcow_workspace_buffer(struct_size(workspace, memory, bytes),
+					  __GFP_NOWARN | (try ? __GFP_NORETRY : 0));
 	if (!workspace)
 		return NULL;
 
-	/* Counted only now that it is there: who waits counts on @nr to come back. */
+	/* Counted only now that it is there: a thread that waits counts on @nr to come back. */
 	spin_lock(&pool->lock);
 	counted = pool->nr < pool->max;
 	if (counted)

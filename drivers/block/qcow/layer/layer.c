@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The layers that are in memory. One list under one mutex: it is looked at when devices come
+ * and go, never by I/O. A layer is on the list before it is opened, so that an attach that
+ * wants it meanwhile waits instead of reading it once more; files are opened and read without
+ * the mutex.
+ *
+ * A look-up by name, or by what is written in an image, was considered: the inode of an open
+ * descriptor cannot be exchanged for another file, and while the layer is there it is pinned,
+ * so its address is good as a key.
+ */
+
+#include <linux/err.h>
+#include <linux/list.h>
+#include <linux/lockdep.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <qcow/report.h>
+
+#include "layer/cache.h"
+#include "layer/image.h"
+#include "layer/layer.h"
+
+/**
+ * enum qcow_shared_state - what has become of a layer
+ * @QCOW_SHARED_OPENING: on the list; the attach that put it there opens it, others wait
+ * @QCOW_SHARED_OPEN: on the list, with an image
+ * @QCOW_SHARED_FAILED: off the list; each attach that has waited tries again on its own
+ *
+ *   OPENING ---> OPEN ---> freed with the last user
+ *      |
+ *      +-------> FAILED -> freed with the last user
+ *
+ * The last user of a read-only layer takes it off the list before it closes it: an attach that
+ * comes then opens the files anew, beside an old layer that nothing reads from. One that has
+ * been written to goes off the list when it is closed: its file is not finished before.
+ */
+enum qcow_shared_state {
+	QCOW_SHARED_OPENING,
+	QCOW_SHARED_OPEN,
+	QCOW_SHARED_FAILED,
+};
+
+/**
+ * struct qcow_shared - a layer on the list
+ * @node: on @layers
+ * @state: enum qcow_shared_state
+ * @users: devices, layers above, attaches that wait
+ * @file: key: its file, as it was before it was opened
+ * @data: key: its data file, likewise
+ * @raw: key
+ * @snapshot: key
+ * @buffered: key: direct I/O is not wanted
+ * @backing: key: the layer below
+ * @writable: it has one user, and its files are in no other layer
+ * @image: the layer, once it is open
+ * @wq: of its stores, or NULL: they use the device's
+ *
+ * @node, @state and @users change under @layers_lock, the rest is as it is from
+ * QCOW_SHARED_OPEN on.
+ */
+struct qcow_shared {
+	struct list_head node;
+	enum qcow_shared_state state;
+	unsigned int users;
+
+	struct qcow_layer_file file;
+	struct qcow_layer_file data;
+	bool raw;
+	u32 snapshot;
+	bool buffered;
+	struct qcow_image *backing;
+	bool writable;
+	struct qcow_image *image;
+	struct workqueue_struct *wq;
+};
+
+static LIST_HEAD(layers);
+static DEFINE_MUTEX(layers_lock);
+
+/* Woken when a layer is QCOW_SHARED_OPENING no more. */
+static DECLARE_WAIT_QUEUE_HEAD(layer_opened);
+
+static bool has_file(const struct qcow_shared *layer, const struct qcow_layer_file *file)
+{
+	return file->id && (file->id == layer->file.id || file->id == layer->data.id);
+}
+
+static bool is_wanted(const struct qcow_shared *layer, const struct qcow_layer_params *p)
+{
+	return layer->file.id == p->file.id && layer->data.id == p->data.id &&
+	       layer->raw == p->image.raw && layer->snapshot == p->image.snapshot &&
+	       layer->buffered == (p->direct == QCOW_DIRECT_OFF) &&
+	       layer->backing == p->backing;
+}
+
+static bool has_changed(const struct qcow_layer_file *was, const struct qcow_layer_file *is)
+{
+	return was->bytes != is->bytes || !timespec64_equal(&was->mtime, &is->mtime);
+}
+
+/* The layer with a reference if it is on the list, else @fresh, which is there from now on. */
+static struct qcow_shared *claim_locked(const struct qcow_layer_params *p,
+					struct qcow_shared *fresh)
+{
+	struct qcow_shared *layer;
+
+	lockdep_assert_held(&layers_lock);
+	list_for_each_entry(layer, &layers, node) {
+		if (!has_file(layer, &p->file) && !has_file(layer, &p->data))
+			continue;
+		if (layer->writable || p->image.writable)
+			return ERR_PTR(-EBUSY);
+		/* Only read-only layers have a file in common: none that follows is written to. */
+		if (is_wanted(layer, p)) {
+			layer->users++;
+			return layer;
+		}
+	}
+	list_add(&fresh->node, &layers);
+	return fresh;
+}
+
+static struct qcow_shared *shared_create(const struct qcow_layer_params *p)
+{
+	struct qcow_shared *layer = kzalloc(sizeof(*layer), GFP_KERNEL);
+
+	if (!layer)
+		return NULL;
+	INIT_LIST_HEAD(&layer->node);
+	layer->state = QCOW_SHARED_OPENING;
+	layer->users = 1;
+	layer->file = p->file;
+	layer->data = p->data;
+	layer->raw = p->image.raw;
+	layer->snapshot = p->image.snapshot;
+	layer->buffered = p->direct == QCOW_DIRECT_OFF;
+	layer->backing = p->backing;
+	layer->writable = p->image.writable;
+	return layer;
+}
+
+static void shared_free(struct qcow_shared *layer)
+{
+	if (layer->image)
+		qcow_image_close(layer->image);
+	if (layer->wq)
+		destroy_workqueue(layer->wq);
+	if (layer->writable) {
+		mutex_lock(&layers_lock);
+		list_del_init(&layer->node);
+		mutex_unlock(&layers_lock);
+	}
+	kfree(layer);
+}
+
+/* Drop a reference. Return: whether it was the last one, and the layer is gone. */
+static bool shared_put(struct qcow_shared *layer)
+{
+	bool last;
+
+	mutex_lock(&layers_lock);
+	last = !--layer->users;
+	if (last && !layer->writable)
+		list_del_init(&layer->node);
+	mutex_unlock(&layers_lock);
+	if (last)
+		shared_free(layer);
+	return last;
+}
+
+static struct qcow_image *open_image(struct qcow_shared *layer,
+				     const struct qcow_layer_params *p, struct qcow_report *rep)
+{
+	struct qcow_store *store, *data = NULL;
+	struct qcow_image *image;
+	int err;
+
+	if (!layer->writable) {
+		/* Works of the stores wait for what is below the layer, never for another layer. */
+		layer->wq = alloc_workqueue("qcow-layer", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+		if (!layer->wq)
+			return ERR_PTR(-ENOMEM);
+	}
+	err = p->open(p, layer->wq ?: p->wq, &store, &data, rep);
+	if (err)
+		return ERR_PTR(err);
+	image = qcow_image_open(&p->image, store, data, rep);
+	if (IS_ERR(image))
+		return image;
+	image->backing = p->backing;
+	image->shared = layer;
+	return image;
+}
+
+/* Open a layer that this caller has put on the list. */
+static struct qcow_image *open_layer(struct qcow_shared *layer,
+				     const struct qcow_layer_params *p, struct qcow_report *rep)
+{
+	struct qcow_image *image = open_image(layer, p, rep);
+
+	mutex_lock(&layers_lock);
+	if (IS_ERR(image)) {
+		list_del_init(&layer->node);
+		WRITE_ONCE(layer->state, QCOW_SHARED_FAILED);
+	} else {
+		layer->image = image;
+		/* Pairs with smp_load_acquire() in join_layer(): there is an image. */
+		smp_store_release(&layer->state, QCOW_SHARED_OPEN);
+	}
+	mutex_unlock(&layers_lock);
+	wake_up_all(&layer_opened);
+
+	if (IS_ERR(image))
+		shared_put(layer);
+	return image;
+}
+
+/* Whether a layer that has been opened for other devices is good for this caller. */
+static int check_open(const struct qcow_shared *layer, const struct qcow_layer_params *p,
+		      struct qcow_report *rep)
+{
+	const struct qcow_image *image = layer->image;
+
+	if (has_changed(&layer->file, &p->file) || has_changed(&layer->data, &p->data)) {
+		qcow_report(rep,
+			    "the file has changed since other devices opened it: its size or its modification time");
+		return -ESTALE;
+	}
+	if (p->direct == QCOW_DIRECT_ON && !(image->store->direct && image->data->direct)) {
+		qcow_report(rep, "direct I/O is not possible on the file system of the file");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+/*
+ * Use a layer that another caller has put on the list; drops the reference where it cannot
+ * be used. -EAGAIN: opening it has failed there.
+ */
+static struct qcow_image *join_layer(struct qcow_shared *layer,
+				     const struct qcow_layer_params *p, struct qcow_report *rep)
+{
+	enum qcow_shared_state state;
+	int err;
+
+	/* Pairs with smp_store_release() in open_layer(). */
+	err = wait_event_killable(layer_opened, (state = smp_load_acquire(&layer->state)) !=
+						QCOW_SHARED_OPENING);
+	if (err)
+		err = -EINTR;
+	else if (state == QCOW_SHARED_FAILED)
+		err = -EAGAIN;
+	else
+		err = check_open(layer, p, rep);
+	if (err) {
+		shared_put(layer);
+		return ERR_PTR(err);
+	}
+	qcow_cache_raise(layer->image->cache, p->image.cache_bytes);
+	/* The layer has a reference of its own of what is below. */
+	qcow_layer_put(p->backing);
+	return layer->image;
+}
+
+struct qcow_image *qcow_layer_get(const struct qcow_layer_params *p, struct qcow_report *rep)
+{
+	struct qcow_shared *fresh, *layer;
+	struct qcow_image *image;
+
+	do {
+		fresh = shared_create(p);
+		if (!fresh)
+			return ERR_PTR(-ENOMEM);
+		mutex_lock(&layers_lock);
+		layer = claim_locked(p, fresh);
+		mutex_unlock(&layers_lock);
+		if (layer == fresh)
+			return open_layer(layer, p, rep);
+		kfree(fresh);
+		if (IS_ERR(layer))
+			return ERR_CAST(layer);
+		image = join_layer(layer, p, rep);
+	} while (image == ERR_PTR(-EAGAIN));
+	return image;
+}
+
+void qcow_layer_put(struct qcow_image *layer)
+{
+	struct qcow_image *backing;
+
+	for (; layer; layer = backing) {
+		backing = layer->backing;
+		if (!shared_put(layer->shared))
+			return;
+	}
+}
+
+unsigned int qcow_layer_shared(const struct qcow_image *top)
+{
+	unsigned int nr = 0;
+
+	mutex_lock(&layers_lock);
+	/* What is below a layer of several chains is in all of them. */
+	for (; top; top = top->backing)
+		nr += nr || top->shared->users > 1;
+	mutex_unlock(&layers_lock);
+	return nr;
+}

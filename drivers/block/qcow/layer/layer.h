@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The layers that are in memory, of all devices: a read-only one is there once, however many
+ * chains contain it.
+ *
+ * A layer is told by its file (and that of its data), the state that is shown, how it is read,
+ * and the layer below it. So it is the head of a chain that is the same for every device, and
+ * mapping goes down from layer to layer without asking which device it is for. A read-only
+ * layer is shared; one that is written to belongs to one device, and while it is there its
+ * files are in no other layer.
+ */
+#ifndef _QCOW_LAYER_H
+#define _QCOW_LAYER_H
+
+#include <linux/time64.h>
+#include <linux/types.h>
+
+#include "layer/image.h"
+#include "store/store.h"
+
+struct qcow_report;
+struct workqueue_struct;
+
+/**
+ * struct qcow_layer_file - a file of a layer
+ * @id: what it is told by, its inode; NULL: there is no such file
+ * @bytes: its length now
+ * @mtime: time of its last modification
+ *
+ * A file whose length or time differs from what it was when the layer was opened has changed
+ * under the layer's users. The time of its last status change says nothing: a new name or
+ * other permissions do no harm.
+ */
+struct qcow_layer_file {
+	const void *id;
+	u64 bytes;
+	struct timespec64 mtime;
+};
+
+/**
+ * struct qcow_layer_params - which layer, and how to open it
+ * @image: how; @image.name, @image.raw, @image.writable, @image.snapshot
+ * @file: the image's file
+ * @data: its external data file
+ * @direct: whether to use direct I/O
+ * @backing: the layer below, or NULL
+ * @wq: for the stores of a layer that is written to; a shared one has its own
+ * @open: opens the stores: @data as well where the layer has one; nothing when it fails
+ */
+struct qcow_layer_params {
+	struct qcow_image_params image;
+	struct qcow_layer_file file;
+	struct qcow_layer_file data;
+	enum qcow_direct direct;
+	struct qcow_image *backing;
+	struct workqueue_struct *wq;
+	int (*open)(const struct qcow_layer_params *p, struct workqueue_struct *wq,
+		    struct qcow_store **store, struct qcow_store **data,
+		    struct qcow_report *rep);
+};
+
+/**
+ * qcow_layer_get() - find a layer, open it when it is not there
+ * @p: which, and how
+ * @rep: says what is wrong with it
+ *
+ * Of a layer that is there nothing is read. Its cache gets @p->image.cache_bytes if it has
+ * less. While another caller opens the layer this one waits for that.
+ *
+ * The caller's reference of @p->backing is the layer's when this succeeds.
+ *
+ * Context: process context, may sleep.
+ * Return: the layer with a reference for qcow_layer_put(), or ERR_PTR: -EBUSY (it is written
+ * to, or is to be and is there); -ESTALE (its file has changed since it was opened);
+ * -EOPNOTSUPP (no direct I/O); -EINTR (killed while waiting); -ENOMEM; what @p->open and
+ * qcow_image_open() return.
+ */
+struct qcow_image *qcow_layer_get(const struct qcow_layer_params *p, struct qcow_report *rep);
+
+/**
+ * qcow_layer_put() - drop a reference of a layer
+ * @layer: from qcow_layer_get(), or NULL
+ *
+ * The last one closes it and drops the reference of the layer below.
+ *
+ * Context: process context, may sleep.
+ */
+void qcow_layer_put(struct qcow_image *layer);
+
+/* How many layers of a chain other chains contain as well. Context: process context. */
+unsigned int qcow_layer_shared(const struct qcow_image *top);
+
+#endif /* _QCOW_LAYER_H */
