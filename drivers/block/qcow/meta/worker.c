@@ -107,7 +107,7 @@ static int check_image(const struct qcow_image *image, struct qcow_report *rep)
 {
 	if (image->data->align > 1U << image->geo.cluster_bits) {
 		qcow_report(rep,
-			    "clusters of %u bytes on a store with blocks of %u: attach it read-only, or with buffered I/O",
+			    "clusters of %u bytes on a store with blocks of %u bytes",
 			    1U << image->geo.cluster_bits, image->data->align);
 		return -EOPNOTSUPP;
 	}
