@@ -16,8 +16,8 @@
 
 #include "layer/cache.h"
 #include "store/store.h"
-#include "image_builder.h"
-#include "ram_store.h"
+#include "rig/image_builder.h"
+#include "rig/ram_store.h"
 
 #define NR_SLICES	256
 

@@ -11,8 +11,8 @@
 #include "data/codec.h"
 #include "data/decompress.h"
 #include "store/store.h"
-#include "cluster_fixture.h"
-#include "ram_store.h"
+#include "rig/cluster_fixture.h"
+#include "rig/ram_store.h"
 
 /* Bytes of one stored block; a cluster of 64 KiB takes more than one. */
 #define BLOCK_BYTES	SZ_32K

@@ -13,7 +13,7 @@
 #include <linux/workqueue.h>
 
 #include "store/store.h"
-#include "ram_store.h"
+#include "rig/ram_store.h"
 
 #define ROOM	SZ_512K
 #define BYTES	(SZ_256K + 100)		/* the last block is not whole */

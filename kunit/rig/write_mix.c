@@ -8,10 +8,10 @@
 #include <linux/minmax.h>
 #include <qcow/ondisk.h>
 
-#include "guest_model.h"
-#include "image_builder.h"
-#include "ram_store.h"
-#include "write_mix.h"
+#include "rig/guest_model.h"
+#include "rig/image_builder.h"
+#include "rig/ram_store.h"
+#include "rig/write_mix.h"
 
 /* Clusters that a table of the active state shares with a snapshot, at most. */
 #define MAX_SHARED	16

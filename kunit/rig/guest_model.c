@@ -9,7 +9,7 @@
 #include <linux/blk_types.h>
 #include <linux/string.h>
 
-#include "guest_model.h"
+#include "rig/guest_model.h"
 
 #define STAMP_MAGIC	0x7175656d75737431ULL
 

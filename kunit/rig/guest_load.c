@@ -13,9 +13,9 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include "guest_load.h"
-#include "guest_model.h"
-#include "ram_device.h"
+#include "rig/guest_load.h"
+#include "rig/guest_model.h"
+#include "rig/ram_device.h"
 
 /* Bytes that one operation reads or writes at most. */
 #define MAX_BYTES	SZ_256K

@@ -13,8 +13,8 @@
 
 #include "layer/cache.h"
 #include "layer/image.h"
-#include "image_builder.h"
-#include "ram_store.h"
+#include "rig/image_builder.h"
+#include "rig/ram_store.h"
 
 #define DEFAULT_ROOM	SZ_1M
 

@@ -15,7 +15,7 @@
 #include <linux/string.h>
 
 #include "store/store.h"
-#include "ram_store.h"
+#include "rig/ram_store.h"
 
 #define RAM_STORE_ALIGN	512
 

@@ -10,10 +10,10 @@
 #include <linux/moduleparam.h>
 #include <linux/random.h>
 
-#include "guest_model.h"
-#include "image_fsck.h"
-#include "ram_store.h"
-#include "write_rig.h"
+#include "rig/guest_model.h"
+#include "rig/image_fsck.h"
+#include "rig/ram_store.h"
+#include "rig/write_rig.h"
 
 static unsigned int fail_step = 19;
 module_param(fail_step, uint, 0444);

@@ -11,7 +11,7 @@
 #include <linux/slab.h>
 
 #include "store/store.h"
-#include "ram_store.h"
+#include "rig/ram_store.h"
 
 #define NR_SEEDS	128
 #define SECTORS		8

@@ -18,8 +18,8 @@
 
 #include "layer/cache.h"
 #include "layer/layer.h"
-#include "image_builder.h"
-#include "ram_store.h"
+#include "rig/image_builder.h"
+#include "rig/ram_store.h"
 
 /**
  * struct source - files of a layer, and how to open them

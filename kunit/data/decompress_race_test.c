@@ -16,8 +16,8 @@
 #include "data/decompress.h"
 #include "data/codec.h"
 #include "data/workspace.h"
-#include "cluster_fixture.h"
-#include "ram_store.h"
+#include "rig/cluster_fixture.h"
+#include "rig/ram_store.h"
 
 /* A thread that loads one cluster. */
 struct loader {

@@ -14,8 +14,8 @@
 #include "layer/cache.h"
 #include "layer/layer.h"
 #include "store/store.h"
-#include "ram_device.h"
-#include "ram_store.h"
+#include "rig/ram_device.h"
+#include "rig/ram_store.h"
 
 #define DEVICE_MODE	(BLK_OPEN_READ | BLK_OPEN_WRITE)
 

@@ -9,8 +9,8 @@
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/map.h"
-#include "image_builder.h"
-#include "ram_store.h"
+#include "rig/image_builder.h"
+#include "rig/ram_store.h"
 
 #define NR_SLICES	32
 

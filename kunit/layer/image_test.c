@@ -11,8 +11,8 @@
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "store/store.h"
-#include "image_builder.h"
-#include "ram_store.h"
+#include "rig/image_builder.h"
+#include "rig/ram_store.h"
 
 static char said[1024];
 

@@ -11,8 +11,8 @@
 #include "data/decompress.h"
 #include "data/codec.h"
 #include "data/workspace.h"
-#include "cluster_fixture.h"
-#include "ram_store.h"
+#include "rig/cluster_fixture.h"
+#include "rig/ram_store.h"
 
 static void cluster_is_made_once(struct kunit *test)
 {

@@ -13,8 +13,8 @@
 #include "layer/image.h"
 #include "layer/map.h"
 #include "store/store.h"
-#include "image_builder.h"
-#include "ram_store.h"
+#include "rig/image_builder.h"
+#include "rig/ram_store.h"
 
 static void expect_mapping(struct kunit *test, struct qcow_image *top, u64 guest, u64 len,
 			   struct qcow_mapping want)

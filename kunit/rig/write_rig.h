@@ -8,8 +8,8 @@
 
 #include <linux/types.h>
 
-#include "guest_load.h"
-#include "ram_device.h"
+#include "rig/guest_load.h"
+#include "rig/ram_device.h"
 
 struct image_fsck;
 struct kunit;

@@ -9,10 +9,10 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include "guest_model.h"
-#include "image_fsck.h"
-#include "ram_store.h"
-#include "write_rig.h"
+#include "rig/guest_model.h"
+#include "rig/image_fsck.h"
+#include "rig/ram_store.h"
+#include "rig/write_rig.h"
 
 #define CHUNK_SECTORS	(SZ_256K / SECTOR_SIZE)
 

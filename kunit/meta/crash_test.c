@@ -12,10 +12,10 @@
 #include <linux/mutex.h>
 #include <linux/sizes.h>
 
-#include "guest_model.h"
-#include "image_fsck.h"
-#include "ram_store.h"
-#include "write_rig.h"
+#include "rig/guest_model.h"
+#include "rig/image_fsck.h"
+#include "rig/ram_store.h"
+#include "rig/write_rig.h"
 
 static unsigned int cuts = 1200;
 module_param(cuts, uint, 0444);

@@ -11,8 +11,8 @@
 #include <linux/string.h>
 #include <qcow/ondisk.h>
 
-#include "image_fsck.h"
-#include "ram_store.h"
+#include "rig/image_fsck.h"
+#include "rig/ram_store.h"
 
 #define COPIED		BIT_ULL(63)
 #define COMPRESSED	BIT_ULL(62)

@@ -15,12 +15,12 @@
 #include "data/cow.h"
 #include "layer/image.h"
 #include "meta/worker.h"
-#include "guest_model.h"
-#include "image_builder.h"
-#include "image_fsck.h"
-#include "ram_store.h"
-#include "write_mix.h"
-#include "write_rig.h"
+#include "rig/guest_model.h"
+#include "rig/image_builder.h"
+#include "rig/image_fsck.h"
+#include "rig/ram_store.h"
+#include "rig/write_mix.h"
+#include "rig/write_rig.h"
 
 /* The driver makes a file longer by 4 MiB at a time. */
 #define ROOM		SZ_16M
