@@ -135,7 +135,7 @@ static void test_wake(struct qcow_waiter *waiter)
 	complete(&w->done);
 }
 
-/* Park behind a load that ends with @err; then look again. */
+/* Park behind a load that ends with @err; then try again. */
 static void park(struct kunit *test, int err)
 {
 	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);

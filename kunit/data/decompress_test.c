@@ -123,10 +123,10 @@ static void dropped_cluster_is_made_anew(struct kunit *test)
 {
 	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);
 
-	qcow_decompress_drop(&f->image, cluster_host(f, 5));
+	qcow_decompress_forget(&f->image, cluster_host(f, 5));
 	cluster_load_and_put(f, 5);
 	cluster_load_and_put(f, 6);
-	qcow_decompress_drop(&f->image, cluster_host(f, 5));
+	qcow_decompress_forget(&f->image, cluster_host(f, 5));
 	KUNIT_EXPECT_FALSE(test, cluster_cached(f, 5));
 	KUNIT_EXPECT_TRUE(test, cluster_cached(f, 6));
 	cluster_load_and_put(f, 5);

@@ -481,7 +481,7 @@ static void parse_decodes_v3(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, h.length, 112);
 }
 
-/* QEMU takes a name of no bytes as no backing file, so nobody meets one without the other. */
+/* QEMU takes a name of no bytes as no backing file, so neither is met without the other. */
 static void parse_drops_empty_backing(struct kunit *test)
 {
 	const struct patch offset = V3(backing_offset, 0x200);

@@ -387,7 +387,7 @@ static void test_wake(struct qcow_waiter *waiter)
 	complete(&w->done);
 }
 
-/* Park behind a read that ends with @err; then look again. */
+/* Park behind a read that ends with @err; then try again. */
 static void park(struct kunit *test, int err)
 {
 	struct fixture *f = fixture_create(test, image_cache_create(test, SZ_64K), 9);

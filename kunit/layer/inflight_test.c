@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of I/O by age.
+ * Tests of grace periods of I/O.
  */
 #include <kunit/resource.h>
 #include <kunit/test.h>

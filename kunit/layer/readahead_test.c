@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of reading L2 slices ahead: what is in the cache after readers have gone forward.
+ * Tests of reading L2 slices ahead: what is in the cache after sequential reads.
  */
 #include <kunit/test.h>
 #include <linux/sizes.h>
@@ -58,7 +58,7 @@ static void map(struct kunit *test, struct fixture *f, u64 idx)
 	}
 	KUNIT_ASSERT_EQ(test, 0, err);
 	KUNIT_EXPECT_EQ(test, (u64)SZ_1M, map.ext.host);
-	flush_work(&f->image->ahead.work);
+	flush_work(&f->image->readahead.work);
 }
 
 static void expect_cached(struct kunit *test, struct fixture *f, u64 first, u64 end)

@@ -89,8 +89,8 @@ static bool fail_nth(struct write_rig *rig, void (*fail)(struct ram_disk *, int,
 	if (whole || !disk->failed)
 		KUNIT_EXPECT_EQ_MSG(rig->test, 0, err, "%s %d", what, nth);
 	if (is_vital(rig))
-		KUNIT_EXPECT_EQ_MSG(rig->test, -EIO, told ?: err, "%s %d: nobody was told", what,
-				    nth);
+		KUNIT_EXPECT_EQ_MSG(rig->test, -EIO, told ?: err, "%s %d: the guest was not told",
+				    what, nth);
 	disk->fail_at = 0;
 
 	expect_good(rig, what, nth);

@@ -21,7 +21,7 @@ struct ram_disk;
 
 /**
  * struct cluster_fixture - an image that has nothing but compressed clusters
- * @test: whose
+ * @test: the test
  * @disk: the file
  * @image: the image, with a cache
  * @stride: bytes from one compressed cluster to the next, roughly

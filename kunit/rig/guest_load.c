@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A random guest. Each sector is written by one thread at a time, so that its versions have
- * an order; clusters are shared at will. Called by the suites.
+ * an order; clusters are shared at will.
  */
 
 #include <linux/blk_types.h>

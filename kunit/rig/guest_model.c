@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a guest knows of its disk. Called by guest_load.c and the suites; who writes and
- * reads is their business.
+ * What a guest knows of its disk.
  */
 
 #include <kunit/test.h>

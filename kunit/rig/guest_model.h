@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What a guest knows of its disk: which versions of each sector it has written, and which of
- * them it has been promised. Knows nothing of images and does no I/O.
+ * them it has been promised. Does no I/O.
  *
  * Versions of a sector count up from 0, what it held in the beginning. A version is either
  * a stamp, which names seed, sector and version, or zeros.

@@ -47,7 +47,7 @@ struct image_shape {
 
 /**
  * struct image_builder - an image on its way
- * @test: whose
+ * @test: the test
  * @shape: with the defaults filled in
  * @disk: the file
  * @data: the external data file, set by the test; NULL: none

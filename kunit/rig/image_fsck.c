@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Checks an image in memory: each cluster has the owners that its reference count allows,
- * none lies over another or beyond the end. Called by the suites.
+ * none lies over another or beyond the end.
  */
 
 #include <kunit/test.h>

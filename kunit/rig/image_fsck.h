@@ -57,7 +57,7 @@ struct image_fsck {
 /* A check of @disk that lives as long as @test. */
 struct image_fsck *image_fsck_create(struct kunit *test, struct ram_disk *disk);
 
-/* Check it now; any thread, nobody changes the disk. Return: 0 or -EUCLEAN. */
+/* Check it now; any thread, while no other one changes the disk. Return: 0 or -EUCLEAN. */
 int image_fsck(struct image_fsck *f);
 
 #endif /* _QCOW_KUNIT_IMAGE_FSCK_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A real qcow device over disks in memory. Does not know what is written to it.
+ * A real qcow device over disks in memory.
  */
 
 #include <linux/bio.h>

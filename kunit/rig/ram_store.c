@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A store over memory with a volatile write cache, for tests. It checks what it is called
- * with and knows nothing of images. Suites and image_builder.c call.
+ * with.
  */
 
 #include <kunit/resource.h>

@@ -47,8 +47,8 @@ struct qcow_store;
  * @off_at: the value of @changes at which the power goes; 0: it stays
  * @off: the power is gone
  * @on_change: called with @watcher after each call that is no read, and before a flush, without
- *             locks of the disk; NULL: nobody is
- * @watcher: whose
+ *             locks of the disk; NULL: no function is
+ * @watcher: its argument
  * @high: end of what has ever been written
  * @closed: calls wait until ram_disk_release()
  * @gate: where they wait; also for @nr_busy to become 0
@@ -115,7 +115,7 @@ void ram_disk_power_off_at(struct ram_disk *disk, int nth);
 /*
  * The power goes, if it has not, and comes back. Each change since the last flush has been
  * made, or has not, or a write in some of its sectors only, as @seed has it. Waits for calls
- * that have begun; who made them must make no more. Stores made before know an old length.
+ * that have begun; their callers must make no more. Stores made before know an old length.
  */
 void ram_disk_cut(struct ram_disk *disk, u64 seed);
 

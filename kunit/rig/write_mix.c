@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Images with clusters of all kinds. Called by write_rig.c.
+ * Images with clusters of all kinds.
  */
 
 #include <kunit/test.h>
@@ -129,7 +129,7 @@ static void add_snapshot(struct mix *x, u64 table)
 		if (b->entry_bytes == 16)
 			image_build_bitmap(b, x->guests[i], GENMASK_ULL(15, 0));
 	}
-	/* Its own L2 table is nobody else's, but the flag is of no use to a snapshot. */
+	/* No other snapshot has its own L2 table, but the flag is of no use to a snapshot. */
 	if (table)
 		image_build_l1(b, 1, table);
 	image_build_snapshot(b, b->l1_offset, b->l1_entries, b->shape.size, 8);

@@ -13,7 +13,7 @@ struct image_builder;
 /**
  * write_mix() - fill an empty image
  * @b: the image; nothing can be added afterwards
- * @m: its guest, who knows of the backing image already
+ * @m: its guest, which knows of the backing image already
  * @backing: bytes of that
  *
  * Data clusters, clusters of zeros with space and without, clusters and L2 tables that a

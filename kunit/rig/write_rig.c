@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An image, its guest and the check of both. Does not know when power goes or what fails.
- * Called by crash_test.c and fail_test.c.
+ * An image, its guest and the check of both.
  */
 
 #include <kunit/resource.h>

@@ -50,7 +50,7 @@ struct write_case {
 
 /**
  * struct write_rig - all of it
- * @test: whose
+ * @test: the test
  * @c: the case
  * @dev: the device, and its disks
  * @model: what the guest knows
