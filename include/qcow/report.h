@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Messages for the user who attaches an image. The format code writes into the caller's
+ * Messages about an image, for the user of the tool. The format code writes into the caller's
  * buffer; the driver copies it to qcowctl, which prints it.
  */
 #ifndef _QCOW_REPORT_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /dev/qcow-control: takes arguments apart and checks what can be checked without an image.
- * Knows nothing of the format.
+ * /dev/qcow-control: copies arguments in, checks what can be checked without an image, and copies
+ * the result and the messages out.
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -30,7 +30,7 @@ static int report_create(struct qcow_report *rep, u32 size)
 	return rep->buf ? 0 : -ENOMEM;
 }
 
-/* Hand the text over; a caller whose buffer is gone goes without. */
+/* Copy the text out; a caller whose buffer is gone gets none. */
 static void report_finish(struct qcow_report *rep, u64 user)
 {
 	if (rep->buf && copy_to_user(u64_to_user_ptr(user), rep->buf, rep->len + 1))
@@ -206,12 +206,12 @@ static struct miscdevice ctl_misc = {
 	.mode = 0600,
 };
 
-int qcow_ctl_module_init(void)
+int qcow_control_module_init(void)
 {
 	return misc_register(&ctl_misc);
 }
 
-void qcow_ctl_module_exit(void)
+void qcow_control_module_exit(void)
 {
 	misc_deregister(&ctl_misc);
 }

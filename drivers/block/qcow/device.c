@@ -33,7 +33,7 @@
 /* Numbers that are taken; the device once it is published, a reserved entry before. */
 static DEFINE_XARRAY_ALLOC(qcow_devices);
 
-/* Between looking a device up and deciding that this caller detaches it. */
+/* Held from the look-up of a device to the decision that this caller detaches it. */
 static DEFINE_MUTEX(detach_lock);
 
 /* Runs lazy detaches; its end is the end of the module's code in them. */
@@ -74,8 +74,8 @@ static const struct block_device_operations disk_ops = {
 };
 
 /*
- * What a file is told by. Of a block device that is not the node it was opened by but the
- * device, of a file in an overlay file system it is where its bytes are.
+ * The identity of a file: of a block device the device and not the node it was opened by, of a
+ * file in an overlay file system the inode that has its bytes.
  */
 static struct inode *file_id(const struct file *file)
 {
@@ -113,9 +113,9 @@ struct open_layer {
 	struct file *data;
 };
 
-static int open_stores(const struct qcow_layer_params *p, struct workqueue_struct *wq,
-		       struct qcow_store **store, struct qcow_store **data,
-		       struct qcow_report *rep)
+static int layer_open_stores(const struct qcow_layer_params *p, struct workqueue_struct *wq,
+			     struct qcow_store **store, struct qcow_store **data,
+			     struct qcow_report *rep)
 {
 	const struct open_layer *layer = container_of(p, struct open_layer, p);
 
@@ -172,7 +172,7 @@ static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_
 			.direct = wanted_direct(args),
 			.backing = backing,
 			.wq = dev->wq,
-			.open = open_stores,
+			.open = layer_open_stores,
 		},
 	};
 	struct qcow_image *image;
@@ -215,7 +215,7 @@ static struct file *find_conflict(const struct qcow_device *dev, bool writable,
 	return NULL;
 }
 
-/* Say which device it is that keeps @dev from having a layer. */
+/* Report the device that keeps @dev from using a layer. */
 static void report_busy(const struct qcow_device *dev, const struct qcow_attach *args,
 			struct qcow_report *rep)
 {
@@ -305,7 +305,10 @@ static int files_get(struct qcow_device *dev, const struct qcow_attach *args,
 	return 0;
 }
 
-/* Layers from the last one up: each is told by what lies below it. @data: struct qcow_layer. */
+/*
+ * Layers from the last one up: the layer below is a part of the identity of each. @data: struct
+ * qcow_layer.
+ */
 static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, void *data,
 		      struct qcow_report *rep)
 {
@@ -567,7 +570,7 @@ err_free:
 	return err;
 }
 
-/* Decide under open_mutex, where opens are, who detaches and when. */
+/* Decide under open_mutex, which excludes opens, whether this caller detaches, and when. */
 static int detach_begin(struct qcow_device *dev, bool lazy)
 {
 	int err = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * When something rare is injected, and for how long: by module parameters and a generator of
- * random numbers with a seed. Does not know what comes of it. Built with QCOW_INJECT=1 only.
+ * random numbers with a seed. Built with QCOW_INJECT=1 only.
  */
 #include <linux/atomic.h>
 #include <linux/delay.h>
@@ -54,7 +54,7 @@ module_param_cb(inject_fired, &fired_ops, NULL, 0444);
 MODULE_PARM_DESC(inject_fired, "how often each has happened");
 
 /* The decision, and in @random a number of its own. */
-static bool decide(enum qcow_inject kind, u32 *random)
+static bool inject_decide(enum qcow_inject kind, u32 *random)
 {
 	u32 nr = atomic_inc_return(&asked[kind]);
 	u32 seed = READ_ONCE(inject_seed);
@@ -70,14 +70,14 @@ bool qcow_inject(enum qcow_inject kind)
 {
 	u32 random;
 
-	return decide(kind, &random);
+	return inject_decide(kind, &random);
 }
 
 size_t qcow_inject_short(size_t len, u32 align)
 {
 	u32 random;
 
-	if (len < 2 * align || !decide(QCOW_INJECT_SHORT, &random))
+	if (len < 2 * align || !inject_decide(QCOW_INJECT_SHORT, &random))
 		return len;
 	return max_t(size_t, rounddown(random % len, align), align);
 }
@@ -86,7 +86,7 @@ void qcow_inject_pause(void)
 {
 	u32 random, us;
 
-	if (!decide(QCOW_INJECT_PAUSE, &random))
+	if (!inject_decide(QCOW_INJECT_PAUSE, &random))
 		return;
 	us = random % PAUSE_MAX_US + 1;
 	usleep_range(us, us + us / 8);
@@ -96,6 +96,6 @@ void qcow_inject_stall(void)
 {
 	u32 random;
 
-	if (decide(QCOW_INJECT_STALL, &random))
+	if (inject_decide(QCOW_INJECT_STALL, &random))
 		udelay(random % STALL_MAX_US + 1);
 }

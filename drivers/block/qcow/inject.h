@@ -14,7 +14,7 @@
  * enum qcow_inject - what is injected
  * @QCOW_INJECT_AGAIN: the file system would have to wait
  * @QCOW_INJECT_SHORT: it transfers a part of what it was asked for
- * @QCOW_INJECT_MISS: a cache has not what a look-up that must not wait looks for
+ * @QCOW_INJECT_MISS: a look-up that must not wait misses
  * @QCOW_INJECT_NOMEM: there is no memory without waiting for it, or no room in a cache
  * @QCOW_INJECT_PAUSE: a task that may sleep goes on later
  * @QCOW_INJECT_STALL: one that may not takes its time

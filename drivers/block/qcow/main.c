@@ -14,7 +14,7 @@ static int __init qcow_init(void)
 	err = qcow_device_module_init();
 	if (err)
 		return err;
-	err = qcow_ctl_module_init();
+	err = qcow_control_module_init();
 	if (err)
 		qcow_device_module_exit();
 	return err;
@@ -22,7 +22,7 @@ static int __init qcow_init(void)
 
 static void __exit qcow_exit(void)
 {
-	qcow_ctl_module_exit();
+	qcow_control_module_exit();
 	qcow_device_module_exit();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * /sys/block/qcowN/qcow/: what an attached image is and what it uses, one value a file,
- * read-only. Decides nothing; Documentation/admin-guide.rst describes every file.
+ * read-only. Documentation/admin-guide.rst describes every file.
  */
 #include <linux/blk-mq.h>
 #include <linux/device.h>

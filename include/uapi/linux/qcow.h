@@ -106,7 +106,7 @@ struct qcow_attach {
  * @message_size: bytes at @message
  * @message: address of a buffer for the message
  *
- * -EBUSY while somebody has the device or a partition of it open (a mount counts).
+ * -EBUSY while a process has the device or a partition of it open (a mount counts).
  */
 struct qcow_detach {
 	__u32 size;

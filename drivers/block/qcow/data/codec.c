@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * From the compression type of a header to its method. Knows nothing of the methods.
+ * The compression method of each compression type of a header.
  */
 #include <linux/kernel.h>
 #include <qcow/ondisk.h>

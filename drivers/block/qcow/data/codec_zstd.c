@@ -28,7 +28,7 @@ static int zstd_decompress(void *workspace, const void *src, size_t src_len, voi
 	/*
 	 * Frame by frame into the cluster itself, which spares the window that a stream
 	 * needs. A frame takes at least its header, so this ends. Padding after the frame
-	 * that completes the cluster is never looked at.
+	 * that completes the cluster is never read.
 	 */
 	while (dst_len) {
 		size_t frame = zstd_find_frame_compressed_size(src, src_len);

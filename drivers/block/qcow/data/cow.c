@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reading guest ranges in a worker. Does not know what for.
+ * Copy-on-write reads, in a worker: whole ranges, one extent after the other.
  */
 #include <linux/minmax.h>
 #include <linux/string.h>
@@ -11,7 +11,7 @@
 #include "layer/map.h"
 #include "store/store.h"
 
-static int read_compressed(const struct qcow_mapping *map, u64 guest, void *buf)
+static int cow_read_compressed(const struct qcow_mapping *map, u64 guest, void *buf)
 {
 	u64 mask = qcow_cluster_bytes(&map->image->geo) - 1;
 	struct qcow_cluster *cluster;
@@ -41,7 +41,7 @@ int qcow_cow_read(struct qcow_image *top, u64 guest, void *buf, u64 len)
 		if (map.ext.kind == QCOW_EXTENT_ZERO)
 			memset(buf, 0, map.ext.len);
 		else if (map.ext.kind == QCOW_EXTENT_COMPRESSED)
-			err = read_compressed(&map, guest, buf);
+			err = cow_read_compressed(&map, guest, buf);
 		else
 			err = qcow_store_read_padded(map.image->data, buf, map.ext.host,
 						     map.ext.len);

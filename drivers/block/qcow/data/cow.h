@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a guest range holds, for who has to write it elsewhere: read through the whole chain
- * into memory.
+ * Copy-on-write reads: what a guest range holds, read through the whole chain into memory, to be
+ * written to a new cluster.
  */
 #ifndef _QCOW_COW_H
 #define _QCOW_COW_H

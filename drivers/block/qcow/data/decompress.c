@@ -49,7 +49,7 @@ static struct qcow_cluster *to_cluster(struct qcow_cached *cached)
 }
 
 /* The aligned range around @len bytes of compressed data from @host on. */
-static void find_span(const struct qcow_store *store, u64 host, u32 len, struct span *span)
+static void decompress_span(const struct qcow_store *store, u64 host, u32 len, struct span *span)
 {
 	u64 bytes = READ_ONCE(store->bytes);
 	u64 end = round_up(min_t(u64, host + len, bytes), store->align);
@@ -142,7 +142,7 @@ const struct qcow_cache_ops qcow_cluster_ops = {
 	.free = cluster_free,
 };
 
-static int create_cache(struct qcow_image *image)
+static int decompress_create_cache(struct qcow_image *image)
 {
 	u64 limit = max_t(u64, qcow_inject_limit(QCOW_DECOMPRESS_BYTES),
 			  4 * qcow_cluster_bytes(&image->geo));
@@ -155,7 +155,7 @@ static int create_cache(struct qcow_image *image)
 		cache = qcow_cache_create(&qcow_cluster_ops, image, limit, "qcow-clusters");
 		if (!cache)
 			err = -ENOMEM;
-		/* Pairs with smp_load_acquire() in get_cache(). */
+		/* Pairs with smp_load_acquire() in decompress_cache(). */
 		smp_store_release(&image->clusters, cache);
 	}
 	mutex_unlock(&image->clusters_lock);
@@ -163,14 +163,15 @@ static int create_cache(struct qcow_image *image)
 	return err;
 }
 
-static struct qcow_cache *get_cache(const struct qcow_image *image)
+static struct qcow_cache *decompress_cache(const struct qcow_image *image)
 {
-	/* Pairs with smp_store_release() in create_cache(). */
+	/* Pairs with smp_store_release() in decompress_create_cache(). */
 	return smp_load_acquire(&image->clusters);
 }
 
 /* Everything that loads of this image rely on; what can fail for want of memory is here. */
-static int prepare(struct qcow_image *image, const struct qcow_extent *ext, struct span *span)
+static int decompress_prepare(struct qcow_image *image, const struct qcow_extent *ext,
+			      struct span *span)
 {
 	u32 type = image->header.compression_type;
 	const struct qcow_codec *codec = qcow_codec_get(type);
@@ -187,10 +188,10 @@ static int prepare(struct qcow_image *image, const struct qcow_extent *ext, stru
 		return -EUCLEAN;
 	}
 
-	find_span(image->store, ext->host, ext->compressed_len, span);
+	decompress_span(image->store, ext->host, ext->compressed_len, span);
 	err = qcow_workspaces_fill(&workspaces[type]);
-	if (!err && !get_cache(image))
-		err = create_cache(image);
+	if (!err && !decompress_cache(image))
+		err = decompress_create_cache(image);
 	return err;
 }
 
@@ -207,10 +208,10 @@ int qcow_decompress_load(struct qcow_image *image, const struct qcow_extent *ext
 	};
 	int err;
 
-	err = prepare(image, ext, &span);
+	err = decompress_prepare(image, ext, &span);
 	if (err)
 		return err;
-	err = qcow_cache_get(get_cache(image), &key, waiter, false, &cached);
+	err = qcow_cache_get(decompress_cache(image), &key, waiter, false, &cached);
 	if (!err)
 		*cluster = to_cluster(cached);
 	return err;
@@ -218,7 +219,7 @@ int qcow_decompress_load(struct qcow_image *image, const struct qcow_extent *ext
 
 struct qcow_cluster *qcow_decompress_find(struct qcow_image *image, u64 host)
 {
-	struct qcow_cache *cache = get_cache(image);
+	struct qcow_cache *cache = decompress_cache(image);
 	struct qcow_cached *cached;
 
 	if (!cache || qcow_inject(QCOW_INJECT_MISS))
@@ -227,9 +228,9 @@ struct qcow_cluster *qcow_decompress_find(struct qcow_image *image, u64 host)
 	return cached ? to_cluster(cached) : NULL;
 }
 
-void qcow_decompress_drop(struct qcow_image *image, u64 host)
+void qcow_decompress_forget(struct qcow_image *image, u64 host)
 {
-	struct qcow_cache *cache = get_cache(image);
+	struct qcow_cache *cache = decompress_cache(image);
 
 	if (cache)
 		qcow_cache_forget(cache, &image->cluster_index, host);
@@ -237,12 +238,12 @@ void qcow_decompress_drop(struct qcow_image *image, u64 host)
 
 u64 qcow_decompress_bytes(const struct qcow_image *image)
 {
-	struct qcow_cache *cache = get_cache(image);
+	struct qcow_cache *cache = decompress_cache(image);
 
 	return cache ? atomic64_read(&cache->bytes) : 0;
 }
 
-static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+static unsigned long workspace_shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	unsigned long count = 0;
 	unsigned int i;
@@ -252,7 +253,7 @@ static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_contr
 	return count;
 }
 
-static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+static unsigned long workspace_shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	unsigned long freed = 0;
 	unsigned int i;
@@ -268,8 +269,8 @@ int qcow_decompress_module_init(void)
 
 	for (i = 0; i < QCOW_NR_CODECS; i++)
 		qcow_workspaces_init(&workspaces[i], qcow_codec_get(i));
-	workspace_shrinker = qcow_shrinker_create("qcow-workspaces", shrink_count, shrink_scan,
-						  NULL);
+	workspace_shrinker = qcow_shrinker_create("qcow-workspaces", workspace_shrink_count,
+						  workspace_shrink_scan, NULL);
 	return workspace_shrinker ? 0 : -ENOMEM;
 }
 

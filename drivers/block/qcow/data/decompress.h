@@ -76,14 +76,14 @@ static inline void qcow_decompress_put(struct qcow_cluster *cluster)
 }
 
 /**
- * qcow_decompress_drop() - forget a cluster whose compressed data is there no more
+ * qcow_decompress_forget() - forget a cluster whose compressed data is gone
  * @image: the layer
  * @host: where the compressed data was
  *
  * Nothing refers to it any more, and no caller loads or holds it. Context: process context,
  * may sleep.
  */
-void qcow_decompress_drop(struct qcow_image *image, u64 host);
+void qcow_decompress_forget(struct qcow_image *image, u64 host);
 
 /* Bytes of decompressed clusters held now, for sysfs. */
 u64 qcow_decompress_bytes(const struct qcow_image *image);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Decompressing ahead: each of the next clusters in a work of its own, so that all CPUs have
- * some. Does not know who reads.
+ * Decompressing ahead: each of the next clusters in a work item of its own, so that they are
+ * decompressed on several CPUs.
  */
 #include <linux/blkdev.h>
 #include <linux/minmax.h>
@@ -15,10 +15,10 @@
 #include "inject.h"
 #include "layer/map.h"
 
-/* A fourth of what is kept, at least. */
+/* At most a quarter of the cache of decompressed clusters. */
 #define AHEAD_BYTES	(QCOW_DECOMPRESS_BYTES / 4)
 
-static void load(struct qcow_decompress_ahead *ahead, u64 guest)
+static void ahead_load(struct qcow_decompress_ahead *ahead, u64 guest)
 {
 	struct qcow_cluster *cluster;
 	struct qcow_mapping map;
@@ -31,7 +31,7 @@ static void load(struct qcow_decompress_ahead *ahead, u64 guest)
 		qcow_decompress_put(cluster);
 }
 
-static void slot_work(struct work_struct *work)
+static void ahead_work(struct work_struct *work)
 {
 	struct qcow_decompress_slot *slot = container_of(work, struct qcow_decompress_slot, work);
 	unsigned int noio = memalloc_noio_save();
@@ -39,12 +39,12 @@ static void slot_work(struct work_struct *work)
 
 	/* Until this has ended, the space that the cluster is in is not used again. */
 	epoch = qcow_inflight_enter(slot->ahead->top->inflight);
-	load(slot->ahead, READ_ONCE(slot->guest));
+	ahead_load(slot->ahead, READ_ONCE(slot->guest));
 	qcow_inflight_leave(epoch);
 	memalloc_noio_restore(noio);
 }
 
-static void start(struct qcow_decompress_slot *slot, u64 guest)
+static void ahead_start(struct qcow_decompress_slot *slot, u64 guest)
 {
 	if (READ_ONCE(slot->guest) == guest)
 		return;
@@ -66,7 +66,8 @@ void qcow_decompress_ahead_note(struct qcow_decompress_ahead *ahead,
 		return;
 	nr = clamp_t(unsigned int, AHEAD_BYTES >> bits, 1, QCOW_DECOMPRESS_AHEAD);
 	for (i = 1; i <= nr; i++)
-		start(&ahead->slots[(cluster + i) % QCOW_DECOMPRESS_AHEAD], (cluster + i) << bits);
+		ahead_start(&ahead->slots[(cluster + i) % QCOW_DECOMPRESS_AHEAD],
+			    (cluster + i) << bits);
 }
 
 void qcow_decompress_ahead_init(struct qcow_decompress_ahead *ahead, struct qcow_image *top)
@@ -76,7 +77,7 @@ void qcow_decompress_ahead_init(struct qcow_decompress_ahead *ahead, struct qcow
 	ahead->top = top;
 	ahead->next = 0;
 	for (i = 0; i < QCOW_DECOMPRESS_AHEAD; i++) {
-		INIT_WORK(&ahead->slots[i].work, slot_work);
+		INIT_WORK(&ahead->slots[i].work, ahead_work);
 		ahead->slots[i].ahead = ahead;
 		ahead->slots[i].guest = 0;
 	}

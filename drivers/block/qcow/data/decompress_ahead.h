@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Decompressing clusters of one device before they are read, for readers who go forward.
+ * Decompressing clusters of one device before they are read, for sequential readers.
  */
 #ifndef _QCOW_DECOMPRESS_AHEAD_H
 #define _QCOW_DECOMPRESS_AHEAD_H
@@ -18,7 +18,7 @@ struct qcow_mapping;
 /**
  * struct qcow_decompress_slot - one of the clusters ahead
  * @work: decompresses it
- * @ahead: whose
+ * @ahead: the device's
  * @guest: where it begins
  */
 struct qcow_decompress_slot {
@@ -33,8 +33,8 @@ struct qcow_decompress_slot {
  * @next: guest byte behind the last read of a compressed cluster
  * @slots: cluster N's is slot N modulo their number
  *
- * Readers who do not know of each other may make each other seem to go to and fro: then
- * nothing is decompressed ahead.
+ * Several sequential readers at a time look like random reads together: then nothing is
+ * decompressed ahead.
  */
 struct qcow_decompress_ahead {
 	struct qcow_image *top;

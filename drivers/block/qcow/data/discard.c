@@ -25,29 +25,29 @@
 /* Pages of zeros that one write describes. */
 #define ZERO_PAGES	16
 
-/* Clusters that the metadata worker sets in one go; then others have their turn. */
+/* Clusters that the metadata worker sets in one go; then other messages have their turn. */
 #define ZERO_CLUSTERS	1024
 
 static struct bio_vec zero_bvecs[ZERO_PAGES];
 
 /**
- * struct wish - what is to become of clusters
+ * struct discard_effect - what a request does to clusters
  * @zeroes: they read as zeros afterwards; else that is up to the driver
  * @keep: and have their space still
  * @mark: an entry has to say so: there is something below
  */
-struct wish {
+struct discard_effect {
 	bool zeroes;
 	bool keep;
 	bool mark;
 };
 
-static struct wish wish_of(struct qcow_request *req)
+static struct discard_effect discard_effect(struct qcow_request *req)
 {
 	const struct request *rq = blk_mq_rq_from_pdu(req);
 	const struct qcow_image *image = req->dev->chain;
 
-	return (struct wish) {
+	return (struct discard_effect) {
 		.zeroes = req_op(rq) == REQ_OP_WRITE_ZEROES,
 		.keep = rq->cmd_flags & REQ_NOUNMAP,
 		.mark = image->backing && req->pos < image->backing->size,
@@ -55,7 +55,7 @@ static struct wish wish_of(struct qcow_request *req)
 }
 
 /* Write zeros over the next @len bytes, where there is something else. */
-static int write_zeros(struct qcow_request *req, u64 len)
+static int discard_write_zeros(struct qcow_request *req, u64 len)
 {
 	struct qcow_mapping map;
 	int err;
@@ -74,9 +74,9 @@ static int write_zeros(struct qcow_request *req, u64 len)
 	return qcow_write_step(req);
 }
 
-/* Host space that a cluster has had, joined with what was dropped before it. */
-static void note_freed(struct qcow_meta *meta, struct qcow_freed **pending,
-		       struct qcow_freed *freed)
+/* Host space that a cluster has had, merged with what was dropped before it. */
+static void discard_note_freed(struct qcow_meta *meta, struct qcow_freed **pending,
+			       struct qcow_freed *freed)
 {
 	struct qcow_freed *last = *pending;
 
@@ -92,8 +92,8 @@ static void note_freed(struct qcow_meta *meta, struct qcow_freed **pending,
 }
 
 /* The entry of a cluster that reads as zeros, and keeps @host if that is not 0. */
-static void put_zero(struct qcow_meta *meta, struct qcow_slice *slice, u64 cluster, bool mark,
-		     bool keep, u64 host)
+static void discard_set_zero(struct qcow_meta *meta, struct qcow_slice *slice, u64 cluster,
+			     bool mark, bool keep, u64 host)
 {
 	const struct qcow_geometry *g = &meta->image->geo;
 	u32 idx = cluster & ((1U << g->slice_bits) - 1);
@@ -112,7 +112,7 @@ static void put_zero(struct qcow_meta *meta, struct qcow_slice *slice, u64 clust
 }
 
 static int zero_cluster(struct qcow_meta *meta, struct qcow_change *change, u64 guest,
-			const struct wish *wish, struct qcow_freed **pending)
+			const struct discard_effect *effect, struct qcow_freed **pending)
 {
 	const struct qcow_geometry *g = &meta->image->geo;
 	struct qcow_freed *freed = NULL;
@@ -123,18 +123,19 @@ static int zero_cluster(struct qcow_meta *meta, struct qcow_change *change, u64 
 	err = qcow_change_map(meta, change, guest, qcow_cluster_bytes(g), &ext);
 	if (err)
 		return err;
-	if (ext.kind == QCOW_EXTENT_HOLE && !ext.allocated && !wish->mark &&
+	if (ext.kind == QCOW_EXTENT_HOLE && !ext.allocated && !effect->mark &&
 	    ext.len >= qcow_cluster_bytes(g))
 		return 0;
-	keep = wish->keep && ext.allocated && !ext.shared && ext.kind != QCOW_EXTENT_COMPRESSED;
+	keep = effect->keep && ext.allocated && !ext.shared && ext.kind != QCOW_EXTENT_COMPRESSED;
 	if (!keep) {
 		err = qcow_change_freed(meta, guest, &ext, &freed);
 		if (err)
 			return err;
 	}
-	put_zero(meta, change->slice, guest >> g->cluster_bits, wish->mark, keep, ext.host);
+	discard_set_zero(meta, change->slice, guest >> g->cluster_bits, effect->mark, keep,
+			 ext.host);
 	if (freed)
-		note_freed(meta, pending, freed);
+		discard_note_freed(meta, pending, freed);
 	return 0;
 }
 
@@ -143,7 +144,7 @@ static int zero_cluster(struct qcow_meta *meta, struct qcow_change *change, u64 
  * entries lead to zeros then, those of a commit that does not come as well. -EOPNOTSUPP: a raw
  * image that cannot be made to read as zeros but by writing.
  */
-static int empty_data_file(struct qcow_image *image, u64 pos, u64 len)
+static int discard_data_file(struct qcow_image *image, u64 pos, u64 len)
 {
 	struct qcow_store *data = image->data;
 	u64 end = min(pos + len, READ_ONCE(data->bytes));
@@ -164,11 +165,11 @@ static int empty_data_file(struct qcow_image *image, u64 pos, u64 len)
  * Whether entries can say it. Version 1 and 2 have none for zeros over a backing file, and
  * none that keeps its space; a raw image keeps its space only when it is written to.
  */
-static bool by_entries(const struct qcow_image *image, const struct wish *wish)
+static bool discard_by_entries(const struct qcow_image *image, const struct discard_effect *effect)
 {
-	if (wish->keep && qcow_image_raw_data(image))
+	if (effect->keep && qcow_image_raw_data(image))
 		return false;
-	return image->geo.version > 2 || !(wish->mark || wish->keep);
+	return image->geo.version > 2 || !(effect->mark || effect->keep);
 }
 
 /* Bytes at @pos that are whole clusters; the one at the end of the image need not be full. */
@@ -185,7 +186,7 @@ static u64 whole_clusters(const struct qcow_request *req)
 }
 
 /* In the metadata worker: whole clusters of one slice, at most @len bytes. */
-static int zero_step(struct qcow_request *req, u64 len, const struct wish *wish)
+static int zero_step(struct qcow_request *req, u64 len, const struct discard_effect *effect)
 {
 	struct qcow_meta *meta = req->dev->meta;
 	u64 cluster = qcow_cluster_bytes(&meta->image->geo);
@@ -194,11 +195,11 @@ static int zero_step(struct qcow_request *req, u64 len, const struct wish *wish)
 	u64 pos;
 	int err;
 
-	err = qcow_change_begin(meta, &change, req->pos, &len, wish->mark, &req->msg);
+	err = qcow_change_begin(meta, &change, req->pos, &len, effect->mark, &req->msg);
 	if (err)
 		return err == -EINPROGRESS ? QCOW_STEP_GONE : err;
 	for (pos = req->pos; change.slice && pos < req->pos + len && !err; pos += cluster)
-		err = zero_cluster(meta, &change, pos, wish, &pending);
+		err = zero_cluster(meta, &change, pos, effect, &pending);
 	if (pending)
 		qcow_reclaim_drop(&meta->reclaim, pending);
 	qcow_change_end(meta, &change, 0);
@@ -208,7 +209,7 @@ static int zero_step(struct qcow_request *req, u64 len, const struct wish *wish)
 }
 
 /* Whether the slice of the next bytes need not be read: it is cached, or there is none. */
-static bool has_slice(const struct qcow_request *req)
+static bool discard_has_slice(const struct qcow_request *req)
 {
 	struct qcow_image *image = req->dev->chain;
 	u64 idx = qcow_slice_idx(&image->geo, req->pos);
@@ -218,7 +219,7 @@ static bool has_slice(const struct qcow_request *req)
 }
 
 /* The guest byte behind all that the slice of @guest maps. */
-static u64 slice_end(const struct qcow_image *image, u64 guest)
+static u64 discard_slice_end(const struct qcow_image *image, u64 guest)
 {
 	return qcow_slice_guest(&image->geo, qcow_slice_idx(&image->geo, guest) + 1);
 }
@@ -234,14 +235,14 @@ static void zero_plan(struct qcow_meta_msg *msg)
 
 	/* No more of a data file than has been given back. */
 	if (meta->image->geo.data_file)
-		stop = min(stop, slice_end(meta->image, req->pos));
+		stop = min(stop, discard_slice_end(meta->image, req->pos));
 	while (!ret && req->pos < stop) {
-		struct wish wish = wish_of(req);
+		struct discard_effect effect = discard_effect(req);
 
-		ret = zero_step(req, stop - req->pos, &wish);
+		ret = zero_step(req, stop - req->pos, &effect);
 		if (ret == QCOW_STEP_GONE)
 			return;
-		if (!ret && req->pos < stop && !has_slice(req))
+		if (!ret && req->pos < stop && !discard_has_slice(req))
 			break;
 	}
 	if (ret || req->pos == req->end)
@@ -254,7 +255,7 @@ static void zero_plan(struct qcow_meta_msg *msg)
  * Whole clusters. What has to wait is done here, where only this request waits: the slice that
  * the metadata worker needs next is read, and space in a data file given back.
  */
-static int zero_clusters(struct qcow_request *req, u64 len, const struct wish *wish)
+static int zero_clusters(struct qcow_request *req, u64 len, const struct discard_effect *effect)
 {
 	struct qcow_meta *meta = req->dev->meta;
 	struct qcow_extent ext;
@@ -265,9 +266,10 @@ static int zero_clusters(struct qcow_request *req, u64 len, const struct wish *w
 		return QCOW_STEP_GONE;
 	if (err)
 		return err;
-	if (meta->image->geo.data_file && !wish->keep) {
-		err = empty_data_file(meta->image, req->pos,
-				      min(len, slice_end(meta->image, req->pos) - req->pos));
+	if (meta->image->geo.data_file && !effect->keep) {
+		u64 in_slice = discard_slice_end(meta->image, req->pos) - req->pos;
+
+		err = discard_data_file(meta->image, req->pos, min(len, in_slice));
 		if (err)
 			return err;
 	}
@@ -280,19 +282,19 @@ static int discard_step(struct qcow_request *req)
 {
 	const struct qcow_image *image = req->dev->chain;
 	u64 mask = qcow_cluster_bytes(&image->geo) - 1;
-	struct wish wish = wish_of(req);
+	struct discard_effect effect = discard_effect(req);
 	u64 len = whole_clusters(req);
 	int err;
 
-	if (len && by_entries(image, &wish)) {
-		err = zero_clusters(req, len, &wish);
+	if (len && discard_by_entries(image, &effect)) {
+		err = zero_clusters(req, len, &effect);
 		if (err != -EOPNOTSUPP)
 			return err;
 	}
 	if (!len)
 		len = min(req->end, (req->pos | mask) + 1) - req->pos;
-	if (wish.zeroes)
-		return write_zeros(req, len);
+	if (effect.zeroes)
+		return discard_write_zeros(req, len);
 	req->pos += len;
 	return QCOW_STEP_DONE;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The blk-mq side of a device: requests are mapped where the block layer hands them over, and
- * submitted there or by a worker (submit.c). Does not know where data is.
+ * submitted there or by a worker (submit.c).
  */
 #include <linux/blk-mq.h>
 #include <linux/slab.h>
@@ -13,7 +13,7 @@
 #include "data/submit.h"
 #include "meta/worker.h"
 
-static void flush_done(struct qcow_flush *flush, int err)
+static void queue_flush_done(struct qcow_flush *flush, int err)
 {
 	struct qcow_request *req = container_of(flush, struct qcow_request, flush);
 
@@ -26,7 +26,7 @@ static struct qcow_submitter *submitter_of(const struct request *rq)
 }
 
 /* Map a request and submit what can be submitted here; the rest waits for a kick. */
-static blk_status_t start(struct request *rq)
+static blk_status_t queue_start(struct request *rq)
 {
 	struct qcow_request *req = blk_mq_rq_to_pdu(rq);
 
@@ -47,7 +47,7 @@ static blk_status_t start(struct request *rq)
 		qcow_request_discard(req, rq);
 		return BLK_STS_OK;
 	case REQ_OP_FLUSH:
-		req->flush.done = flush_done;
+		req->flush.done = queue_flush_done;
 		qcow_commit_flush(req->dev->meta, &req->flush);
 		return BLK_STS_OK;
 	default:
@@ -57,7 +57,7 @@ static blk_status_t start(struct request *rq)
 
 static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *bd)
 {
-	blk_status_t ret = start(bd->rq);
+	blk_status_t ret = queue_start(bd->rq);
 
 	if (bd->last)
 		qcow_submitter_kick(hctx->driver_data);
@@ -81,7 +81,7 @@ static void queue_rqs(qcow_rq_list *list)
 		if (submitter && submitter != submitter_of(rq))
 			qcow_submitter_kick(submitter);
 		submitter = submitter_of(rq);
-		ret = start(rq);
+		ret = queue_start(rq);
 		if (unlikely(ret))
 			blk_mq_end_request(rq, ret);
 	}

@@ -2,7 +2,7 @@
 /*
  * Reads: walk a request's guest range through map.c and turn every extent into zeros, one
  * I/O of a store, or a copy out of a decompressed cluster or of bytes that no I/O can bring
- * straight in. Called by queue.c; does not know what maps and stores look like inside.
+ * straight in.
  *
  *   qcow_request_read -> read_run -+-> zeros
  *        (submitter)        ^      +-> submit_data -> store --------+-> fragment_end
@@ -32,7 +32,7 @@ static void fragment_complete(struct qcow_io *io, int err)
  * Bytes that no I/O can bring straight in: misaligned ones, and the last cluster of a file
  * that ends within it.
  */
-static int copy_bytes(struct qcow_fragment *frag, void *buf)
+static int fragment_copy_bytes(struct qcow_fragment *frag, void *buf)
 {
 	struct qcow_store *store = frag->map.image->data;
 	struct iov_iter iter = frag->io.iter;
@@ -62,7 +62,7 @@ static void fragment_copy(struct work_struct *work)
 	int err;
 
 	qcow_identity_assume(&identity, blk_mq_rq_from_pdu(frag->req)->bio);
-	err = buf ? copy_bytes(frag, buf) : -ENOMEM;
+	err = buf ? fragment_copy_bytes(frag, buf) : -ENOMEM;
 	qcow_identity_drop(&identity);
 	kvfree(buf);
 	memalloc_noio_restore(noio);
@@ -70,7 +70,7 @@ static void fragment_copy(struct work_struct *work)
 }
 
 /* Copy a fragment out of its decompressed cluster. */
-static void fragment_take(struct qcow_fragment *frag, struct qcow_cluster *cluster)
+static void fragment_copy_cluster(struct qcow_fragment *frag, struct qcow_cluster *cluster)
 {
 	u64 mask = qcow_cluster_bytes(&frag->map.image->geo) - 1;
 	struct iov_iter iter = frag->io.iter;
@@ -97,7 +97,7 @@ static void fragment_decompress(struct work_struct *work)
 	if (err)
 		qcow_fragment_end(frag, err);
 	else
-		fragment_take(frag, cluster);
+		fragment_copy_cluster(frag, cluster);
 }
 
 static void fragment_wake(struct qcow_waiter *waiter)
@@ -115,7 +115,7 @@ static void submit_compressed(struct qcow_fragment *frag)
 	qcow_decompress_ahead_note(&dev->decompress_ahead, &frag->map, frag->guest);
 	cluster = qcow_decompress_find(frag->map.image, frag->map.ext.host);
 	if (cluster) {
-		fragment_take(frag, cluster);
+		fragment_copy_cluster(frag, cluster);
 		return;
 	}
 	frag->waiter.wake = fragment_wake;
@@ -132,7 +132,7 @@ static void submit_data(struct qcow_fragment *frag)
 		return;
 	}
 	frag->io.complete = fragment_complete;
-	qcow_fragment_aim(frag, store, host, false);
+	qcow_fragment_prepare(frag, store, host, false);
 	qcow_fragment_submit(frag);
 }
 

@@ -27,7 +27,7 @@ void qcow_request_fail(struct qcow_request *req, u64 guest, u64 len, int err)
 {
 	unsigned long flags;
 
-	/* A corrupt or truncated image is an I/O error to who reads the device. */
+	/* To the submitter of a request a corrupt or truncated image is an I/O error. */
 	if (err == -EUCLEAN || err == -ENODATA)
 		err = -EIO;
 
@@ -56,7 +56,7 @@ void qcow_request_complete(struct request *rq)
 		return;
 	}
 
-	/* Bios that were merged with the one that fails are somebody else's. */
+	/* Bios that were merged with the one that fails belong to other submitters. */
 	if (bad_start > start)
 		blk_update_request(rq, BLK_STS_OK, bad_start - start);
 	if (blk_update_request(rq, req->status, bad_end - bad_start))
@@ -98,7 +98,7 @@ static void fragment_free(struct qcow_fragment *frag)
 		kmem_cache_free(fragment_slab, frag);
 		return;
 	}
-	/* With the last fragment of a request nobody can want another. */
+	/* With its last fragment a request needs no other. */
 	if (frag->guest + frag->io.len == req->end)
 		return;
 	if (atomic_xchg(&req->first_state, QCOW_FIRST_FREE) == QCOW_FIRST_WANTED)
@@ -148,7 +148,7 @@ void qcow_fragment_queue(struct qcow_fragment *frag, work_func_t func)
  * Direct I/O on a disk with larger sectors asks for segments of memory of whole ones; those
  * of a request are of 512 bytes.
  */
-static bool segments_aligned(const struct iov_iter *iter, size_t len, u32 align)
+static bool fragment_is_aligned(const struct iov_iter *iter, size_t len, u32 align)
 {
 	const struct bio_vec *bvec = iter->bvec;
 	size_t skip = iter->iov_offset;
@@ -171,11 +171,11 @@ bool qcow_fragment_fits(const struct qcow_store *store, const struct iov_iter *i
 {
 	if (!IS_ALIGNED(host | len, store->align) || host + len > READ_ONCE(store->bytes))
 		return false;
-	return likely(store->align <= SECTOR_SIZE) || segments_aligned(iter, len, store->align);
+	return likely(store->align <= SECTOR_SIZE) || fragment_is_aligned(iter, len, store->align);
 }
 
-void qcow_fragment_aim(struct qcow_fragment *frag, struct qcow_store *store, u64 host,
-		       bool write)
+void qcow_fragment_prepare(struct qcow_fragment *frag, struct qcow_store *store, u64 host,
+			   bool write)
 {
 	frag->io.store = store;
 	frag->io.pos = host;
@@ -275,7 +275,7 @@ void qcow_request_start(struct qcow_request *req, struct request *rq,
 	req->in_queue_rq = true;
 	req->bvecs = NULL;
 	req->iter = (struct iov_iter) {};
-	/* Before any table is looked at. */
+	/* Before any table is read. */
 	req->epoch = req->dev->meta ? qcow_inflight_enter(&req->dev->meta->inflight) : NULL;
 	if (rq->bio && bio_has_data(rq->bio))
 		request_memory(req, rq);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * One block layer request on its way through the chain: mapped piece by piece, each piece
- * a fragment with one source. Does not know how blk-mq hands requests over (queue.c does).
+ * a fragment with one source.
  */
 #ifndef _QCOW_REQUEST_H
 #define _QCOW_REQUEST_H
@@ -27,7 +27,7 @@ struct qcow_request;
  * @req: the request; a reference is held until the fragment ends
  * @map: its source, of a read
  * @guest: its first guest byte
- * @waiter: parked until a cluster that somebody else decompresses is there
+ * @waiter: parked until a cluster that another request decompresses is there
  * @change: of a write that changes the mapping: ends when the data has been written
  * @fill: of such a write: what is beside its bytes in their (sub)clusters is written as well
  */
@@ -43,7 +43,7 @@ struct qcow_fragment {
 
 /**
  * enum qcow_first - where a request's own fragment is
- * @QCOW_FIRST_FREE: here; only who maps the request gives it out
+ * @QCOW_FIRST_FREE: here; only the thread that maps the request gives it out
  * @QCOW_FIRST_BUSY: given out
  * @QCOW_FIRST_WANTED: given out, and the request goes on when it comes back: there is no
  *                     memory for another
@@ -57,15 +57,14 @@ enum qcow_first {
 /**
  * struct qcow_request - per-request data of blk-mq
  * @dev: the device
- * @refs: fragments in flight, and whoever is mapping the rest
+ * @refs: fragments in flight, and the thread that maps the rest
  * @pos: guest byte that is mapped next
  * @end: guest byte after the request
  * @iter: memory from @pos on, to the end of what @bio or @bvecs describes
  * @bio: the bio that @iter walks, where there is no table of all of them
  * @bvecs: one table for the memory of all bios, allocated, or NULL
  * @direction: ITER_SOURCE or ITER_DEST
- * @waiter: parked until a slice that somebody else reads is there, or clusters that
- *          somebody else changes
+ * @waiter: parked until a slice that another thread reads is there
  * @run: maps the rest, as far as it can be mapped without waiting, or to the end
  * @work: calls @run in process context
  * @msg: hands it to the metadata worker
@@ -137,7 +136,7 @@ void qcow_request_start(struct qcow_request *req, struct request *rq,
 /* Drop a reference; with the last one the request is over. Context: any. */
 void qcow_request_put(struct qcow_request *req);
 
-/* Note that @len bytes at @guest failed; the others still may succeed. Context: any. */
+/* @len bytes at @guest failed; the others still may succeed. Context: any. */
 void qcow_request_fail(struct qcow_request *req, u64 guest, u64 len, int err);
 
 /* The next @len bytes are done with. */
@@ -178,9 +177,9 @@ bool qcow_fragment_take(struct qcow_fragment *frag, u32 len);
 bool qcow_fragment_fits(const struct qcow_store *store, const struct iov_iter *iter, u64 host,
 			u64 len);
 
-/* What is left to say before its I/O is submitted, but for @frag->io.complete. */
-void qcow_fragment_aim(struct qcow_fragment *frag, struct qcow_store *store, u64 host,
-		       bool write);
+/* Fill in what its I/O still needs, but for @frag->io.complete. */
+void qcow_fragment_prepare(struct qcow_fragment *frag, struct qcow_store *store, u64 host,
+			   bool write);
 
 /* Submit its I/O, here or in a worker. Context: the one that maps the request. */
 void qcow_fragment_submit(struct qcow_fragment *frag);
@@ -192,7 +191,7 @@ void qcow_fragment_queue(struct qcow_fragment *frag, work_func_t func);
 void qcow_fragment_end(struct qcow_fragment *frag, int err);
 
 /**
- * enum qcow_step - who has a request after a step of it
+ * enum qcow_step - which thread has a request after a step of it
  * @QCOW_STEP_DONE: the caller: the next bytes have been dealt with
  * @QCOW_STEP_GONE: not the caller any more: it has ended, or goes on elsewhere
  *

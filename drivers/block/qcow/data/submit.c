@@ -22,8 +22,8 @@
  * of a bio; current->journal_info may be a transaction of the file system above, and the locks that
  * the task holds there are of the same classes as those below.
  *
- * All else goes to one work item per hardware queue, whose task has nothing of the kind. A plug
- * of its own makes one batch of what has come together.
+ * All other I/O goes to one work item per hardware queue, whose task carries none of these. A plug
+ * of its own makes one batch of the I/Os that have come together.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>

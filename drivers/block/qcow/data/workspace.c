@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory of decompression. Knows of no clusters and no images.
+ * Memory of decompression. Once a pool is filled one workspace at least stays, so that a thread
+ * that gets no memory can wait for it.
  */
 #include <linux/cpumask.h>
 #include <linux/mm.h>
@@ -22,7 +23,7 @@ void *qcow_workspace_buffer(size_t bytes, gfp_t gfp)
 	return buf;
 }
 
-static struct qcow_workspace *create(struct qcow_workspaces *pool, bool try)
+static struct qcow_workspace *workspace_create(struct qcow_workspaces *pool, bool try)
 {
 	struct qcow_workspace *workspace;
 	size_t bytes = pool->codec->workspace_bytes();
@@ -79,7 +80,7 @@ int qcow_workspaces_fill(struct qcow_workspaces *pool)
 
 	mutex_lock(&pool->filling);
 	if (!READ_ONCE(pool->nr)) {
-		workspace = create(pool, false);
+		workspace = workspace_create(pool, false);
 		if (workspace)
 			qcow_workspaces_put(pool, workspace);
 		else
@@ -89,7 +90,7 @@ int qcow_workspaces_fill(struct qcow_workspaces *pool)
 	return err;
 }
 
-static struct qcow_workspace *take_idle(struct qcow_workspaces *pool, bool *may_create)
+static struct qcow_workspace *workspace_get_idle(struct qcow_workspaces *pool, bool *may_create)
 {
 	struct qcow_workspace *workspace;
 
@@ -110,9 +111,9 @@ struct qcow_workspace *qcow_workspaces_get(struct qcow_workspaces *pool)
 	bool may_create;
 
 	for (;;) {
-		workspace = take_idle(pool, &may_create);
+		workspace = workspace_get_idle(pool, &may_create);
 		if (!workspace && may_create)
-			workspace = create(pool, true);
+			workspace = workspace_create(pool, true);
 		if (workspace)
 			return workspace;
 		wait_event(pool->returned, !list_empty_careful(&pool->idle));

@@ -36,13 +36,13 @@
 #define FILL_BYTES	(256U << 10)
 
 /* Whether the next @len bytes can go to @host as they are. */
-static bool fits(const struct qcow_request *req, u64 host, u64 len)
+static bool write_fits(const struct qcow_request *req, u64 host, u64 len)
 {
 	return qcow_fragment_fits(req->dev->chain->data, &req->iter, host, len);
 }
 
-/* Data where the tables say that metadata is: whichever lies, nothing is written there. */
-static bool hits_metadata(struct qcow_meta *meta, u64 host, u64 len)
+/* Data where other tables say that metadata is: one of them is wrong, so nothing is written. */
+static bool write_hits_metadata(struct qcow_meta *meta, u64 host, u64 len)
 {
 	if (meta->image->geo.data_file || !qcow_overlap_hit(&meta->overlap, host, len))
 		return false;
@@ -63,7 +63,7 @@ static void in_place_complete(struct qcow_io *io, int err)
 static bool is_in_place(const struct qcow_request *req, const struct qcow_extent *ext)
 {
 	return ext->kind == QCOW_EXTENT_DATA && !ext->shared &&
-		req->dev->chain->data->align <= SECTOR_SIZE && fits(req, ext->host, ext->len);
+		req->dev->chain->data->align <= SECTOR_SIZE && write_fits(req, ext->host, ext->len);
 }
 
 static int write_in_place(struct qcow_request *req, const struct qcow_extent *ext)
@@ -71,7 +71,7 @@ static int write_in_place(struct qcow_request *req, const struct qcow_extent *ex
 	struct qcow_fragment *frag;
 	bool last;
 
-	if (unlikely(hits_metadata(req->dev->meta, ext->host, ext->len)))
+	if (unlikely(write_hits_metadata(req->dev->meta, ext->host, ext->len)))
 		return -EUCLEAN;
 	frag = qcow_fragment_get(req);
 	if (unlikely(!frag))
@@ -79,7 +79,7 @@ static int write_in_place(struct qcow_request *req, const struct qcow_extent *ex
 	last = qcow_fragment_take(frag, ext->len);
 	frag->fill = false;
 	frag->io.complete = in_place_complete;
-	qcow_fragment_aim(frag, req->dev->chain->data, ext->host, true);
+	qcow_fragment_prepare(frag, req->dev->chain->data, ext->host, true);
 	qcow_fragment_submit(frag);
 	return last ? QCOW_STEP_GONE : QCOW_STEP_DONE;
 }
@@ -97,7 +97,7 @@ struct plan {
 };
 
 /* The (sub)clusters around the bytes get a new mapping. */
-static void remap(struct qcow_change *change, u64 guest, const struct plan *p, u64 granule)
+static void plan_remap(struct qcow_change *change, u64 guest, const struct plan *p, u64 granule)
 {
 	u64 head = guest & (granule - 1);
 
@@ -129,28 +129,29 @@ static int plan_own(struct qcow_meta *meta, struct qcow_change *change, u64 gues
 
 	p->host = ext->host;
 	p->len = ext->len;
-	if (hits_metadata(meta, p->host, p->len))
+	if (write_hits_metadata(meta, p->host, p->len))
 		return -EUCLEAN;
 	if (ext->kind == QCOW_EXTENT_DATA)
-		return qcow_space_reach(&meta->space, meta->image->data, p->host + p->len);
+		return qcow_space_extend(&meta->space, meta->image->data, p->host + p->len);
 
-	remap(change, guest, p, 1ULL << g->subcluster_bits);
+	plan_remap(change, guest, p, 1ULL << g->subcluster_bits);
 	p->fill = has_beside(change, guest, p);
-	return qcow_space_reach(&meta->space, meta->image->data, change->host + change->len);
+	return qcow_space_extend(&meta->space, meta->image->data, change->host + change->len);
 }
 
 /* In a data file every guest byte has its place. */
-static int place_in_data_file(struct qcow_meta *meta, u64 guest, struct plan *p, bool *zero)
+static int plan_place_in_data_file(struct qcow_meta *meta, u64 guest, struct plan *p, bool *zero)
 {
 	u64 mask = qcow_cluster_bytes(&meta->image->geo) - 1;
 
 	p->host = guest;
 	*zero = (guest & ~mask) >= READ_ONCE(meta->image->data->bytes);
-	return qcow_space_reach(&meta->space, meta->image->data, ((guest + p->len - 1) | mask) + 1);
+	return qcow_space_extend(&meta->space, meta->image->data,
+				 ((guest + p->len - 1) | mask) + 1);
 }
 
-static int place(struct qcow_meta *meta, struct qcow_change *change, u64 guest, struct plan *p,
-		 bool *zero)
+static int plan_place(struct qcow_meta *meta, struct qcow_change *change, u64 guest, struct plan *p,
+		      bool *zero)
 {
 	const struct qcow_geometry *g = &meta->image->geo;
 	u64 head = guest & (qcow_cluster_bytes(g) - 1);
@@ -158,7 +159,7 @@ static int place(struct qcow_meta *meta, struct qcow_change *change, u64 guest, 
 	int err;
 
 	if (g->data_file)
-		return place_in_data_file(meta, guest, p, zero);
+		return plan_place_in_data_file(meta, guest, p, zero);
 	err = qcow_space_alloc_guest(&meta->space, guest >> g->cluster_bits,
 				     ((head + p->len - 1) >> g->cluster_bits) + 1, &run);
 	if (err)
@@ -188,10 +189,10 @@ static int plan_new(struct qcow_meta *meta, struct qcow_change *change, u64 gues
 		if (err)
 			return err;
 	}
-	err = place(meta, change, guest, p, &zero);
+	err = plan_place(meta, change, guest, p, &zero);
 	if (err)
 		return err;
-	remap(change, guest, p, change->whole ? cluster : 1ULL << g->subcluster_bits);
+	plan_remap(change, guest, p, change->whole ? cluster : 1ULL << g->subcluster_bits);
 	p->fill = has_beside(change, guest, p) &&
 		  !(zero && !change->whole && beside_is_zero(meta->image, change, ext));
 	return 0;
@@ -217,7 +218,7 @@ static int make_plan(struct qcow_meta *meta, struct qcow_change *change, u64 gue
 }
 
 /* The bytes from @pos on, @len of them, as they will be: the request's, or what is there. */
-static int gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
+static int fill_gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 {
 	u64 begin = clamp(frag->guest, pos, pos + len);
 	u64 end = clamp(frag->guest + frag->io.len, pos, pos + len);
@@ -236,7 +237,7 @@ static int gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 }
 
 /* Write the bytes through a buffer, with all that the change maps where that is wanted. */
-static int fill(struct qcow_fragment *frag)
+static int fill_write(struct qcow_fragment *frag)
 {
 	const struct qcow_change *change = &frag->change;
 	u64 pos = frag->fill ? change->guest : frag->guest;
@@ -253,7 +254,7 @@ static int fill(struct qcow_fragment *frag)
 	while (!err && left) {
 		u64 part = min(left, size);
 
-		err = gather(frag, pos, buf, part);
+		err = fill_gather(frag, pos, buf, part);
 		qcow_identity_assume(&identity, frag->io.origin);
 		if (!err)
 			err = qcow_store_write(frag->io.store, buf, host, part);
@@ -279,7 +280,7 @@ static void fill_work(struct work_struct *work)
 {
 	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
 	unsigned int noio = memalloc_noio_save();
-	int err = fill(frag);
+	int err = fill_write(frag);
 
 	qcow_inject_pause();
 	memalloc_noio_restore(noio);
@@ -299,13 +300,13 @@ static void write_link(struct qcow_meta_msg *msg)
 static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
 			 const struct plan *p)
 {
-	bool direct = !p->fill && fits(req, p->host, p->len);
+	bool direct = !p->fill && write_fits(req, p->host, p->len);
 	bool last = qcow_fragment_take(frag, p->len);
 
 	frag->fill = p->fill;
 	frag->change.msg = (struct qcow_meta_msg) { .run = write_link, .urgent = true };
 	frag->io.complete = change_complete;
-	qcow_fragment_aim(frag, req->dev->chain->data, p->host, true);
+	qcow_fragment_prepare(frag, req->dev->chain->data, p->host, true);
 	if (direct)
 		qcow_merge_add(&req->dev->meta->merge, &frag->io);
 	else
@@ -340,7 +341,7 @@ cancel:
 }
 
 /* Whether the slice of the next bytes need not be read. */
-static bool has_slice(const struct qcow_request *req)
+static bool write_has_slice(const struct qcow_request *req)
 {
 	struct qcow_image *image = req->dev->chain;
 
@@ -364,8 +365,8 @@ static void write_plan(struct qcow_meta_msg *msg)
 			return;
 		if (ret || req->pos == req->end)
 			break;
-		/* What has to be read first is not read in here, where others wait. */
-		if (!iov_iter_count(&req->iter) || !has_slice(req)) {
+		/* A slice that has to be read is not read here, where other requests wait. */
+		if (!iov_iter_count(&req->iter) || !write_has_slice(req)) {
 			queue_work(req->dev->wq, &req->work);
 			return;
 		}

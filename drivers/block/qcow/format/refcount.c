@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reference counts of every width. Does not read or write blocks and does not know which
- * cluster is free.
+ * Reference counts of every width, in blocks that are in memory.
  */
 #include <qcow/refcount.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Lines of text for the user who attaches an image. Does not print, does not allocate.
+ * Lines of text about an image, for the user of the tool. Does not print, does not allocate.
  */
 #include <qcow/report.h>
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table of internal snapshots. Walks over bytes that the caller has read; does not find a
- * snapshot by its name.
+ * The table of internal snapshots. Walks over bytes that the caller has read.
  */
 #include <qcow/header.h>
 

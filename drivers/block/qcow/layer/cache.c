@@ -29,7 +29,7 @@
 
 #define GFP_TRY	(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
 
-/* What waits for room looks again. Context: any. */
+/* Wake the threads that wait for room. Context: any. */
 static void cache_wake_room(struct qcow_cache *cache)
 {
 	/* Pairs with that of prepare_to_wait_event(): either @bytes or @wanted is seen. */
@@ -56,7 +56,7 @@ static void entry_free_rcu(struct rcu_head *rcu)
 	cache_unref(cache);
 }
 
-/* The last reference has gone. Where no grace period is needed it goes to @dead at once. */
+/* The last reference has been dropped. Where no grace period is needed it goes to @dead at once. */
 static void entry_retire(struct qcow_cached *cached, struct list_head *dead)
 {
 	struct qcow_cache *cache = cached->cache;
@@ -72,7 +72,7 @@ static void entry_retire(struct qcow_cached *cached, struct list_head *dead)
 }
 
 /* Without the cache's lock: to free may sleep. */
-static void cache_bury(struct qcow_cache *cache, struct list_head *dead)
+static void cache_free_list(struct qcow_cache *cache, struct list_head *dead)
 {
 	struct qcow_cached *cached, *next;
 
@@ -92,10 +92,10 @@ void qcow_cache_put(struct qcow_cached *cached)
 		return;
 	}
 	entry_retire(cached, &dead);
-	cache_bury(cache, &dead);
+	cache_free_list(cache, &dead);
 }
 
-/* Out of sight of new look-ups; freed with the last reference. */
+/* New look-ups do not find it any more; freed with the last reference. */
 static void entry_remove_locked(struct qcow_cached *cached, struct list_head *dead)
 {
 	struct qcow_cache *cache = cached->cache;
@@ -117,7 +117,7 @@ static void entry_remove_locked(struct qcow_cached *cached, struct list_head *de
  * Move the clock hand over one entry: evict it, or, when it was used and @forced is not
  * set, let it live for another round.
  */
-static bool clock_step_locked(struct qcow_cache *cache, bool forced, struct list_head *dead)
+static bool cache_clock_step_locked(struct qcow_cache *cache, bool forced, struct list_head *dead)
 {
 	struct qcow_cached *cached;
 
@@ -134,11 +134,11 @@ static bool clock_step_locked(struct qcow_cache *cache, bool forced, struct list
 	return true;
 }
 
-static void evict_one_locked(struct qcow_cache *cache, struct list_head *dead)
+static void cache_evict_one_locked(struct qcow_cache *cache, struct list_head *dead)
 {
 	unsigned int step = 0;
 
-	while (!clock_step_locked(cache, step == QCOW_CLOCK_STEPS, dead))
+	while (!cache_clock_step_locked(cache, step == QCOW_CLOCK_STEPS, dead))
 		step++;
 }
 
@@ -146,14 +146,14 @@ static void evict_one_locked(struct qcow_cache *cache, struct list_head *dead)
  * Take @cost out of the limit before anything is allocated, but for @withheld bytes of it. What
  * is evicted may come back only after a grace period, hence the headroom.
  */
-static bool charge_locked(struct qcow_cache *cache, u32 cost, u64 withheld,
-			  struct list_head *dead)
+static bool cache_charge_locked(struct qcow_cache *cache, u32 cost, u64 withheld,
+				struct list_head *dead)
 {
 	lockdep_assert_held(&cache->lock);
 
 	while (cache->live + withheld + cost > cache->limit - cache->headroom &&
 	       !list_empty(&cache->clock))
-		evict_one_locked(cache, dead);
+		cache_evict_one_locked(cache, dead);
 	if (atomic64_read(&cache->bytes) + withheld + cost > cache->limit)
 		return false;
 	atomic64_add(cost, &cache->bytes);
@@ -167,18 +167,18 @@ bool qcow_cache_charge(struct qcow_cache *cache, u32 cost)
 	bool fits;
 
 	spin_lock(&cache->lock);
-	fits = charge_locked(cache, cost, cache->wanted, &dead);
+	fits = cache_charge_locked(cache, cost, cache->wanted, &dead);
 	spin_unlock(&cache->lock);
-	cache_bury(cache, &dead);
+	cache_free_list(cache, &dead);
 	return fits;
 }
 
-static bool charge_wanted(struct qcow_cache *cache, u32 cost, struct list_head *dead)
+static bool cache_charge_wanted(struct qcow_cache *cache, u32 cost, struct list_head *dead)
 {
 	bool fits;
 
 	spin_lock(&cache->lock);
-	fits = charge_locked(cache, cost, 0, dead);
+	fits = cache_charge_locked(cache, cost, 0, dead);
 	if (fits)
 		cache->wanted -= cost;
 	spin_unlock(&cache->lock);
@@ -192,8 +192,8 @@ void qcow_cache_charge_wait(struct qcow_cache *cache, u32 cost)
 	spin_lock(&cache->lock);
 	cache->wanted += cost;
 	spin_unlock(&cache->lock);
-	wait_event(cache->room, charge_wanted(cache, cost, &dead));
-	cache_bury(cache, &dead);
+	wait_event(cache->room, cache_charge_wanted(cache, cost, &dead));
+	cache_free_list(cache, &dead);
 }
 
 void qcow_cache_uncharge(struct qcow_cache *cache, u32 cost)
@@ -314,7 +314,7 @@ void qcow_cache_publish(struct qcow_cached *cached, int err)
 	else
 		entry_ready_locked(cached);
 	spin_unlock(&cache->lock);
-	cache_bury(cache, &dead);
+	cache_free_list(cache, &dead);
 	cache_wake_room(cache);
 
 	list_for_each_entry_safe(waiter, next, &waiters, node) {
@@ -347,8 +347,8 @@ static struct qcow_cached *entry_at(struct xarray *index, u64 idx, bool *taken)
  * Use what another caller has filled or is filling: 0 with a reference, -EINPROGRESS when
  * @waiter has been parked, -ENOENT when there is none, -ENOSPC when there can be none.
  */
-static int join(struct qcow_cache *cache, const struct qcow_key *key, struct qcow_waiter *waiter,
-		struct qcow_cached **result)
+static int entry_find_or_park(struct qcow_cache *cache, const struct qcow_key *key,
+			      struct qcow_waiter *waiter, struct qcow_cached **result)
 {
 	struct qcow_cached *cached;
 	bool taken;
@@ -370,8 +370,8 @@ static int join(struct qcow_cache *cache, const struct qcow_key *key, struct qco
 	return err;
 }
 
-static int fill_private(struct qcow_cache *cache, const struct qcow_key *key,
-			struct qcow_cached **result)
+static int cache_fill_private(struct qcow_cache *cache, const struct qcow_key *key,
+			      struct qcow_cached **result)
 {
 	struct qcow_cached *cached = mempool_alloc(cache->pool, GFP_NOIO);
 	int err;
@@ -386,8 +386,8 @@ static int fill_private(struct qcow_cache *cache, const struct qcow_key *key,
 }
 
 /* -EBUSY: another caller has begun to fill it meanwhile. */
-static int fill(struct qcow_cache *cache, const struct qcow_key *key, bool wait,
-		struct qcow_cached **result)
+static int cache_fill(struct qcow_cache *cache, const struct qcow_key *key, bool wait,
+		      struct qcow_cached **result)
 {
 	struct qcow_cached *cached;
 	int err;
@@ -396,7 +396,7 @@ static int fill(struct qcow_cache *cache, const struct qcow_key *key, bool wait,
 	if (err == -EBUSY)
 		return err;
 	if (err)
-		return fill_private(cache, key, result);
+		return cache_fill_private(cache, key, result);
 
 	qcow_inject_pause();
 	err = cache->ops->fill(cached, key->arg);
@@ -419,15 +419,15 @@ int qcow_cache_get(struct qcow_cache *cache, const struct qcow_key *key,
 
 	for (;;) {
 		init_completion(&sleeper.woken);
-		err = join(cache, key, waiter ?: &sleeper.waiter, result);
+		err = entry_find_or_park(cache, key, waiter ?: &sleeper.waiter, result);
 		if (err == -EINPROGRESS && !waiter) {
 			wait_for_completion(&sleeper.woken);
 			continue;
 		}
 		if (err == -ENOSPC)
-			err = fill_private(cache, key, result);
+			err = cache_fill_private(cache, key, result);
 		else if (err == -ENOENT)
-			err = fill(cache, key, wait, result);
+			err = cache_fill(cache, key, wait, result);
 		if (err != -EBUSY)
 			break;
 	}
@@ -463,7 +463,7 @@ void qcow_cache_forget(struct qcow_cache *cache, struct xarray *index, u64 idx)
 	if (cached && !WARN_ON_ONCE(cached->state != QCOW_CACHED_READY))
 		entry_remove_locked(cached, &dead);
 	spin_unlock(&cache->lock);
-	cache_bury(cache, &dead);
+	cache_free_list(cache, &dead);
 }
 
 void qcow_cache_clear(struct qcow_cache *cache, struct xarray *index)
@@ -481,18 +481,18 @@ void qcow_cache_clear(struct qcow_cache *cache, struct xarray *index)
 		spin_unlock(&cache->lock);
 		cond_resched();
 	} while (cached);
-	cache_bury(cache, &dead);
+	cache_free_list(cache, &dead);
 	xa_destroy(index);
 }
 
-static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+static unsigned long cache_shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	struct qcow_cache *cache = qcow_shrinker_data(shrinker);
 
 	return READ_ONCE(cache->nr_ready);
 }
 
-static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+static unsigned long cache_shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	struct qcow_cache *cache = qcow_shrinker_data(shrinker);
 	unsigned long step, freed = 0;
@@ -500,13 +500,13 @@ static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_contro
 
 	spin_lock(&cache->lock);
 	for (step = 0; step < sc->nr_to_scan && !list_empty(&cache->clock); step++)
-		freed += clock_step_locked(cache, false, &dead);
+		freed += cache_clock_step_locked(cache, false, &dead);
 	spin_unlock(&cache->lock);
-	cache_bury(cache, &dead);
+	cache_free_list(cache, &dead);
 	return step ? freed : SHRINK_STOP;
 }
 
-static void set_limit(struct qcow_cache *cache, u64 limit)
+static void cache_set_limit(struct qcow_cache *cache, u64 limit)
 {
 	WRITE_ONCE(cache->limit, limit);
 	cache->headroom = 0;
@@ -518,16 +518,16 @@ void qcow_cache_raise(struct qcow_cache *cache, u64 limit)
 {
 	spin_lock(&cache->lock);
 	if (limit > cache->limit)
-		set_limit(cache, limit);
+		cache_set_limit(cache, limit);
 	spin_unlock(&cache->lock);
 }
 
-static void *pool_alloc(gfp_t gfp, void *data)
+static void *cache_pool_alloc(gfp_t gfp, void *data)
 {
 	return entry_alloc(data, NULL, gfp);
 }
 
-static void pool_free(void *element, void *data)
+static void cache_pool_free(void *element, void *data)
 {
 	struct qcow_cache *cache = data;
 
@@ -543,16 +543,16 @@ struct qcow_cache *qcow_cache_create(const struct qcow_cache_ops *ops, void *own
 		return NULL;
 	cache->ops = ops;
 	cache->owner = owner;
-	set_limit(cache, limit);
+	cache_set_limit(cache, limit);
 	spin_lock_init(&cache->lock);
 	INIT_LIST_HEAD(&cache->clock);
 	init_waitqueue_head(&cache->room);
 	refcount_set(&cache->refs, 1);
 
-	cache->pool = mempool_create(1, pool_alloc, pool_free, cache);
+	cache->pool = mempool_create(1, cache_pool_alloc, cache_pool_free, cache);
 	if (!cache->pool)
 		goto free_cache;
-	cache->shrinker = qcow_shrinker_create(name, shrink_count, shrink_scan, cache);
+	cache->shrinker = qcow_shrinker_create(name, cache_shrink_count, cache_shrink_scan, cache);
 	if (!cache->shrinker)
 		goto destroy_pool;
 	return cache;

@@ -3,7 +3,7 @@
  * Fill caches: what is in one has been read or made once, by the first caller that wanted it,
  * while the others parked. An image has two, of slices of its metadata tables (slice.c) and of
  * decompressed clusters (data/decompress.c); each brings its filler. A cache is limited in bytes
- * and gives back under memory pressure. It does not know what its entries mean.
+ * and gives back under memory pressure.
  *
  * Slices are found under RCU by (tables, slice index): a look-up that hits takes no lock and
  * writes no shared cache line (@referenced is set only when it is clear). How they are changed
@@ -34,7 +34,7 @@ struct shrinker;
 #define QCOW_CACHE_MIN_WRITE_BYTES	(256U << 10)
 
 /* Slices that one I/O reads ahead at most. */
-#define QCOW_CACHE_AHEAD_SLICES		4U
+#define QCOW_CACHE_READAHEAD_SLICES		4U
 
 /**
  * struct qcow_waiter - a request or thread that goes on when a fill that is under way has ended
@@ -112,7 +112,7 @@ static inline void qcow_tables_init(struct qcow_tables *tables, struct qcow_stor
  * @refs: the cache's own, and one for each holder
  * @idx: key in @index
  * @index: where it is found
- * @cache: whose limit it is charged to
+ * @cache: the cache, to whose limit it is charged
  * @clock: the cache's ring while QCOW_CACHED_READY, under the cache's lock
  * @waiters: callers that want it while it is being filled, under the cache's lock
  * @rcu: frees it after the last look-up
@@ -133,13 +133,13 @@ struct qcow_cached {
 /**
  * struct qcow_slice - one slice in memory
  * @entries: the slice as on disk, big endian; changed by the metadata worker while pinned
- * @tables: key, whose
+ * @tables: key, the tables that it is of
  * @idx: key, number of the slice in @tables
  * @writeback: what it has while it is pinned, or NULL; the metadata worker's
  * @seq: moves when @entries change; for readers of entries of more than one word
  * @bytes: of memory at @entries
  * @charge: bytes charged to the cache; 0: private
- * @ahead: read ahead, and its first use is to be told to readahead.c
+ * @readahead: first slice of a window that was read ahead: its first use starts the next one
  * @reserved: what is written there needs no new space; the metadata worker's
  * @cached: what the cache knows of it
  *
@@ -153,7 +153,7 @@ struct qcow_slice {
 	seqcount_t seq;
 	u32 bytes;
 	u32 charge;
-	bool ahead;
+	bool readahead;
 	bool reserved;
 	struct qcow_cached cached;
 };
@@ -280,7 +280,7 @@ struct qcow_key {
  * @result: the entry with a reference, for qcow_cache_put()
  *
  * Context: process context, may sleep; GFP_NOIO.
- * Return: 0; -EINPROGRESS: @waiter will be woken, look again then; what the filler returns
+ * Return: 0; -EINPROGRESS: @waiter will be woken, call again then; what the filler returns
  * (nothing is cached then; parked waiters are woken and try themselves).
  */
 int qcow_cache_get(struct qcow_cache *cache, const struct qcow_key *key,
@@ -355,7 +355,7 @@ extern const struct qcow_cache_ops qcow_slice_ops;
 
 /**
  * qcow_cache_lookup() - find a slice without waiting
- * @tables: whose
+ * @tables: the tables that it is of
  * @idx: number of the slice
  *
  * Context: rcu_read_lock(); the slice is valid until it is dropped.
@@ -366,7 +366,7 @@ struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx);
 /**
  * qcow_cache_load() - find a slice, read it when it is not there
  * @cache: the image's cache
- * @tables: whose
+ * @tables: the tables that it is of
  * @idx: number of the slice
  * @waiter: parked when another caller is reading the slice just now, or NULL: wait here
  * @slice: the slice with a reference, for qcow_slice_put()
@@ -375,7 +375,7 @@ struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx);
  * be put before the caller loads another.
  *
  * Context: process context, may sleep; GFP_NOIO.
- * Return: 0; -EINPROGRESS: @waiter will be woken, look again then; -ENODATA: there is no such
+ * Return: 0; -EINPROGRESS: @waiter will be woken, call again then; -ENODATA: there is no such
  * slice, or the file ends before it does; -EIO and others from the store.
  */
 int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
@@ -384,7 +384,7 @@ int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 id
 /**
  * qcow_cache_load_wait() - the same, and the slice is in the cache
  * @cache: the image's cache
- * @tables: whose
+ * @tables: the tables that it is of
  * @idx: number of the slice
  * @waiter: as there
  * @slice: as there; any number may be held that leave room for one more
@@ -415,20 +415,20 @@ static inline bool qcow_cache_has(struct qcow_tables *tables, u64 idx)
 }
 
 /**
- * qcow_cache_read_ahead() - read slices that no caller has asked for, in one I/O
+ * qcow_cache_readahead() - read slices that no caller has asked for, in one I/O
  * @cache: the image's cache
- * @tables: whose
+ * @tables: the tables that it is of
  * @idx: number of the first; no later one lies elsewhere than right behind it
- * @nr: how many, at most QCOW_CACHE_AHEAD_SLICES
- * @mark: set @ahead in the first
+ * @nr: how many, at most QCOW_CACHE_READAHEAD_SLICES
+ * @mark: set @readahead in the first
  *
  * As many as there is room and memory for, up to one that is there already. A caller that
  * comes for one meanwhile waits for it; when it cannot be read, the next caller tries again.
  *
  * Context: process context, may sleep; GFP_NOIO.
  */
-void qcow_cache_read_ahead(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
-			   unsigned int nr, bool mark);
+void qcow_cache_readahead(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
+			  unsigned int nr, bool mark);
 
 /* Drop all slices of tables that are not used any more. May sleep. */
 static inline void qcow_cache_drop(struct qcow_cache *cache, struct qcow_tables *tables)

@@ -20,8 +20,8 @@
 /* The snapshot table is read in pieces, the first this long, each as long as all before. */
 #define SNAPSHOT_FIRST_BYTES	SZ_64K
 
-static int read_metadata(struct qcow_image *image, const char *what, void *buf, u64 host,
-			 size_t len, struct qcow_report *rep)
+static int image_read(struct qcow_image *image, const char *what, void *buf, u64 host,
+		      size_t len, struct qcow_report *rep)
 {
 	int err = qcow_store_read(image->store, buf, host, len);
 
@@ -36,8 +36,8 @@ static int read_metadata(struct qcow_image *image, const char *what, void *buf, 
 }
 
 /* Read what qcow_header_parse() wants to see; a kvfree()able buffer in @result. */
-static int read_header(struct qcow_image *image, void **result, size_t *result_len,
-		       struct qcow_report *rep)
+static int image_read_header(struct qcow_image *image, void **result, size_t *result_len,
+			     struct qcow_report *rep)
 {
 	size_t len = min_t(u64, QCOW_PROBE_BYTES, image->store->bytes);
 	size_t probed = len;
@@ -46,7 +46,7 @@ static int read_header(struct qcow_image *image, void **result, size_t *result_l
 
 	if (!buf)
 		return -ENOMEM;
-	err = len ? read_metadata(image, "header", buf, 0, len, rep) : 0;
+	err = len ? image_read(image, "header", buf, 0, len, rep) : 0;
 	if (err)
 		goto free_buf;
 
@@ -56,7 +56,7 @@ static int read_header(struct qcow_image *image, void **result, size_t *result_l
 		buf = kvmalloc(len, GFP_KERNEL);
 		if (!buf)
 			return -ENOMEM;
-		err = read_metadata(image, "header", buf, 0, len, rep);
+		err = image_read(image, "header", buf, 0, len, rep);
 		if (err)
 			goto free_buf;
 	}
@@ -69,14 +69,14 @@ free_buf:
 	return err;
 }
 
-static int parse_header(struct qcow_image *image, struct qcow_report *rep)
+static int image_parse_header(struct qcow_image *image, struct qcow_report *rep)
 {
 	u64 file_bytes = image->store->bytes;
 	size_t len;
 	void *buf;
 	int err;
 
-	err = read_header(image, &buf, &len, rep);
+	err = image_read_header(image, &buf, &len, rep);
 	if (err)
 		return err;
 	err = qcow_header_parse(&image->header, buf, len, file_bytes, rep);
@@ -166,8 +166,8 @@ struct snapshot_table {
 };
 
 /* Read as much again; -EINVAL when there is no more. */
-static int grow_snapshot_table(struct qcow_image *image, struct snapshot_table *t,
-			       struct qcow_report *rep)
+static int image_grow_snapshot_table(struct qcow_image *image, struct snapshot_table *t,
+				     struct qcow_report *rep)
 {
 	u64 host = image->header.snapshots_offset;
 	u64 limit = image->store->bytes - min(host, image->store->bytes);
@@ -186,8 +186,8 @@ static int grow_snapshot_table(struct qcow_image *image, struct snapshot_table *
 		return -ENOMEM;
 	if (t->len)
 		memcpy(buf, t->buf, t->len);
-	err = read_metadata(image, "snapshot table", buf + t->len, host + t->len, len - t->len,
-			    rep);
+	err = image_read(image, "snapshot table", buf + t->len, host + t->len, len - t->len,
+			 rep);
 	if (err) {
 		kvfree(buf);
 		return err;
@@ -199,8 +199,8 @@ static int grow_snapshot_table(struct qcow_image *image, struct snapshot_table *
 }
 
 int qcow_image_walk_snapshots(struct qcow_image *image,
-			      int (*visit)(const struct qcow_snapshot *snap, u32 position,
-					   void *data),
+			      int (*func)(const struct qcow_snapshot *snap, u32 position,
+					  void *data),
 			      void *data, u64 *bytes, struct qcow_report *rep)
 {
 	struct snapshot_table t = {};
@@ -213,9 +213,9 @@ int qcow_image_walk_snapshots(struct qcow_image *image,
 		err = qcow_snapshot_next(&image->header, image->store->bytes, t.buf, t.len,
 					 &pos, &idx, &snap, rep);
 		if (err == -EAGAIN)
-			err = grow_snapshot_table(image, &t, rep) ?: -EAGAIN;
+			err = image_grow_snapshot_table(image, &t, rep) ?: -EAGAIN;
 		else if (err == 1)
-			err = visit(&snap, idx - 1, data) ?: -EAGAIN;
+			err = func(&snap, idx - 1, data) ?: -EAGAIN;
 	} while (err == -EAGAIN);
 
 	kvfree(t.buf);
@@ -228,7 +228,7 @@ struct wanted_snapshot {
 	struct qcow_snapshot snap;
 };
 
-static int take_wanted(const struct qcow_snapshot *snap, u32 position, void *data)
+static int match_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
 {
 	struct wanted_snapshot *wanted = data;
 
@@ -238,14 +238,14 @@ static int take_wanted(const struct qcow_snapshot *snap, u32 position, void *dat
 	return 1;
 }
 
-static int find_snapshot(struct qcow_image *image, u32 position, struct qcow_snapshot *snap,
-			 struct qcow_report *rep)
+static int image_find_snapshot(struct qcow_image *image, u32 position, struct qcow_snapshot *snap,
+			       struct qcow_report *rep)
 {
 	struct wanted_snapshot wanted = { .position = position };
 	u64 bytes;
 	int err;
 
-	err = qcow_image_walk_snapshots(image, take_wanted, &wanted, &bytes, rep);
+	err = qcow_image_walk_snapshots(image, match_snapshot, &wanted, &bytes, rep);
 	if (!err) {
 		qcow_report(rep, "snapshot %u: the image has %u", position,
 			    image->header.nr_snapshots);
@@ -256,8 +256,8 @@ static int find_snapshot(struct qcow_image *image, u32 position, struct qcow_sna
 }
 
 /* Which L1 table, and the size that goes with it. */
-static int select_state(struct qcow_image *image, u32 snapshot, u64 *l1_offset, u32 *l1_entries,
-			struct qcow_report *rep)
+static int image_select_state(struct qcow_image *image, u32 snapshot, u64 *l1_offset,
+			      u32 *l1_entries, struct qcow_report *rep)
 {
 	struct qcow_snapshot snap;
 	int err;
@@ -267,7 +267,7 @@ static int select_state(struct qcow_image *image, u32 snapshot, u64 *l1_offset, 
 	if (snapshot == QCOW_ACTIVE_STATE)
 		return 0;
 
-	err = find_snapshot(image, snapshot, &snap, rep);
+	err = image_find_snapshot(image, snapshot, &snap, rep);
 	if (err)
 		return err;
 	*l1_offset = snap.l1_offset;
@@ -278,8 +278,8 @@ static int select_state(struct qcow_image *image, u32 snapshot, u64 *l1_offset, 
 }
 
 /* As much as the size needs; an image that is written to gets the rest of that, too. */
-static int read_l1(struct qcow_image *image, bool writable, u64 l1_offset, u32 l1_entries,
-		   struct qcow_report *rep)
+static int image_read_l1(struct qcow_image *image, bool writable, u64 l1_offset, u32 l1_entries,
+			 struct qcow_report *rep)
 {
 	u32 entries = min_t(u64, l1_entries, qcow_l1_needed(&image->geo));
 	u32 there = entries;
@@ -296,12 +296,12 @@ static int read_l1(struct qcow_image *image, bool writable, u64 l1_offset, u32 l
 	if (!image->l1)
 		return -ENOMEM;
 	image->l1_entries = entries;
-	return there ? read_metadata(image, "L1 table", image->l1, l1_offset,
-				     there * sizeof(*image->l1), rep) : 0;
+	return there ? image_read(image, "L1 table", image->l1, l1_offset,
+				  there * sizeof(*image->l1), rep) : 0;
 }
 
-static int open_raw(struct qcow_image *image, const struct qcow_image_params *p, bool have_data,
-		    struct qcow_report *rep)
+static int image_open_raw(struct qcow_image *image, const struct qcow_image_params *p,
+			  bool have_data, struct qcow_report *rep)
 {
 	if (have_data) {
 		qcow_report(rep, "a raw image has no external data file");
@@ -315,14 +315,14 @@ static int open_raw(struct qcow_image *image, const struct qcow_image_params *p,
 	return 0;
 }
 
-static int open_qcow(struct qcow_image *image, const struct qcow_image_params *p, bool have_data,
-		     struct qcow_report *rep)
+static int image_open_qcow(struct qcow_image *image, const struct qcow_image_params *p,
+			   bool have_data, struct qcow_report *rep)
 {
 	u32 l1_entries;
 	u64 l1_offset;
 	int err;
 
-	err = parse_header(image, rep);
+	err = image_parse_header(image, rep);
 	if (err)
 		return err;
 	err = check_encryption(image, rep);
@@ -337,13 +337,13 @@ static int open_qcow(struct qcow_image *image, const struct qcow_image_params *p
 	err = check_writable(image, p, rep);
 	if (err)
 		return err;
-	err = select_state(image, p->snapshot, &l1_offset, &l1_entries, rep);
+	err = image_select_state(image, p->snapshot, &l1_offset, &l1_entries, rep);
 	if (err)
 		return err;
-	return read_l1(image, p->writable, l1_offset, l1_entries, rep);
+	return image_read_l1(image, p->writable, l1_offset, l1_entries, rep);
 }
 
-static int locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
+static int image_locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
 {
 	const struct qcow_image *image = container_of(tables, struct qcow_image, l2);
 	u64 l1_idx = qcow_slice_l1_idx(&image->geo, idx);
@@ -352,7 +352,7 @@ static int locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
 
 	if (l1_idx >= image->l1_entries)
 		return -ENODATA;
-	/* Flaws are named by who looks for something there. As in map_stretch(). */
+	/* The thread that maps through the entry logs its flaw. As in map_stretch(). */
 	if (qcow_l1_decode(&image->geo, be64_to_cpu(smp_load_acquire(&image->l1[l1_idx])), &table,
 			   &flaw))
 		return -EUCLEAN;
@@ -380,7 +380,7 @@ static struct qcow_image *image_create(const struct qcow_image_params *p)
 			     DEFAULT_RATELIMIT_BURST);
 	mutex_init(&image->clusters_lock);
 	xa_init(&image->cluster_index);
-	qcow_ahead_init(&image->ahead);
+	qcow_readahead_init(&image->readahead);
 	return image;
 
 free_name:
@@ -407,12 +407,12 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 	/* Every guest byte has its place in a data file, so it is as long as the guest reaches. */
 	if (data)
 		data->sparse = true;
-	qcow_tables_init(&image->l2, store, QCOW_SLICE_BYTES, locate_slice);
+	qcow_tables_init(&image->l2, store, QCOW_SLICE_BYTES, image_locate_slice);
 
 	if (p->raw)
-		err = open_raw(image, p, data, rep);
+		err = image_open_raw(image, p, data, rep);
 	else
-		err = open_qcow(image, p, data, rep);
+		err = image_open_qcow(image, p, data, rep);
 	if (err) {
 		qcow_image_close(image);
 		return ERR_PTR(err);
@@ -422,7 +422,7 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 
 void qcow_image_close(struct qcow_image *image)
 {
-	qcow_ahead_stop(&image->ahead);
+	qcow_readahead_stop(&image->readahead);
 	qcow_cache_drop(image->cache, &image->l2);
 	qcow_cache_destroy(image->cache);
 	if (image->clusters) {

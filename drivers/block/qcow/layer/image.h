@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * One layer of a chain in memory: its validated header and L1 table, or the knowledge that
- * it is raw, and the caches of what has been read of it. Opening reads the store; nothing
- * here knows of requests or devices, nor of who else uses the layer (layer.h does).
+ * it is raw, and the caches of what has been read of it.
  */
 #ifndef _QCOW_IMAGE_H
 #define _QCOW_IMAGE_H
@@ -39,7 +38,7 @@ struct qcow_store;
  * @clusters: of decompressed clusters, or NULL: none has been read yet; owned
  * @cluster_index: those, by host offset
  * @clusters_lock: making @clusters
- * @ahead: what is read ahead into @l2
+ * @readahead: of slices, into @l2
  * @inflight: I/O of the device, of the active image of a writable one; or NULL
  * @backing: the next layer, or NULL
  * @shared: what counts the devices that use the layer; layer.c's
@@ -60,7 +59,7 @@ struct qcow_image {
 	struct qcow_cache *clusters;
 	struct xarray cluster_index;
 	struct mutex clusters_lock;	/* making @clusters */
-	struct qcow_ahead ahead;
+	struct qcow_readahead readahead;
 	struct qcow_inflight *inflight;
 	struct qcow_image *backing;
 	struct qcow_shared *shared;
@@ -78,7 +77,7 @@ static inline bool qcow_image_raw_data(const struct qcow_image *image)
 /**
  * struct qcow_image_params - how to open a layer
  * @name: as struct qcow_image has it; copied
- * @raw: do not look for a header
+ * @raw: it has no header
  * @writable: refuse what must not be written: dirty, corrupt, a snapshot
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
  * @cache_bytes: limit of its cache of slices
@@ -109,20 +108,20 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 				   struct qcow_store *data, struct qcow_report *rep);
 
 /**
- * qcow_image_walk_snapshots() - visit each entry of the snapshot table
+ * qcow_image_walk_snapshots() - call a function for each entry of the snapshot table
  * @image: open
- * @visit: called with each entry, whose texts point into the table, and its position; other
+ * @func: called with each entry, whose texts point into the table, and its position; other
  *         than 0 ends the walk
- * @data: for @visit
+ * @data: for @func
  * @bytes: result, when the walk came to the end: length of the table
  * @rep: says what is wrong
  *
  * Context: process context, may sleep.
- * Return: what @visit returned last, or -errno.
+ * Return: what @func returned last, or -errno.
  */
 int qcow_image_walk_snapshots(struct qcow_image *image,
-			      int (*visit)(const struct qcow_snapshot *snap, u32 position,
-					   void *data),
+			      int (*func)(const struct qcow_snapshot *snap, u32 position,
+					  void *data),
 			      void *data, u64 *bytes, struct qcow_report *rep);
 
 /**

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * I/O in flight. Does not know what the I/O is. queue.c enters, request.c leaves, commit.c
- * drains.
+ * I/O in flight: two per-CPU counts. I/O that begins is counted in one; to drain, that one is
+ * killed and the other one, which is empty, takes its place. When the killed count comes to zero
+ * the grace period is over.
  */
 #include <linux/rcupdate.h>
 
@@ -67,7 +68,7 @@ void qcow_inflight_drain(struct qcow_inflight *inflight)
 
 	/* It has drained, or has never been used. */
 	percpu_ref_reinit(&next->ref);
-	/* Who sees the old one dead sees this. */
+	/* A thread that sees the old one dead sees this. */
 	smp_store_release(&inflight->now, next);
 	qcow_inject_pause();
 	percpu_ref_kill(&old->ref);

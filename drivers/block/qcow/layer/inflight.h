@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * I/O in flight by age, so that one can learn when all that was mapped before a moment has
- * ended: only then may host clusters that were freed before it be used again.
+ * Grace periods of I/O: a grace period is over when all I/O has ended that was in flight when it
+ * began. Host clusters that were freed before it may be used again then: no I/O that was mapped
+ * before is under way to them.
  */
 #ifndef _QCOW_INFLIGHT_H
 #define _QCOW_INFLIGHT_H
@@ -12,9 +13,9 @@
 struct qcow_inflight;
 
 /**
- * struct qcow_epoch - the I/Os that began between two moments
- * @ref: one for each
- * @inflight: whose
+ * struct qcow_epoch - I/Os that began between the starts of two grace periods
+ * @ref: one for each of them
+ * @inflight: the one that it is a part of
  */
 struct qcow_epoch {
 	struct percpu_ref ref;
@@ -45,7 +46,7 @@ int qcow_inflight_init(struct qcow_inflight *inflight,
 void qcow_inflight_destroy(struct qcow_inflight *inflight);
 
 /**
- * qcow_inflight_enter() - an I/O begins, before it looks at any table
+ * qcow_inflight_enter() - an I/O begins, before it reads any table
  * @inflight: of the device; NULL: it is not written to
  *
  * Writes to memory of this CPU alone. Context: any.
@@ -53,7 +54,7 @@ void qcow_inflight_destroy(struct qcow_inflight *inflight);
  */
 struct qcow_epoch *qcow_inflight_enter(struct qcow_inflight *inflight);
 
-/* It has ended. Context: any. */
+/* The I/O has ended. Context: any. */
 static inline void qcow_inflight_leave(struct qcow_epoch *epoch)
 {
 	if (epoch)
@@ -61,7 +62,7 @@ static inline void qcow_inflight_leave(struct qcow_epoch *epoch)
 }
 
 /**
- * qcow_inflight_drain() - learn when all that is in flight now has ended
+ * qcow_inflight_drain() - begin a grace period: all I/O in flight now has to end
  * @inflight: of the device
  *
  * Calls @inflight->drained then, once; not to be called again before that.

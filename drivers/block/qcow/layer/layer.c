@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The layers that are in memory. One list under one mutex: it is looked at when devices come
+ * The layers that are in memory. One list under one mutex: it is read when devices come
  * and go, never by I/O. A layer is on the list before it is opened, so that an attach that
  * wants it meanwhile waits instead of reading it once more; files are opened and read without
  * the mutex.
@@ -102,8 +102,8 @@ static bool has_changed(const struct qcow_layer_file *was, const struct qcow_lay
 }
 
 /* The layer with a reference if it is on the list, else @fresh, which is there from now on. */
-static struct qcow_shared *claim_locked(const struct qcow_layer_params *p,
-					struct qcow_shared *fresh)
+static struct qcow_shared *layer_claim_locked(const struct qcow_layer_params *p,
+					      struct qcow_shared *fresh)
 {
 	struct qcow_shared *layer;
 
@@ -171,8 +171,9 @@ static bool shared_put(struct qcow_shared *layer)
 	return last;
 }
 
-static struct qcow_image *open_image(struct qcow_shared *layer,
-				     const struct qcow_layer_params *p, struct qcow_report *rep)
+static struct qcow_image *layer_open_image(struct qcow_shared *layer,
+					   const struct qcow_layer_params *p,
+					   struct qcow_report *rep)
 {
 	struct qcow_store *store, *data = NULL;
 	struct qcow_image *image;
@@ -196,10 +197,10 @@ static struct qcow_image *open_image(struct qcow_shared *layer,
 }
 
 /* Open a layer that this caller has put on the list. */
-static struct qcow_image *open_layer(struct qcow_shared *layer,
+static struct qcow_image *layer_open(struct qcow_shared *layer,
 				     const struct qcow_layer_params *p, struct qcow_report *rep)
 {
-	struct qcow_image *image = open_image(layer, p, rep);
+	struct qcow_image *image = layer_open_image(layer, p, rep);
 
 	mutex_lock(&layers_lock);
 	if (IS_ERR(image)) {
@@ -207,7 +208,7 @@ static struct qcow_image *open_layer(struct qcow_shared *layer,
 		WRITE_ONCE(layer->state, QCOW_SHARED_FAILED);
 	} else {
 		layer->image = image;
-		/* Pairs with smp_load_acquire() in join_layer(): there is an image. */
+		/* Pairs with smp_load_acquire() in layer_wait_open(): there is an image. */
 		smp_store_release(&layer->state, QCOW_SHARED_OPEN);
 	}
 	mutex_unlock(&layers_lock);
@@ -219,8 +220,8 @@ static struct qcow_image *open_layer(struct qcow_shared *layer,
 }
 
 /* Whether a layer that has been opened for other devices is good for this caller. */
-static int check_open(const struct qcow_shared *layer, const struct qcow_layer_params *p,
-		      struct qcow_report *rep)
+static int layer_check_open(const struct qcow_shared *layer, const struct qcow_layer_params *p,
+			    struct qcow_report *rep)
 {
 	const struct qcow_image *image = layer->image;
 
@@ -240,13 +241,14 @@ static int check_open(const struct qcow_shared *layer, const struct qcow_layer_p
  * Use a layer that another caller has put on the list; drops the reference where it cannot
  * be used. -EAGAIN: opening it has failed there.
  */
-static struct qcow_image *join_layer(struct qcow_shared *layer,
-				     const struct qcow_layer_params *p, struct qcow_report *rep)
+static struct qcow_image *layer_wait_open(struct qcow_shared *layer,
+					  const struct qcow_layer_params *p,
+					  struct qcow_report *rep)
 {
 	enum qcow_shared_state state;
 	int err;
 
-	/* Pairs with smp_store_release() in open_layer(). */
+	/* Pairs with smp_store_release() in layer_open(). */
 	err = wait_event_killable(layer_opened, (state = smp_load_acquire(&layer->state)) !=
 						QCOW_SHARED_OPENING);
 	if (err)
@@ -254,7 +256,7 @@ static struct qcow_image *join_layer(struct qcow_shared *layer,
 	else if (state == QCOW_SHARED_FAILED)
 		err = -EAGAIN;
 	else
-		err = check_open(layer, p, rep);
+		err = layer_check_open(layer, p, rep);
 	if (err) {
 		shared_put(layer);
 		return ERR_PTR(err);
@@ -275,14 +277,14 @@ struct qcow_image *qcow_layer_get(const struct qcow_layer_params *p, struct qcow
 		if (!fresh)
 			return ERR_PTR(-ENOMEM);
 		mutex_lock(&layers_lock);
-		layer = claim_locked(p, fresh);
+		layer = layer_claim_locked(p, fresh);
 		mutex_unlock(&layers_lock);
 		if (layer == fresh)
-			return open_layer(layer, p, rep);
+			return layer_open(layer, p, rep);
 		kfree(fresh);
 		if (IS_ERR(layer))
 			return ERR_CAST(layer);
-		image = join_layer(layer, p, rep);
+		image = layer_wait_open(layer, p, rep);
 	} while (image == ERR_PTR(-EAGAIN));
 	return image;
 }

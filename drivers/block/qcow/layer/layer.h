@@ -3,8 +3,8 @@
  * The layers that are in memory, of all devices: a read-only one is there once, however many
  * chains contain it.
  *
- * A layer is told by its file (and that of its data), the state that is shown, how it is read,
- * and the layer below it. So it is the head of a chain that is the same for every device, and
+ * The identity of a layer is its file (and that of its data), the state that is shown, how it is
+ * read, and the layer below it. So it is the head of a chain that is the same for every device, and
  * mapping goes down from layer to layer without asking which device it is for. A read-only
  * layer is shared; one that is written to belongs to one device, and while it is there its
  * files are in no other layer.
@@ -23,12 +23,12 @@ struct workqueue_struct;
 
 /**
  * struct qcow_layer_file - a file of a layer
- * @id: what it is told by, its inode; NULL: there is no such file
+ * @id: its identity, the inode; NULL: there is no such file
  * @bytes: its length now
  * @mtime: time of its last modification
  *
  * A file whose length or time differs from what it was when the layer was opened has changed
- * under the layer's users. The time of its last status change says nothing: a new name or
+ * under the layer's users. The time of its last status change is not compared: a new name or
  * other permissions do no harm.
  */
 struct qcow_layer_file {

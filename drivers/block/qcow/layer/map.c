@@ -43,7 +43,7 @@ static void set_extent(struct qcow_extent *ext, enum qcow_extent_kind kind, u64 
 }
 
 /* The slice in memory; under rcu_read_lock(). */
-static __always_inline const struct qcow_slice *find_slice(const struct walk *w, u64 idx)
+static __always_inline const struct qcow_slice *map_find_slice(const struct walk *w, u64 idx)
 {
 	const struct qcow_slice *held = w->held;
 	struct qcow_slice *slice;
@@ -51,9 +51,9 @@ static __always_inline const struct qcow_slice *find_slice(const struct walk *w,
 	if (unlikely(held) && held->tables == &w->image->l2 && held->idx == idx)
 		return held;
 	slice = qcow_cache_lookup(&w->image->l2, idx);
-	if (slice && unlikely(READ_ONCE(slice->ahead))) {
-		WRITE_ONCE(slice->ahead, false);
-		qcow_ahead_hit(w->image, idx);
+	if (slice && unlikely(READ_ONCE(slice->readahead))) {
+		WRITE_ONCE(slice->readahead, false);
+		qcow_readahead_hit(w->image, idx);
 	}
 	return slice;
 }
@@ -100,14 +100,14 @@ static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
 		set_extent(ext, QCOW_EXTENT_HOLE, max);
 		return 0;
 	}
-	/* Pairs with smp_store_release() in set_entry(): the file reaches to the table. */
+	/* Pairs with smp_store_release() in l1_set_entry(): the file reaches to the table. */
 	err = qcow_l1_decode(g, be64_to_cpu(smp_load_acquire(&image->l1[l1_idx])), &table, flaw);
 	if (err || !table) {
 		set_extent(ext, QCOW_EXTENT_HOLE,
 			   min(max, left_of(guest, g->cluster_bits + g->l2_bits)));
 		return err;
 	}
-	slice = find_slice(w, idx);
+	slice = map_find_slice(w, idx);
 	if (unlikely(!slice)) {
 		w->miss_idx = idx;
 		w->miss_host = table + qcow_slice_in_table(g, idx);
@@ -124,7 +124,7 @@ static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
  * that begins inside. Version 1 has clusters at any offset, so they are counted from the
  * one at hand. The file may have grown a moment ago, but before the entry was set.
  */
-static int clip_to_data(const struct qcow_image *image, u64 guest, struct qcow_extent *ext)
+static int map_clip_to_data(const struct qcow_image *image, u64 guest, struct qcow_extent *ext)
 {
 	u64 cluster_bytes = qcow_cluster_bytes(&image->geo);
 	u64 in_cluster = guest & (cluster_bytes - 1);
@@ -155,7 +155,7 @@ static int clip_to_data(const struct qcow_image *image, u64 guest, struct qcow_e
 	return -EUCLEAN;
 }
 
-/* The extent at @guest in a QCOW image: stretches, joined as far as they go on. */
+/* The extent at @guest in a QCOW image: stretches, merged as far as they continue each other. */
 static __always_inline int map_image(struct walk *w, u64 guest, u64 max, struct qcow_extent *ext)
 {
 	struct qcow_extent next;
@@ -176,7 +176,7 @@ static __always_inline int map_image(struct walk *w, u64 guest, u64 max, struct 
 		ext->len += next.len;
 	}
 	if (ext->kind == QCOW_EXTENT_DATA)
-		return clip_to_data(w->image, guest, ext);
+		return map_clip_to_data(w->image, guest, ext);
 	return 0;
 }
 
@@ -184,7 +184,7 @@ static __always_inline int map_image(struct walk *w, u64 guest, u64 max, struct 
  * Go down the chain until a layer has @guest. Under rcu_read_lock(). After -EAGAIN, goes
  * on where it was when the missing slice is in the cache or held.
  */
-static __always_inline int walk_chain(struct walk *w, u64 guest, struct qcow_mapping *map)
+static __always_inline int map_chain(struct walk *w, u64 guest, struct qcow_mapping *map)
 {
 	struct qcow_extent *ext = &map->ext;
 	int err;
@@ -224,7 +224,7 @@ int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping
 	if (qcow_inject(QCOW_INJECT_MISS))
 		return -EAGAIN;
 	rcu_read_lock();
-	err = walk_chain(&w, guest, map);
+	err = map_chain(&w, guest, map);
 	rcu_read_unlock();
 	return err;
 }
@@ -250,12 +250,13 @@ static u64 miss_len(const struct walk *w, u64 guest)
 }
 
 /* The slice that @w misses. */
-static int load_miss(const struct walk *w, struct qcow_waiter *waiter, struct qcow_slice **slice)
+static int map_load_miss(const struct walk *w, struct qcow_waiter *waiter,
+			 struct qcow_slice **slice)
 {
 	int err = qcow_cache_load(w->image->cache, &w->image->l2, w->miss_idx, waiter, slice);
 
 	if (!err)
-		qcow_ahead_miss(w->image, w->miss_idx);
+		qcow_readahead_miss(w->image, w->miss_idx);
 	if (!err || err == -EINPROGRESS)
 		return err;
 	if (err == -ENODATA) {
@@ -277,7 +278,7 @@ int qcow_map_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter
 
 	for (;;) {
 		rcu_read_lock();
-		err = walk_chain(&w, guest, map);
+		err = map_chain(&w, guest, map);
 		rcu_read_unlock();
 		if (held) {
 			/* Its layer is done with: all that is missing now lies further down. */
@@ -287,7 +288,7 @@ int qcow_map_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_waiter
 		}
 		if (err != -EAGAIN)
 			return err;
-		err = load_miss(&w, waiter, &held);
+		err = map_load_miss(&w, waiter, &held);
 		if (err) {
 			map->ext.len = miss_len(&w, guest);
 			return err;
@@ -311,7 +312,7 @@ int qcow_map_top_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_wa
 			qcow_slice_put(top->cache, held);
 		if (err != -EAGAIN)
 			return err;
-		err = load_miss(&w, waiter, &held);
+		err = map_load_miss(&w, waiter, &held);
 		if (err)
 			return err;
 		w.held = held;

@@ -52,7 +52,7 @@ int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping
  * @top: the active image
  * @guest: first byte
  * @len: bytes wanted
- * @waiter: parked instead of waiting for somebody else's read, or NULL
+ * @waiter: parked instead of waiting for another thread's read, or NULL
  * @map: result
  *
  * Context: process context, may sleep; GFP_NOIO.
@@ -79,7 +79,7 @@ int qcow_map_top_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_ext
  * @top: the active image
  * @guest: first byte, below @top->size
  * @len: bytes wanted, not beyond @top->size
- * @waiter: parked instead of waiting for somebody else's read, or NULL
+ * @waiter: parked instead of waiting for another thread's read, or NULL
  * @ext: result, a HOLE among others
  *
  * Context and return: as qcow_map_wait().

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Reading L2 slices of one image before they are needed, for readers who go forward.
+ * Reading L2 slices of one image before they are needed, for sequential readers.
  */
-#ifndef _QCOW_AHEAD_H
-#define _QCOW_AHEAD_H
+#ifndef _QCOW_READAHEAD_H
+#define _QCOW_READAHEAD_H
 
 #include <linux/types.h>
 #include <linux/workqueue.h>
@@ -11,34 +11,34 @@
 struct qcow_image;
 
 /**
- * struct qcow_ahead - what is read ahead next
+ * struct qcow_readahead - what is read ahead next
  * @work: reads it
  * @first: number of the slice to begin with
  *
  * With several streams at a time one may lose its turn; its next miss gives it another.
  */
-struct qcow_ahead {
+struct qcow_readahead {
 	struct work_struct work;
 	u64 first;
 };
 
-void qcow_ahead_init(struct qcow_ahead *ahead);
+void qcow_readahead_init(struct qcow_readahead *readahead);
 
 /**
- * qcow_ahead_miss() - a slice was not in the cache and has been read
- * @image: whose
+ * qcow_readahead_miss() - a slice was not in the cache and has been read
+ * @image: the image
  * @idx: number of the slice
  *
  * When those before it are in the cache, those behind it will be wanted, too.
  *
  * Context: any.
  */
-void qcow_ahead_miss(struct qcow_image *image, u64 idx);
+void qcow_readahead_miss(struct qcow_image *image, u64 idx);
 
 /* A slice that is marked, with which a window begins, is used for the first time. */
-void qcow_ahead_hit(struct qcow_image *image, u64 idx);
+void qcow_readahead_hit(struct qcow_image *image, u64 idx);
 
-/* Nothing is being read any more. Nobody may read from the image meanwhile. May sleep. */
-void qcow_ahead_stop(struct qcow_ahead *ahead);
+/* Wait for what is being read. No other thread reads from the image. May sleep. */
+void qcow_readahead_stop(struct qcow_readahead *readahead);
 
-#endif /* _QCOW_AHEAD_H */
+#endif /* _QCOW_READAHEAD_H */

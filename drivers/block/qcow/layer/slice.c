@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Slices of metadata tables, as entries of a cache: their memory, reading them, and finding
- * them without a lock. What their entries mean is map.c's, where they are on disk is the
- * tables' business.
+ * them without a lock.
  */
 
 #include <linux/log2.h>
@@ -72,7 +71,7 @@ static void slice_init(struct qcow_slice *slice, const struct qcow_tables *table
 	slice->tables = (struct qcow_tables *)tables;
 	slice->idx = slice->cached.idx;
 	slice->charge = slice->cached.charge;
-	slice->ahead = false;
+	slice->readahead = false;
 	slice->reserved = false;
 }
 
@@ -81,7 +80,7 @@ static void slice_init(struct qcow_slice *slice, const struct qcow_tables *table
  * on waits for this before it changes an entry; one that has done so before has set the entry
  * above, too.
  */
-static int locate(struct qcow_slice *slice, const struct qcow_tables *tables, u64 *host)
+static int slice_locate(struct qcow_slice *slice, const struct qcow_tables *tables, u64 *host)
 {
 	return tables->locate(tables, slice->idx, host);
 }
@@ -94,7 +93,7 @@ static int slice_fill(struct qcow_cached *cached, const void *arg)
 	int err;
 
 	slice_init(slice, tables);
-	err = locate(slice, tables, &host);
+	err = slice_locate(slice, tables, &host);
 	if (err)
 		return err;
 	atomic64_inc(&cached->cache->misses);
@@ -143,8 +142,8 @@ struct qcow_slice *qcow_cache_lookup(struct qcow_tables *tables, u64 idx)
 	return slice;
 }
 
-static int load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
-		struct qcow_waiter *waiter, bool wait, struct qcow_slice **slice)
+static int slice_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
+		      struct qcow_waiter *waiter, bool wait, struct qcow_slice **slice)
 {
 	struct qcow_key key = slice_key(tables, idx);
 	struct qcow_cached *cached;
@@ -159,17 +158,18 @@ static int load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
 int qcow_cache_load(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
 		    struct qcow_waiter *waiter, struct qcow_slice **slice)
 {
-	return load(cache, tables, idx, waiter, false, slice);
+	return slice_load(cache, tables, idx, waiter, false, slice);
 }
 
 int qcow_cache_load_wait(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
 			 struct qcow_waiter *waiter, struct qcow_slice **slice)
 {
-	return load(cache, tables, idx, waiter, true, slice);
+	return slice_load(cache, tables, idx, waiter, true, slice);
 }
 
 /* Several slices, the later ones right behind the first. */
-static int read_row(struct qcow_slice **slices, unsigned int nr, const struct qcow_tables *tables)
+static int slice_read_row(struct qcow_slice **slices, unsigned int nr,
+			  const struct qcow_tables *tables)
 {
 	size_t bytes = nr * tables->slice_bytes;
 	unsigned int i;
@@ -177,7 +177,7 @@ static int read_row(struct qcow_slice **slices, unsigned int nr, const struct qc
 	u64 host;
 	int err;
 
-	err = locate(slices[0], tables, &host);
+	err = slice_locate(slices[0], tables, &host);
 	if (err)
 		return err;
 	buf = kmalloc(bytes, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
@@ -191,10 +191,10 @@ static int read_row(struct qcow_slice **slices, unsigned int nr, const struct qc
 	return err;
 }
 
-void qcow_cache_read_ahead(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
-			   unsigned int nr, bool mark)
+void qcow_cache_readahead(struct qcow_cache *cache, struct qcow_tables *tables, u64 idx,
+			  unsigned int nr, bool mark)
 {
-	struct qcow_slice *slices[QCOW_CACHE_AHEAD_SLICES];
+	struct qcow_slice *slices[QCOW_CACHE_READAHEAD_SLICES];
 	unsigned int i, begun = 0;
 	struct qcow_cached *cached;
 	struct qcow_key key;
@@ -209,9 +209,9 @@ void qcow_cache_read_ahead(struct qcow_cache *cache, struct qcow_tables *tables,
 	}
 	if (!begun)
 		return;
-	slices[0]->ahead = mark;
+	slices[0]->readahead = mark;
 	qcow_inject_pause();
-	err = read_row(slices, begun, tables);
+	err = slice_read_row(slices, begun, tables);
 	qcow_inject_pause();
 	for (i = 0; i < begun; i++) {
 		qcow_cache_publish(&slices[i]->cached, err);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Changing what guest clusters are mapped to. What is written to them is not known here.
+ * Changing what guest clusters are mapped to.
  *
  * Changes in flight are in a tree by their first guest cluster. They never overlap: a change
  * that would begin within another one is parked on it, one that would run into another one
@@ -20,7 +20,7 @@
 #include "meta/writeback.h"
 
 /* The change in flight that has @cluster, or the next one behind it, or NULL. */
-static struct qcow_change *find_in_flight(struct qcow_meta *meta, u64 cluster)
+static struct qcow_change *change_find(struct qcow_meta *meta, u64 cluster)
 {
 	struct rb_node *node = meta->in_flight.rb_node;
 	struct qcow_change *found = NULL;
@@ -38,14 +38,14 @@ static struct qcow_change *find_in_flight(struct qcow_meta *meta, u64 cluster)
 	return found;
 }
 
-static bool by_first(struct rb_node *a, const struct rb_node *b)
+static bool change_is_before(struct rb_node *a, const struct rb_node *b)
 {
 	return rb_entry(a, struct qcow_change, node)->first <
 	       rb_entry(b, struct qcow_change, node)->first;
 }
 
 /* The table that maps @guest; 0: there is none and none is wanted. */
-static int find_table(struct qcow_meta *meta, u64 guest, bool make, u64 *table)
+static int change_find_table(struct qcow_meta *meta, u64 guest, bool make, u64 *table)
 {
 	const struct qcow_image *image = meta->image;
 	u64 l1_idx = qcow_slice_l1_idx(&image->geo, qcow_slice_idx(&image->geo, guest));
@@ -62,15 +62,15 @@ static int find_table(struct qcow_meta *meta, u64 guest, bool make, u64 *table)
 	return qcow_l1_table(meta, l1_idx, table);
 }
 
-static int load_slice(struct qcow_meta *meta, struct qcow_change *change, u64 guest,
-		      bool make_table)
+static int change_load_slice(struct qcow_meta *meta, struct qcow_change *change, u64 guest,
+			     bool make_table)
 {
 	struct qcow_image *image = meta->image;
 	u64 idx = qcow_slice_idx(&image->geo, guest);
 	u64 table;
 	int err;
 
-	err = find_table(meta, guest, make_table, &table);
+	err = change_find_table(meta, guest, make_table, &table);
 	if (err || !table)
 		return err;
 	return qcow_writeback_load(image->cache, &image->l2, idx,
@@ -85,7 +85,7 @@ int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 gu
 	u64 slice_end = qcow_slice_guest(g, qcow_slice_idx(g, guest) + 1);
 	u64 first = guest >> g->cluster_bits;
 	u64 last = (min(guest + *len, slice_end) - 1) >> g->cluster_bits;
-	struct qcow_change *other = find_in_flight(meta, first);
+	struct qcow_change *other = change_find(meta, first);
 	int err = msg->err;
 
 	msg->err = 0;
@@ -113,7 +113,7 @@ int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 gu
 	change->whole = false;
 	change->nr_fresh = 0;
 	change->freed = NULL;
-	err = load_slice(meta, change, guest, make_table);
+	err = change_load_slice(meta, change, guest, make_table);
 	if (err == -EAGAIN) {
 		qcow_commit_want(&meta->commit);
 		list_add_tail(&msg->node, &meta->await_commit);
@@ -122,7 +122,7 @@ int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 gu
 	if (err)
 		return err;
 	*len = min(*len, ((last + 1) << g->cluster_bits) - guest);
-	rb_add(&change->node, &meta->in_flight, by_first);
+	rb_add(&change->node, &meta->in_flight, change_is_before);
 	qcow_inject_pause();
 	return 0;
 }
@@ -175,8 +175,8 @@ static u32 covered_subclusters(const struct qcow_geometry *g, const struct qcow_
 		       (begin & mask) >> g->subcluster_bits);
 }
 
-static u64 new_bitmap(const struct qcow_geometry *g, const struct qcow_change *change,
-		      u64 cluster, u64 old)
+static u64 change_new_bitmap(const struct qcow_geometry *g, const struct qcow_change *change,
+			     u64 cluster, u64 old)
 {
 	u64 covered = covered_subclusters(g, change, cluster);
 
@@ -185,7 +185,7 @@ static u64 new_bitmap(const struct qcow_geometry *g, const struct qcow_change *c
 	return (old & ~(covered << 32)) | covered;
 }
 
-static void put_entries(struct qcow_meta *meta, struct qcow_change *change)
+static void change_set_entries(struct qcow_meta *meta, struct qcow_change *change)
 {
 	const struct qcow_geometry *g = &meta->image->geo;
 	__be64 *entries = change->slice->entries;
@@ -199,8 +199,8 @@ static void put_entries(struct qcow_meta *meta, struct qcow_change *change)
 		u64 bitmap = 0;
 
 		if (g->extended_l2)
-			bitmap = new_bitmap(g, change, cluster,
-					    be64_to_cpu(entries[2 * idx + 1]));
+			bitmap = change_new_bitmap(g, change, cluster,
+						   be64_to_cpu(entries[2 * idx + 1]));
 		qcow_l2_put(g, entries, idx, qcow_l2_encode_data(g, host), bitmap);
 		host += qcow_cluster_bytes(g);
 	}
@@ -210,7 +210,7 @@ static void put_entries(struct qcow_meta *meta, struct qcow_change *change)
 void qcow_change_end(struct qcow_meta *meta, struct qcow_change *change, int err)
 {
 	if (!err && change->len) {
-		put_entries(meta, change);
+		change_set_entries(meta, change);
 		if (change->freed)
 			qcow_reclaim_drop(&meta->reclaim, change->freed);
 	} else {

@@ -23,8 +23,8 @@
 #include "meta/writeback.h"
 #include "store/store.h"
 
-/* After a failure nobody can tell what the store has, and it says so from then on. */
-static int flush_stores(struct qcow_meta *meta)
+/* After a failure it is unknown what the store has, and it reports that from then on. */
+static int commit_flush_stores(struct qcow_meta *meta)
 {
 	struct qcow_image *image = meta->image;
 	int err = qcow_store_flush(image->data);
@@ -49,7 +49,7 @@ static int commit_write(struct qcow_meta *meta)
 	if (err)
 		return err;
 	qcow_inject_pause();
-	err = flush_stores(meta);
+	err = commit_flush_stores(meta);
 	if (err || (list_empty(&commit->l2) && list_empty(&commit->l1)))
 		return err;
 	qcow_inject_pause();
@@ -57,7 +57,7 @@ static int commit_write(struct qcow_meta *meta)
 	if (!err)
 		err = qcow_l1_write(meta->image, &commit->l1);
 	if (!err)
-		err = flush_stores(meta);
+		err = commit_flush_stores(meta);
 	return err;
 }
 
@@ -149,7 +149,7 @@ static void commit_end(struct qcow_meta_msg *msg)
 		flush->done(flush, err);
 }
 
-static void flush_run(struct qcow_meta_msg *msg)
+static void commit_flush_run(struct qcow_meta_msg *msg)
 {
 	struct qcow_flush *flush = container_of(msg, struct qcow_flush, msg);
 
@@ -158,7 +158,7 @@ static void flush_run(struct qcow_meta_msg *msg)
 
 void qcow_commit_flush(struct qcow_meta *meta, struct qcow_flush *flush)
 {
-	flush->msg = (struct qcow_meta_msg) { .run = flush_run, .urgent = true };
+	flush->msg = (struct qcow_meta_msg) { .run = commit_flush_run, .urgent = true };
 	flush->meta = meta;
 	qcow_meta_post(meta, &flush->msg);
 }
@@ -169,7 +169,7 @@ struct sync_flush {
 	int err;
 };
 
-static void sync_done(struct qcow_flush *flush, int err)
+static void commit_sync_done(struct qcow_flush *flush, int err)
 {
 	struct sync_flush *sync = container_of(flush, struct sync_flush, flush);
 
@@ -179,7 +179,7 @@ static void sync_done(struct qcow_flush *flush, int err)
 
 int qcow_commit_wait(struct qcow_meta *meta)
 {
-	struct sync_flush sync = { .flush.done = sync_done };
+	struct sync_flush sync = { .flush.done = commit_sync_done };
 
 	init_completion(&sync.done);
 	qcow_commit_flush(meta, &sync.flush);

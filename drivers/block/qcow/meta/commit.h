@@ -16,7 +16,7 @@
 struct qcow_meta;
 
 /**
- * struct qcow_flush - a wish to know that what has been written is durable
+ * struct qcow_flush - a flush: what has been written is to be durable
  * @msg: to the worker
  * @meta: the metadata
  * @node: among those that wait

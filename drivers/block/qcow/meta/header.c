@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Changing header fields in place; each is durable when the function returns. The metadata
- * worker calls. Commits may write to the same block of the store meanwhile (an L1 table of
- * version 1 begins there): qcow_store_write() keeps such writes apart.
+ * Changing header fields in place; each is durable when the function returns. Commits may write
+ * to the same block of the store meanwhile (an L1 table of version 1 begins there):
+ * qcow_store_write() keeps such writes apart.
  */
 #include <linux/slab.h>
 #include <qcow/ondisk.h>
@@ -11,7 +11,7 @@
 #include "layer/image.h"
 #include "store/store.h"
 
-static int write_field(struct qcow_image *image, size_t offset, const void *field, size_t len)
+static int header_write(struct qcow_image *image, size_t offset, const void *field, size_t len)
 {
 	void *buf = kmemdup(field, len, GFP_NOIO);
 	int err;
@@ -33,8 +33,8 @@ int qcow_header_set_refcount_table(struct qcow_image *image, u64 host, u32 clust
 
 	static_assert(offsetof(struct qcow_disk_header, refcount_table_clusters) ==
 		      offsetof(struct qcow_disk_header, refcount_table_offset) + sizeof(__be64));
-	err = write_field(image, offsetof(struct qcow_disk_header, refcount_table_offset),
-			  &fields, sizeof(fields));
+	err = header_write(image, offsetof(struct qcow_disk_header, refcount_table_offset),
+			   &fields, sizeof(fields));
 	if (err)
 		return err;
 	image->header.refcount_table_offset = host;
@@ -52,8 +52,8 @@ int qcow_header_set_l1(struct qcow_image *image, u64 host, u32 entries)
 
 	static_assert(offsetof(struct qcow_disk_header, l1_offset) ==
 		      offsetof(struct qcow_disk_header, l1_entries) + sizeof(__be32));
-	err = write_field(image, offsetof(struct qcow_disk_header, l1_entries), &fields,
-			  sizeof(fields));
+	err = header_write(image, offsetof(struct qcow_disk_header, l1_entries), &fields,
+			   sizeof(fields));
 	if (err)
 		return err;
 	image->header.l1_offset = host;
@@ -64,8 +64,8 @@ int qcow_header_set_l1(struct qcow_image *image, u64 host, u32 entries)
 int qcow_header_set_incompatible(struct qcow_image *image, u64 features)
 {
 	__be64 field = cpu_to_be64(features);
-	int err = write_field(image, offsetof(struct qcow_disk_header, incompatible_features),
-			      &field, sizeof(field));
+	int err = header_write(image, offsetof(struct qcow_disk_header, incompatible_features),
+			       &field, sizeof(field));
 
 	if (!err)
 		image->header.incompatible = features;
@@ -75,8 +75,8 @@ int qcow_header_set_incompatible(struct qcow_image *image, u64 features)
 int qcow_header_set_autoclear(struct qcow_image *image, u64 features)
 {
 	__be64 field = cpu_to_be64(features);
-	int err = write_field(image, offsetof(struct qcow_disk_header, autoclear_features),
-			      &field, sizeof(field));
+	int err = header_write(image, offsetof(struct qcow_disk_header, autoclear_features),
+			       &field, sizeof(field));
 
 	if (!err)
 		image->header.autoclear = features;

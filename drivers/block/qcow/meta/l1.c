@@ -48,8 +48,8 @@ static u64 bytes_to_clusters(const struct qcow_image *image, u64 bytes)
 	return DIV_ROUND_UP_ULL(bytes, 1U << image->geo.cluster_bits);
 }
 
-/* Set an entry, noting that its sector has to be written; @sector is used up. */
-static void set_entry(struct qcow_meta *meta, u64 l1_idx, u64 entry, struct l1_sector *sector)
+/* Set an entry; the next commit writes its sector. @sector is consumed. */
+static void l1_set_entry(struct qcow_meta *meta, u64 l1_idx, u64 entry, struct l1_sector *sector)
 {
 	struct l1_sector *other;
 
@@ -66,7 +66,7 @@ static void set_entry(struct qcow_meta *meta, u64 l1_idx, u64 entry, struct l1_s
 	list_add_tail(&sector->node, &meta->l1.changed);
 }
 
-static int copy_table(struct qcow_image *image, u64 from, u64 to)
+static int l1_copy_table(struct qcow_image *image, u64 from, u64 to)
 {
 	size_t part = min_t(u64, table_bytes(image), COPY_BYTES);
 	void *buf = kvmalloc(part, GFP_NOIO);
@@ -88,16 +88,16 @@ static int copy_table(struct qcow_image *image, u64 from, u64 to)
  * Fill new clusters: with what @from has, or with zeros, also where they read as such: a commit
  * must not be the first to find that there is no space for them.
  */
-static int fill_table(struct qcow_image *image, const struct qcow_run *run, u64 from)
+static int l1_fill_table(struct qcow_image *image, const struct qcow_run *run, u64 from)
 {
 	u64 host = run->first << image->geo.cluster_bits;
 
 	if (from)
-		return copy_table(image, from, host);
+		return l1_copy_table(image, from, host);
 	return qcow_store_zero(image->store, host, run->nr << image->geo.cluster_bits);
 }
 
-static int make_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 *table)
+static int l1_make_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 *table)
 {
 	struct qcow_image *image = meta->image;
 	struct l1_sector *sector;
@@ -117,14 +117,14 @@ static int make_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 *table)
 	if (err)
 		goto free_sector;
 	host = run.first << image->geo.cluster_bits;
-	err = fill_table(image, &run, from);
+	err = l1_fill_table(image, &run, from);
 	if (!err)
 		err = qcow_overlap_add(&meta->overlap, host, table_bytes(image));
 	if (err)
 		goto release;
 
 	*table = host;
-	set_entry(meta, l1_idx, qcow_l1_encode(&image->geo, host), sector);
+	l1_set_entry(meta, l1_idx, qcow_l1_encode(&image->geo, host), sector);
 	return 0;
 
 release:
@@ -135,7 +135,7 @@ free_sector:
 }
 
 /* Put a table with the same entries into the new clusters, durable. */
-static int write_longer(struct qcow_meta *meta, u64 host)
+static int l1_write_longer(struct qcow_meta *meta, u64 host)
 {
 	struct qcow_image *image = meta->image;
 	u64 old_bytes = (u64)meta->l1.disk_entries * sizeof(__be64);
@@ -151,7 +151,7 @@ static int write_longer(struct qcow_meta *meta, u64 host)
 	return err ?: qcow_store_flush(image->store);
 }
 
-static int replace_table(struct qcow_meta *meta)
+static int l1_replace_table(struct qcow_meta *meta)
 {
 	struct qcow_image *image = meta->image;
 	struct qcow_l1 *l1 = &meta->l1;
@@ -161,7 +161,7 @@ static int replace_table(struct qcow_meta *meta)
 	u64 old_bytes = (u64)l1->disk_entries * sizeof(__be64);
 	int err;
 
-	err = write_longer(meta, host);
+	err = l1_write_longer(meta, host);
 	if (!err)
 		err = qcow_overlap_add(&meta->overlap, host, bytes);
 	if (err) {
@@ -181,7 +181,7 @@ static int replace_table(struct qcow_meta *meta)
 }
 
 /* The table on disk is too short for the image. */
-static int grow_table(struct qcow_meta *meta)
+static int l1_grow_table(struct qcow_meta *meta)
 {
 	u64 bytes = (u64)meta->image->l1_entries * sizeof(__be64);
 	struct qcow_l1 *l1 = &meta->l1;
@@ -197,7 +197,7 @@ static int grow_table(struct qcow_meta *meta)
 	/* A commit that is running may write to the old table. */
 	if (l1->state == QCOW_L1_COUNTED || qcow_commit_is_running(&meta->commit))
 		return -EAGAIN;
-	return replace_table(meta);
+	return l1_replace_table(meta);
 }
 
 static bool is_own(const struct qcow_geometry *g, u64 entry)
@@ -223,11 +223,11 @@ int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table)
 		return 0;
 	}
 	if (l1_idx >= meta->l1.disk_entries) {
-		err = grow_table(meta);
+		err = l1_grow_table(meta);
 		if (err)
 			return err;
 	}
-	err = make_table(meta, l1_idx, from, table);
+	err = l1_make_table(meta, l1_idx, from, table);
 	/* A snapshot has the old table still: nothing else may be written there. */
 	if (!err && from)
 		qcow_reclaim_drop_range(&meta->reclaim, from, table_bytes(image));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The set of host ranges that hold metadata. Filled at attach and changed by the metadata worker
- * alone; whoever writes data asks it before, under RCU, without a lock.
+ * alone; a thread that writes data asks it before, under RCU, without a lock.
  */
 #include <linux/bitops.h>
 #include <linux/kernel.h>
@@ -24,7 +24,7 @@ void qcow_overlap_destroy(struct qcow_overlap *overlap)
 }
 
 /* The part of granules @first to @last that the entry at @key has. */
-static unsigned long entry_mask(u64 key, u64 first, u64 last)
+static unsigned long overlap_entry_mask(u64 key, u64 first, u64 last)
 {
 	u64 begin = max(first, key << ENTRY_BITS) - (key << ENTRY_BITS);
 	u64 end = min(last, (key << ENTRY_BITS) + ENTRY_GRANULES - 1) - (key << ENTRY_BITS);
@@ -32,14 +32,14 @@ static unsigned long entry_mask(u64 key, u64 first, u64 last)
 	return GENMASK(end, begin);
 }
 
-static unsigned long entry_bits(struct qcow_overlap *overlap, u64 key)
+static unsigned long overlap_entry_bits(struct qcow_overlap *overlap, u64 key)
 {
 	void *entry = xa_load(&overlap->map, key);
 
 	return entry ? xa_to_value(entry) : 0;
 }
 
-static int change(struct qcow_overlap *overlap, u64 host, u64 len, bool set)
+static int overlap_update(struct qcow_overlap *overlap, u64 host, u64 len, bool set)
 {
 	u64 first = host >> overlap->bits;
 	u64 last = (host + len - 1) >> overlap->bits;
@@ -47,8 +47,8 @@ static int change(struct qcow_overlap *overlap, u64 host, u64 len, bool set)
 	int err;
 
 	for (key = first >> ENTRY_BITS; len && key <= last >> ENTRY_BITS; key++) {
-		unsigned long mask = entry_mask(key, first, last);
-		unsigned long old = entry_bits(overlap, key);
+		unsigned long mask = overlap_entry_mask(key, first, last);
+		unsigned long old = overlap_entry_bits(overlap, key);
 		unsigned long bits = set ? old | mask : old & ~mask;
 
 		err = xa_err(xa_store(&overlap->map, key, bits ? xa_mk_value(bits) : NULL,
@@ -61,13 +61,13 @@ static int change(struct qcow_overlap *overlap, u64 host, u64 len, bool set)
 
 int qcow_overlap_add(struct qcow_overlap *overlap, u64 host, u64 len)
 {
-	return change(overlap, host, len, true);
+	return overlap_update(overlap, host, len, true);
 }
 
 void qcow_overlap_del(struct qcow_overlap *overlap, u64 host, u64 len)
 {
 	/* Clearing bits of an entry that is there needs no memory. */
-	WARN_ON_ONCE(change(overlap, host, len, false));
+	WARN_ON_ONCE(overlap_update(overlap, host, len, false));
 }
 
 bool qcow_overlap_hit(struct qcow_overlap *overlap, u64 host, u64 len)
@@ -77,7 +77,7 @@ bool qcow_overlap_hit(struct qcow_overlap *overlap, u64 host, u64 len)
 	u64 key;
 
 	for (key = first >> ENTRY_BITS; key <= last >> ENTRY_BITS; key++) {
-		if (entry_bits(overlap, key) & entry_mask(key, first, last))
+		if (overlap_entry_bits(overlap, key) & overlap_entry_mask(key, first, last))
 			return true;
 	}
 	return false;

@@ -14,7 +14,7 @@
 #include "meta/writeback.h"
 #include "store/store.h"
 
-/* Clusters that are looked at in one go: their counts are in few slices. */
+/* Clusters that are reclaimed in one go: their counts are in few slices. */
 #define RECLAIM_CLUSTERS	256
 
 void qcow_reclaim_drop_range(struct qcow_reclaim *reclaim, u64 host, u64 len)
@@ -29,7 +29,7 @@ void qcow_reclaim_drop_range(struct qcow_reclaim *reclaim, u64 host, u64 len)
 	qcow_reclaim_drop(reclaim, freed);
 }
 
-static void start_drain(struct qcow_meta *meta)
+static void reclaim_start_drain(struct qcow_meta *meta)
 {
 	struct qcow_reclaim *reclaim = &meta->reclaim;
 
@@ -49,16 +49,16 @@ void qcow_reclaim_committed(struct qcow_meta *meta, struct list_head *dropped, i
 		return;
 	}
 	list_splice_tail_init(dropped, &reclaim->durable);
-	start_drain(meta);
+	reclaim_start_drain(meta);
 }
 
-static void drained(struct qcow_meta_msg *msg)
+static void reclaim_drain_end(struct qcow_meta_msg *msg)
 {
 	struct qcow_reclaim *reclaim = container_of(msg, struct qcow_reclaim, drained_msg);
 
 	list_splice_tail_init(&reclaim->draining, &reclaim->drained);
 	reclaim->is_draining = false;
-	start_drain(container_of(reclaim, struct qcow_meta, reclaim));
+	reclaim_start_drain(container_of(reclaim, struct qcow_meta, reclaim));
 }
 
 void qcow_reclaim_drained(struct qcow_meta *meta)
@@ -86,14 +86,14 @@ static int reclaim_room(struct qcow_meta *meta)
 	return -EAGAIN;
 }
 
-static void leaked(struct qcow_meta *meta, u64 host, u64 len, int err)
+static void reclaim_leak(struct qcow_meta *meta, u64 host, u64 len, int err)
 {
 	qcow_message(meta->image, "%llu bytes at 0x%llx: cannot be freed: error %d", len, host,
 		     err);
 }
 
 /* One reference less for some clusters of the first drained range. */
-static bool run_drained(struct qcow_meta *meta)
+static bool reclaim_run_drained(struct qcow_meta *meta)
 {
 	struct qcow_reclaim *reclaim = &meta->reclaim;
 	struct qcow_freed *freed;
@@ -107,14 +107,14 @@ static bool run_drained(struct qcow_meta *meta)
 	if (err == -EAGAIN)
 		return false;
 	if (freed->compressed) {
-		qcow_decompress_drop(meta->image, freed->host);
+		qcow_decompress_forget(meta->image, freed->host);
 		freed->compressed = false;
 	}
 	part = min(freed->len, (u64)RECLAIM_CLUSTERS << meta->image->geo.cluster_bits);
 	if (!err)
 		err = qcow_space_unref(&meta->space, freed->host, part, &reclaim->unused);
 	if (err)
-		leaked(meta, freed->host, part, err);
+		reclaim_leak(meta, freed->host, part, err);
 	freed->host += part;
 	freed->len -= part;
 	if (!freed->len) {
@@ -125,7 +125,7 @@ static bool run_drained(struct qcow_meta *meta)
 }
 
 /* The first run that has been punched becomes free. */
-static bool run_punched(struct qcow_meta *meta)
+static bool reclaim_run_punched(struct qcow_meta *meta)
 {
 	struct qcow_reclaim *reclaim = &meta->reclaim;
 	struct qcow_space_run *entry;
@@ -143,8 +143,8 @@ static bool run_punched(struct qcow_meta *meta)
 	if (!err)
 		err = qcow_space_free(&meta->space, &part);
 	if (err)
-		leaked(meta, part.first << meta->image->geo.cluster_bits,
-		       part.nr << meta->image->geo.cluster_bits, err);
+		reclaim_leak(meta, part.first << meta->image->geo.cluster_bits,
+			     part.nr << meta->image->geo.cluster_bits, err);
 	entry->run.first += part.nr;
 	entry->run.nr -= part.nr;
 	if (!entry->run.nr) {
@@ -154,7 +154,7 @@ static bool run_punched(struct qcow_meta *meta)
 	return true;
 }
 
-static void start_punch(struct qcow_meta *meta)
+static void reclaim_start_punch(struct qcow_meta *meta)
 {
 	struct qcow_reclaim *reclaim = &meta->reclaim;
 
@@ -165,7 +165,7 @@ static void start_punch(struct qcow_meta *meta)
 	queue_work(meta->io_wq, &reclaim->punch_work);
 }
 
-static void punch_work(struct work_struct *work)
+static void reclaim_punch_work(struct work_struct *work)
 {
 	struct qcow_reclaim *reclaim = container_of(work, struct qcow_reclaim, punch_work);
 	struct qcow_meta *meta = container_of(reclaim, struct qcow_meta, reclaim);
@@ -182,7 +182,7 @@ static void punch_work(struct work_struct *work)
 	qcow_meta_post(meta, &reclaim->punched_msg);
 }
 
-static void punched(struct qcow_meta_msg *msg)
+static void reclaim_punch_end(struct qcow_meta_msg *msg)
 {
 	struct qcow_reclaim *reclaim = container_of(msg, struct qcow_reclaim, punched_msg);
 
@@ -192,17 +192,17 @@ static void punched(struct qcow_meta_msg *msg)
 
 bool qcow_reclaim_run(struct qcow_meta *meta)
 {
-	bool more = run_punched(meta) || run_drained(meta);
+	bool more = reclaim_run_punched(meta) || reclaim_run_drained(meta);
 
 	/* Runs that follow each other are punched together. */
 	if (!more || list_empty(&meta->reclaim.drained))
-		start_punch(meta);
+		reclaim_start_punch(meta);
 	return more;
 }
 
 void qcow_reclaim_reserved(struct qcow_meta *meta)
 {
-	qcow_space_take_reserved(&meta->space, &meta->reclaim.unused);
+	qcow_space_unreserve(&meta->space, &meta->reclaim.unused);
 }
 
 bool qcow_reclaim_is_busy(const struct qcow_reclaim *reclaim)
@@ -221,9 +221,9 @@ void qcow_reclaim_init(struct qcow_reclaim *reclaim)
 	INIT_LIST_HEAD(&reclaim->unused);
 	INIT_LIST_HEAD(&reclaim->punching);
 	INIT_LIST_HEAD(&reclaim->punched);
-	INIT_WORK(&reclaim->punch_work, punch_work);
-	reclaim->drained_msg = (struct qcow_meta_msg) { .run = drained, .urgent = true };
-	reclaim->punched_msg = (struct qcow_meta_msg) { .run = punched, .urgent = true };
+	INIT_WORK(&reclaim->punch_work, reclaim_punch_work);
+	reclaim->drained_msg = (struct qcow_meta_msg) { .run = reclaim_drain_end, .urgent = true };
+	reclaim->punched_msg = (struct qcow_meta_msg) { .run = reclaim_punch_end, .urgent = true };
 }
 
 void qcow_reclaim_destroy(struct qcow_reclaim *reclaim)

@@ -32,7 +32,7 @@ struct qcow_freed {
  * @dropped: the entry has been changed in memory
  * @durable: a commit has made that durable; I/O that was mapped before may be under way
  * @draining: likewise, and that I/O is being waited for
- * @drained: it has ended; counts are looked at
+ * @drained: it has ended; references are dropped
  * @unused: runs of clusters whose last reference this was
  * @punching: likewise, their space is being given back to the store
  * @punched: it has been; their count is to become 0
@@ -47,7 +47,7 @@ struct qcow_freed {
  *                                                                     |
  *   free <-- punched <--(work item)-- punching <-- unused <-----------+--> one reference less
  *
- * Counts stay as they are until the space has been punched: nobody can allocate it before.
+ * Counts stay as they are until the space has been punched: it cannot be allocated before.
  */
 struct qcow_reclaim {
 	struct list_head dropped;

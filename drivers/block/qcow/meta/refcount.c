@@ -57,7 +57,8 @@ static u64 table_clusters(const struct qcow_refcounts *rc, u64 entries)
 	return DIV_ROUND_UP_ULL(entries * sizeof(*rc->table), 1U << cluster_bits(rc));
 }
 
-static int decode(const struct qcow_refcounts *rc, u64 entry, u64 *block, struct qcow_flaw *flaw)
+static int refcount_decode(const struct qcow_refcounts *rc, u64 entry, u64 *block,
+			   struct qcow_flaw *flaw)
 {
 	return qcow_refcount_table_decode(cluster_bits(rc), rc->image->store->bytes, entry, block,
 					  flaw);
@@ -74,7 +75,7 @@ static int slice_host(const struct qcow_refcounts *rc, u64 cluster, u64 *host)
 	*host = 0;
 	if (idx >= rc->entries)
 		return 0;
-	err = decode(rc, be64_to_cpu(rc->table[idx]), &block, &flaw);
+	err = refcount_decode(rc, be64_to_cpu(rc->table[idx]), &block, &flaw);
 	if (err) {
 		qcow_message_flaw(rc->image, &flaw);
 		return err;
@@ -87,7 +88,7 @@ static int slice_host(const struct qcow_refcounts *rc, u64 cluster, u64 *host)
 	return 0;
 }
 
-static int locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
+static int refcount_locate_slice(const struct qcow_tables *tables, u64 idx, u64 *host)
 {
 	const struct qcow_refcounts *rc = container_of(tables, struct qcow_refcounts, tables);
 	int err = slice_host(rc, idx * slice_clusters(rc), host);
@@ -110,7 +111,7 @@ static u64 slice_idx(const struct qcow_refcounts *rc, u64 cluster)
 }
 
 /* The slice with the count of @cluster, to read; NULL: it has no block. */
-static int read_counts(struct qcow_refcounts *rc, u64 cluster, struct qcow_slice **slice)
+static int refcount_load(struct qcow_refcounts *rc, u64 cluster, struct qcow_slice **slice)
 {
 	u64 host;
 	int err = slice_host(rc, cluster, &host);
@@ -122,8 +123,8 @@ static int read_counts(struct qcow_refcounts *rc, u64 cluster, struct qcow_slice
 			       slice);
 }
 
-/* The same to change; a block that is not there is a count of 0, which nobody changes. */
-static int write_counts(struct qcow_refcounts *rc, u64 cluster, struct qcow_slice **slice)
+/* The same to change. Where there is no block all counts are 0, and are never changed. */
+static int refcount_load_pinned(struct qcow_refcounts *rc, u64 cluster, struct qcow_slice **slice)
 {
 	u64 host;
 	int err = slice_host(rc, cluster, &host);
@@ -149,7 +150,7 @@ int qcow_refcounts_find(struct qcow_refcounts *rc, u64 *from, u64 to, u64 *nr, u
 
 	*nr = 0;
 	*next = end;
-	err = read_counts(rc, *from, &slice);
+	err = refcount_load(rc, *from, &slice);
 	if (err || !slice)
 		return err;
 
@@ -165,7 +166,7 @@ int qcow_refcounts_find(struct qcow_refcounts *rc, u64 *from, u64 to, u64 *nr, u
 }
 
 /* The cluster behind the last one in use that block @idx counts; 0: there is none. */
-static int block_end(struct qcow_refcounts *rc, u64 idx, u64 *end)
+static int refcount_block_end(struct qcow_refcounts *rc, u64 idx, u64 *end)
 {
 	u64 first = idx * block_clusters(rc);
 	u64 begin = first + block_clusters(rc);
@@ -177,7 +178,7 @@ static int block_end(struct qcow_refcounts *rc, u64 idx, u64 *end)
 		u64 in_slice = slice_clusters(rc);
 
 		begin -= in_slice;
-		err = read_counts(rc, begin, &slice);
+		err = refcount_load(rc, begin, &slice);
 		if (err || !slice)
 			return err;
 		while (in_slice && !qcow_refcount_get(slice->entries, rc->order, in_slice - 1))
@@ -199,7 +200,7 @@ int qcow_refcounts_end(struct qcow_refcounts *rc, u64 *end)
 	while (idx--) {
 		if (!rc->table[idx])
 			continue;
-		err = block_end(rc, idx, end);
+		err = refcount_block_end(rc, idx, end);
 		if (err || *end)
 			return err;
 		if (++empty == EMPTY_BLOCKS) {
@@ -210,8 +211,8 @@ int qcow_refcounts_end(struct qcow_refcounts *rc, u64 *end)
 	return 0;
 }
 
-static void set_counts(struct qcow_refcounts *rc, struct qcow_slice *slice, u64 cluster, u64 nr,
-		       u64 count)
+static void refcount_set_range(struct qcow_refcounts *rc, struct qcow_slice *slice, u64 cluster,
+			       u64 nr, u64 count)
 {
 	u64 idx = cluster & (slice_clusters(rc) - 1);
 
@@ -227,14 +228,14 @@ static u64 in_slice(const struct qcow_refcounts *rc, u64 cluster, u64 nr)
 	return min(nr, slice_clusters(rc) - (cluster & (slice_clusters(rc) - 1)));
 }
 
-static int set_used_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
+static int refcount_use_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 {
 	u64 idx = cluster & (slice_clusters(rc) - 1);
 	struct qcow_slice *slice;
 	u64 i;
 	int err;
 
-	err = write_counts(rc, cluster, &slice);
+	err = refcount_load_pinned(rc, cluster, &slice);
 	if (err)
 		return err;
 	for (i = 0; i < nr; i++) {
@@ -245,7 +246,7 @@ static int set_used_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 			return -EUCLEAN;
 		}
 	}
-	set_counts(rc, slice, cluster, nr, 1);
+	refcount_set_range(rc, slice, cluster, nr, 1);
 	qcow_writeback_put(slice);
 	return 0;
 }
@@ -258,7 +259,7 @@ int qcow_refcounts_set_used(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 	for (done = 0; done < nr && !err; ) {
 		u64 part = in_slice(rc, cluster + done, nr - done);
 
-		err = set_used_in_slice(rc, cluster + done, part);
+		err = refcount_use_in_slice(rc, cluster + done, part);
 		if (!err)
 			done += part;
 	}
@@ -277,7 +278,7 @@ int qcow_refcounts_get(struct qcow_refcounts *rc, u64 cluster, u64 max, u64 *cou
 
 	*count = 0;
 	*nr = end - idx;
-	err = read_counts(rc, cluster, &slice);
+	err = refcount_load(rc, cluster, &slice);
 	if (err || !slice)
 		return err;
 	*count = qcow_refcount_get(slice->entries, rc->order, idx);
@@ -291,13 +292,13 @@ int qcow_refcounts_get(struct qcow_refcounts *rc, u64 cluster, u64 max, u64 *cou
 }
 
 /* Clusters whose counts are in one slice. */
-static int dec_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
+static int refcount_dec_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 {
 	u64 idx = cluster & (slice_clusters(rc) - 1);
 	struct qcow_slice *slice;
 	int err;
 
-	err = write_counts(rc, cluster, &slice);
+	err = refcount_load_pinned(rc, cluster, &slice);
 	if (err)
 		return err;
 	for (; nr && !err; nr--, idx++, cluster++) {
@@ -309,7 +310,7 @@ static int dec_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 				     cluster << cluster_bits(rc));
 			err = -EUCLEAN;
 		} else {
-			set_counts(rc, slice, cluster, 1, count - 1);
+			refcount_set_range(rc, slice, cluster, 1, count - 1);
 		}
 	}
 	qcow_writeback_put(slice);
@@ -323,7 +324,7 @@ int qcow_refcounts_dec(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 	while (nr && !err) {
 		u64 part = in_slice(rc, cluster, nr);
 
-		err = dec_in_slice(rc, cluster, part);
+		err = refcount_dec_in_slice(rc, cluster, part);
 		cluster += part;
 		nr -= part;
 	}
@@ -342,7 +343,7 @@ struct growth {
 	u64 table_clusters;
 };
 
-static void plan_growth(const struct qcow_refcounts *rc, u64 cluster, struct growth *plan)
+static void refcount_plan_growth(const struct qcow_refcounts *rc, u64 cluster, struct growth *plan)
 {
 	u64 idx = block_of(rc, cluster);
 	u64 blocks;
@@ -363,12 +364,12 @@ u64 qcow_refcounts_extend_clusters(const struct qcow_refcounts *rc, u64 cluster)
 {
 	struct growth plan;
 
-	plan_growth(rc, cluster, &plan);
+	refcount_plan_growth(rc, cluster, &plan);
 	return plan.blocks + plan.table_clusters;
 }
 
 /* Block number @nr of a growth at @cluster, which takes @used clusters. */
-static int write_block(struct qcow_refcounts *rc, void *buf, u64 cluster, u64 nr, u64 used)
+static int refcount_write_block(struct qcow_refcounts *rc, void *buf, u64 cluster, u64 nr, u64 used)
 {
 	u64 first = (block_of(rc, cluster) + nr) * block_clusters(rc);
 	u64 begin = max(first, cluster);
@@ -381,7 +382,7 @@ static int write_block(struct qcow_refcounts *rc, void *buf, u64 cluster, u64 nr
 				1U << cluster_bits(rc));
 }
 
-static int write_blocks(struct qcow_refcounts *rc, u64 cluster, const struct growth *plan)
+static int refcount_write_blocks(struct qcow_refcounts *rc, u64 cluster, const struct growth *plan)
 {
 	void *buf = kvmalloc(1U << cluster_bits(rc), GFP_NOIO);
 	int err = 0;
@@ -390,7 +391,8 @@ static int write_blocks(struct qcow_refcounts *rc, u64 cluster, const struct gro
 	if (!buf)
 		return -ENOMEM;
 	for (nr = 0; nr < plan->blocks && !err; nr++)
-		err = write_block(rc, buf, cluster, nr, plan->blocks + plan->table_clusters);
+		err = refcount_write_block(rc, buf, cluster, nr,
+					   plan->blocks + plan->table_clusters);
 	kvfree(buf);
 	if (!err)
 		err = qcow_overlap_add(rc->overlap, cluster << cluster_bits(rc),
@@ -398,7 +400,8 @@ static int write_blocks(struct qcow_refcounts *rc, u64 cluster, const struct gro
 	return err;
 }
 
-static void fill_entries(const struct qcow_refcounts *rc, __be64 *table, u64 cluster, u64 nr)
+static void refcount_fill_entries(const struct qcow_refcounts *rc, __be64 *table, u64 cluster,
+				  u64 nr)
 {
 	u64 idx = block_of(rc, cluster);
 	u64 i;
@@ -409,7 +412,7 @@ static void fill_entries(const struct qcow_refcounts *rc, __be64 *table, u64 clu
 }
 
 /* There is room in the table for a block that is durable. */
-static int link_block(struct qcow_refcounts *rc, u64 cluster)
+static int refcount_link_block(struct qcow_refcounts *rc, u64 cluster)
 {
 	u64 idx = block_of(rc, cluster);
 	u64 host = rc->image->header.refcount_table_offset + idx * sizeof(*rc->table);
@@ -426,8 +429,8 @@ static int link_block(struct qcow_refcounts *rc, u64 cluster)
 	return err;
 }
 
-static int move_table(struct qcow_refcounts *rc, u64 cluster, const struct growth *plan,
-		      struct qcow_run *old)
+static int refcount_move_table(struct qcow_refcounts *rc, u64 cluster, const struct growth *plan,
+			       struct qcow_run *old)
 {
 	const struct qcow_header *h = &rc->image->header;
 	struct qcow_run replaced = {
@@ -442,7 +445,7 @@ static int move_table(struct qcow_refcounts *rc, u64 cluster, const struct growt
 	if (!table)
 		return -ENOMEM;
 	memcpy(table, rc->table, rc->entries * sizeof(*table));
-	fill_entries(rc, table, cluster, plan->blocks);
+	refcount_fill_entries(rc, table, cluster, plan->blocks);
 	err = qcow_store_write(rc->image->store, table, host, plan->entries * sizeof(*table));
 	if (!err)
 		err = qcow_store_flush(rc->image->store);
@@ -468,14 +471,14 @@ int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used,
 	int err;
 
 	*old = (struct qcow_run) {};
-	plan_growth(rc, cluster, &plan);
+	refcount_plan_growth(rc, cluster, &plan);
 	if (plan.table_clusters << cluster_bits(rc) > QCOW_MAX_REFCOUNT_TABLE_BYTES)
 		return -ENOSPC;
-	err = write_blocks(rc, cluster, &plan);
+	err = refcount_write_blocks(rc, cluster, &plan);
 	if (!err && plan.entries)
-		err = move_table(rc, cluster, &plan, old);
+		err = refcount_move_table(rc, cluster, &plan, old);
 	else if (!err)
-		err = qcow_store_flush(rc->image->store) ?: link_block(rc, cluster);
+		err = qcow_store_flush(rc->image->store) ?: refcount_link_block(rc, cluster);
 	if (err) {
 		qcow_overlap_del(rc->overlap, cluster << cluster_bits(rc),
 				 (plan.blocks + plan.table_clusters) << cluster_bits(rc));
@@ -485,7 +488,7 @@ int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used,
 	return 0;
 }
 
-static int overlap_blocks(struct qcow_refcounts *rc, struct qcow_report *rep)
+static int refcount_overlap_blocks(struct qcow_refcounts *rc, struct qcow_report *rep)
 {
 	struct qcow_flaw flaw;
 	u64 idx, block;
@@ -494,7 +497,7 @@ static int overlap_blocks(struct qcow_refcounts *rc, struct qcow_report *rep)
 	for (idx = 0; idx < rc->entries; idx++) {
 		if (!rc->table[idx])
 			continue;
-		err = decode(rc, be64_to_cpu(rc->table[idx]), &block, &flaw);
+		err = refcount_decode(rc, be64_to_cpu(rc->table[idx]), &block, &flaw);
 		if (err) {
 			qcow_report(rep, "refcount table entry %llu, 0x%llx: %s 0x%llx", idx,
 				    flaw.entry, flaw.what, flaw.value);
@@ -525,7 +528,8 @@ int qcow_refcounts_open(struct qcow_refcounts *rc, struct qcow_image *image,
 	rc->order = h->refcount_order;
 	rc->entries = bytes / sizeof(*rc->table);
 	qcow_tables_init(&rc->tables, image->store,
-			 min_t(u32, QCOW_SLICE_BYTES, 1U << h->cluster_bits), locate_slice);
+			 min_t(u32, QCOW_SLICE_BYTES, 1U << h->cluster_bits),
+			 refcount_locate_slice);
 	rc->table = kvmalloc(bytes, GFP_KERNEL);
 	if (!rc->table)
 		return -ENOMEM;
@@ -537,7 +541,7 @@ int qcow_refcounts_open(struct qcow_refcounts *rc, struct qcow_image *image,
 	}
 	err = qcow_overlap_add(overlap, h->refcount_table_offset, bytes);
 	if (!err)
-		err = overlap_blocks(rc, rep);
+		err = refcount_overlap_blocks(rc, rep);
 	if (!err)
 		return 0;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Reference counts of the active image, versions 2 and 3: read, found free, changed, and
- * more blocks and a larger table when the file grows. Which cluster is used for what is
- * not known here. All functions are called by the metadata worker or the attach; they may sleep
- * and do I/O, GFP_NOIO.
+ * more blocks and a larger table when the file grows.
+ *
+ * Context of all functions: the metadata worker or the attach; may sleep and do I/O, GFP_NOIO.
  */
 #ifndef _QCOW_META_REFCOUNT_H
 #define _QCOW_META_REFCOUNT_H
@@ -19,7 +19,7 @@ struct qcow_report;
 
 /**
  * struct qcow_refcounts - the counts of one image; the metadata worker's
- * @image: whose
+ * @image: the image
  * @overlap: told of new blocks and tables
  * @tables: slices of its refcount blocks
  * @table: the refcount table, big endian as on disk
@@ -53,14 +53,14 @@ void qcow_refcounts_close(struct qcow_refcounts *rc);
  * @rc: the counts
  * @end: number of the cluster behind the last one that has a count
  *
- * Looks at the last blocks only; may be too large by the clusters of some empty ones.
+ * Reads the last blocks only; may be too large by the clusters of some empty ones.
  *
  * Return: 0 or what reading brought.
  */
 int qcow_refcounts_end(struct qcow_refcounts *rc, u64 *end);
 
 /**
- * qcow_refcounts_find() - look for free clusters
+ * qcow_refcounts_find() - find free clusters
  * @rc: the counts
  * @from: where to begin
  * @to: where to end

@@ -49,9 +49,9 @@ static struct qcow_space_run *run_alloc(gfp_t gfp)
 	return kmalloc(sizeof(struct qcow_space_run), GFP_NOIO | gfp);
 }
 
-/* Remember a run, joined with the last one where it continues it; @entry is used up. */
-static void run_put(struct list_head *list, struct qcow_space_run *entry,
-		    const struct qcow_run *run)
+/* Insert a run, merged with the last one where it continues that; @entry is consumed. */
+static void run_insert(struct list_head *list, struct qcow_space_run *entry,
+		       const struct qcow_run *run)
 {
 	struct qcow_space_run *last;
 
@@ -68,12 +68,12 @@ static void run_put(struct list_head *list, struct qcow_space_run *entry,
 }
 
 /* The same, if there is memory for it. */
-static bool run_add(struct list_head *list, const struct qcow_run *run)
+static bool run_try_insert(struct list_head *list, const struct qcow_run *run)
 {
 	struct qcow_space_run *entry = run_alloc(0);
 
 	if (entry)
-		run_put(list, entry, run);
+		run_insert(list, entry, run);
 	return entry;
 }
 
@@ -107,15 +107,15 @@ static void runs_drop(struct list_head *list)
 	INIT_LIST_HEAD(list);
 }
 
-/* Nothing refers to it and its count is 0. Without memory it is looked for again later. */
-static void add_free(struct qcow_space *space, const struct qcow_run *run)
+/* Nothing refers to it and its count is 0. Without memory it is found again later. */
+static void space_add_free(struct qcow_space *space, const struct qcow_run *run)
 {
-	if (!run_add(&space->free, run))
+	if (!run_try_insert(&space->free, run))
 		space->scanned = min(space->scanned, run->first);
 }
 
 /* Metadata in clusters that are free: the counts are wrong, or the metadata is. */
-static int check_free(struct qcow_space *space, u64 first, u64 nr)
+static int space_check_free(struct qcow_space *space, u64 first, u64 nr)
 {
 	if (!qcow_overlap_hit(space->overlap, first << cluster_bits(space),
 			      nr << cluster_bits(space)))
@@ -126,7 +126,7 @@ static int check_free(struct qcow_space *space, u64 first, u64 nr)
 }
 
 /* The store reaches to cluster @end; more than that where it can. */
-static int reach(struct qcow_space *space, u64 end)
+static int space_extend(struct qcow_space *space, u64 end)
 {
 	struct qcow_store *store = space->image->store;
 	u64 bytes = end << cluster_bits(space);
@@ -145,17 +145,17 @@ static int reach(struct qcow_space *space, u64 end)
 	return err;
 }
 
-int qcow_space_reach(struct qcow_space *space, struct qcow_store *store, u64 end)
+int qcow_space_extend(struct qcow_space *space, struct qcow_store *store, u64 end)
 {
 	if (likely(end <= store->bytes))
 		return 0;
 	if (store == space->image->store)
-		return reach(space, DIV_ROUND_UP_ULL(end, 1U << cluster_bits(space)));
+		return space_extend(space, DIV_ROUND_UP_ULL(end, 1U << cluster_bits(space)));
 	return qcow_store_resize(store, end);
 }
 
 /* Fresh clusters at the end of what is used: at least @min, @want if that is no trouble. */
-static int append(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
+static int space_append(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
 {
 	struct qcow_run old;
 	u64 covered, used;
@@ -168,16 +168,16 @@ static int append(struct qcow_space *space, u64 min, u64 want, struct qcow_run *
 			break;
 		}
 		if (covered) {
-			/* Too few for what is wanted: they are for others. */
+			/* Too few for this allocation: they are for later ones. */
 			*run = (struct qcow_run) { .first = space->end, .nr = covered };
 			run->zero = space->end >= space->zero_from;
-			add_free(space, run);
+			space_add_free(space, run);
 			space->end += covered;
 		}
 		used = qcow_refcounts_extend_clusters(&space->counts, space->end);
-		err = check_free(space, space->end, used);
+		err = space_check_free(space, space->end, used);
 		if (!err)
-			err = reach(space, space->end + used);
+			err = space_extend(space, space->end + used);
 		if (err)
 			return err;
 		err = qcow_refcounts_extend(&space->counts, space->end, &used, &old);
@@ -188,10 +188,10 @@ static int append(struct qcow_space *space, u64 min, u64 want, struct qcow_run *
 					old.first << cluster_bits(space),
 					old.nr << cluster_bits(space));
 	}
-	err = reach(space, space->end + want);
+	err = space_extend(space, space->end + want);
 	if (err && want > min) {
 		want = min;
-		err = reach(space, space->end + want);
+		err = space_extend(space, space->end + want);
 	}
 	if (err)
 		return err;
@@ -202,8 +202,8 @@ static int append(struct qcow_space *space, u64 min, u64 want, struct qcow_run *
 	return 0;
 }
 
-/* Look at some more counts for clusters that were free before this attach. */
-static int scan(struct qcow_space *space)
+/* Read some more counts, to find clusters that were free before this attach. */
+static int space_scan(struct qcow_space *space)
 {
 	unsigned int slices;
 	int err;
@@ -217,7 +217,7 @@ static int scan(struct qcow_space *space)
 			return err;
 		space->scanned = next;
 		if (run.nr) {
-			if (!run_add(&space->free, &run))
+			if (!run_try_insert(&space->free, &run))
 				space->scanned = run.first;
 			return 0;
 		}
@@ -226,7 +226,7 @@ static int scan(struct qcow_space *space)
 }
 
 /* Clusters with a count of 0, wherever they come from. */
-static int find(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
+static int space_find(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
 {
 	int err;
 
@@ -234,17 +234,17 @@ static int find(struct qcow_space *space, u64 min, u64 want, struct qcow_run *ru
 		return 0;
 	/* What is in the list must not be found a second time. */
 	if (space->counted && list_empty(&space->free)) {
-		err = scan(space);
+		err = space_scan(space);
 		if (err)
 			return err;
 		if (run_cut(&space->free, min, want, run))
 			return 0;
 	}
-	return append(space, min, want, run);
+	return space_append(space, min, want, run);
 }
 
-/* Reserve a batch in @entry, which is used up if that works. */
-static int refill(struct qcow_space *space, u64 min, u64 max, struct qcow_space_run *entry)
+/* Reserve a batch in @entry, which is consumed if that works. */
+static int space_refill(struct qcow_space *space, u64 min, u64 max, struct qcow_space_run *entry)
 {
 	u64 want = max(max, batch_clusters(space));
 	struct qcow_run run;
@@ -252,24 +252,24 @@ static int refill(struct qcow_space *space, u64 min, u64 max, struct qcow_space_
 
 	if (space->counted)
 		want = max(min, min(want, qcow_refcounts_batch(&space->counts)));
-	err = find(space, min, want, &run);
+	err = space_find(space, min, want, &run);
 	if (err)
 		return err;
 	/* Free clusters may lie behind the end: counted there, and cut off. */
-	err = reach(space, run.first + run.nr);
+	err = space_extend(space, run.first + run.nr);
 	if (err) {
-		add_free(space, &run);
+		space_add_free(space, &run);
 		return err;
 	}
-	err = check_free(space, run.first, run.nr);
+	err = space_check_free(space, run.first, run.nr);
 	if (!err && space->counted)
 		err = qcow_refcounts_set_used(&space->counts, run.first, run.nr);
 	if (!err)
-		run_put(&space->reserved, entry, &run);
+		run_insert(&space->reserved, entry, &run);
 	return err;
 }
 
-static int take_reserved(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
+static int space_alloc_reserved(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
 {
 	struct qcow_space_run *entry;
 	int err;
@@ -278,7 +278,7 @@ static int take_reserved(struct qcow_space *space, u64 min, u64 max, struct qcow
 		return 0;
 	/* Once they are counted, memory for them must not be what is missing. */
 	entry = run_alloc(0);
-	err = entry ? refill(space, min, max, entry) : -ENOMEM;
+	err = entry ? space_refill(space, min, max, entry) : -ENOMEM;
 	if (err)
 		kfree(entry);
 	else
@@ -286,40 +286,40 @@ static int take_reserved(struct qcow_space *space, u64 min, u64 max, struct qcow
 	return err;
 }
 
-/* What is left of a window is for anybody. Return: whether that is something. */
-static bool close_window(struct qcow_space *space, struct qcow_window *window)
+/* What is left of a window is reserved for any stream. Return: whether that is something. */
+static bool space_close_window(struct qcow_space *space, struct qcow_window *window)
 {
 	struct qcow_run run;
 	bool some = false;
 
 	while (qcow_window_drain(window, &run)) {
-		run_put(&space->reserved, run_alloc(__GFP_NOFAIL), &run);
+		run_insert(&space->reserved, run_alloc(__GFP_NOFAIL), &run);
 		some = true;
 	}
 	return some;
 }
 
-static bool close_windows(struct qcow_space *space)
+static bool space_close_windows(struct qcow_space *space)
 {
 	bool some = false;
 	unsigned int i;
 
 	for (i = 0; i < QCOW_WINDOWS; i++)
-		some |= close_window(space, &space->windows.window[i]);
+		some |= space_close_window(space, &space->windows.window[i]);
 	return some;
 }
 
-static int take(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
+static int space_alloc(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
 {
-	int err = take_reserved(space, min, max, run);
+	int err = space_alloc_reserved(space, min, max, run);
 
-	if (err == -ENOSPC && close_windows(space))
-		err = take_reserved(space, min, max, run);
+	if (err == -ENOSPC && space_close_windows(space))
+		err = space_alloc_reserved(space, min, max, run);
 	return err;
 }
 
 /* A window for the stream that @guest continues, if it does and there is room. */
-static int open_window(struct qcow_space *space, u64 guest, u64 max)
+static int space_open_window(struct qcow_space *space, u64 guest, u64 max)
 {
 	struct qcow_windows *windows = &space->windows;
 	struct qcow_window *window;
@@ -329,11 +329,11 @@ static int open_window(struct qcow_space *space, u64 guest, u64 max)
 
 	if (!qcow_windows_expect(windows, guest, max, &begin))
 		return 0;
-	err = take_reserved(space, guest - begin + 1, windows->nr, &run);
+	err = space_alloc_reserved(space, guest - begin + 1, windows->nr, &run);
 	if (err)
 		return err == -ENOSPC ? 0 : err;
 	window = qcow_windows_replace(windows, begin);
-	close_window(space, window);
+	space_close_window(space, window);
 	qcow_window_open(window, begin, &run);
 	return 0;
 }
@@ -345,10 +345,10 @@ int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct 
 
 	if (qcow_windows_take(windows, guest, max, run))
 		return 0;
-	err = open_window(space, guest, max);
+	err = space_open_window(space, guest, max);
 	if (err || qcow_windows_take(windows, guest, max, run))
 		return err;
-	err = take(space, 1, max, run);
+	err = space_alloc(space, 1, max, run);
 	if (!err)
 		qcow_windows_note(windows, guest + run->nr);
 	return err;
@@ -356,14 +356,14 @@ int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct 
 
 int qcow_space_alloc(struct qcow_space *space, u64 nr, struct qcow_run *run)
 {
-	return take(space, nr, nr, run);
+	return space_alloc(space, nr, nr, run);
 }
 
 void qcow_space_release(struct qcow_space *space, u64 first, u64 nr)
 {
 	struct qcow_run run = { .first = first, .nr = nr };
 
-	run_put(&space->reserved, run_alloc(__GFP_NOFAIL), &run);
+	run_insert(&space->reserved, run_alloc(__GFP_NOFAIL), &run);
 }
 
 int qcow_space_unref(struct qcow_space *space, u64 host, u64 len, struct list_head *unused)
@@ -379,7 +379,7 @@ int qcow_space_unref(struct qcow_space *space, u64 host, u64 len, struct list_he
 		ret = !space->counted ? 0 :
 			qcow_refcounts_get(&space->counts, run.first, run.nr, &count, &run.nr);
 		if (!ret && count == 1)
-			run_put(unused, run_alloc(__GFP_NOFAIL), &run);
+			run_insert(unused, run_alloc(__GFP_NOFAIL), &run);
 		else if (!ret)
 			ret = qcow_refcounts_dec(&space->counts, run.first, run.nr);
 		err = err ?: ret;
@@ -394,18 +394,18 @@ int qcow_space_free(struct qcow_space *space, const struct qcow_run *run)
 	if (space->counted)
 		err = qcow_refcounts_dec(&space->counts, run->first, run->nr);
 	if (!err)
-		add_free(space, run);
+		space_add_free(space, run);
 	return err;
 }
 
-void qcow_space_take_reserved(struct qcow_space *space, struct list_head *unused)
+void qcow_space_unreserve(struct qcow_space *space, struct list_head *unused)
 {
-	close_windows(space);
+	space_close_windows(space);
 	list_splice_tail_init(&space->reserved, unused);
 }
 
 /* Clusters at the end that are free: the image ends before them. */
-static void lower_end(struct qcow_space *space)
+static void space_lower_end(struct qcow_space *space)
 {
 	struct qcow_space_run *entry;
 	bool lower;
@@ -426,13 +426,13 @@ void qcow_space_trim(struct qcow_space *space)
 {
 	struct qcow_store *store = space->image->store;
 
-	lower_end(space);
+	space_lower_end(space);
 	if (space->end << cluster_bits(space) < store->bytes)
 		qcow_store_resize(store, space->end << cluster_bits(space));
 }
 
 /* A file of version 1 ends where the image does. */
-static int open_v1(struct qcow_space *space, struct qcow_report *rep)
+static int space_open_v1(struct qcow_space *space, struct qcow_report *rep)
 {
 	const struct file *file = space->image->store->file;
 	u64 end;
@@ -461,7 +461,7 @@ int qcow_space_open(struct qcow_space *space, struct qcow_image *image,
 	space->zero_from = store_end;
 	space->end = store_end;
 	if (!space->counted)
-		return open_v1(space, rep);
+		return space_open_v1(space, rep);
 	err = qcow_refcounts_open(&space->counts, image, overlap, rep);
 	if (err)
 		return err;

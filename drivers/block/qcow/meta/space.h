@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Host clusters of the active image: which are free, which are reserved, where the file ends.
- * Version 1 has no reference counts; it takes what it freed itself, and appends. All functions
- * are called by the metadata worker, but that the attach opens and the detach closes; they may
- * sleep and do I/O, GFP_NOIO.
+ * Version 1 has no reference counts; it reuses what it freed since the attach, and appends.
+ *
+ * Context of all functions: the metadata worker; qcow_space_open(): the attach, qcow_space_close():
+ * the detach. They may sleep and do I/O, GFP_NOIO.
  */
 #ifndef _QCOW_META_SPACE_H
 #define _QCOW_META_SPACE_H
@@ -31,7 +32,7 @@ struct qcow_space_run {
 
 /**
  * struct qcow_space - the clusters of one image
- * @image: whose
+ * @image: the image
  * @overlap: where its metadata is
  * @counted: versions 2 and 3, @counts is there
  * @counts: reference counts
@@ -60,7 +61,7 @@ struct qcow_space {
  * qcow_space_open() - find out where the file ends
  * @space: result
  * @image: open for writing
- * @overlap: knows all metadata but that of reference counts, which is added
+ * @overlap: has all metadata but that of reference counts, which is added
  * @rep: says what is wrong
  *
  * Return: 0 or -errno.
@@ -95,18 +96,18 @@ int qcow_space_alloc(struct qcow_space *space, u64 nr, struct qcow_run *run);
  */
 int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run);
 
-/* Take back what was allocated and not used after all; what it holds is unknown. */
+/* Undo an allocation: the clusters are reserved again; what they hold is unknown. */
 void qcow_space_release(struct qcow_space *space, u64 first, u64 nr);
 
 /**
- * qcow_space_reach() - make a store long enough
+ * qcow_space_extend() - make a store at least so long
  * @space: of the image
  * @store: the image's own or its data file
  * @end: host byte behind the last one that will be written
  *
  * Return: 0, -ENOSPC, ...
  */
-int qcow_space_reach(struct qcow_space *space, struct qcow_store *store, u64 end);
+int qcow_space_extend(struct qcow_space *space, struct qcow_store *store, u64 end);
 
 /**
  * qcow_space_unref() - drop one reference of all clusters that a host range touches
@@ -131,7 +132,7 @@ int qcow_space_unref(struct qcow_space *space, u64 host, u64 len, struct list_he
  */
 int qcow_space_free(struct qcow_space *space, const struct qcow_run *run);
 
-/* Give up what is reserved: move it to @unused, as of qcow_space_unref(). */
-void qcow_space_take_reserved(struct qcow_space *space, struct list_head *unused);
+/* Nothing is reserved any more: move it to @unused, as of qcow_space_unref(). */
+void qcow_space_unreserve(struct qcow_space *space, struct list_head *unused);
 
 #endif /* _QCOW_META_SPACE_H */

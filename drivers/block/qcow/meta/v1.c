@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The end of a version 1 image: a file ends with it, a block device does not. Called by
- * space.c at attach.
+ * The end of a version 1 image: a file ends with it, a block device does not.
  */
 #include <linux/minmax.h>
 #include <linux/sched.h>
@@ -12,8 +11,8 @@
 #include "meta/v1.h"
 
 /* The end of what one slice refers to. */
-static int slice_end(struct qcow_image *image, const struct qcow_slice *slice, u64 *end,
-		     struct qcow_report *rep)
+static int v1_slice_end(struct qcow_image *image, const struct qcow_slice *slice, u64 *end,
+			struct qcow_report *rep)
 {
 	const struct qcow_geometry *g = &image->geo;
 	u64 guest = qcow_slice_guest(g, slice->idx);
@@ -38,8 +37,8 @@ static int slice_end(struct qcow_image *image, const struct qcow_slice *slice, u
 }
 
 /* The end of a table and of what it refers to. */
-static int table_end(struct qcow_image *image, u64 l1_idx, u64 table, u64 *end,
-		     struct qcow_report *rep)
+static int v1_table_end(struct qcow_image *image, u64 l1_idx, u64 table, u64 *end,
+			struct qcow_report *rep)
 {
 	const struct qcow_geometry *g = &image->geo;
 	u64 slices = 1ULL << (g->l2_bits - g->slice_bits);
@@ -56,7 +55,7 @@ static int table_end(struct qcow_image *image, u64 l1_idx, u64 table, u64 *end,
 				    err);
 			return err;
 		}
-		err = slice_end(image, slice, end, rep);
+		err = v1_slice_end(image, slice, end, rep);
 		qcow_slice_put(image->cache, slice);
 		if (err)
 			return err;
@@ -75,10 +74,10 @@ int qcow_v1_end(struct qcow_image *image, u64 *end, struct qcow_report *rep)
 	*end = max(h->l1_offset + (u64)h->l1_entries * sizeof(__be64),
 		   h->backing_offset + h->backing_len);
 	for (i = 0; i < image->l1_entries; i++) {
-		/* writer.c has refused what is wrong. */
+		/* The attach has refused wrong entries before. */
 		err = qcow_l1_decode(&image->geo, be64_to_cpu(image->l1[i]), &table, &flaw);
 		if (!err && table)
-			err = table_end(image, i, table, end, rep);
+			err = v1_table_end(image, i, table, end, rep);
 		if (err)
 			return err;
 		cond_resched();

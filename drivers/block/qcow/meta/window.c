@@ -14,13 +14,13 @@
 #define WINDOW_BYTES	SZ_1M
 
 /* @nr bits from @bit on. */
-static u64 bits(unsigned int bit, u64 nr)
+static u64 window_bits(unsigned int bit, u64 nr)
 {
 	return GENMASK_ULL(bit + nr - 1, bit);
 }
 
 /* Cut clusters off from @bit on, which is left: as many as follow it, up to @max. */
-static void cut(struct qcow_window *window, unsigned int bit, u64 max, struct qcow_run *run)
+static void window_cut(struct qcow_window *window, unsigned int bit, u64 max, struct qcow_run *run)
 {
 	u64 taken = ~(window->left >> bit);
 
@@ -30,7 +30,7 @@ static void cut(struct qcow_window *window, unsigned int bit, u64 max, struct qc
 		.nr = min_t(u64, max, taken ? __ffs64(taken) : BITS_PER_LONG_LONG),
 		.zero = window->run.zero,
 	};
-	window->left &= ~bits(bit, run->nr);
+	window->left &= ~window_bits(bit, run->nr);
 }
 
 void qcow_windows_init(struct qcow_windows *windows, u32 cluster_bits)
@@ -53,7 +53,7 @@ bool qcow_windows_take(struct qcow_windows *windows, u64 guest, u64 max, struct 
 
 		if (bit >= window->run.nr || !(window->left & BIT_ULL(bit)))
 			continue;
-		cut(window, bit, max, run);
+		window_cut(window, bit, max, run);
 		window->used = ++windows->takes;
 		return true;
 	}
@@ -108,13 +108,13 @@ void qcow_window_open(struct qcow_window *window, u64 guest, const struct qcow_r
 {
 	window->guest = guest;
 	window->run = *run;
-	window->left = bits(0, run->nr);
+	window->left = window_bits(0, run->nr);
 }
 
 bool qcow_window_drain(struct qcow_window *window, struct qcow_run *run)
 {
 	if (!window->left)
 		return false;
-	cut(window, __ffs64(window->left), window->run.nr, run);
+	window_cut(window, __ffs64(window->left), window->run.nr, run);
 	return true;
 }

@@ -40,8 +40,8 @@
 /* Granules of version 1, whose tables need not lie at cluster borders. */
 #define V1_OVERLAP_BITS	9
 
-static int overlap_add(struct qcow_meta *meta, const char *what, u64 host, u64 len,
-		       struct qcow_report *rep)
+static int meta_overlap_add(struct qcow_meta *meta, const char *what, u64 host, u64 len,
+			    struct qcow_report *rep)
 {
 	if (!len)
 		return 0;
@@ -53,7 +53,7 @@ static int overlap_add(struct qcow_meta *meta, const char *what, u64 host, u64 l
 }
 
 /* The tables of the active state; version 1 has its L1 table behind the header. */
-static int overlap_tables(struct qcow_meta *meta, struct qcow_report *rep)
+static int meta_overlap_tables(struct qcow_meta *meta, struct qcow_report *rep)
 {
 	const struct qcow_image *image = meta->image;
 	const struct qcow_geometry *g = &image->geo;
@@ -72,7 +72,7 @@ static int overlap_tables(struct qcow_meta *meta, struct qcow_report *rep)
 	} else {
 		err = qcow_overlap_add(&meta->overlap, 0, 1);
 		if (!err)
-			err = overlap_add(meta, "L1 table", h->l1_offset, l1_bytes, rep);
+			err = meta_overlap_add(meta, "L1 table", h->l1_offset, l1_bytes, rep);
 	}
 	for (i = 0; i < image->l1_entries && !err; i++) {
 		err = qcow_l1_decode(g, be64_to_cpu(image->l1[i]), &table, &flaw);
@@ -80,30 +80,30 @@ static int overlap_tables(struct qcow_meta *meta, struct qcow_report *rep)
 			qcow_report(rep, "L1 entry %u, 0x%llx: %s 0x%llx", i, flaw.entry,
 				    flaw.what, flaw.value);
 		else if (table)
-			err = overlap_add(meta, "L2 table", table, table_bytes, rep);
+			err = meta_overlap_add(meta, "L2 table", table, table_bytes, rep);
 	}
 	return err;
 }
 
 /* Snapshots that share an L1 table do no harm. */
-static int overlap_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
+static int meta_overlap_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
 {
 	return qcow_overlap_add(data, snap->l1_offset, (u64)snap->l1_entries * sizeof(__be64));
 }
 
-static int overlap_snapshots(struct qcow_meta *meta, struct qcow_report *rep)
+static int meta_overlap_snapshots(struct qcow_meta *meta, struct qcow_report *rep)
 {
 	u64 bytes;
 	int err;
 
-	err = qcow_image_walk_snapshots(meta->image, overlap_snapshot, &meta->overlap, &bytes,
+	err = qcow_image_walk_snapshots(meta->image, meta_overlap_snapshot, &meta->overlap, &bytes,
 					rep);
 	if (err)
 		return err;
 	return qcow_overlap_add(&meta->overlap, meta->image->header.snapshots_offset, bytes);
 }
 
-static int check_image(const struct qcow_image *image, struct qcow_report *rep)
+static int meta_check_image(const struct qcow_image *image, struct qcow_report *rep)
 {
 	if (image->data->align > 1U << image->geo.cluster_bits) {
 		qcow_report(rep,
@@ -252,7 +252,7 @@ static int meta_call(struct qcow_meta *meta, int (*func)(struct qcow_meta *meta)
 }
 
 /* What the autoclear features stand for is not kept true, but for a raw data file. */
-static int clear_autoclear(struct qcow_image *image)
+static int meta_clear_autoclear(struct qcow_image *image)
 {
 	u64 keep = image->geo.data_file ? QCOW_AUTOCLEAR_RAW_DATA_FILE : 0;
 
@@ -267,7 +267,7 @@ int qcow_meta_begin(struct qcow_meta *meta)
 
 	if (likely(meta->begun))
 		return 0;
-	err = clear_autoclear(meta->image);
+	err = meta_clear_autoclear(meta->image);
 	if (!err) {
 		/* Pairs with smp_load_acquire() in qcow_meta_begun(). */
 		smp_store_release(&meta->begun, true);
@@ -338,7 +338,7 @@ struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_report 
 	struct qcow_meta *meta;
 	int err;
 
-	err = check_image(image, rep);
+	err = meta_check_image(image, rep);
 	if (err)
 		return ERR_PTR(err);
 	meta = kzalloc(sizeof(*meta), GFP_KERNEL);
@@ -350,9 +350,9 @@ struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_report 
 		goto free_meta;
 	qcow_merge_init(&meta->merge, image->data, meta->io_wq);
 
-	err = overlap_tables(meta, rep);
+	err = meta_overlap_tables(meta, rep);
 	if (!err)
-		err = overlap_snapshots(meta, rep);
+		err = meta_overlap_snapshots(meta, rep);
 	if (!err)
 		err = qcow_space_open(&meta->space, image, &meta->overlap, rep);
 	if (err)
@@ -407,7 +407,7 @@ int qcow_meta_destroy(struct qcow_meta *meta)
 {
 	int err = 0;
 
-	qcow_ahead_stop(&meta->image->ahead);
+	qcow_readahead_stop(&meta->image->readahead);
 	meta->image->inflight = NULL;
 	if (meta->begun) {
 		err = meta_settle(meta);

@@ -51,7 +51,7 @@ struct qcow_report;
  * @l1: the L1 table
  * @in_flight: changes whose data is being written
  * @merge: writes to new clusters on their way to the store
- * @inflight: I/O of the device by age
+ * @inflight: I/O of the device, for grace periods
  * @commit: makes durable
  * @reclaim: host space that nothing refers to any more, on its way back
  * @corrupt_msg: sets the corrupt bit

@@ -49,7 +49,7 @@ static void writeback_destroy(struct qcow_cache *cache, const struct qcow_tables
 }
 
 /* Whether the slice is pinned; it has not been evicted, and there was memory. */
-static bool pin(struct qcow_cache *cache, struct qcow_slice *slice)
+static bool writeback_pin(struct qcow_cache *cache, struct qcow_slice *slice)
 {
 	struct qcow_tables *tables = slice->tables;
 	struct qcow_writeback *wb;
@@ -77,12 +77,12 @@ static bool pin(struct qcow_cache *cache, struct qcow_slice *slice)
 	return true;
 }
 
-static bool is_unused(const struct qcow_writeback *wb)
+static bool writeback_is_unused(const struct qcow_writeback *wb)
 {
 	return !wb->users && wb->state == QCOW_WRITEBACK_CLEAN;
 }
 
-static void unpin(struct qcow_cache *cache, struct qcow_writeback *wb)
+static void writeback_unpin(struct qcow_cache *cache, struct qcow_writeback *wb)
 {
 	struct qcow_slice *slice = wb->slice;
 	struct qcow_tables *tables = slice->tables;
@@ -98,7 +98,7 @@ static void unpin(struct qcow_cache *cache, struct qcow_writeback *wb)
 }
 
 /* A commit must not be the first to find that the store has a hole there, and no space. */
-static int reserve(struct qcow_slice *slice, u64 host)
+static int writeback_reserve(struct qcow_slice *slice, u64 host)
 {
 	int err;
 
@@ -120,8 +120,8 @@ int qcow_writeback_load(struct qcow_cache *cache, struct qcow_tables *tables, u6
 		err = qcow_cache_load_wait(cache, tables, idx, NULL, &slice);
 		if (err)
 			return err;
-		err = reserve(slice, host);
-		pinned = !err && pin(cache, slice);
+		err = writeback_reserve(slice, host);
+		pinned = !err && writeback_pin(cache, slice);
 		qcow_slice_put(cache, slice);
 		if (err)
 			return err;
@@ -141,8 +141,8 @@ void qcow_writeback_put(struct qcow_slice *slice)
 	struct qcow_writeback *wb = slice->writeback;
 
 	wb->users--;
-	if (is_unused(wb))
-		unpin(slice->cached.cache, wb);
+	if (writeback_is_unused(wb))
+		writeback_unpin(slice->cached.cache, wb);
 }
 
 void qcow_writeback_begin(struct qcow_slice *slice)
@@ -228,8 +228,8 @@ void qcow_writeback_finish(struct qcow_cache *cache, struct qcow_tables *tables,
 		else
 			wb->state = QCOW_WRITEBACK_CLEAN;
 		list_move_tail(&wb->node, &tables->pinned);
-		if (is_unused(wb))
-			unpin(cache, wb);
+		if (writeback_is_unused(wb))
+			writeback_unpin(cache, wb);
 	}
 }
 
@@ -239,7 +239,7 @@ void qcow_writeback_drop(struct qcow_cache *cache, struct qcow_tables *tables)
 
 	list_for_each_entry_safe(wb, next, &tables->pinned, node) {
 		WARN_ON_ONCE(wb->users);
-		unpin(cache, wb);
+		writeback_unpin(cache, wb);
 	}
 }
 

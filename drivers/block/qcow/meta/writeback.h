@@ -3,8 +3,6 @@
  * Slices that are changed and written back. The metadata worker pins a slice, changes it any
  * number of times, and hands a copy to the commit; the commit writes the copy while changes go
  * on. Memory for the copy is there before the first change, so that a commit needs none.
- *
- * What the entries mean, and in which order slices are written, is not known here.
  */
 #ifndef _QCOW_META_WRITEBACK_H
 #define _QCOW_META_WRITEBACK_H
@@ -76,7 +74,7 @@ bool qcow_writeback_is_high(const struct qcow_cache *cache);
 /**
  * qcow_writeback_load() - find or read a slice and pin it
  * @cache: of the image
- * @tables: whose
+ * @tables: the tables that it is of
  * @idx: number of the slice
  * @host: where it is, in a table that is this image's alone
  * @slice: result; the caller is one of its users
@@ -110,7 +108,7 @@ bool qcow_writeback_is_changed(const struct qcow_tables *tables);
 /**
  * qcow_writeback_collect() - copy what has changed, for a commit
  * @cache: of the image
- * @tables: whose
+ * @tables: the tables that it is of
  * @batch: gets the slices that have changed
  *
  * Context: the worker. One commit at a time.
@@ -120,7 +118,7 @@ void qcow_writeback_collect(struct qcow_cache *cache, struct qcow_tables *tables
 
 /**
  * qcow_writeback_write() - write the copies
- * @tables: whose
+ * @tables: the tables that it is of
  * @batch: from qcow_writeback_collect()
  *
  * Context: the commit's work item.
@@ -131,7 +129,7 @@ int qcow_writeback_write(struct qcow_tables *tables, struct list_head *batch);
 /**
  * qcow_writeback_finish() - end of the commit
  * @cache: of the image
- * @tables: whose
+ * @tables: the tables that it is of
  * @batch: empty afterwards
  * @err: of the commit; other than 0: all of @batch is changed as before
  *

@@ -27,7 +27,7 @@ static struct block_device *store_bdev(const struct qcow_store *store)
 }
 
 /* Add as much of @buf as @bio has room for. */
-static void add_buffer(struct bio *bio, void *buf, size_t len)
+static void bdev_add_buffer(struct bio *bio, void *buf, size_t len)
 {
 	while (len) {
 		struct page *page = is_vmalloc_addr(buf) ? vmalloc_to_page(buf) :
@@ -41,7 +41,8 @@ static void add_buffer(struct bio *bio, void *buf, size_t len)
 	}
 }
 
-static ssize_t transfer(struct qcow_store *store, void *buf, u64 pos, size_t len, blk_opf_t opf)
+static ssize_t bdev_transfer(struct qcow_store *store, void *buf, u64 pos, size_t len,
+			     blk_opf_t opf)
 {
 	struct bio_vec bvecs[SYNC_PAGES];
 	struct bio bio;
@@ -49,7 +50,7 @@ static ssize_t transfer(struct qcow_store *store, void *buf, u64 pos, size_t len
 
 	bio_init(&bio, store_bdev(store), bvecs, SYNC_PAGES, opf | REQ_META | REQ_PRIO);
 	bio.bi_iter.bi_sector = pos >> SECTOR_SHIFT;
-	add_buffer(&bio, buf, len);
+	bdev_add_buffer(&bio, buf, len);
 	len = bio.bi_iter.bi_size;
 	ret = submit_bio_wait(&bio);
 	bio_uninit(&bio);
@@ -60,13 +61,13 @@ static ssize_t bdev_read(struct qcow_store *store, void *buf, u64 pos, size_t le
 {
 	if (pos >= store->bytes)
 		return 0;
-	return transfer(store, buf, pos, min_t(u64, len, store->bytes - pos),
-			REQ_OP_READ | REQ_SYNC);
+	return bdev_transfer(store, buf, pos, min_t(u64, len, store->bytes - pos),
+			     REQ_OP_READ | REQ_SYNC);
 }
 
 static ssize_t bdev_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
 {
-	return transfer(store, (void *)buf, pos, len, WRITE_FLAGS);
+	return bdev_transfer(store, (void *)buf, pos, len, WRITE_FLAGS);
 }
 
 static void bdev_endio(struct bio *bio)
@@ -79,7 +80,7 @@ static void bdev_endio(struct bio *bio)
 	io->complete(io, err);
 }
 
-static int bio_begin(struct bio *bio, struct block_device *bdev, struct qcow_io *io)
+static int bdev_init_bio(struct bio *bio, struct block_device *bdev, struct qcow_io *io)
 {
 	blk_opf_t opf = io->write ? WRITE_FLAGS : REQ_OP_READ;
 	int err = 0;
@@ -95,7 +96,7 @@ static int bio_begin(struct bio *bio, struct block_device *bdev, struct qcow_io 
 static void bdev_submit(struct qcow_store *store, struct qcow_io *io)
 {
 	struct bio *bio = &io->bio;
-	int err = bio_begin(bio, store_bdev(store), io);
+	int err = bdev_init_bio(bio, store_bdev(store), io);
 
 	if (unlikely(err)) {
 		io->complete(io, err);

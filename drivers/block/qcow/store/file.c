@@ -2,7 +2,7 @@
 /*
  * A store in a regular file (or, buffered, in a block device): asynchronous direct I/O
  * through the file system, without blocking where the file system can; what would block becomes a
- * work item of its own. Does not know where in an image it reads and writes.
+ * work item of its own.
  */
 #include <linux/blkdev.h>
 #include <linux/cred.h>
@@ -34,13 +34,13 @@ static bool caller_is_limited(void)
 }
 
 /* The times of the file are due at the next flush. */
-static void touch(struct qcow_store *store)
+static void file_touch(struct qcow_store *store)
 {
 	if (!READ_ONCE(store->touched))
 		WRITE_ONCE(store->touched, true);
 }
 
-static ssize_t throttled_write(struct kiocb *iocb, struct iov_iter *iter)
+static ssize_t file_throttled_write(struct kiocb *iocb, struct iov_iter *iter)
 {
 	unsigned int flags = current->flags;
 	ssize_t ret;
@@ -57,8 +57,8 @@ static ssize_t throttled_write(struct kiocb *iocb, struct iov_iter *iter)
 }
 
 /* Fill @bvecs with as much of @buf as they hold. */
-static void describe_buffer(struct bio_vec *bvecs, unsigned int direction, void *buf, size_t len,
-			    struct iov_iter *iter)
+static void file_describe_buffer(struct bio_vec *bvecs, unsigned int direction, void *buf,
+				 size_t len, struct iov_iter *iter)
 {
 	size_t filled = 0;
 	unsigned int nr;
@@ -81,7 +81,7 @@ static ssize_t file_read(struct qcow_store *store, void *buf, u64 pos, size_t le
 	struct iov_iter iter;
 	struct kiocb iocb;
 
-	describe_buffer(bvecs, ITER_DEST, buf, qcow_inject_short(len, store->align), &iter);
+	file_describe_buffer(bvecs, ITER_DEST, buf, qcow_inject_short(len, store->align), &iter);
 	init_sync_kiocb(&iocb, store->file);
 	iocb.ki_pos = pos;
 	iocb.ki_flags = store->direct ? IOCB_DIRECT : 0;
@@ -130,7 +130,7 @@ static ssize_t file_call_run(struct file_call *call)
 	return call->ret;
 }
 
-static ssize_t write_now(struct file_call *call)
+static ssize_t file_write_now(struct file_call *call)
 {
 	struct qcow_store *store = call->store;
 	bool direct = store->direct;
@@ -150,20 +150,20 @@ static ssize_t write_now(struct file_call *call)
 	}
 
 	len = qcow_inject_short(len, store->align);
-	describe_buffer(bvecs, ITER_SOURCE, (void *)call->buf, len, &iter);
+	file_describe_buffer(bvecs, ITER_SOURCE, (void *)call->buf, len, &iter);
 	init_sync_kiocb(&iocb, store->file);
 	iocb.ki_pos = call->pos;
 	/* Not those that the file was opened with: where to write is not up to O_APPEND. */
 	iocb.ki_flags = IOCB_WRITE | (direct ? IOCB_DIRECT : 0);
-	touch(store);
-	ret = throttled_write(&iocb, &iter);
+	file_touch(store);
+	ret = file_throttled_write(&iocb, &iter);
 	return ret ?: -EIO;
 }
 
 static ssize_t file_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
 {
 	struct file_call call = {
-		.func = write_now, .store = store, .buf = buf, .pos = pos, .len = len,
+		.func = file_write_now, .store = store, .buf = buf, .pos = pos, .len = len,
 	};
 
 	return file_call_run(&call);
@@ -200,7 +200,7 @@ static void file_advance(struct qcow_io *io, ssize_t ret)
 	}
 }
 
-/* The file system may look at the iocb until it has both returned and completed it. */
+/* The file system may read the iocb until it has both returned and completed it. */
 static void file_put(struct qcow_io *io)
 {
 	if (atomic_dec_and_test(&io->users))
@@ -219,14 +219,14 @@ static void file_complete(struct kiocb *iocb, long ret)
 	file_put(io);
 }
 
-static ssize_t transfer(struct qcow_io *io, struct iov_iter *iter)
+static ssize_t file_transfer(struct qcow_io *io, struct iov_iter *iter)
 {
 	if ((io->iocb.ki_flags & IOCB_NOWAIT) && qcow_inject(QCOW_INJECT_AGAIN))
 		return -EAGAIN;
 	if (!io->write)
 		return vfs_iocb_iter_read(io->store->file, &io->iocb, iter);
-	touch(io->store);
-	return throttled_write(&io->iocb, iter);
+	file_touch(io->store);
+	return file_throttled_write(&io->iocb, iter);
 }
 
 static void file_start(struct qcow_io *io, int flags)
@@ -248,7 +248,7 @@ static void file_start(struct qcow_io *io, int flags)
 	};
 	atomic_set(&io->users, 2);
 	qcow_identity_assume(&identity, io->origin);
-	ret = transfer(io, &iter);
+	ret = file_transfer(io, &iter);
 	qcow_identity_drop(&identity);
 	if (ret == -EIOCBQUEUED)
 		file_put(io);
@@ -264,28 +264,28 @@ static void file_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-static bool is_frozen(const struct file *file)
+static bool file_is_frozen(const struct file *file)
 {
 	return READ_ONCE(file_inode(file)->i_sb->s_writers.frozen) != SB_UNFROZEN;
 }
 
 /* Whether @io may be tried without waiting; a write to the page cache always waits. */
-static bool may_try(const struct qcow_store *store, const struct qcow_io *io)
+static bool file_may_try(const struct qcow_store *store, const struct qcow_io *io)
 {
 	if (!READ_ONCE(store->nowait))
 		return false;
-	return !io->write || (store->direct && !is_frozen(store->file));
+	return !io->write || (store->direct && !file_is_frozen(store->file));
 }
 
 static void file_submit(struct qcow_store *store, struct qcow_io *io)
 {
-	if (may_try(store, io))
+	if (file_may_try(store, io))
 		file_start(io, IOCB_NOWAIT);
 	else
 		file_queue(io);
 }
 
-static void update_times(struct qcow_store *store)
+static void file_flush_times(struct qcow_store *store)
 {
 	if (!READ_ONCE(store->touched) || !is_regular(store->file))
 		return;
@@ -299,7 +299,7 @@ static void update_times(struct qcow_store *store)
 /* The size matters as much as the data does, the times do not. */
 static int file_flush(struct qcow_store *store)
 {
-	update_times(store);
+	file_flush_times(store);
 	return vfs_fsync_range(store->file, 0, LLONG_MAX, 1);
 }
 
@@ -320,14 +320,14 @@ static int file_extend(struct qcow_store *store, u64 to)
 	return err;
 }
 
-static ssize_t resize_now(struct file_call *call)
+static ssize_t file_resize_now(struct file_call *call)
 {
 	struct qcow_store *store = call->store;
 	struct file *file = store->file;
 	const struct cred *cred;
 	int err;
 
-	/* Who opened the file for writing has shown a right to it, the caller may have none. */
+	/* The opener of the file has shown a right to write to it, the caller may have none. */
 	cred = override_creds(file->f_cred);
 	if (call->pos > store->bytes)
 		err = file_extend(store, call->pos);
@@ -341,7 +341,7 @@ static ssize_t resize_now(struct file_call *call)
 
 static int file_resize(struct qcow_store *store, u64 bytes)
 {
-	struct file_call call = { .func = resize_now, .store = store, .pos = bytes };
+	struct file_call call = { .func = file_resize_now, .store = store, .pos = bytes };
 
 	if (!is_regular(store->file))
 		return bytes > store->bytes ? -ENOSPC : 0;
@@ -350,9 +350,9 @@ static int file_resize(struct qcow_store *store, u64 bytes)
 
 /*
  * Whether all of the range has space. File systems wait for direct I/O in flight in fallocate(),
- * not in a look for a hole. The position of the descriptor stays where it is.
+ * not in a search for a hole. The position of the descriptor stays where it is.
  */
-static bool has_space(struct file *file, u64 pos, u64 len)
+static bool file_has_space(struct file *file, u64 pos, u64 len)
 {
 	loff_t position = file->f_pos;
 	loff_t hole = vfs_llseek(file, pos, SEEK_HOLE);
@@ -365,7 +365,7 @@ static int file_reserve(struct qcow_store *store, u64 pos, u64 len)
 {
 	int err = 0;
 
-	if (is_regular(store->file) && !has_space(store->file, pos, len))
+	if (is_regular(store->file) && !file_has_space(store->file, pos, len))
 		err = vfs_fallocate(store->file, FALLOC_FL_KEEP_SIZE, pos, len);
 	return err == -EOPNOTSUPP ? 0 : err;
 }

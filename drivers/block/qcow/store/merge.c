@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Merging of writes. What they are for is not known here.
+ * Merging of writes: sorted by host offset, those that continue each other become one I/O. When
+ * that fails, its parts are written one by one, so that each gets a result of its own.
  */
 #include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
@@ -32,7 +33,7 @@ struct merged {
 };
 
 /* Describe the memory of @io in @bvecs unless that is NULL. Return: how many it takes. */
-static unsigned int describe(const struct qcow_io *io, struct bio_vec *bvecs)
+static unsigned int merge_describe(const struct qcow_io *io, struct bio_vec *bvecs)
 {
 	struct bvec_iter it = { .bi_size = io->len, .bi_bvec_done = io->iter.iov_offset };
 	unsigned int nr;
@@ -72,13 +73,13 @@ static void merged_complete(struct qcow_io *io, int err)
 	kfree(merged);
 }
 
-static int by_place(void *unused, const struct list_head *a, const struct list_head *b)
+static int merge_by_pos(void *unused, const struct list_head *a, const struct list_head *b)
 {
 	return list_entry(a, struct qcow_io, node)->pos > list_entry(b, struct qcow_io, node)->pos;
 }
 
 /* Whether both are for the same cgroup and of the same priority. */
-static bool have_one_identity(const struct qcow_io *a, const struct qcow_io *b)
+static bool merge_same_identity(const struct qcow_io *a, const struct qcow_io *b)
 {
 	if (!a->origin || !b->origin)
 		return a->origin == b->origin;
@@ -87,7 +88,7 @@ static bool have_one_identity(const struct qcow_io *a, const struct qcow_io *b)
 }
 
 /* Take the first of @ios with all that continues it. NULL: nothing does, or no memory. */
-static struct merged *take_merged(struct qcow_merge *merge, struct list_head *ios)
+static struct merged *merge_first(struct qcow_merge *merge, struct list_head *ios)
 {
 	struct qcow_io *first = list_first_entry(ios, struct qcow_io, node);
 	struct qcow_io *io, *last = first;
@@ -97,10 +98,10 @@ static struct merged *take_merged(struct qcow_merge *merge, struct list_head *io
 
 	list_for_each_entry(io, ios, node) {
 		if (io->pos != first->pos + len || len + io->len > MERGE_BYTES ||
-		    !have_one_identity(io, first))
+		    !merge_same_identity(io, first))
 			break;
 		len += io->len;
-		nr += describe(io, NULL);
+		nr += merge_describe(io, NULL);
 		last = io;
 	}
 	if (last == first || qcow_inject(QCOW_INJECT_NOMEM))
@@ -117,7 +118,7 @@ static struct merged *take_merged(struct qcow_merge *merge, struct list_head *io
 	};
 	nr = 0;
 	list_for_each_entry(io, &merged->parts, node)
-		nr += describe(io, merged->bvecs + nr);
+		nr += merge_describe(io, merged->bvecs + nr);
 	iov_iter_bvec(&merged->io.iter, ITER_SOURCE, merged->bvecs, nr, len);
 	return merged;
 }
@@ -139,9 +140,9 @@ static void merge_work(struct work_struct *work)
 	blk_start_plug(&plug);
 	list_for_each_entry_safe(io, next, &alone, node)
 		qcow_store_submit(io);
-	list_sort(NULL, &waiting, by_place);
+	list_sort(NULL, &waiting, merge_by_pos);
 	while (!list_empty(&waiting)) {
-		struct merged *merged = take_merged(merge, &waiting);
+		struct merged *merged = merge_first(merge, &waiting);
 
 		if (merged) {
 			qcow_store_submit(&merged->io);

@@ -26,7 +26,7 @@
 /* Alignments that direct I/O is tried with, when the file system states none that works. */
 static const u32 direct_aligns[] = { 512, 4096 };
 
-static bool probe_direct(struct qcow_store *store, u32 align)
+static bool store_probe_direct(struct qcow_store *store, u32 align)
 {
 	ssize_t ret;
 	void *buf;
@@ -43,7 +43,7 @@ static bool probe_direct(struct qcow_store *store, u32 align)
 }
 
 /* Alignment that the file system or device states; 0: none, direct I/O is not supported. */
-static u32 stated_align(struct qcow_store *store)
+static u32 store_stated_align(struct qcow_store *store)
 {
 	struct file *file = store->file;
 	struct inode *inode = file_inode(file);
@@ -69,25 +69,26 @@ static u32 stated_align(struct qcow_store *store)
 	return 512;
 }
 
-static bool open_direct(struct qcow_store *store)
+static bool store_open_direct(struct qcow_store *store)
 {
-	u32 stated = stated_align(store);
+	u32 stated = store_stated_align(store);
 	unsigned int i;
 
 	if (!stated || stated > PAGE_SIZE)
 		return false;
-	if (probe_direct(store, max_t(u32, stated, 512)))
+	if (store_probe_direct(store, max_t(u32, stated, 512)))
 		return true;
 	for (i = 0; i < ARRAY_SIZE(direct_aligns); i++) {
-		if (direct_aligns[i] > stated && probe_direct(store, direct_aligns[i]))
+		if (direct_aligns[i] > stated && store_probe_direct(store, direct_aligns[i]))
 			return true;
 	}
 	return false;
 }
 
-static int choose_mode(struct qcow_store *store, enum qcow_direct direct, struct qcow_report *rep)
+static int store_choose_mode(struct qcow_store *store, enum qcow_direct direct,
+			     struct qcow_report *rep)
 {
-	if (direct != QCOW_DIRECT_OFF && open_direct(store))
+	if (direct != QCOW_DIRECT_OFF && store_open_direct(store))
 		return 0;
 	if (direct == QCOW_DIRECT_ON) {
 		qcow_report(rep, "direct I/O is not possible on the file system of %pD",
@@ -165,7 +166,7 @@ struct qcow_store *qcow_store_open(struct file *file, bool writable, enum qcow_d
 	/* What was written through the page cache must be what direct I/O reads. */
 	err = filemap_write_and_wait(file->f_mapping);
 	if (!err)
-		err = choose_mode(store, direct, rep);
+		err = store_choose_mode(store, direct, rep);
 	if (err)
 		goto err_store;
 	/* Every write would have to drop its part first, and to leave that to a worker. */
@@ -192,7 +193,7 @@ void qcow_store_attached(struct qcow_store *store)
 }
 
 /* The descriptor may be open elsewhere. */
-static void give_times_back(struct qcow_store *store)
+static void store_restore_times(struct qcow_store *store)
 {
 	if (!store->no_times)
 		return;
@@ -203,7 +204,7 @@ static void give_times_back(struct qcow_store *store)
 
 void qcow_store_destroy(struct qcow_store *store)
 {
-	give_times_back(store);
+	store_restore_times(store);
 	/* Bios have passed by what others have in the page cache of the device. */
 	if (store->writable && store->ops == &qcow_store_bdev_ops)
 		invalidate_bdev(I_BDEV(store->file->f_mapping->host));
@@ -213,7 +214,7 @@ void qcow_store_destroy(struct qcow_store *store)
 }
 
 /* Room for what @len bytes anywhere touch, or for as much of it as is moved at once. */
-static void *bounce_alloc(const struct qcow_store *store, size_t len)
+static void *store_bounce_alloc(const struct qcow_store *store, size_t len)
 {
 	size_t need = round_up(min_t(size_t, len, BOUNCE_BYTES), store->align) + store->align;
 
@@ -229,7 +230,8 @@ static bool store_aligned(const struct qcow_store *store, const void *buf, u64 p
 }
 
 /* One read through @bounce: the aligned range around as much of the wanted one as fits. */
-static ssize_t read_bounced(struct qcow_store *store, void *bounce, void *buf, u64 pos, size_t len)
+static ssize_t store_read_bounced(struct qcow_store *store, void *bounce, void *buf, u64 pos,
+				  size_t len)
 {
 	u64 start = round_down(pos, store->align);
 	size_t head = pos - start;
@@ -253,7 +255,7 @@ int qcow_store_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
 	ssize_t ret = 0;
 
 	if (!store_aligned(store, buf, pos, len)) {
-		bounce = bounce_alloc(store, len);
+		bounce = store_bounce_alloc(store, len);
 		if (!bounce) {
 			ret = -ENOMEM;
 			goto out;
@@ -262,7 +264,7 @@ int qcow_store_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
 
 	while (len) {
 		if (bounce)
-			ret = read_bounced(store, bounce, buf, pos, len);
+			ret = store_read_bounced(store, bounce, buf, pos, len);
 		else
 			ret = store->ops->read(store, buf, pos, len);
 		if (ret <= 0)
@@ -294,7 +296,7 @@ int qcow_store_read_padded(struct qcow_store *store, void *buf, u64 pos, size_t 
 	return there ? qcow_store_read(store, buf, pos, there) : 0;
 }
 
-static int check_write(const struct qcow_store *store, u64 pos, u64 len)
+static int store_check_write(const struct qcow_store *store, u64 pos, u64 len)
 {
 	u64 end;
 
@@ -306,7 +308,7 @@ static int check_write(const struct qcow_store *store, u64 pos, u64 len)
 }
 
 /* All of @buf, which is as the store wants it. */
-static int write_whole(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+static int store_write_whole(struct qcow_store *store, const void *buf, u64 pos, size_t len)
 {
 	while (len) {
 		ssize_t ret = store->ops->write(store, buf, pos, len);
@@ -339,8 +341,8 @@ static int read_block(struct qcow_store *store, void *buf, u64 pos)
 }
 
 /* One write through @bounce, of the blocks around as much of @buf as fits. */
-static ssize_t write_bounced(struct qcow_store *store, void *bounce, const void *buf, u64 pos,
-			     size_t len)
+static ssize_t store_write_bounced(struct qcow_store *store, void *bounce, const void *buf, u64 pos,
+				   size_t len)
 {
 	u64 start = round_down(pos, store->align);
 	size_t head = pos - start;
@@ -357,25 +359,25 @@ static ssize_t write_bounced(struct qcow_store *store, void *bounce, const void 
 		return err;
 
 	memcpy(bounce + head, buf, end - head);
-	err = write_whole(store, bounce, start,
-			  min_t(u64, whole, READ_ONCE(store->bytes) - start));
+	err = store_write_whole(store, bounce, start,
+				min_t(u64, whole, READ_ONCE(store->bytes) - start));
 	return err ?: end - head;
 }
 
-static int write_any(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+static int store_write_any(struct qcow_store *store, const void *buf, u64 pos, size_t len)
 {
 	ssize_t ret = 0;
 	void *bounce;
 
 	if (store_aligned(store, buf, pos, len))
-		return write_whole(store, buf, pos, len);
+		return store_write_whole(store, buf, pos, len);
 
-	bounce = bounce_alloc(store, len);
+	bounce = store_bounce_alloc(store, len);
 	if (!bounce)
 		return -ENOMEM;
 	mutex_lock(&store->rmw_lock);
 	while (len) {
-		ret = write_bounced(store, bounce, buf, pos, len);
+		ret = store_write_bounced(store, bounce, buf, pos, len);
 		if (ret < 0)
 			break;
 		buf += ret;
@@ -392,11 +394,11 @@ int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t 
 	unsigned int noio;
 	int err;
 
-	err = check_write(store, pos, len);
+	err = store_check_write(store, pos, len);
 	if (err)
 		return err;
 	noio = memalloc_noio_save();
-	err = write_any(store, buf, pos, len);
+	err = store_write_any(store, buf, pos, len);
 	memalloc_noio_restore(noio);
 	return err;
 }
@@ -408,7 +410,7 @@ int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len)
 	void *zeros;
 	int err;
 
-	err = check_write(store, pos, len);
+	err = store_check_write(store, pos, len);
 	if (err)
 		return err;
 
@@ -419,7 +421,7 @@ int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len)
 	while (len && !err) {
 		size_t part = min_t(u64, len, room);
 
-		err = write_any(store, zeros, pos, part);
+		err = store_write_any(store, zeros, pos, part);
 		pos += part;
 		len -= part;
 	}
@@ -478,7 +480,7 @@ int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len)
 	unsigned int noio;
 	int err;
 
-	err = check_write(store, pos, len);
+	err = store_check_write(store, pos, len);
 	if (err)
 		return err;
 	start = round_up(pos, store->align);
@@ -493,23 +495,23 @@ int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len)
 }
 
 #ifdef CONFIG_MEMCG
-static void assume_memcg(struct qcow_identity *identity)
+static void identity_assume_memcg(struct qcow_identity *identity)
 {
 	identity->memcg_css = cgroup_get_e_css(identity->css->cgroup, &memory_cgrp_subsys);
 	identity->memcg = set_active_memcg(mem_cgroup_from_css(identity->memcg_css));
 }
 
-static void drop_memcg(const struct qcow_identity *identity)
+static void identity_drop_memcg(const struct qcow_identity *identity)
 {
 	set_active_memcg(identity->memcg);
 	css_put(identity->memcg_css);
 }
 #else
-static void assume_memcg(struct qcow_identity *identity)
+static void identity_assume_memcg(struct qcow_identity *identity)
 {
 }
 
-static void drop_memcg(const struct qcow_identity *identity)
+static void identity_drop_memcg(const struct qcow_identity *identity)
 {
 }
 #endif
@@ -522,13 +524,13 @@ void qcow_identity_assume(struct qcow_identity *identity, struct bio *origin)
 		return;
 	}
 	kthread_associate_blkcg(identity->css);
-	assume_memcg(identity);
+	identity_assume_memcg(identity);
 }
 
 void qcow_identity_drop(const struct qcow_identity *identity)
 {
 	if (!identity->css)
 		return;
-	drop_memcg(identity);
+	identity_drop_memcg(identity);
 	kthread_associate_blkcg(NULL);
 }

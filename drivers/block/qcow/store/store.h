@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A store holds the bytes of one layer: a regular file, a block device, or memory in
- * tests. It knows nothing of the format and nothing of requests.
+ * tests.
  */
 #ifndef _QCOW_STORE_H
 #define _QCOW_STORE_H
@@ -30,12 +30,12 @@ struct qcow_store;
  * @origin: the bio that it is part of: its cgroup, I/O priority and hints go down with it, and it
  *          stays until @complete; NULL: it is the driver's own
  * @complete: called once, from any context, with the status; owns the io again
- * @work: for whoever has to continue in process context
+ * @work: for a store that has to go on in process context
  * @node: before it is submitted, instead of @work
  * @waiting: likewise
  * @iocb: of a file store in flight
  * @ret: what became of it
- * @users: whoever submits @iocb and whoever completes it, while they may look at it
+ * @users: the thread that submits @iocb and its completion, while they may use it
  * @bio: of a block device store in flight
  *
  * Everything up to @complete is the submitter's to fill; the memory that @iter describes
@@ -89,8 +89,8 @@ struct qcow_io {
  * @reserve: a later write to the range, which is inside the store, does not meet -ENOSPC, as
  *           far as the file system can promise that; NULL: there is nothing to do. Sleeps.
  * @punch: the range, multiples of @align, reads as zeros from now on and its space goes
- *         back to who has it; -EOPNOTSUPP where there is no such thing or it would not
- *         read as zeros. Sleeps.
+ *         back to the file system or the device; -EOPNOTSUPP where there is no such thing or
+ *         it would not read as zeros. Sleeps.
  */
 struct qcow_store_ops {
 	const char *name;
@@ -236,7 +236,7 @@ struct qcow_identity {
 /**
  * qcow_identity_assume() - act for the cgroup that a bio came from
  * @identity: result, for qcow_identity_drop()
- * @origin: the bio, which stays until then; NULL: nobody's
+ * @origin: the bio, which stays until then; NULL: the driver's own I/O
  *
  * I/O submitted and page cache filled meanwhile is that cgroup's. No metadata of the image is
  * read or written meanwhile: a cgroup that is throttled would throttle all others with it.
@@ -270,7 +270,7 @@ int qcow_store_flush(struct qcow_store *store);
  * @store: the store; @store->bytes is @bytes afterwards where it was not refused
  * @bytes: new length
  *
- * Context: process context, may sleep; GFP_NOIO. The caller lets nobody else do it.
+ * Context: process context, may sleep; GFP_NOIO. The caller excludes other resizes.
  * Return: 0; -ENOSPC, -EFBIG, ...: nothing has changed.
  */
 int qcow_store_resize(struct qcow_store *store, u64 bytes);

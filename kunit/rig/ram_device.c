@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A real qcow device over disks in memory.
+ */
+
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <qcow/report.h>
+
+#include "device.h"
+#include "layer/cache.h"
+#include "layer/layer.h"
+#include "store/store.h"
+#include "rig/ram_device.h"
+#include "rig/ram_store.h"
+
+#define DEVICE_MODE	(BLK_OPEN_READ | BLK_OPEN_WRITE)
+
+int ram_device_suite_init(struct kunit_suite *suite)
+{
+	return qcow_device_module_init();
+}
+
+void ram_device_suite_exit(struct kunit_suite *suite)
+{
+	qcow_device_module_exit();
+}
+
+struct open_layer {
+	struct qcow_layer_params p;
+	struct ram_disk *disk;
+};
+
+static int open_stores(const struct qcow_layer_params *p, struct workqueue_struct *wq,
+		       struct qcow_store **store, struct qcow_store **data,
+		       struct qcow_report *rep)
+{
+	*store = ram_store_try(container_of(p, struct open_layer, p)->disk);
+	return *store ? 0 : -ENOMEM;
+}
+
+static struct qcow_image *open_layer(struct ram_device *ram, struct ram_disk *disk,
+				     struct qcow_image *backing, struct qcow_report *rep)
+{
+	bool writable = disk == ram->disk;
+	struct open_layer layer = {
+		.disk = disk,
+		.p = {
+			.image = {
+				.name = writable ? ram->qcow->name : "kunit",
+				.raw = !writable,
+				.writable = writable,
+				.snapshot = QCOW_ACTIVE_STATE,
+				.cache_bytes = ram->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
+			},
+			.file = { .id = disk, .bytes = disk->bytes },
+			.backing = backing,
+			.wq = ram->qcow->wq,
+			.open = open_stores,
+		},
+	};
+
+	return qcow_layer_get(&layer.p, rep);
+}
+
+static int open_chain(struct qcow_device *dev, const struct qcow_attach *args, void *data,
+		      struct qcow_report *rep)
+{
+	struct qcow_image *image, *backing = NULL;
+	struct ram_device *ram = data;
+
+	ram->qcow = dev;
+	if (ram->backing) {
+		backing = open_layer(ram, ram->backing, NULL, rep);
+		if (IS_ERR(backing))
+			return PTR_ERR(backing);
+	}
+	image = open_layer(ram, ram->disk, backing, rep);
+	if (IS_ERR(image)) {
+		qcow_layer_put(backing);
+		return PTR_ERR(image);
+	}
+	dev->chain = image;
+	return 0;
+}
+
+static int open_disk(struct ram_device *dev)
+{
+	dev->file = bdev_file_open_by_dev(disk_devt(dev->qcow->disk), DEVICE_MODE, NULL, NULL);
+	if (IS_ERR(dev->file))
+		return PTR_ERR(dev->file);
+	dev->bdev = file_bdev(dev->file);
+	return 0;
+}
+
+int ram_device_attach(struct ram_device *dev)
+{
+	struct qcow_attach args = {
+		.index = QCOW_INDEX_ANY, .flags = QCOW_ATTACH_NO_PARTSCAN,
+		.cache_bytes = dev->cache_bytes,
+	};
+	char text[256] = "";
+	struct qcow_report rep = { .buf = text, .size = sizeof(text) };
+	int err;
+
+	dev->index = qcow_device_create(&args, open_chain, dev, &rep);
+	if (dev->index < 0) {
+		pr_err("attach: error %d: %s", dev->index, text);
+		return dev->index;
+	}
+	err = open_disk(dev);
+	if (err)
+		qcow_device_detach(dev->index, false, NULL);
+	dev->attached = !err;
+	return err;
+}
+
+int ram_device_detach(struct ram_device *dev)
+{
+	dev->attached = false;
+	bdev_fput(dev->file);
+	/* In a kernel thread that is done by and by. */
+	flush_delayed_fput();
+	return qcow_device_detach(dev->index, false, NULL);
+}
+
+int ram_device_rw(struct ram_device *dev, blk_opf_t opf, u32 sector, void *buf, u32 nr)
+{
+	struct bio *bio = bio_alloc(dev->bdev, 1, opf, GFP_KERNEL);
+	int err;
+
+	bio->bi_iter.bi_sector = sector;
+	__bio_add_page(bio, virt_to_page(buf), nr << SECTOR_SHIFT, offset_in_page(buf));
+	err = submit_bio_wait(bio);
+	bio_put(bio);
+	return err;
+}
+
+int ram_device_zero(struct ram_device *dev, blk_opf_t opf, u32 sector, u32 nr)
+{
+	struct bio *bio = bio_alloc(dev->bdev, 0, opf, GFP_KERNEL);
+	int err;
+
+	bio->bi_iter.bi_sector = sector;
+	bio->bi_iter.bi_size = nr << SECTOR_SHIFT;
+	err = submit_bio_wait(bio);
+	bio_put(bio);
+	return err;
+}
+
+int ram_device_flush(struct ram_device *dev)
+{
+	return blkdev_issue_flush(dev->bdev);
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * An image, its guest and the check of both.
+ */
+
+#include <kunit/resource.h>
+#include <kunit/test.h>
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
+#include <qcow/ondisk.h>
+#include <qcow/report.h>
+
+#include "data/cow.h"
+#include "layer/image.h"
+#include "meta/worker.h"
+#include "rig/guest_model.h"
+#include "rig/image_builder.h"
+#include "rig/image_fsck.h"
+#include "rig/ram_store.h"
+#include "rig/write_mix.h"
+#include "rig/write_rig.h"
+
+/* The driver makes a file longer by 4 MiB at a time. */
+#define ROOM		SZ_16M
+
+static const struct write_case write_cases[] = {
+	{
+		.name = "v1, 512", .version = 1, .cluster_bits = 9, .size = SZ_256K,
+		.threads = 3,
+	}, {
+		.name = "v1, 4k, mixed", .version = 1, .cluster_bits = 12, .size = SZ_512K + 512,
+		.mixed = true, .threads = 3,
+	}, {
+		.name = "v1, 4k, backing", .version = 1, .cluster_bits = 12, .size = SZ_512K,
+		.backing = SZ_256K + 512, .threads = 3,
+	}, {
+		.name = "v1, 64k", .version = 1, .cluster_bits = 16, .size = SZ_1M,
+		.threads = 3,
+	}, {
+		.name = "v2, 512", .version = 2, .cluster_bits = 9, .size = SZ_256K,
+		.threads = 3,
+	}, {
+		.name = "v2, 4k, mixed, backing", .version = 2, .cluster_bits = 12,
+		.size = SZ_512K + 512,
+		.backing = SZ_256K + 512, .mixed = true, .threads = 3,
+	}, {
+		.name = "v2, 64k, backing", .version = 2, .cluster_bits = 16, .size = SZ_1M,
+		.backing = SZ_1M, .threads = 3,
+	}, {
+		.name = "v3, 512, 64 bit counts", .version = 3, .cluster_bits = 9, .size = SZ_512K,
+		.refcount_bits = 64, .cache_bytes = SZ_64K, .threads = 3,
+	}, {
+		.name = "v3, 512, full refcount table", .version = 3, .cluster_bits = 9,
+		.size = SZ_256K,
+		.refcount_bits = 64, .ballast = SZ_2M - SZ_128K, .threads = 3,
+	}, {
+		.name = "v3, 512, 1 bit counts", .version = 3, .cluster_bits = 9, .size = SZ_256K,
+		.refcount_bits = 1, .threads = 3,
+	}, {
+		.name = "v3, 512, mixed, backing", .version = 3, .cluster_bits = 9, .size = SZ_256K,
+		.refcount_bits = 2, .backing = SZ_128K, .mixed = true, .threads = 3,
+	}, {
+		.name = "v3, 512, short L1", .version = 3, .cluster_bits = 9, .size = SZ_256K,
+		.short_l1 = true, .threads = 3,
+	}, {
+		.name = "v3, 4k", .version = 3, .cluster_bits = 12, .size = SZ_1M,
+		.threads = 3,
+	}, {
+		.name = "v3, 4k, one thread", .version = 3, .cluster_bits = 12, .size = SZ_512K,
+		.refcount_bits = 8, .threads = 1,
+	}, {
+		.name = "v3, 4k, mixed, backing", .version = 3, .cluster_bits = 12,
+		.size = SZ_512K + 512,
+		.refcount_bits = 32, .backing = SZ_256K + 512, .mixed = true, .threads = 3,
+	}, {
+		.name = "v3, 64k, mixed", .version = 3, .cluster_bits = 16, .size = SZ_1M,
+		.refcount_bits = 4, .mixed = true, .threads = 3,
+	}, {
+		.name = "v3, 64k, backing", .version = 3, .cluster_bits = 16, .size = SZ_1M,
+		.backing = SZ_512K, .threads = 3,
+	}, {
+		.name = "v3, 16k, subclusters", .version = 3, .cluster_bits = 14, .size = SZ_512K,
+		.extended = true, .threads = 3,
+	}, {
+		.name = "v3, 64k, subclusters, mixed, backing", .version = 3, .cluster_bits = 16,
+		.size = SZ_1M,
+		.backing = SZ_512K + 512, .extended = true, .mixed = true, .threads = 3,
+	},
+};
+
+const unsigned int nr_write_cases = ARRAY_SIZE(write_cases);
+
+const void *write_case_next(const void *prev, char *name)
+{
+	const struct write_case *c = prev ? (const struct write_case *)prev + 1 : write_cases;
+
+	if (c == write_cases + nr_write_cases)
+		return NULL;
+	strscpy(name, c->name, KUNIT_PARAM_DESC_SIZE);
+	return c;
+}
+
+static void *memory(struct kunit *test, size_t bytes)
+{
+	void *p = kunit_kzalloc(test, bytes, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	return p;
+}
+
+/* A raw image of stamps. */
+static void create_backing(struct write_rig *rig)
+{
+	struct ram_disk *disk = ram_disk_create(rig->test, rig->c->backing);
+	u32 i;
+
+	for (i = 0; i < rig->c->backing / SECTOR_SIZE; i++)
+		guest_stamp(rig->model, disk->data + i * SECTOR_SIZE, i, 0);
+	guest_model_begin(rig->model, 0, i, GUEST_STAMP);
+	rig->dev.backing = disk;
+	rig->backing = image_open_raw(rig->test, disk);
+}
+
+static void create_image(struct write_rig *rig)
+{
+	const struct write_case *c = rig->c;
+	struct image_shape shape = {
+		.version = c->version, .cluster_bits = c->cluster_bits, .size = c->size,
+		.l2_bits = c->version == 1 ? c->cluster_bits - 3 : 0,
+		.refcount_bits = c->refcount_bits, .room = ROOM,
+		.incompatible = c->extended ? QCOW_INCOMPAT_EXTENDED_L2 : 0,
+		.l1_entries = c->short_l1,
+	};
+	struct image_builder *b = image_build(rig->test, &shape);
+
+	if (c->ballast)
+		image_build_alloc(b, c->ballast);
+	rig->leaked = c->ballast;
+	if (c->mixed)
+		write_mix(b, rig->model, c->backing);
+	else
+		image_build_counts(b);
+	if (c->counted_beyond) {
+		image_build_count(b, b->end + c->counted_beyond, 1);
+		rig->leaked += 1ULL << c->cluster_bits;
+	}
+	rig->dev.disk = b->disk;
+	rig->begin_bytes = b->disk->bytes;
+	rig->begin = memory(rig->test, b->disk->bytes);
+	memcpy(rig->begin, b->disk->data, b->disk->bytes);
+	guest_model_save(rig->model);
+}
+
+void write_rig_restart(struct write_rig *rig)
+{
+	struct ram_disk *disk = rig->dev.disk;
+
+	/* Nothing is pending any more. */
+	ram_disk_cut(disk, 0);
+	memset(disk->data, 0, disk->high);
+	memcpy(disk->data, rig->begin, rig->begin_bytes);
+	disk->bytes = rig->begin_bytes;
+	disk->room = ROOM;
+	guest_model_restart(rig->model);
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(memory_action, kvfree, const void *);
+
+/* A test that ends early must not leave it. */
+static void detach_action(void *data)
+{
+	struct ram_device *dev = data;
+
+	if (dev->attached)
+		ram_device_detach(dev);
+}
+
+struct write_rig *write_rig_create(struct kunit *test, const struct write_case *c, u64 seed)
+{
+	struct write_rig *rig = memory(test, sizeof(*rig));
+	u32 sectors = c->size / SECTOR_SIZE;
+
+	rig->test = test;
+	rig->c = c;
+	rig->model = guest_model_create(test, sectors, seed);
+	rig->promise = memory(test, sectors * sizeof(u32));
+	rig->guest = kvzalloc(c->size, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, rig->guest);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, memory_action, rig->guest));
+	if (c->backing)
+		create_backing(rig);
+	create_image(rig);
+	rig->dev.cache_bytes = c->cache_bytes;
+	rig->copy = ram_disk_create(test, ROOM);
+	rig->fsck = image_fsck_create(test, rig->copy);
+	rig->load = (struct guest_load) {
+		.dev = &rig->dev, .model = rig->model, .threads = c->threads,
+		.cluster = 1U << (c->cluster_bits - SECTOR_SHIFT), .seed = seed,
+		.discards = c->version == 3 || !c->backing,
+	};
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, detach_action, &rig->dev));
+	return rig;
+}
+
+static int try_writer(struct write_rig *rig, struct qcow_image *image, struct qcow_report *rep)
+{
+	struct qcow_meta *meta = qcow_meta_create(image, rep);
+
+	if (IS_ERR(meta))
+		return PTR_ERR(meta);
+	qcow_meta_destroy(meta);
+	return 0;
+}
+
+static int check_image(struct write_rig *rig, struct qcow_image *image, const u32 *least,
+		       bool writable, struct qcow_report *rep)
+{
+	int err = 0;
+
+	image->backing = rig->backing;
+	if (writable)
+		err = try_writer(rig, image, rep);
+	if (err)
+		return err;
+	err = qcow_cow_read(image, 0, rig->guest, rig->c->size);
+	if (err) {
+		qcow_report(rep, "reading it: error %d", err);
+		return err;
+	}
+	return guest_model_check(rig->model, least, 0, rig->model->nr, rig->guest, rig->text,
+				 sizeof(rig->text));
+}
+
+int write_rig_check(struct write_rig *rig, const u32 *least, bool writable)
+{
+	struct qcow_image_params params = {
+		.name = "cut", .writable = true, .snapshot = QCOW_ACTIVE_STATE,
+		.cache_bytes = SZ_1M,
+	};
+	struct qcow_report rep = { .buf = rig->text, .size = sizeof(rig->text) };
+	struct qcow_store *store;
+	struct qcow_image *image;
+	int err = image_fsck(rig->fsck);
+
+	if (err) {
+		strscpy(rig->text, rig->fsck->text, sizeof(rig->text));
+		return err;
+	}
+	store = ram_store_try(rig->copy);
+	if (!store)
+		return -ENOMEM;
+	image = qcow_image_open(&params, store, NULL, &rep);
+	if (IS_ERR(image))
+		return PTR_ERR(image);
+	err = check_image(rig, image, least, writable, &rep);
+	qcow_image_close(image);
+	return err;
+}
