@@ -8,8 +8,8 @@
 #include <linux/sizes.h>
 #include <linux/unaligned.h>
 
-#include "data/codec.h"
-#include "data/decompress.h"
+#include "layer/codec.h"
+#include "layer/decompress.h"
 #include "store/store.h"
 #include "rig/cluster_fixture.h"
 #include "rig/ram_store.h"

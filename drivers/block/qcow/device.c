@@ -17,7 +17,7 @@
 #include <qcow/report.h>
 
 #include "compat.h"
-#include "data/decompress.h"
+#include "layer/decompress.h"
 #include "data/request.h"
 #include "device.h"
 #include "layer/cache.h"

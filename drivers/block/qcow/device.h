@@ -11,7 +11,7 @@
 #include <linux/workqueue.h>
 #include <uapi/linux/qcow.h>
 
-#include "data/decompress_ahead.h"
+#include "layer/decompress_ahead.h"
 
 struct file;
 struct qcow_image;

@@ -8,7 +8,7 @@
 #include <linux/fs.h>
 #include <linux/sysfs.h>
 
-#include "data/decompress.h"
+#include "layer/decompress.h"
 #include "device.h"
 #include "layer/cache.h"
 #include "layer/image.h"

@@ -7,7 +7,7 @@
 
 #include "data/cow.h"
 #include "layer/image.h"
-#include "data/decompress.h"
+#include "layer/decompress.h"
 #include "layer/map.h"
 #include "store/store.h"
 

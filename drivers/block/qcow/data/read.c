@@ -17,7 +17,7 @@
 
 #include "device.h"
 #include "layer/image.h"
-#include "data/decompress.h"
+#include "layer/decompress.h"
 #include "data/request.h"
 
 /* Bytes that fragment_copy() moves at once. */

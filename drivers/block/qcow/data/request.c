@@ -17,10 +17,14 @@ static struct kmem_cache *fragment_slab;
 
 void qcow_request_put(struct qcow_request *req)
 {
+	struct request *rq = blk_mq_rq_from_pdu(req);
+
 	if (!atomic_dec_and_test(&req->refs))
 		return;
+	if (req->is_listed)
+		qcow_submitter_end_listed(rq->mq_hctx->driver_data);
 	qcow_inflight_leave(req->epoch);
-	blk_mq_complete_request(blk_mq_rq_from_pdu(req));
+	blk_mq_complete_request(rq);
 }
 
 void qcow_request_fail(struct qcow_request *req, u64 guest, u64 len, int err)
@@ -189,11 +193,16 @@ void qcow_fragment_submit(struct qcow_fragment *frag)
 {
 	struct qcow_request *req = frag->req;
 	struct request *rq = blk_mq_rq_from_pdu(req);
+	struct qcow_submitter *submitter = rq->mq_hctx->driver_data;
 
-	if (!req->in_queue_rq || qcow_submit_allowed(frag->io.store))
-		qcow_store_submit(&frag->io);
-	else
-		qcow_submitter_add(rq->mq_hctx->driver_data, &frag->io.waiting);
+	if (req->in_queue_rq) {
+		if (req->is_listed || !qcow_submitter_begin_listed(submitter, rq, frag->io.store)) {
+			qcow_submitter_add(submitter, &frag->io.waiting);
+			return;
+		}
+		req->is_listed = true;
+	}
+	qcow_store_submit(&frag->io);
 }
 
 void qcow_request_next_bio(struct qcow_request *req)
@@ -273,6 +282,7 @@ void qcow_request_start(struct qcow_request *req, struct request *rq,
 	req->waiter.wake = request_wake;
 	req->run = run;
 	req->in_queue_rq = true;
+	req->is_listed = false;
 	req->bvecs = NULL;
 	req->iter = (struct iov_iter) {};
 	/* Before any table is read. */

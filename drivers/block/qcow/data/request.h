@@ -69,6 +69,7 @@ enum qcow_first {
  * @work: calls @run in process context
  * @msg: hands it to the metadata worker
  * @in_queue_rq: the block layer's task maps it, whose I/O is submitted as submit.c says
+ * @is_listed: that task has submitted I/O of it
  * @epoch: of a writable device, or NULL
  * @flush: of a flush
  * @status: of the bytes from @bad_start to @bad_end, under @dev->error_lock; the first error
@@ -91,6 +92,7 @@ struct qcow_request {
 	struct work_struct work;
 	struct qcow_meta_msg msg;
 	bool in_queue_rq;
+	bool is_listed;
 	struct qcow_epoch *epoch;
 	struct qcow_flush flush;
 	blk_status_t status;

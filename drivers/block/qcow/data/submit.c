@@ -15,7 +15,10 @@
  * So a bio is submitted where current->bio_list is set. One at a time: while the task waits in
  * submit_bio_noacct() for a tag of the disk below, nothing that would give the tag back may be
  * behind on the list. A request that is several bios for another device of this driver could
- * take all tags of that one before the first bio of any of them has reached the disk.
+ * take all tags of that one before the first bio of any of them has reached the disk. And of half
+ * of the tags at most: a task that waits for a tag of this device dispatches requests of others
+ * first (blk_mq_get_tag()), whose bios are then behind it on its list. The other half of the tags
+ * comes back without it.
  *
  * A file system is entered from none of them. With current->bio_list set, a block of its own
  * metadata that it reads and waits for is never submitted; flushing a plug, it has all the troubles
@@ -26,6 +29,7 @@
  * of its own makes one batch of the I/Os that have come together.
  */
 #include <linux/bio.h>
+#include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -34,10 +38,17 @@
 #include "inject.h"
 #include "store/store.h"
 
-bool qcow_submit_allowed(const struct qcow_store *store)
+bool qcow_submitter_begin_listed(struct qcow_submitter *submitter, const struct request *rq,
+				 const struct qcow_store *store)
 {
-	return store->ops->remaps && current->bio_list && bio_list_empty(&current->bio_list[0]) &&
-		!qcow_inject(QCOW_INJECT_AGAIN);
+	if (!store->ops->remaps || !current->bio_list || !bio_list_empty(&current->bio_list[0]) ||
+	    qcow_inject(QCOW_INJECT_AGAIN))
+		return false;
+	if (atomic_read(&submitter->nr_listed) >= min_t(u32, rq->q->nr_requests,
+						       rq->q->tag_set->queue_depth) / 2)
+		return false;
+	atomic_inc(&submitter->nr_listed);
+	return true;
 }
 
 static void submitter_work(struct work_struct *work)
@@ -58,6 +69,7 @@ static void submitter_work(struct work_struct *work)
 void qcow_submitter_init(struct qcow_submitter *submitter, struct workqueue_struct *wq)
 {
 	init_llist_head(&submitter->waiting);
+	atomic_set(&submitter->nr_listed, 0);
 	INIT_WORK(&submitter->work, submitter_work);
 	submitter->wq = wq;
 }

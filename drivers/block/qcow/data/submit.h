@@ -5,21 +5,25 @@
 #ifndef _QCOW_SUBMIT_H
 #define _QCOW_SUBMIT_H
 
+#include <linux/atomic.h>
 #include <linux/llist.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
 struct qcow_io;
 struct qcow_store;
+struct request;
 
 /**
  * struct qcow_submitter - I/O of one hardware queue on its way to a worker
  * @waiting: by @qcow_io.waiting, the newest first
+ * @nr_listed: requests with a bio that the task in queue_rq() has put on current->bio_list
  * @work: submits all of @waiting as one batch
  * @wq: the device's, where @work runs
  */
 struct qcow_submitter {
 	struct llist_head waiting;
+	atomic_t nr_listed;
 	struct work_struct work;
 	struct workqueue_struct *wq;
 };
@@ -31,12 +35,22 @@ void qcow_submitter_init(struct qcow_submitter *submitter, struct workqueue_stru
 void qcow_submitter_destroy(struct qcow_submitter *submitter);
 
 /**
- * qcow_submit_allowed() - whether the task in queue_rq() may submit I/O itself
+ * qcow_submitter_begin_listed() - whether the task in queue_rq() may submit a request's I/O itself
+ * @submitter: of the request's hardware queue
+ * @rq: the request
  * @store: of the I/O
  *
  * Context: queue_rq() or queue_rqs().
+ * Return: whether it may; then qcow_submitter_end_listed() when the request has ended.
  */
-bool qcow_submit_allowed(const struct qcow_store *store);
+bool qcow_submitter_begin_listed(struct qcow_submitter *submitter, const struct request *rq,
+				 const struct qcow_store *store);
+
+/* Context: any. */
+static inline void qcow_submitter_end_listed(struct qcow_submitter *submitter)
+{
+	atomic_dec(&submitter->nr_listed);
+}
 
 /**
  * qcow_submitter_add() - leave an I/O to the worker

@@ -236,6 +236,23 @@ static int fill_gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 		0 : -EFAULT;
 }
 
+/*
+ * For the cgroup that the request came from, but for parts of blocks: commits wait for the lock
+ * under which those are written, and must not wait for a cgroup that is throttled.
+ */
+static int fill_write_part(struct qcow_fragment *frag, const void *buf, u64 host, u64 len)
+{
+	struct qcow_store *store = frag->io.store;
+	bool whole = IS_ALIGNED(host | len, store->align);
+	struct qcow_identity identity;
+	int err;
+
+	qcow_identity_assume(&identity, whole ? frag->io.origin : NULL);
+	err = qcow_store_write(store, buf, host, len);
+	qcow_identity_drop(&identity);
+	return err;
+}
+
 /* Write the bytes through a buffer, with all that the change maps where that is wanted. */
 static int fill_write(struct qcow_fragment *frag)
 {
@@ -244,7 +261,6 @@ static int fill_write(struct qcow_fragment *frag)
 	u64 host = frag->fill ? change->host : frag->io.pos;
 	u64 left = frag->fill ? change->len : frag->io.len;
 	u64 size = min_t(u64, left, FILL_BYTES);
-	struct qcow_identity identity;
 	void *buf;
 	int err = 0;
 
@@ -255,10 +271,8 @@ static int fill_write(struct qcow_fragment *frag)
 		u64 part = min(left, size);
 
 		err = fill_gather(frag, pos, buf, part);
-		qcow_identity_assume(&identity, frag->io.origin);
 		if (!err)
-			err = qcow_store_write(frag->io.store, buf, host, part);
-		qcow_identity_drop(&identity);
+			err = fill_write_part(frag, buf, host, part);
 		pos += part;
 		host += part;
 		left -= part;

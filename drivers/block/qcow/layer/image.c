@@ -11,7 +11,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include "data/codec.h"
+#include "layer/codec.h"
 #include "format/format.h"
 #include "layer/cache.h"
 #include "layer/image.h"

@@ -54,7 +54,8 @@ struct qcow_epoch *qcow_inflight_enter(struct qcow_inflight *inflight)
 		return NULL;
 	rcu_read_lock();
 	do {
-		epoch = READ_ONCE(inflight->now);
+		/* Pairs with smp_store_release() in qcow_inflight_drain(). Tables are read after it. */
+		epoch = smp_load_acquire(&inflight->now);
 		qcow_inject_stall();
 	} while (unlikely(!percpu_ref_tryget_live(&epoch->ref)));
 	rcu_read_unlock();

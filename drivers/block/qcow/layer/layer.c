@@ -156,19 +156,24 @@ static void shared_free(struct qcow_shared *layer)
 	kfree(layer);
 }
 
-/* Drop a reference. Return: whether it was the last one, and the layer is gone. */
-static bool shared_put(struct qcow_shared *layer)
+/* Drop a reference; the last one of a layer that has been opened drops one of what is below. */
+static void shared_put(struct qcow_shared *layer)
 {
+	struct qcow_image *backing;
 	bool last;
 
-	mutex_lock(&layers_lock);
-	last = !--layer->users;
-	if (last && !layer->writable)
-		list_del_init(&layer->node);
-	mutex_unlock(&layers_lock);
-	if (last)
+	while (layer) {
+		mutex_lock(&layers_lock);
+		last = !--layer->users;
+		if (last && !layer->writable)
+			list_del_init(&layer->node);
+		backing = layer->image ? layer->image->backing : NULL;
+		mutex_unlock(&layers_lock);
+		if (!last)
+			return;
 		shared_free(layer);
-	return last;
+		layer = backing ? backing->shared : NULL;
+	}
 }
 
 static struct qcow_image *layer_open_image(struct qcow_shared *layer,
@@ -291,13 +296,8 @@ struct qcow_image *qcow_layer_get(const struct qcow_layer_params *p, struct qcow
 
 void qcow_layer_put(struct qcow_image *layer)
 {
-	struct qcow_image *backing;
-
-	for (; layer; layer = backing) {
-		backing = layer->backing;
-		if (!shared_put(layer->shared))
-			return;
-	}
+	if (layer)
+		shared_put(layer->shared);
 }
 
 unsigned int qcow_layer_shared(const struct qcow_image *top)

@@ -7,7 +7,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "data/decompress.h"
+#include "layer/decompress.h"
 #include "layer/image.h"
 #include "message.h"
 #include "meta/worker.h"
@@ -66,12 +66,15 @@ void qcow_reclaim_drained(struct qcow_meta *meta)
 	qcow_meta_post(meta, &meta->reclaim.drained_msg);
 }
 
-/* Whether counts may be changed: 0; -EAGAIN: not yet; an error: commits fail again and again. */
+/* Whether counts may be changed: 0; -EAGAIN: not yet; an error: never again. */
 static int reclaim_room(struct qcow_meta *meta)
 {
 	struct qcow_reclaim *reclaim = &meta->reclaim;
 	int err = meta->commit.last_err;
 
+	/* The image is corrupt, so counts cannot be trusted; or writes are lost. */
+	if (READ_ONCE(meta->failed))
+		return -EIO;
 	if (qcow_writeback_has_room(meta->image->cache)) {
 		reclaim->is_retried = false;
 		return 0;
@@ -160,6 +163,10 @@ static void reclaim_start_punch(struct qcow_meta *meta)
 
 	if (reclaim->is_punching || list_empty(&reclaim->unused))
 		return;
+	if (READ_ONCE(meta->failed)) {
+		list_splice_tail_init(&reclaim->unused, &reclaim->punched);
+		return;
+	}
 	reclaim->is_punching = true;
 	list_splice_init(&reclaim->unused, &reclaim->punching);
 	queue_work(meta->io_wq, &reclaim->punch_work);

@@ -46,6 +46,11 @@ static u64 slice_clusters(const struct qcow_refcounts *rc)
 	return ((u64)rc->tables.slice_bytes << 3) >> rc->order;
 }
 
+u64 qcow_refcounts_max_run(const struct qcow_refcounts *rc)
+{
+	return block_clusters(rc) - 1;
+}
+
 u64 qcow_refcounts_batch(const struct qcow_refcounts *rc)
 {
 	return BATCH_SLICES * slice_clusters(rc);

@@ -98,6 +98,12 @@ int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used,
 /* How many clusters qcow_refcounts_extend() takes at @cluster, at most. */
 u64 qcow_refcounts_extend_clusters(const struct qcow_refcounts *rc, u64 cluster);
 
+/*
+ * So many clusters one after the other can be appended, whatever the end of the image: a fresh
+ * block counts itself and, behind it, these.
+ */
+u64 qcow_refcounts_max_run(const struct qcow_refcounts *rc);
+
 /* So many clusters one after the other have their counts in few slices. */
 u64 qcow_refcounts_batch(const struct qcow_refcounts *rc);
 

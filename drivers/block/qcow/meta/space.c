@@ -161,6 +161,12 @@ static int space_append(struct qcow_space *space, u64 min, u64 want, struct qcow
 	u64 covered, used;
 	int err;
 
+	if (space->counted && min > qcow_refcounts_max_run(&space->counts)) {
+		qcow_message(space->image,
+			     "%llu clusters in one piece: a refcount block counts %llu at most", min,
+			     qcow_refcounts_max_run(&space->counts));
+		return -ENOSPC;
+	}
 	while (space->counted) {
 		covered = qcow_refcounts_covered(&space->counts, space->end);
 		if (covered >= min) {
@@ -266,6 +272,8 @@ static int space_refill(struct qcow_space *space, u64 min, u64 max, struct qcow_
 		err = qcow_refcounts_set_used(&space->counts, run.first, run.nr);
 	if (!err)
 		run_insert(&space->reserved, entry, &run);
+	else if (err != -EUCLEAN)
+		space_add_free(space, &run);
 	return err;
 }
 
@@ -328,6 +336,8 @@ static int space_open_window(struct qcow_space *space, u64 guest, u64 max)
 	int err;
 
 	if (!qcow_windows_expect(windows, guest, max, &begin))
+		return 0;
+	if (space->counted && guest - begin >= qcow_refcounts_max_run(&space->counts))
 		return 0;
 	err = space_alloc_reserved(space, guest - begin + 1, windows->nr, &run);
 	if (err)
@@ -393,9 +403,13 @@ int qcow_space_free(struct qcow_space *space, const struct qcow_run *run)
 
 	if (space->counted)
 		err = qcow_refcounts_dec(&space->counts, run->first, run->nr);
-	if (!err)
-		space_add_free(space, run);
-	return err;
+	if (err)
+		return err;
+	/* A table that a snapshot has shared may have been there. */
+	qcow_overlap_del(space->overlap, run->first << cluster_bits(space),
+			 run->nr << cluster_bits(space));
+	space_add_free(space, run);
+	return 0;
 }
 
 void qcow_space_unreserve(struct qcow_space *space, struct list_head *unused)

@@ -189,11 +189,13 @@ static void meta_work(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	struct qcow_meta_msg *msg, *next;
 	LIST_HEAD(idle);
+	bool reclaim;
 
 	do {
 		meta_run_batch(meta);
+		reclaim = qcow_reclaim_run(meta);
 	} while (meta_has_work(meta));
-	if (qcow_reclaim_run(meta))
+	if (reclaim)
 		queue_work(meta->wq, &meta->work);
 	qcow_commit_start_wanted(meta);
 
@@ -395,6 +397,9 @@ static int meta_settle(struct qcow_meta *meta)
 	if (err)
 		return err;
 	meta_call(meta, NULL, true);
+	/* Of an image that proved corrupt nothing is given back: counts cannot be trusted. */
+	if (READ_ONCE(meta->failed))
+		return 0;
 	meta_call(meta, meta_release_reserved, false);
 	meta_call(meta, NULL, true);
 	err = qcow_commit_wait(meta);

@@ -11,7 +11,7 @@
 #include "meta/writeback.h"
 #include "store/store.h"
 
-/* A slice of an L2 table, and those of counts that an allocation changes, each with its copy. */
+/* About so many slices are pinned for one change: of an L2 table and of counts, with copies. */
 #define CHANGE_SLICES	6
 
 static struct kmem_cache *writeback_slab;

@@ -12,9 +12,9 @@
 #include <qcow/l2.h>
 
 #include "compat.h"
-#include "data/codec.h"
-#include "data/decompress.h"
-#include "data/workspace.h"
+#include "layer/codec.h"
+#include "layer/decompress.h"
+#include "layer/workspace.h"
 #include "inject.h"
 #include "layer/image.h"
 #include "message.h"

@@ -9,8 +9,8 @@
 #include <linux/sizes.h>
 
 #include "layer/image.h"
-#include "data/decompress.h"
-#include "data/decompress_ahead.h"
+#include "layer/decompress.h"
+#include "layer/decompress_ahead.h"
 #include "layer/inflight.h"
 #include "inject.h"
 #include "layer/map.h"

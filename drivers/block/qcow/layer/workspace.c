@@ -9,8 +9,8 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "data/codec.h"
-#include "data/workspace.h"
+#include "layer/codec.h"
+#include "layer/workspace.h"
 
 void *qcow_workspace_buffer(size_t bytes, gfp_t gfp)
 {

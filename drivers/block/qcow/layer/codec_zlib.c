@@ -6,7 +6,7 @@
 #include <linux/errno.h>
 #include <linux/kconfig.h>
 
-#include "data/codec.h"
+#include "layer/codec.h"
 
 #if IS_REACHABLE(CONFIG_ZLIB_INFLATE)
 

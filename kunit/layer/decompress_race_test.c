@@ -13,9 +13,9 @@
 #include <linux/sizes.h>
 
 #include "layer/cache.h"
-#include "data/decompress.h"
-#include "data/codec.h"
-#include "data/workspace.h"
+#include "layer/decompress.h"
+#include "layer/codec.h"
+#include "layer/workspace.h"
 #include "rig/cluster_fixture.h"
 #include "rig/ram_store.h"
 

@@ -5,7 +5,7 @@
 #include <linux/kernel.h>
 #include <qcow/ondisk.h>
 
-#include "data/codec.h"
+#include "layer/codec.h"
 
 static const struct qcow_codec *const codecs[] = {
 	[QCOW_COMPRESSION_ZLIB] = &qcow_codec_zlib,
