@@ -53,7 +53,7 @@ static void report_cuts(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, buf[c->size], 0x55);
 }
 
-static void report_takes_nobody(struct kunit *test)
+static void report_may_be_null(struct kunit *test)
 {
 	struct qcow_report rep = {};
 
@@ -65,7 +65,7 @@ static void report_takes_nobody(struct kunit *test)
 static struct kunit_case report_cases[] = {
 	KUNIT_CASE(report_adds_lines),
 	KUNIT_CASE_PARAM(report_cuts, cut_gen_params),
-	KUNIT_CASE(report_takes_nobody),
+	KUNIT_CASE(report_may_be_null),
 	{}
 };
 

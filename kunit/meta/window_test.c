@@ -31,7 +31,7 @@ static void expect_taken(struct kunit *test, struct qcow_windows *s, u64 guest, 
 {
 	struct qcow_run run;
 
-	KUNIT_ASSERT_TRUE(test, qcow_windows_take(s, guest, max, &run));
+	KUNIT_ASSERT_TRUE(test, qcow_windows_alloc(s, guest, max, &run));
 	KUNIT_EXPECT_EQ(test, run.first, first);
 	KUNIT_EXPECT_EQ(test, run.nr, nr);
 	KUNIT_EXPECT_TRUE(test, run.zero);
@@ -41,7 +41,7 @@ static void expect_none(struct kunit *test, struct qcow_windows *s, u64 guest)
 {
 	struct qcow_run run;
 
-	KUNIT_EXPECT_FALSE(test, qcow_windows_take(s, guest, 1, &run));
+	KUNIT_EXPECT_FALSE(test, qcow_windows_alloc(s, guest, 1, &run));
 }
 
 /* A window begins where @guest goes on; U64_MAX: nowhere. */

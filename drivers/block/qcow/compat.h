@@ -52,7 +52,7 @@ static inline struct gendisk *qcow_disk_alloc(struct blk_mq_tag_set *set, void *
 	qcow_disk_set_limits(qcow_disk_alloc(set, queuedata), lim)
 #endif
 
-/* A disk that has a write cache says so in its limits, or is told so afterwards. */
+/* A disk that has a write cache has it in its limits, or gets it afterwards. */
 #ifdef QCOW_HAVE_FEATURES
 static inline void qcow_limits_write_cache(struct queue_limits *lim)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Opening a layer: header, snapshot, L1 table. What is wrong with an image is said here or
- * by the pure format code; whether one layer fits on another is the device's business.
+ * by the pure format code, but not whether one layer fits on another.
  */
 
 #include <linux/err.h>

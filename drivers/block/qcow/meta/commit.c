@@ -7,8 +7,8 @@
  *   3 flush: data, new tables and counts are durable
  *   4 it writes the L2 slices and L1 sectors
  *   5 flush: guest data can be reached
- *   6 the worker is told; what was dropped before 1 is reclaimed as soon as all I/O that was
- *     mapped before has ended
+ *   6 a message goes to the worker; what was dropped before 1 is reclaimed as soon as all I/O that
+ *     was mapped before has ended
  *
  * Without changed tables 1 to 3 are all. Changes go on while a commit writes; they are the next
  * one's. The work item waits for I/O of the stores only and allocates nothing.

@@ -154,7 +154,7 @@ int qcow_space_extend(struct qcow_space *space, struct qcow_store *store, u64 en
 	return qcow_store_resize(store, end);
 }
 
-/* Fresh clusters at the end of what is used: at least @min, @want if that is no trouble. */
+/* Clusters behind the last one in use: @want if counts and file reach so far, else @min or more. */
 static int space_append(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
 {
 	struct qcow_run old;
@@ -353,10 +353,10 @@ int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct 
 	struct qcow_windows *windows = &space->windows;
 	int err;
 
-	if (qcow_windows_take(windows, guest, max, run))
+	if (qcow_windows_alloc(windows, guest, max, run))
 		return 0;
 	err = space_open_window(space, guest, max);
-	if (err || qcow_windows_take(windows, guest, max, run))
+	if (err || qcow_windows_alloc(windows, guest, max, run))
 		return err;
 	err = space_alloc(space, 1, max, run);
 	if (!err)

@@ -22,12 +22,12 @@ static u64 window_bits(unsigned int bit, u64 nr)
 /* Cut clusters off from @bit on, which is left: as many as follow it, up to @max. */
 static void window_cut(struct qcow_window *window, unsigned int bit, u64 max, struct qcow_run *run)
 {
-	u64 taken = ~(window->left >> bit);
+	u64 used = ~(window->left >> bit);
 
 	max = min(max, window->run.nr - bit);
 	*run = (struct qcow_run) {
 		.first = window->run.first + bit,
-		.nr = min_t(u64, max, taken ? __ffs64(taken) : BITS_PER_LONG_LONG),
+		.nr = min_t(u64, max, used ? __ffs64(used) : BITS_PER_LONG_LONG),
 		.zero = window->run.zero,
 	};
 	window->left &= ~window_bits(bit, run->nr);
@@ -44,7 +44,7 @@ void qcow_windows_init(struct qcow_windows *windows, u32 cluster_bits)
 		windows->ends[i] = U64_MAX;
 }
 
-bool qcow_windows_take(struct qcow_windows *windows, u64 guest, u64 max, struct qcow_run *run)
+bool qcow_windows_alloc(struct qcow_windows *windows, u64 guest, u64 max, struct qcow_run *run)
 {
 	struct qcow_window *window;
 
@@ -54,7 +54,7 @@ bool qcow_windows_take(struct qcow_windows *windows, u64 guest, u64 max, struct 
 		if (bit >= window->run.nr || !(window->left & BIT_ULL(bit)))
 			continue;
 		window_cut(window, bit, max, run);
-		window->used = ++windows->takes;
+		window->used = ++windows->allocs;
 		return true;
 	}
 	return false;

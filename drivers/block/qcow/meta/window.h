@@ -29,8 +29,8 @@ struct qcow_run {
  * struct qcow_window - host clusters for the guest clusters of one stream
  * @guest: the guest cluster that the first of @run is for
  * @run: at most 64
- * @left: a bit for each that has not been taken
- * @used: when it was used last, in takes
+ * @left: a bit for each that has not been allocated
+ * @used: the value of @allocs when it was used last
  */
 struct qcow_window {
 	u64 guest;
@@ -45,20 +45,20 @@ struct qcow_window {
  * @window: some are empty, or used up and still say where their stream goes on
  * @ends: guest clusters behind what was written last, outside of windows
  * @next: the end to be replaced next
- * @takes: how often something was taken
+ * @allocs: allocations so far
  */
 struct qcow_windows {
 	u64 nr;
 	struct qcow_window window[QCOW_WINDOWS];
 	u64 ends[QCOW_STREAM_ENDS];
 	unsigned int next;
-	u64 takes;
+	u64 allocs;
 };
 
 void qcow_windows_init(struct qcow_windows *windows, u32 cluster_bits);
 
 /**
- * qcow_windows_take() - take clusters out of a window
+ * qcow_windows_alloc() - allocate clusters out of a window
  * @windows: of the image
  * @guest: the first guest cluster
  * @max: at most so many
@@ -66,7 +66,7 @@ void qcow_windows_init(struct qcow_windows *windows, u32 cluster_bits);
  *
  * Return: whether there are any.
  */
-bool qcow_windows_take(struct qcow_windows *windows, u64 guest, u64 max, struct qcow_run *run);
+bool qcow_windows_alloc(struct qcow_windows *windows, u64 guest, u64 max, struct qcow_run *run);
 
 /**
  * qcow_windows_expect() - whether a guest cluster that no window has continues a stream
@@ -91,7 +91,7 @@ struct qcow_window *qcow_windows_replace(struct qcow_windows *windows, u64 begin
 /* Begin anew with @run, which is for @guest and what follows; nothing is left in @window. */
 void qcow_window_open(struct qcow_window *window, u64 guest, const struct qcow_run *run);
 
-/* Take the first clusters that are left. False: none is. */
+/* Take the first clusters that are left out of the window. False: none is. */
 bool qcow_window_drain(struct qcow_window *window, struct qcow_run *run);
 
 #endif /* _QCOW_META_WINDOW_H */

@@ -124,7 +124,7 @@ static int bdev_resize(struct qcow_store *store, u64 bytes)
 	return bytes > store->bytes ? -ENOSPC : 0;
 }
 
-/* Whether that unmaps blocks is the device's business; it is at least quick. */
+/* The device may unmap the blocks or not; without a fallback to writing it is quick. */
 static int bdev_punch(struct qcow_store *store, u64 pos, u64 len)
 {
 	return blkdev_issue_zeroout(store_bdev(store), pos >> SECTOR_SHIFT, len >> SECTOR_SHIFT,

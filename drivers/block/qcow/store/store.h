@@ -223,7 +223,7 @@ static inline void qcow_store_submit(struct qcow_io *io)
 
 /**
  * struct qcow_identity - for which cgroup a worker acts
- * @css: block cgroup, NULL: the root's, of which nothing is told
+ * @css: block cgroup; NULL: the root, which needs no association
  * @memcg_css: memory cgroup, reference held
  * @memcg: that the worker had before
  */
