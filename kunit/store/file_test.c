@@ -284,17 +284,18 @@ static void descriptor_is_given_back(struct kunit *test)
 {
 	struct fixture *f = fixture_create(test);
 	unsigned int flags = f->file->f_flags;
-	fmode_t mode = f->file->f_mode;
+	unsigned int mode = (__force unsigned int)f->file->f_mode;
+	unsigned int no_times = (__force unsigned int)FMODE_NOCMTIME;
 	struct qcow_store *store;
 
-	KUNIT_EXPECT_FALSE(test, mode & FMODE_NOCMTIME);
+	KUNIT_EXPECT_FALSE(test, mode & no_times);
 	store = open_store(f, f->file, true, QCOW_DIRECT_OFF);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, store);
-	KUNIT_EXPECT_EQ(test, mode, f->file->f_mode);
+	KUNIT_EXPECT_EQ(test, mode, (__force unsigned int)f->file->f_mode);
 	qcow_store_attached(store);
-	KUNIT_EXPECT_EQ(test, mode | FMODE_NOCMTIME, f->file->f_mode);
+	KUNIT_EXPECT_EQ(test, mode | no_times, (__force unsigned int)f->file->f_mode);
 	qcow_store_destroy(store);
-	KUNIT_EXPECT_EQ(test, mode, f->file->f_mode);
+	KUNIT_EXPECT_EQ(test, mode, (__force unsigned int)f->file->f_mode);
 	KUNIT_EXPECT_EQ(test, flags, f->file->f_flags);
 }
 

@@ -41,11 +41,12 @@
 bool qcow_submitter_begin_listed(struct qcow_submitter *submitter, const struct request *rq,
 				 const struct qcow_store *store)
 {
+	u32 depth = min_t(u32, rq->q->nr_requests, rq->q->tag_set->queue_depth);
+
 	if (!store->ops->remaps || !current->bio_list || !bio_list_empty(&current->bio_list[0]) ||
 	    qcow_inject(QCOW_INJECT_AGAIN))
 		return false;
-	if (atomic_read(&submitter->nr_listed) >= min_t(u32, rq->q->nr_requests,
-						       rq->q->tag_set->queue_depth) / 2)
+	if (atomic_read(&submitter->nr_listed) >= depth / 2)
 		return false;
 	atomic_inc(&submitter->nr_listed);
 	return true;

@@ -54,7 +54,7 @@ struct qcow_epoch *qcow_inflight_enter(struct qcow_inflight *inflight)
 		return NULL;
 	rcu_read_lock();
 	do {
-		/* Pairs with smp_store_release() in qcow_inflight_drain(). Tables are read after it. */
+		/* Tables are read after it. Pairs with the release in qcow_inflight_drain(). */
 		epoch = smp_load_acquire(&inflight->now);
 		qcow_inject_stall();
 	} while (unlikely(!percpu_ref_tryget_live(&epoch->ref)));

@@ -163,8 +163,8 @@ static int space_append(struct qcow_space *space, u64 min, u64 want, struct qcow
 
 	if (space->counted && min > qcow_refcounts_max_run(&space->counts)) {
 		qcow_message(space->image,
-			     "%llu clusters in one piece: a refcount block counts %llu at most", min,
-			     qcow_refcounts_max_run(&space->counts));
+			     "%llu clusters in one piece: a refcount block counts %llu at most",
+			     min, qcow_refcounts_max_run(&space->counts));
 		return -ENOSPC;
 	}
 	while (space->counted) {
