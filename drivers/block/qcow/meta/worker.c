@@ -25,6 +25,7 @@
 #include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/list_sort.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -116,9 +117,15 @@ static int meta_check_image(const struct qcow_image *image, struct qcow_report *
 
 void qcow_meta_post(struct qcow_meta *meta, struct qcow_meta_msg *msg)
 {
-	/* The message that makes the inbox non-empty wakes the worker for all that follow. */
+	/*
+	 * The message that makes the inbox non-empty wakes the worker for all that follow. A worker
+	 * that is awake may run it at once, and with it the last I/O of the device ends.
+	 * Pairs with synchronize_rcu() in qcow_meta_destroy(): the metadata is still there.
+	 */
+	rcu_read_lock();
 	if (llist_add(&msg->posted, &meta->inbox))
 		queue_work(meta->wq, &meta->work);
+	rcu_read_unlock();
 }
 
 static void meta_receive(struct qcow_meta *meta)
@@ -421,6 +428,8 @@ int qcow_meta_destroy(struct qcow_meta *meta)
 				     "detach: what was written last may be lost: error %d", err);
 		meta_call(meta, NULL, true);
 	}
+	/* Tasks that have posted, or handed on, the last I/O are done with that. */
+	synchronize_rcu();
 	destroy_workqueue(meta->wq);
 	destroy_workqueue(meta->io_wq);
 	qcow_reclaim_destroy(&meta->reclaim);

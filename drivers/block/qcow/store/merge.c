@@ -7,6 +7,7 @@
 #include <linux/blkdev.h>
 #include <linux/list_sort.h>
 #include <linux/overflow.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -67,8 +68,11 @@ static void merged_complete(struct qcow_io *io, int err)
 		list_for_each_entry_safe(part, next, &merged->parts, node)
 			part->complete(part, 0);
 	} else {
+		/* The work item may be running, and end the last I/O before it is queued again. */
+		rcu_read_lock();
 		merge_add(merge, &merged->parts, &merge->alone);
 		queue_work(merge->wq, &merge->work);
+		rcu_read_unlock();
 	}
 	kfree(merged);
 }

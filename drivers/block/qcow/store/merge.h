@@ -33,7 +33,10 @@ struct qcow_merge {
 	struct work_struct work;
 };
 
-/* Prepare @merge. It needs no end: it has nothing when no I/O is under way. */
+/*
+ * Prepare @merge. It needs no end: it has nothing when no I/O is under way. Its owner frees it
+ * after an RCU grace period.
+ */
 void qcow_merge_init(struct qcow_merge *merge, struct qcow_store *store,
 		     struct workqueue_struct *wq);
 
