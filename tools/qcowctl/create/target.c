@@ -141,18 +141,26 @@ static int open_temp(struct target *t)
 {
 	char *dir = path_dirname(t->path);
 	char *temp = qc_printf("%s/.qcowctl-XXXXXX", strcmp(dir, "/") ? dir : "");
+	sigset_t all, old;
+	int err;
 
 	catch_signals();
+	/* The handler has to know of the file as soon as there is one. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
 	t->fd = mkostemp(temp, O_CLOEXEC);
+	err = errno;
+	if (t->fd >= 0)
+		replace_temp(NULL, temp);
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (t->fd < 0) {
-		qc_fail_errno(0, errno, t->name, "cannot create a file in %s", dir);
+		qc_fail_errno(0, err, t->name, "cannot create a file in %s", dir);
 		free(dir);
 		free(temp);
 		return QC_SYSTEM;
 	}
 	free(dir);
 	t->temp = temp;
-	replace_temp(NULL, t->temp);
 	return copy_owner(t);
 }
 
