@@ -169,12 +169,10 @@ static int l1_replace_table(struct qcow_meta *meta)
 		l1->state = QCOW_L1_FITS;
 		return err;
 	}
+	/* After an error the header may refer to them: they stay where they are. */
 	err = qcow_header_set_l1(image, host, image->l1_entries);
-	if (err) {
-		/* The header may refer to either table: what is written to one may be lost. */
-		qcow_meta_fail(meta);
+	if (err)
 		return err;
-	}
 	qcow_overlap_del(&meta->overlap, old_host, old_bytes);
 	l1->disk_entries = image->l1_entries;
 	l1->state = QCOW_L1_FITS;
