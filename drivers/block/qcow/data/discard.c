@@ -208,16 +208,6 @@ static int zero_step(struct qcow_request *req, u64 len, const struct discard_eff
 	return err;
 }
 
-/* Whether the slice of the next bytes need not be read: it is cached, or there is none. */
-static bool discard_has_slice(const struct qcow_request *req)
-{
-	struct qcow_image *image = req->dev->chain;
-	u64 idx = qcow_slice_idx(&image->geo, req->pos);
-
-	return !image->l1[qcow_slice_l1_idx(&image->geo, idx)] ||
-		qcow_cache_has(&image->l2, idx);
-}
-
 /* The guest byte behind all that the slice of @guest maps. */
 static u64 discard_slice_end(const struct qcow_image *image, u64 guest)
 {
@@ -231,7 +221,7 @@ static void zero_plan(struct qcow_meta_msg *msg)
 	struct qcow_meta *meta = req->dev->meta;
 	u64 most = (u64)ZERO_CLUSTERS << meta->image->geo.cluster_bits;
 	u64 stop = req->pos + min(whole_clusters(req), most);
-	int ret = READ_ONCE(meta->failed) ? -EIO : qcow_meta_begin(meta);
+	int ret = qcow_meta_begin(meta);
 
 	/* No more of a data file than has been given back. */
 	if (meta->image->geo.data_file)
@@ -242,7 +232,7 @@ static void zero_plan(struct qcow_meta_msg *msg)
 		ret = zero_step(req, stop - req->pos, &effect);
 		if (ret == QCOW_STEP_GONE)
 			return;
-		if (!ret && req->pos < stop && !discard_has_slice(req))
+		if (!ret && req->pos < stop && !qcow_request_has_slice(req))
 			break;
 	}
 	if (ret || req->pos == req->end)

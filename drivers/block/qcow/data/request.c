@@ -9,6 +9,7 @@
 
 #include "device.h"
 #include "inject.h"
+#include "layer/image.h"
 #include "data/request.h"
 #include "data/submit.h"
 #include "meta/worker.h"
@@ -218,6 +219,15 @@ void qcow_request_next_bio(struct qcow_request *req)
 		      __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter), nr, bio->bi_iter.bi_size);
 	req->iter.iov_offset = bio->bi_iter.bi_bvec_done;
 	req->bio = bio->bi_next;
+}
+
+bool qcow_request_has_slice(const struct qcow_request *req)
+{
+	struct qcow_image *image = req->dev->chain;
+	u64 idx = qcow_slice_idx(&image->geo, req->pos);
+
+	return !image->l1[qcow_slice_l1_idx(&image->geo, idx)] ||
+		qcow_cache_has(&image->l2, idx);
 }
 
 static void request_work(struct work_struct *work)

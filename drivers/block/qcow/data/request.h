@@ -216,6 +216,12 @@ enum qcow_step {
  */
 int qcow_write_step(struct qcow_request *req);
 
+/*
+ * Whether the slice of the next bytes need not be read: it is cached, or there is none. Context:
+ * the metadata worker, before the end of the request.
+ */
+bool qcow_request_has_slice(const struct qcow_request *req);
+
 /* Nothing more of a write or discard is to come: with @err other than 0 the rest fails. */
 void qcow_write_end(struct qcow_request *req, int err);
 

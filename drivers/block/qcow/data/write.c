@@ -354,24 +354,11 @@ cancel:
 	return err == -EINPROGRESS ? QCOW_STEP_GONE : err;
 }
 
-/* Whether the slice of the next bytes need not be read. */
-static bool write_has_slice(const struct qcow_request *req)
-{
-	struct qcow_image *image = req->dev->chain;
-
-	return qcow_cache_has(&image->l2, qcow_slice_idx(&image->geo, req->pos));
-}
-
-static int write_begin(struct qcow_meta *meta)
-{
-	return READ_ONCE(meta->failed) ? -EIO : qcow_meta_begin(meta);
-}
-
 /* In the metadata worker: all of the memory at hand. */
 static void write_plan(struct qcow_meta_msg *msg)
 {
 	struct qcow_request *req = container_of(msg, struct qcow_request, msg);
-	int ret = write_begin(req->dev->meta);
+	int ret = qcow_meta_begin(req->dev->meta);
 
 	while (!ret) {
 		ret = plan_step(req);
@@ -380,7 +367,7 @@ static void write_plan(struct qcow_meta_msg *msg)
 		if (ret || req->pos == req->end)
 			break;
 		/* A slice that has to be read is not read here, where other requests wait. */
-		if (!iov_iter_count(&req->iter) || !write_has_slice(req)) {
+		if (!iov_iter_count(&req->iter) || !qcow_request_has_slice(req)) {
 			queue_work(req->dev->wq, &req->work);
 			return;
 		}

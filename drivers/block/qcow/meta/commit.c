@@ -84,9 +84,9 @@ static void commit_start(struct qcow_meta *meta)
 	/* The copies have it dropped. */
 	list_splice_init(&meta->reclaim.dropped, &commit->dropped);
 	commit->l1_counted = qcow_l1_collect(meta, &commit->l1);
-	qcow_writeback_collect(image->cache, &image->l2, &commit->l2);
+	qcow_writeback_collect(&image->l2, &commit->l2);
 	if (meta->space.counted)
-		qcow_writeback_collect(image->cache, &meta->space.counts.tables, &commit->counts);
+		qcow_writeback_collect(&meta->space.counts.tables, &commit->counts);
 	queue_work(meta->io_wq, &commit->work);
 }
 

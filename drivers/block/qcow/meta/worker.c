@@ -274,6 +274,8 @@ int qcow_meta_begin(struct qcow_meta *meta)
 {
 	int err;
 
+	if (READ_ONCE(meta->failed))
+		return -EIO;
 	if (likely(meta->begun))
 		return 0;
 	err = meta_clear_autoclear(meta->image);

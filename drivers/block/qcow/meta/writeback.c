@@ -188,8 +188,7 @@ bool qcow_writeback_is_changed(const struct qcow_tables *tables)
 	return false;
 }
 
-void qcow_writeback_collect(struct qcow_cache *cache, struct qcow_tables *tables,
-			    struct list_head *batch)
+void qcow_writeback_collect(struct qcow_tables *tables, struct list_head *batch)
 {
 	struct qcow_writeback *wb, *next;
 

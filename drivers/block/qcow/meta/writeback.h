@@ -107,14 +107,12 @@ bool qcow_writeback_is_changed(const struct qcow_tables *tables);
 
 /**
  * qcow_writeback_collect() - copy what has changed, for a commit
- * @cache: of the image
  * @tables: the tables that it is of
  * @batch: gets the slices that have changed
  *
  * Context: the worker. One commit at a time.
  */
-void qcow_writeback_collect(struct qcow_cache *cache, struct qcow_tables *tables,
-			    struct list_head *batch);
+void qcow_writeback_collect(struct qcow_tables *tables, struct list_head *batch);
 
 /**
  * qcow_writeback_write() - write the copies
