@@ -424,6 +424,16 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 	return 0;
 }
 
+static void queues_destroy(struct qcow_device *dev)
+{
+	if (dev->submit_local_wq)
+		destroy_workqueue(dev->submit_local_wq);
+	if (dev->submit_wq)
+		destroy_workqueue(dev->submit_wq);
+	if (dev->wq)
+		destroy_workqueue(dev->wq);
+}
+
 /* All but the disk: the metadata worker, the chain and its files, the workqueues. */
 static int device_teardown(struct qcow_device *dev)
 {
@@ -434,8 +444,7 @@ static int device_teardown(struct qcow_device *dev)
 		err = qcow_meta_destroy(dev->meta);
 	qcow_layer_put(dev->chain);
 	files_put(dev);
-	destroy_workqueue(dev->submit_wq);
-	destroy_workqueue(dev->wq);
+	queues_destroy(dev);
 	return err;
 }
 
@@ -489,12 +498,12 @@ static int index_reserve(struct qcow_device *dev, u32 wanted, struct qcow_report
 static int queues_create(struct qcow_device *dev)
 {
 	dev->wq = alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, dev->name);
-	if (!dev->wq)
-		return -ENOMEM;
-	dev->submit_wq = alloc_workqueue("%s-submit", WQ_PERCPU | WQ_MEM_RECLAIM, 0, dev->name);
-	if (dev->submit_wq)
+	dev->submit_wq = alloc_workqueue("%s-submit", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, dev->name);
+	dev->submit_local_wq = alloc_workqueue("%s-local", WQ_PERCPU | WQ_MEM_RECLAIM, 0,
+					       dev->name);
+	if (dev->wq && dev->submit_wq && dev->submit_local_wq)
 		return 0;
-	destroy_workqueue(dev->wq);
+	queues_destroy(dev);
 	return -ENOMEM;
 }
 

@@ -38,6 +38,7 @@ struct qcow_meta;
  * @submit_wq: I/O that queue_rq() may not submit. Its work items wait for tags and memory of the
  *             disks below and for locks of the file systems there, which may be on other devices of
  *             this driver: so each has a queue, and a rescuer, of its own
+ * @submit_local_wq: the same, on the CPU that submits
  * @error_lock: the bad range of every request
  * @tag_set: of the queue
  * @disk: the disk
@@ -57,6 +58,7 @@ struct qcow_device {
 	struct qcow_meta *meta;
 	struct workqueue_struct *wq;
 	struct workqueue_struct *submit_wq;
+	struct workqueue_struct *submit_local_wq;
 	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */
 	struct blk_mq_tag_set tag_set;
 	struct gendisk *disk;

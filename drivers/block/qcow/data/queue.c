@@ -105,7 +105,7 @@ static int queue_init_hctx(struct blk_mq_hw_ctx *hctx, void *data, unsigned int 
 	submitter = kzalloc_node(sizeof(*submitter), GFP_KERNEL, hctx->numa_node);
 	if (!submitter)
 		return -ENOMEM;
-	qcow_submitter_init(submitter, dev->submit_wq);
+	qcow_submitter_init(submitter, dev);
 	hctx->driver_data = submitter;
 	return 0;
 }

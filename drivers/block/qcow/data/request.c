@@ -24,6 +24,8 @@ void qcow_request_put(struct qcow_request *req)
 		return;
 	if (req->is_listed)
 		qcow_submitter_end_listed(rq->mq_hctx->driver_data);
+	if (req->is_handed)
+		qcow_submitter_end_handed(rq->mq_hctx->driver_data);
 	qcow_inflight_leave(req->epoch);
 	blk_mq_complete_request(rq);
 }
@@ -198,6 +200,9 @@ void qcow_fragment_submit(struct qcow_fragment *frag)
 
 	if (req->in_queue_rq) {
 		if (req->is_listed || !qcow_submitter_begin_listed(submitter, rq, frag->io.store)) {
+			if (!req->is_handed)
+				qcow_submitter_begin_handed(submitter);
+			req->is_handed = true;
 			qcow_submitter_add(submitter, &frag->io.waiting);
 			return;
 		}
@@ -293,6 +298,7 @@ void qcow_request_start(struct qcow_request *req, struct request *rq,
 	req->run = run;
 	req->in_queue_rq = true;
 	req->is_listed = false;
+	req->is_handed = false;
 	req->bvecs = NULL;
 	req->iter = (struct iov_iter) {};
 	/* Before any table is read. */

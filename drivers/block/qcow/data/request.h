@@ -70,6 +70,7 @@ enum qcow_first {
  * @msg: hands it to the metadata worker
  * @in_queue_rq: the block layer's task maps it, whose I/O is submitted as submit.c says
  * @is_listed: that task has submitted I/O of it
+ * @is_handed: that task has handed I/O of it to a worker
  * @epoch: of a writable device, or NULL
  * @flush: of a flush
  * @status: of the bytes from @bad_start to @bad_end, under @dev->error_lock; the first error
@@ -93,6 +94,7 @@ struct qcow_request {
 	struct qcow_meta_msg msg;
 	bool in_queue_rq;
 	bool is_listed;
+	bool is_handed;
 	struct qcow_epoch *epoch;
 	struct qcow_flush flush;
 	blk_status_t status;

@@ -27,6 +27,12 @@
  *
  * All other I/O goes to one work item per hardware queue, whose task carries none of these. A plug
  * of its own makes one batch of the I/Os that have come together.
+ *
+ * A worker of which CPU: a task that has gone to sleep since its request before, when nothing is
+ * under way any more, waits for each of its requests. Its CPU is idle next, and a worker there is the
+ * one that is running first. Any other task goes on meanwhile, as a rule with the next request: a
+ * worker of its CPU would take that away from it for each request, so the scheduler finds a CPU for a
+ * worker that is bound to none. Where all are busy, requests come together.
  */
 #include <linux/bio.h>
 #include <linux/blk-mq.h>
@@ -35,6 +41,7 @@
 #include <linux/sched/mm.h>
 
 #include "data/submit.h"
+#include "device.h"
 #include "inject.h"
 #include "store/store.h"
 
@@ -52,6 +59,29 @@ bool qcow_submitter_begin_listed(struct qcow_submitter *submitter, const struct 
 	return true;
 }
 
+void qcow_submitter_begin_handed(struct qcow_submitter *submitter)
+{
+	bool is_alone = atomic_inc_return(&submitter->nr_handed) == 1;
+
+	/* The first one speaks for a batch. */
+	if (llist_empty(&submitter->waiting))
+		WRITE_ONCE(submitter->is_local, is_alone &&
+			   (READ_ONCE(submitter->last_task) != current ||
+			    READ_ONCE(submitter->last_sleeps) != current->nvcsw));
+	WRITE_ONCE(submitter->last_task, current);
+	WRITE_ONCE(submitter->last_sleeps, current->nvcsw);
+}
+
+void qcow_submitter_kick(struct qcow_submitter *submitter)
+{
+	const struct qcow_device *dev = submitter->dev;
+
+	if (!llist_empty(&submitter->waiting))
+		queue_work(READ_ONCE(submitter->is_local) ? dev->submit_local_wq : dev->submit_wq,
+			   &submitter->work);
+}
+
+/* May run twice at a time, on either workqueue: each takes what there is. */
 static void submitter_work(struct work_struct *work)
 {
 	struct qcow_submitter *submitter = container_of(work, struct qcow_submitter, work);
@@ -67,12 +97,13 @@ static void submitter_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-void qcow_submitter_init(struct qcow_submitter *submitter, struct workqueue_struct *wq)
+void qcow_submitter_init(struct qcow_submitter *submitter, struct qcow_device *dev)
 {
 	init_llist_head(&submitter->waiting);
 	atomic_set(&submitter->nr_listed, 0);
+	atomic_set(&submitter->nr_handed, 0);
 	INIT_WORK(&submitter->work, submitter_work);
-	submitter->wq = wq;
+	submitter->dev = dev;
 }
 
 void qcow_submitter_destroy(struct qcow_submitter *submitter)
