@@ -17,6 +17,7 @@
 #include "layer/cache.h"
 #include "store/store.h"
 #include "rig/image_builder.h"
+#include "rig/parked.h"
 #include "rig/ram_store.h"
 
 #define NR_SLICES	256
@@ -372,26 +373,11 @@ static void joined_load_retries_after_failure(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 2, atomic_read(&f->disk->reads));
 }
 
-struct test_waiter {
-	struct qcow_waiter waiter;
-	atomic_t woken;
-	struct completion done;
-};
-
-static void test_wake(struct qcow_waiter *waiter)
-{
-	struct test_waiter *w = container_of(waiter, struct test_waiter, waiter);
-
-	might_sleep();
-	atomic_inc(&w->woken);
-	complete(&w->done);
-}
-
 /* Park behind a read that ends with @err; then try again. */
 static void park(struct kunit *test, int err)
 {
 	struct fixture *f = fixture_create(test, image_cache_create(test, SZ_64K), 9);
-	struct test_waiter w[2];
+	struct parked w[2];
 	struct qcow_slice *slice;
 	struct loader l;
 	unsigned int i;
@@ -401,9 +387,7 @@ static void park(struct kunit *test, int err)
 	loader_start(&l, f, 3);
 	wait_for_reads(f, 1);
 	for (i = 0; i < ARRAY_SIZE(w); i++) {
-		w[i].waiter.wake = test_wake;
-		atomic_set(&w[i].woken, 0);
-		init_completion(&w[i].done);
+		parked_init(&w[i]);
 		KUNIT_EXPECT_EQ(test, -EINPROGRESS, load(f, 3, &w[i].waiter, &slice));
 		KUNIT_EXPECT_EQ(test, 0, atomic_read(&w[i].woken));
 	}

@@ -17,6 +17,7 @@
 #include "layer/codec.h"
 #include "layer/workspace.h"
 #include "rig/cluster_fixture.h"
+#include "rig/parked.h"
 #include "rig/ram_store.h"
 
 /* A thread that loads one cluster. */
@@ -120,27 +121,12 @@ static void joined_load_retries_after_failure(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 2, atomic_read(&f->disk->reads));
 }
 
-struct test_waiter {
-	struct qcow_waiter waiter;
-	atomic_t woken;
-	struct completion done;
-};
-
-static void test_wake(struct qcow_waiter *waiter)
-{
-	struct test_waiter *w = container_of(waiter, struct test_waiter, waiter);
-
-	might_sleep();
-	atomic_inc(&w->woken);
-	complete(&w->done);
-}
-
 /* Park behind a load that ends with @err; then try again. */
 static void park(struct kunit *test, int err)
 {
 	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);
 	struct qcow_cluster *c;
-	struct test_waiter w[2];
+	struct parked w[2];
 	struct loader l;
 	unsigned int i;
 
@@ -149,9 +135,7 @@ static void park(struct kunit *test, int err)
 	loader_start(&l, f, 3);
 	wait_for_reads(f, 1);
 	for (i = 0; i < ARRAY_SIZE(w); i++) {
-		w[i].waiter.wake = test_wake;
-		atomic_set(&w[i].woken, 0);
-		init_completion(&w[i].done);
+		parked_init(&w[i]);
 		KUNIT_EXPECT_EQ(test, -EINPROGRESS, cluster_load(f, 3, &w[i].waiter, &c));
 		KUNIT_EXPECT_EQ(test, 0, atomic_read(&w[i].woken));
 	}
