@@ -79,13 +79,13 @@ static int reclaim_room(struct qcow_meta *meta)
 		reclaim->is_retried = false;
 		return 0;
 	}
-	if (err && reclaim->is_retried)
-		return err;
 	/* A commit starts by itself unless the last one has failed. */
-	if (err && !qcow_commit_is_running(&meta->commit)) {
-		reclaim->is_retried = true;
-		qcow_commit_want(&meta->commit);
-	}
+	if (!err || qcow_commit_is_running(&meta->commit) || meta->commit.wanted)
+		return -EAGAIN;
+	if (reclaim->is_retried)
+		return err;
+	reclaim->is_retried = true;
+	qcow_commit_want(&meta->commit);
 	return -EAGAIN;
 }
 
