@@ -54,8 +54,8 @@ static bool goes_on(const struct ram_disk *disk)
 }
 
 /*
- * Without the call that failed something is not as it should be. A submitted write may have been
- * several in one, which then have been made one by one. With a small cache there are commits that
+ * Without the call that failed something is not as it should be. A write of the guest's data may have
+ * been several in one, which then have been made one by one. With a small cache there are commits that
  * no flush waits for; what they could not write the next one writes.
  */
 static bool is_vital(const struct write_rig *rig)
@@ -65,7 +65,7 @@ static bool is_vital(const struct write_rig *rig)
 	if (rig->c->cache_bytes && disk->failed != &disk->flushes)
 		return false;
 	return disk->failed == &disk->flushes ||
-	       (disk->failed == &disk->writes && !disk->failed_submit);
+	       (disk->failed == &disk->writes && !disk->failed_data);
 }
 
 /* Return: whether there was an @nth call. */

@@ -349,7 +349,7 @@ static void ram_submit(struct qcow_store *store, struct qcow_io *io)
 
 	atomic_inc(&disk->submits);
 	if (err)
-		WRITE_ONCE(disk->failed_submit, true);
+		WRITE_ONCE(disk->failed_data, io->origin);
 	WARN_ON_ONCE(!IS_ALIGNED(io->pos | io->len, RAM_STORE_ALIGN) ||
 		     io->pos + io->len > READ_ONCE(disk->bytes) ||
 		     (io->write && !store->writable));
@@ -465,7 +465,7 @@ static void fail_at(struct ram_disk *disk, const atomic_t *of, int nth, int err)
 	disk->fail_err = err;
 	disk->fail_of = of;
 	disk->failed = NULL;
-	disk->failed_submit = false;
+	disk->failed_data = false;
 	WRITE_ONCE(disk->fail_at, nth ? atomic_read(of) + nth : 0);
 }
 

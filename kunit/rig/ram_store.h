@@ -43,7 +43,7 @@ struct qcow_store;
  * @fail_at: the call that fails; 0: none
  * @fail_err: with this
  * @failed: the counter of its own kind, as @flushes, once it has been called
- * @failed_submit: and it was submitted
+ * @failed_data: and it was submitted for a request of the guest
  * @off_at: the value of @changes at which the power goes; 0: it stays
  * @off: the power is gone
  * @on_change: called with @watcher after each call that is no read, and before a flush, without
@@ -80,7 +80,7 @@ struct ram_disk {
 	int fail_at;
 	int fail_err;
 	const atomic_t *failed;
-	bool failed_submit;
+	bool failed_data;
 	int off_at;
 	bool off;
 

@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
+#include "store/batch.h"
 #include "store/store.h"
 #include "rig/ram_store.h"
 
@@ -360,6 +361,92 @@ static void two_owners_of_a_block(struct kunit *test)
 	}
 }
 
+/* @nr writes of a page each, from @pos on; all there is is in @f->model when they have ended. */
+static void batch_write(struct fixture *f, struct qcow_batch *batch, u64 pos, unsigned int nr)
+{
+	prandom_bytes_state(&f->rnd, f->buf, nr * SZ_4K);
+	memcpy(f->model + pos, f->buf, nr * SZ_4K);
+	while (nr--)
+		qcow_batch_write(batch, f->store, f->buf + nr * SZ_4K, pos + nr * SZ_4K, SZ_4K);
+}
+
+static struct qcow_batch *batch_create(struct kunit *test)
+{
+	struct qcow_batch *batch = kunit_kzalloc(test, sizeof(*batch), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, batch);
+	return batch;
+}
+
+static void batch_is_in_flight_together(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test);
+	struct qcow_batch *batch = batch_create(test);
+
+	ram_disk_hold(f->disk);
+	qcow_batch_begin(batch);
+	batch_write(f, batch, SZ_8K, QCOW_BATCH_WRITES);
+	KUNIT_EXPECT_EQ(test, QCOW_BATCH_WRITES, atomic_read(&f->disk->submits));
+	ram_disk_release(f->disk);
+	KUNIT_EXPECT_EQ(test, 0, qcow_batch_end(batch));
+	expect_model(f);
+}
+
+static void batch_takes_any_number(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test);
+	struct qcow_batch *batch = batch_create(test);
+	unsigned int nr = 2 * QCOW_BATCH_WRITES + 1;
+
+	qcow_batch_begin(batch);
+	KUNIT_EXPECT_EQ(test, 0, qcow_batch_end(batch));
+	qcow_batch_begin(batch);
+	batch_write(f, batch, 0, nr);
+	KUNIT_EXPECT_EQ(test, 0, qcow_batch_end(batch));
+	expect_model(f);
+	KUNIT_EXPECT_EQ(test, nr, atomic_read(&f->disk->submits));
+}
+
+static void batch_takes_what_is_not_aligned(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test);
+	struct qcow_batch *batch = batch_create(test);
+
+	prandom_bytes_state(&f->rnd, f->buf, SZ_64K);
+	memcpy(f->model + 1000, f->buf, 3000);
+	memcpy(f->model + SZ_16K, f->buf + SZ_8K, SZ_16K);
+	memcpy(f->model + SZ_64K, f->buf + SZ_32K + 1, 512);
+	qcow_batch_begin(batch);
+	qcow_batch_write(batch, f->store, f->buf, 1000, 3000);
+	qcow_batch_write(batch, f->store, f->buf + SZ_8K, SZ_16K, SZ_16K);
+	qcow_batch_write(batch, f->store, f->buf + SZ_32K + 1, SZ_64K, 512);
+	KUNIT_EXPECT_EQ(test, 0, qcow_batch_end(batch));
+	expect_model(f);
+	KUNIT_EXPECT_EQ(test, 0, atomic_read(&f->disk->submits));
+}
+
+static void batch_ends_with_an_error(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test);
+	struct qcow_batch *batch = batch_create(test);
+
+	qcow_batch_begin(batch);
+	qcow_batch_write(batch, f->store, f->buf, BYTES - 511, 512);
+	qcow_batch_write(batch, f->store, f->buf, 0, 512);
+	KUNIT_EXPECT_EQ(test, -ENODATA, qcow_batch_end(batch));
+	expect_model(f);
+
+	f->disk->inline_submit = true;
+	ram_disk_fail_change(f->disk, 2, -EIO);
+	memcpy(f->model, f->buf, SZ_4K);
+	qcow_batch_begin(batch);
+	qcow_batch_write(batch, f->store, f->buf, 0, SZ_4K);
+	qcow_batch_write(batch, f->store, f->buf + SZ_4K, SZ_4K, SZ_4K);
+	qcow_batch_write(batch, f->store, f->buf + SZ_8K, SZ_8K, SZ_4K);
+	KUNIT_EXPECT_EQ(test, -EIO, qcow_batch_end(batch));
+	expect_model(f);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(write_changes_its_range, ranges_gen_params),
 	KUNIT_CASE_PARAM(short_writes_go_on, ranges_gen_params),
@@ -374,6 +461,10 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(every_failure_is_told),
 	KUNIT_CASE(random_ranges),
 	KUNIT_CASE(two_owners_of_a_block),
+	KUNIT_CASE(batch_is_in_flight_together),
+	KUNIT_CASE(batch_takes_any_number),
+	KUNIT_CASE(batch_takes_what_is_not_aligned),
+	KUNIT_CASE(batch_ends_with_an_error),
 	{}
 };
 

@@ -45,7 +45,7 @@ static int commit_write(struct qcow_meta *meta)
 	struct qcow_commit *commit = &meta->commit;
 	int err;
 
-	err = qcow_writeback_write(&meta->space.counts.tables, &commit->counts);
+	err = qcow_writeback_write(&meta->space.counts.tables, &commit->counts, &commit->writes);
 	if (err)
 		return err;
 	qcow_inject_pause();
@@ -53,7 +53,7 @@ static int commit_write(struct qcow_meta *meta)
 	if (err || (list_empty(&commit->l2) && list_empty(&commit->l1)))
 		return err;
 	qcow_inject_pause();
-	err = qcow_writeback_write(&meta->image->l2, &commit->l2);
+	err = qcow_writeback_write(&meta->image->l2, &commit->l2, &commit->writes);
 	if (!err)
 		err = qcow_l1_write(meta->image, &commit->l1);
 	if (!err)

@@ -12,6 +12,7 @@
 #include <linux/workqueue.h>
 
 #include "meta/msg.h"
+#include "store/batch.h"
 
 struct qcow_meta;
 
@@ -55,10 +56,11 @@ enum qcow_commit_state {
  * @l1_counted: as qcow_l1_collect() returned
  * @err: of the one that is running
  * @last_err: of the last one that has ended
+ * @writes: memory for what is in flight of them
  * @work: writes, on the metadata's @io_wq
  * @msg: tells the worker that it has
  *
- * The copies and @err are the work item's while WRITING, all else is the worker's.
+ * The copies, @writes and @err are the work item's while WRITING, all else is the worker's.
  */
 struct qcow_commit {
 	enum qcow_commit_state state;
@@ -72,6 +74,7 @@ struct qcow_commit {
 	bool l1_counted;
 	int err;
 	int last_err;
+	struct qcow_batch writes;
 	struct work_struct work;
 	struct qcow_meta_msg msg;
 };

@@ -9,6 +9,7 @@
 #include <qcow/l2.h>
 
 #include "meta/writeback.h"
+#include "store/batch.h"
 #include "store/store.h"
 
 /* About so many slices are pinned for one change: of an L2 table and of counts, with copies. */
@@ -202,18 +203,16 @@ void qcow_writeback_collect(struct qcow_tables *tables, struct list_head *batch)
 	}
 }
 
-int qcow_writeback_write(struct qcow_tables *tables, struct list_head *batch)
+int qcow_writeback_write(struct qcow_tables *tables, struct list_head *batch,
+			 struct qcow_batch *writes)
 {
 	struct qcow_writeback *wb;
-	int err;
 
-	list_for_each_entry(wb, batch, node) {
-		err = qcow_store_write(tables->store, wb->copy, wb->copy_host,
-				       tables->slice_bytes);
-		if (err)
-			return err;
-	}
-	return 0;
+	qcow_batch_begin(writes);
+	list_for_each_entry(wb, batch, node)
+		qcow_batch_write(writes, tables->store, wb->copy, wb->copy_host,
+				 tables->slice_bytes);
+	return qcow_batch_end(writes);
 }
 
 void qcow_writeback_finish(struct qcow_cache *cache, struct qcow_tables *tables,

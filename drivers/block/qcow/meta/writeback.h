@@ -12,6 +12,8 @@
 
 #include "layer/cache.h"
 
+struct qcow_batch;
+
 /**
  * enum qcow_writeback_state - what of a pinned slice is on disk
  * @QCOW_WRITEBACK_CLEAN: all of it
@@ -118,11 +120,13 @@ void qcow_writeback_collect(struct qcow_tables *tables, struct list_head *batch)
  * qcow_writeback_write() - write the copies
  * @tables: the tables that it is of
  * @batch: from qcow_writeback_collect()
+ * @writes: memory for the writes
  *
  * Context: the commit's work item.
  * Return: 0 or the first error.
  */
-int qcow_writeback_write(struct qcow_tables *tables, struct list_head *batch);
+int qcow_writeback_write(struct qcow_tables *tables, struct list_head *batch,
+			 struct qcow_batch *writes);
 
 /**
  * qcow_writeback_finish() - end of the commit

@@ -5,12 +5,8 @@
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
-#include <linux/mm.h>
 
 #include "store/store.h"
-
-/* Pages that one synchronous transfer describes on the stack. */
-#define SYNC_PAGES	16
 
 /* What a bio below has of the one above; a flush and FUA are the commit's. */
 #define INHERITED	(REQ_SYNC | REQ_META | REQ_PRIO | REQ_BACKGROUND | REQ_SWAP)
@@ -26,32 +22,19 @@ static struct block_device *store_bdev(const struct qcow_store *store)
 	return I_BDEV(store->file->f_mapping->host);
 }
 
-/* Add as much of @buf as @bio has room for. */
-static void bdev_add_buffer(struct bio *bio, void *buf, size_t len)
-{
-	while (len) {
-		struct page *page = is_vmalloc_addr(buf) ? vmalloc_to_page(buf) :
-							   virt_to_page(buf);
-		size_t part = min_t(size_t, len, PAGE_SIZE - offset_in_page(buf));
-
-		if (bio_add_page(bio, page, part, offset_in_page(buf)) != part)
-			break;
-		buf += part;
-		len -= part;
-	}
-}
-
-static ssize_t bdev_transfer(struct qcow_store *store, void *buf, u64 pos, size_t len,
+static ssize_t bdev_transfer(struct qcow_store *store, const void *buf, u64 pos, size_t len,
 			     blk_opf_t opf)
 {
-	struct bio_vec bvecs[SYNC_PAGES];
+	struct bio_vec bvecs[QCOW_SYNC_PAGES];
+	unsigned int nr;
 	struct bio bio;
 	ssize_t ret;
 
-	bio_init(&bio, store_bdev(store), bvecs, SYNC_PAGES, opf | REQ_META | REQ_PRIO);
+	bio_init(&bio, store_bdev(store), bvecs, QCOW_SYNC_PAGES, opf | REQ_META | REQ_PRIO);
+	len = qcow_store_describe(bvecs, &nr, buf, len);
+	bio.bi_vcnt = nr;
 	bio.bi_iter.bi_sector = pos >> SECTOR_SHIFT;
-	bdev_add_buffer(&bio, buf, len);
-	len = bio.bi_iter.bi_size;
+	bio.bi_iter.bi_size = len;
 	ret = submit_bio_wait(&bio);
 	bio_uninit(&bio);
 	return ret ?: len;
@@ -67,7 +50,7 @@ static ssize_t bdev_read(struct qcow_store *store, void *buf, u64 pos, size_t le
 
 static ssize_t bdev_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
 {
-	return bdev_transfer(store, (void *)buf, pos, len, WRITE_FLAGS);
+	return bdev_transfer(store, buf, pos, len, WRITE_FLAGS);
 }
 
 static void bdev_endio(struct bio *bio)
@@ -88,7 +71,7 @@ static int bdev_init_bio(struct bio *bio, struct block_device *bdev, struct qcow
 	if (io->origin)
 		err = bio_init_clone(bdev, bio, io->origin, GFP_NOWAIT);
 	else
-		bio_init(bio, bdev, NULL, 0, opf);
+		bio_init(bio, bdev, NULL, 0, REQ_META | REQ_PRIO);
 	bio->bi_opf = opf | (bio->bi_opf & INHERITED);
 	return err;
 }

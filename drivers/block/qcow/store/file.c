@@ -16,9 +16,6 @@
 #include "inject.h"
 #include "store/store.h"
 
-/* Pages that one synchronous transfer describes on the stack. */
-#define SYNC_PAGES	16
-
 static bool is_regular(const struct file *file)
 {
 	return S_ISREG(file_inode(file)->i_mode);
@@ -56,28 +53,18 @@ static ssize_t file_throttled_write(struct kiocb *iocb, struct iov_iter *iter)
 	return ret;
 }
 
-/* Fill @bvecs with as much of @buf as they hold. */
-static void file_describe_buffer(struct bio_vec *bvecs, unsigned int direction, void *buf,
+static void file_describe_buffer(struct bio_vec *bvecs, unsigned int direction, const void *buf,
 				 size_t len, struct iov_iter *iter)
 {
-	size_t filled = 0;
 	unsigned int nr;
 
-	for (nr = 0; nr < SYNC_PAGES && filled < len; nr++) {
-		void *addr = buf + filled;
-		struct page *page = is_vmalloc_addr(addr) ? vmalloc_to_page(addr) :
-							     virt_to_page(addr);
-		size_t part = min_t(size_t, len - filled, PAGE_SIZE - offset_in_page(addr));
-
-		bvec_set_page(&bvecs[nr], page, part, offset_in_page(addr));
-		filled += part;
-	}
-	iov_iter_bvec(iter, direction, bvecs, nr, filled);
+	len = qcow_store_describe(bvecs, &nr, buf, len);
+	iov_iter_bvec(iter, direction, bvecs, nr, len);
 }
 
 static ssize_t file_read(struct qcow_store *store, void *buf, u64 pos, size_t len)
 {
-	struct bio_vec bvecs[SYNC_PAGES];
+	struct bio_vec bvecs[QCOW_SYNC_PAGES];
 	struct iov_iter iter;
 	struct kiocb iocb;
 
@@ -134,7 +121,7 @@ static ssize_t file_write_now(struct file_call *call)
 {
 	struct qcow_store *store = call->store;
 	bool direct = store->direct;
-	struct bio_vec bvecs[SYNC_PAGES];
+	struct bio_vec bvecs[QCOW_SYNC_PAGES];
 	size_t len = call->len;
 	struct iov_iter iter;
 	struct kiocb iocb;
@@ -150,7 +137,7 @@ static ssize_t file_write_now(struct file_call *call)
 	}
 
 	len = qcow_inject_short(len, store->align);
-	file_describe_buffer(bvecs, ITER_SOURCE, (void *)call->buf, len, &iter);
+	file_describe_buffer(bvecs, ITER_SOURCE, call->buf, len, &iter);
 	init_sync_kiocb(&iocb, store->file);
 	iocb.ki_pos = call->pos;
 	/* Not those that the file was opened with: where to write is not up to O_APPEND. */

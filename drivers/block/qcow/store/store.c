@@ -222,6 +222,22 @@ static void *store_bounce_alloc(const struct qcow_store *store, size_t len)
 	return kvmalloc(roundup_pow_of_two(min_t(size_t, need, BOUNCE_BYTES)), GFP_NOIO);
 }
 
+size_t qcow_store_describe(struct bio_vec *bvecs, unsigned int *nr, const void *buf, size_t len)
+{
+	size_t filled = 0;
+
+	for (*nr = 0; *nr < QCOW_SYNC_PAGES && filled < len; ++*nr) {
+		const void *addr = buf + filled;
+		struct page *page = is_vmalloc_addr(addr) ? vmalloc_to_page(addr) :
+							    virt_to_page(addr);
+		size_t part = min_t(size_t, len - filled, PAGE_SIZE - offset_in_page(addr));
+
+		bvec_set_page(&bvecs[*nr], page, part, offset_in_page(addr));
+		filled += part;
+	}
+	return filled;
+}
+
 static bool store_aligned(const struct qcow_store *store, const void *buf, u64 pos, size_t len)
 {
 	u64 mem = (unsigned long)buf;

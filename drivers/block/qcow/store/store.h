@@ -14,6 +14,9 @@
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 
+/* Pages that one synchronous transfer describes on the stack. */
+#define QCOW_SYNC_PAGES	16
+
 struct cgroup_subsys_state;
 struct mem_cgroup;
 struct qcow_report;
@@ -28,7 +31,7 @@ struct qcow_store;
  * @done: bytes transferred so far, of an I/O that came back short
  * @write: from memory to the store
  * @origin: the bio that it is part of: its cgroup, I/O priority and hints go down with it, and it
- *          stays until @complete; NULL: it is the driver's own
+ *          stays until @complete; NULL: it is the driver's own, metadata
  * @complete: called once, from any context, with the status; owns the io again
  * @work: for a store that has to go on in process context
  * @node: before it is submitted, instead of @work
@@ -296,6 +299,18 @@ int qcow_store_reserve(struct qcow_store *store, u64 pos, u64 len);
  * Return: 0: the aligned blocks inside read as zeros; -EOPNOTSUPP; others.
  */
 int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len);
+
+/**
+ * qcow_store_describe() - the pages of a buffer, for a store's synchronous transfers
+ * @bvecs: QCOW_SYNC_PAGES of them; gets as much of @buf as they hold
+ * @nr: how many are filled
+ * @buf: kernel memory of any kind but the stack
+ * @len: its bytes
+ *
+ * Context: any.
+ * Return: bytes described, at most @len.
+ */
+size_t qcow_store_describe(struct bio_vec *bvecs, unsigned int *nr, const void *buf, size_t len);
 
 extern const struct qcow_store_ops qcow_store_file_ops;
 extern const struct qcow_store_ops qcow_store_bdev_ops;
