@@ -45,7 +45,8 @@ static bool change_is_before(struct rb_node *a, const struct rb_node *b)
 }
 
 /* The table that maps @guest; 0: there is none and none is wanted. */
-static int change_find_table(struct qcow_meta *meta, u64 guest, bool make, u64 *table)
+static int change_find_table(struct qcow_meta *meta, u64 guest, bool make, u64 *table,
+			     struct qcow_meta_msg *msg)
 {
 	const struct qcow_image *image = meta->image;
 	u64 l1_idx = qcow_slice_l1_idx(&image->geo, qcow_slice_idx(&image->geo, guest));
@@ -59,18 +60,18 @@ static int change_find_table(struct qcow_meta *meta, u64 guest, bool make, u64 *
 	}
 	if (!make && !*table)
 		return 0;
-	return qcow_l1_table(meta, l1_idx, table);
+	return qcow_l1_table(meta, l1_idx, table, msg);
 }
 
 static int change_load_slice(struct qcow_meta *meta, struct qcow_change *change, u64 guest,
-			     bool make_table)
+			     bool make_table, struct qcow_meta_msg *msg)
 {
 	struct qcow_image *image = meta->image;
 	u64 idx = qcow_slice_idx(&image->geo, guest);
 	u64 table;
 	int err;
 
-	err = change_find_table(meta, guest, make_table, &table);
+	err = change_find_table(meta, guest, make_table, &table, msg);
 	if (err || !table)
 		return err;
 	return qcow_writeback_load(image->cache, &image->l2, idx,
@@ -113,7 +114,7 @@ int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 gu
 	change->whole = false;
 	change->nr_fresh = 0;
 	change->freed = NULL;
-	err = change_load_slice(meta, change, guest, make_table);
+	err = change_load_slice(meta, change, guest, make_table, msg);
 	if (err == -EAGAIN) {
 		qcow_commit_want(&meta->commit);
 		list_add_tail(&msg->node, &meta->await_commit);

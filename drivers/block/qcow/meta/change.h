@@ -5,7 +5,7 @@
  *
  *   begin --> (planned by the caller) --> in flight: its data is being written --> end
  *     |                                                                             |
- *     +-- parked: behind another change, for room, for a commit                     +-- entries
+ *     +-- parked: behind another change, for room, for a commit, for an L2 table    +-- entries
  *                                                                                       set, or
  *                                                                                       undone
  */

@@ -4,9 +4,18 @@
  * and durable before the commit writes the entry. A longer L1 table is written whole, with its
  * counts durable, before the header refers to it; entries that have changed and are not written
  * yet go to the new one.
+ *
+ * A table is filled by a work item of its own, so that those of several guest ranges are filled at
+ * the same time and changes elsewhere go on:
+ *
+ *   worker: space allocated, first change parked --> work item: filled --> worker: entry set,
+ *           (further changes of the same table           |                 changes run again
+ *            are parked with it)                         +-- error ------> worker: space given
+ *                                                                          back, changes told
  */
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <qcow/l2.h>
 
@@ -36,6 +45,34 @@ struct l1_sector {
 	u32 nr;
 	u64 host;
 	__be64 copy[SECTOR_ENTRIES];
+};
+
+/**
+ * struct l1_fill - an L2 table that is being filled
+ * @msg: to the worker: filled
+ * @work: fills it
+ * @node: among those of the image
+ * @waiters: messages parked until it is there, at least one
+ * @meta: the metadata
+ * @l1_idx: of its entry
+ * @entry_host: where the entry is in the file
+ * @from: host offset of the table that it is a copy of; 0: zeros
+ * @run: its clusters
+ * @sector: for the entry
+ * @err: of filling it
+ */
+struct l1_fill {
+	struct qcow_meta_msg msg;
+	struct work_struct work;
+	struct list_head node;
+	struct list_head waiters;
+	struct qcow_meta *meta;
+	u64 l1_idx;
+	u64 entry_host;
+	u64 from;
+	struct qcow_run run;
+	struct l1_sector *sector;
+	int err;
 };
 
 static u64 table_bytes(const struct qcow_image *image)
@@ -97,41 +134,96 @@ static int l1_fill_table(struct qcow_image *image, const struct qcow_run *run, u
 	return qcow_store_zero(image->store, host, run->nr << image->geo.cluster_bits);
 }
 
-static int l1_make_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 *table)
+/* Changes that have waited for a table run again, or hear that it could not be made. */
+static void l1_unpark(struct qcow_meta *meta, struct l1_fill *fill, int err)
 {
-	struct qcow_image *image = meta->image;
-	struct l1_sector *sector;
-	struct qcow_run run;
-	u64 host;
-	int err;
+	struct qcow_meta_msg *msg;
 
-	sector = kzalloc(sizeof(*sector), GFP_NOIO);
-	if (!sector)
-		return -ENOMEM;
-	/* The L1 table may lie in a hole of the file. */
-	err = qcow_store_reserve(image->store, image->header.l1_offset + l1_idx * sizeof(__be64),
-				 sizeof(__be64));
-	if (!err)
-		err = qcow_space_alloc(&meta->space,
-				       bytes_to_clusters(image, table_bytes(image)), &run);
-	if (err)
-		goto free_sector;
-	host = run.first << image->geo.cluster_bits;
-	err = l1_fill_table(image, &run, from);
+	list_for_each_entry(msg, &fill->waiters, node)
+		msg->err = err;
+	list_splice_tail(&fill->waiters, &meta->later);
+}
+
+/* In the worker: the table is in the file. */
+static void l1_fill_end(struct qcow_meta_msg *msg)
+{
+	struct l1_fill *fill = container_of(msg, struct l1_fill, msg);
+	struct qcow_meta *meta = fill->meta;
+	struct qcow_image *image = meta->image;
+	u64 host = fill->run.first << image->geo.cluster_bits;
+	int err = fill->err;
+
 	if (!err)
 		err = qcow_overlap_add(&meta->overlap, host, table_bytes(image));
-	if (err)
-		goto release;
+	if (!err) {
+		l1_set_entry(meta, fill->l1_idx, qcow_l1_encode(&image->geo, host), fill->sector);
+		/* A snapshot has the old table still: nothing else may be written there. */
+		if (fill->from)
+			qcow_reclaim_drop_range(&meta->reclaim, fill->from, table_bytes(image));
+	} else {
+		qcow_space_release(&meta->space, fill->run.first, fill->run.nr);
+		kfree(fill->sector);
+	}
+	l1_unpark(meta, fill, err);
+	list_del(&fill->node);
+	kfree(fill);
+}
 
-	*table = host;
-	l1_set_entry(meta, l1_idx, qcow_l1_encode(&image->geo, host), sector);
-	return 0;
+static void l1_fill_work(struct work_struct *work)
+{
+	struct l1_fill *fill = container_of(work, struct l1_fill, work);
+	struct qcow_image *image = fill->meta->image;
+	unsigned int noio = memalloc_noio_save();
 
-release:
-	qcow_space_release(&meta->space, run.first, run.nr);
-free_sector:
-	kfree(sector);
-	return err;
+	/* The L1 table may lie in a hole of the file. */
+	fill->err = qcow_store_reserve(image->store, fill->entry_host, sizeof(__be64));
+	if (!fill->err)
+		fill->err = l1_fill_table(image, &fill->run, fill->from);
+	memalloc_noio_restore(noio);
+	qcow_meta_post(fill->meta, &fill->msg);
+}
+
+/* Have a table made, a copy of @from where that is not 0. */
+static int l1_start_fill(struct qcow_meta *meta, u64 l1_idx, u64 from, struct qcow_meta_msg *waiter)
+{
+	struct qcow_image *image = meta->image;
+	struct l1_fill *fill;
+	int err = -ENOMEM;
+
+	fill = kzalloc(sizeof(*fill), GFP_NOIO);
+	if (!fill)
+		return -ENOMEM;
+	fill->sector = kzalloc(sizeof(*fill->sector), GFP_NOIO);
+	if (fill->sector)
+		err = qcow_space_alloc(&meta->space, bytes_to_clusters(image, table_bytes(image)),
+				       &fill->run);
+	if (err) {
+		kfree(fill->sector);
+		kfree(fill);
+		return err;
+	}
+	fill->meta = meta;
+	fill->l1_idx = l1_idx;
+	fill->entry_host = image->header.l1_offset + l1_idx * sizeof(__be64);
+	fill->from = from;
+	fill->msg = (struct qcow_meta_msg) { .run = l1_fill_end, .urgent = true };
+	INIT_WORK(&fill->work, l1_fill_work);
+	INIT_LIST_HEAD(&fill->waiters);
+	list_add_tail(&waiter->node, &fill->waiters);
+	list_add_tail(&fill->node, &meta->l1.fills);
+	queue_work(meta->io_wq, &fill->work);
+	return -EINPROGRESS;
+}
+
+static struct l1_fill *l1_find_fill(struct qcow_meta *meta, u64 l1_idx)
+{
+	struct l1_fill *fill;
+
+	list_for_each_entry(fill, &meta->l1.fills, node) {
+		if (fill->l1_idx == l1_idx)
+			return fill;
+	}
+	return NULL;
 }
 
 /* Put a table with the same entries into the new clusters, durable. */
@@ -205,10 +297,11 @@ static bool is_own(const struct qcow_geometry *g, u64 entry)
 	return (entry & g->copied) == g->copied;
 }
 
-int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table)
+int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table, struct qcow_meta_msg *msg)
 {
 	struct qcow_image *image = meta->image;
 	u64 entry = be64_to_cpu(image->l1[l1_idx]);
+	struct l1_fill *fill;
 	struct qcow_flaw flaw;
 	u64 from;
 	int err;
@@ -222,16 +315,17 @@ int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table)
 		*table = from;
 		return 0;
 	}
+	fill = l1_find_fill(meta, l1_idx);
+	if (fill) {
+		list_add_tail(&msg->node, &fill->waiters);
+		return -EINPROGRESS;
+	}
 	if (l1_idx >= meta->l1.disk_entries) {
 		err = l1_grow_table(meta);
 		if (err)
 			return err;
 	}
-	err = l1_make_table(meta, l1_idx, from, table);
-	/* A snapshot has the old table still: nothing else may be written there. */
-	if (!err && from)
-		qcow_reclaim_drop_range(&meta->reclaim, from, table_bytes(image));
-	return err;
+	return l1_start_fill(meta, l1_idx, from, msg);
 }
 
 bool qcow_l1_collect(struct qcow_meta *meta, struct list_head *batch)
@@ -284,6 +378,7 @@ void qcow_l1_finish(struct qcow_meta *meta, struct list_head *batch, bool counte
 void qcow_l1_init(struct qcow_l1 *l1, const struct qcow_image *image)
 {
 	INIT_LIST_HEAD(&l1->changed);
+	INIT_LIST_HEAD(&l1->fills);
 	/* Version 1 has no field for it: the table is as long as the size needs. */
 	l1->disk_entries = min(image->header.l1_entries, image->l1_entries);
 	l1->state = QCOW_L1_FITS;

@@ -13,6 +13,7 @@
 
 struct qcow_image;
 struct qcow_meta;
+struct qcow_meta_msg;
 
 /**
  * enum qcow_l1_state - whether the table on disk is long enough for the image
@@ -35,12 +36,14 @@ enum qcow_l1_state {
  * @state: see there
  * @longer: clusters for the longer table
  * @changed: sectors that have been changed, struct l1_sector
+ * @fills: L2 tables that are being filled, struct l1_fill
  */
 struct qcow_l1 {
 	u32 disk_entries;
 	enum qcow_l1_state state;
 	struct qcow_run longer;
 	struct list_head changed;
+	struct list_head fills;
 };
 
 void qcow_l1_init(struct qcow_l1 *l1, const struct qcow_image *image);
@@ -52,12 +55,14 @@ void qcow_l1_destroy(struct qcow_l1 *l1);
  * @l1_idx: of the entry
  * @table: host offset of a table that is this image's alone: made when there is none, a
  *         copy when it is shared with a snapshot
+ * @msg: parked while it is made
  *
  * Context: the worker; may sleep and do I/O, GFP_NOIO.
- * Return: 0; -EAGAIN: try again after the next commit; -ENOSPC, -EUCLEAN, -EIO, ...: nothing
- * has changed.
+ * Return: 0; -EINPROGRESS: @msg has been parked, and is run again when the table is there, or with
+ * its @err when that cannot be; -EAGAIN: try again after the next commit; -ENOSPC, -EUCLEAN, -EIO,
+ * ...: nothing has changed.
  */
-int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table);
+int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table, struct qcow_meta_msg *msg);
 
 /**
  * qcow_l1_collect() - copy what has been changed, for a commit

@@ -17,7 +17,8 @@
  *       when it returns
  * @urgent: run it before what is not: something has ended, or is waited for already
  * @guest: first guest byte that it is about; messages that are not urgent run in this order
- * @err: of the commit that it was parked for, which has failed: there is no use in trying again
+ * @err: of the commit or the L2 table that it was parked for, which has failed: there is no use in
+ *       trying again
  */
 struct qcow_meta_msg {
 	union {

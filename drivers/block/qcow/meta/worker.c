@@ -10,6 +10,8 @@
  *                |   +-- await_room    <- slices cannot be pinned -+
  *                +---+-- await_commit  <- a commit has to end -----+
  *                    +-- a change's    <- its clusters are held ---+
+ *                    |   waiters                                   |
+ *                    +-- an L2 table's <- it is being filled ------+
  *                        waiters
  *
  * Urgent messages come first: I/O that has ended gives back what others wait for, and a flush
@@ -20,7 +22,8 @@
  * No cycle: await_room ends when a commit has made slices clean, or a change in flight has
  * ended; a commit needs no memory, no slice and no other message, and a change in flight only
  * its data's I/O. await_commit ends with the commit that is running, or the next one. Waiters
- * of a change end with it, and a change never waits once it is in flight.
+ * of a change end with it, and a change never waits once it is in flight. Waiters of a new L2 table
+ * end with its I/O.
  */
 #include <linux/completion.h>
 #include <linux/err.h>

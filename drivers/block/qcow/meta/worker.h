@@ -4,8 +4,9 @@
  * tables, reference counts, free space and header. Every other context posts a message to it,
  * a function that runs in the worker and has all metadata for itself meanwhile.
  *
- * The worker waits for I/O of the image's stores that it submits itself (a slice that is not
- * cached, a new table, a refcount block, the header) and for memory. It never waits for a
+ * The worker waits for I/O of the image's stores that it submits itself (a slice that has been
+ * evicted since its request had it read, a refcount block, a longer table, the header) and for
+ * memory. It never waits for a
  * message, a work item or a request of its own device: what has to wait for one of those is
  * parked, in memory, and run again by the message that ends the wait. The stores lie below the
  * device, so nothing that the worker waits for can wait for the worker.
@@ -37,7 +38,7 @@ struct qcow_report;
  * @image: the active image
  * @wq: ordered; runs @work. Its item waits as the head of this file says
  * @io_wq: commits' writes and flushes, punching, data written to new clusters: one work item
- *         of each. They wait for I/O of the stores, never for each other or the worker
+ *         of each; new L2 tables: one for each. They wait for I/O of the stores, never for each other or the worker
  * @work: the worker
  * @inbox: messages that have been posted
  * @urgent: received, run first, in the order in which they came
