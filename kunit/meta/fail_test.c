@@ -54,9 +54,9 @@ static bool goes_on(const struct ram_disk *disk)
 }
 
 /*
- * Without the call that failed something is not as it should be. A write of the guest's data may have
- * been several in one, which then have been made one by one. With a small cache there are commits that
- * no flush waits for; what they could not write the next one writes.
+ * Without the call that failed something is not as it should be. A write of the guest's data may
+ * have been several in one, which then have been made one by one. With a small cache there are
+ * commits that no flush waits for; what they could not write the next one writes.
  */
 static bool is_vital(const struct write_rig *rig)
 {
