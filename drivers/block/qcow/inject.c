@@ -1,101 +1,94 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * When something rare is injected, and for how long: by module parameters and a generator of
- * random numbers with a seed. Built with QCOW_INJECT=1 only.
+ * Attributes of the kernel's fault injection, one for each kind of rare event. Built with
+ * QCOW_INJECT=1 only.
  */
-#include <linux/atomic.h>
+#include <linux/debugfs.h>
 #include <linux/delay.h>
-#include <linux/jhash.h>
+#include <linux/fault-inject.h>
 #include <linux/kernel.h>
+#include <linux/math.h>
 #include <linux/minmax.h>
-#include <linux/moduleparam.h>
-#include <linux/sysfs.h>
+#include <linux/module.h>
+#include <linux/random.h>
 
 #include "inject.h"
 
-#define PAUSE_MAX_US	3000
-#define STALL_MAX_US	60
+#ifndef CONFIG_FAULT_INJECTION_DEBUG_FS
+#error "QCOW_INJECT=1 is for a kernel with FAULT_INJECTION_DEBUG_FS"
+#endif
 
-static unsigned int inject[QCOW_INJECT_KINDS] = {
-	[QCOW_INJECT_AGAIN] = 100,
-	[QCOW_INJECT_SHORT] = 50,
-	[QCOW_INJECT_MISS] = 100,
-	[QCOW_INJECT_NOMEM] = 100,
-	[QCOW_INJECT_PAUSE] = 50,
-	[QCOW_INJECT_STALL] = 50,
+#define SLEEP_MAX_US	3000
+#define SPIN_MAX_US	60
+
+static struct fault_attr attrs[QCOW_INJECT_KINDS] = {
+	[0 ... QCOW_INJECT_KINDS - 1] = FAULT_ATTR_INITIALIZER,
 };
-module_param_array(inject, uint, NULL, 0644);
-MODULE_PARM_DESC(inject, "how often, per mille: again,short,miss,nomem,pause,stall");
 
-static unsigned int inject_seed = 1;
-module_param(inject_seed, uint, 0644);
-MODULE_PARM_DESC(inject_seed, "the same seed makes the same decisions, for each kind in turn");
+/* For each "<interval>,<probability>,<space>,<times>". */
+static char params[QCOW_INJECT_KINDS][64];
 
-static atomic_t asked[QCOW_INJECT_KINDS];
-static atomic_t fired[QCOW_INJECT_KINDS];
+module_param_string(again, params[QCOW_INJECT_AGAIN], sizeof(params[0]), 0444);
+MODULE_PARM_DESC(again, "Fault injection: what must not wait would have to");
+module_param_string(short, params[QCOW_INJECT_SHORT], sizeof(params[0]), 0444);
+MODULE_PARM_DESC(short, "Fault injection: a file system transfers a part only");
+module_param_string(miss, params[QCOW_INJECT_MISS], sizeof(params[0]), 0444);
+MODULE_PARM_DESC(miss, "Fault injection: a look-up that must not wait misses");
+module_param_string(nomem, params[QCOW_INJECT_NOMEM], sizeof(params[0]), 0444);
+MODULE_PARM_DESC(nomem, "Fault injection: no memory without waiting, no room in a cache");
+module_param_string(delay, params[QCOW_INJECT_DELAY], sizeof(params[0]), 0444);
+MODULE_PARM_DESC(delay, "Fault injection: a task that takes part in a race takes its time");
 
-static int get_fired(char *buf, const struct kernel_param *kp)
-{
-	static const char * const names[QCOW_INJECT_KINDS] = {
-		"again", "short", "miss", "nomem", "pause", "stall",
-	};
-	unsigned int i;
-	int len = 0;
-
-	for (i = 0; i < QCOW_INJECT_KINDS; i++)
-		len += sysfs_emit_at(buf, len, "%s%s %u", i ? " " : "", names[i],
-				     atomic_read(&fired[i]));
-	return len + sysfs_emit_at(buf, len, "\n");
-}
-
-static const struct kernel_param_ops fired_ops = { .get = get_fired };
-
-module_param_cb(inject_fired, &fired_ops, NULL, 0444);
-MODULE_PARM_DESC(inject_fired, "how often each has happened");
-
-/* The decision, and in @random a number of its own. */
-static bool inject_decide(enum qcow_inject kind, u32 *random)
-{
-	u32 nr = atomic_inc_return(&asked[kind]);
-	u32 seed = READ_ONCE(inject_seed);
-
-	*random = jhash_3words(nr, kind, 1, seed);
-	if (jhash_3words(nr, kind, 0, seed) % 1000 >= READ_ONCE(inject[kind]))
-		return false;
-	atomic_inc(&fired[kind]);
-	return true;
-}
+static struct dentry *inject_dir;
 
 bool qcow_inject(enum qcow_inject kind)
 {
-	u32 random;
-
-	return inject_decide(kind, &random);
+	return should_fail(&attrs[kind], 1);
 }
 
 size_t qcow_inject_short(size_t len, u32 align)
 {
-	u32 random;
-
-	if (len < 2 * align || !inject_decide(QCOW_INJECT_SHORT, &random))
+	if (len < 2 * align || !qcow_inject(QCOW_INJECT_SHORT))
 		return len;
-	return max_t(size_t, rounddown(random % len, align), align);
+	return max_t(size_t, rounddown(get_random_u32_below(len), align), align);
 }
 
-void qcow_inject_pause(void)
+void qcow_inject_sleep(void)
 {
-	u32 random, us;
+	u32 us;
 
-	if (!inject_decide(QCOW_INJECT_PAUSE, &random))
+	if (!qcow_inject(QCOW_INJECT_DELAY))
 		return;
-	us = random % PAUSE_MAX_US + 1;
+	us = get_random_u32_inclusive(1, SLEEP_MAX_US);
 	usleep_range(us, us + us / 8);
 }
 
-void qcow_inject_stall(void)
+void qcow_inject_spin(void)
 {
-	u32 random;
+	if (qcow_inject(QCOW_INJECT_DELAY))
+		udelay(get_random_u32_inclusive(1, SPIN_MAX_US));
+}
 
-	if (inject_decide(QCOW_INJECT_STALL, &random))
-		udelay(random % STALL_MAX_US + 1);
+int __init qcow_inject_module_init(void)
+{
+	static const char * const names[QCOW_INJECT_KINDS] = {
+		"again", "short", "miss", "nomem", "delay",
+	};
+	unsigned int i;
+
+	for (i = 0; i < QCOW_INJECT_KINDS; i++) {
+		/* It happens too often for a line in the log each time. */
+		attrs[i].verbose = 0;
+		if (params[i][0] && !setup_fault_attr(&attrs[i], params[i]))
+			return -EINVAL;
+	}
+	inject_dir = debugfs_create_dir("qcow", NULL);
+	for (i = 0; i < QCOW_INJECT_KINDS; i++)
+		fault_create_debugfs_attr(names[i], inject_dir, &attrs[i]);
+	return 0;
+}
+
+void qcow_inject_module_exit(void)
+{
+	debugfs_remove(inject_dir);
 }

@@ -6,17 +6,27 @@
 
 #include "control.h"
 #include "device.h"
+#include "inject.h"
 
 static int __init qcow_init(void)
 {
 	int err;
 
-	err = qcow_device_module_init();
+	err = qcow_inject_module_init();
 	if (err)
 		return err;
+	err = qcow_device_module_init();
+	if (err)
+		goto exit_inject;
 	err = qcow_control_module_init();
 	if (err)
-		qcow_device_module_exit();
+		goto exit_device;
+	return 0;
+
+exit_device:
+	qcow_device_module_exit();
+exit_inject:
+	qcow_inject_module_exit();
 	return err;
 }
 
@@ -24,6 +34,7 @@ static void __exit qcow_exit(void)
 {
 	qcow_control_module_exit();
 	qcow_device_module_exit();
+	qcow_inject_module_exit();
 }
 
 module_init(qcow_init);

@@ -241,7 +241,6 @@ static void request_work(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	struct blk_plug plug;
 
-	qcow_inject_pause();
 	req->in_queue_rq = false;
 	blk_start_plug(&plug);
 	req->run(req, true);

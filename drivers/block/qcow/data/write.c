@@ -27,7 +27,6 @@
 #include "data/cow.h"
 #include "data/request.h"
 #include "device.h"
-#include "inject.h"
 #include "layer/image.h"
 #include "message.h"
 #include "meta/worker.h"
@@ -296,7 +295,6 @@ static void fill_work(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	int err = fill_write(frag);
 
-	qcow_inject_pause();
 	memalloc_noio_restore(noio);
 	change_complete(&frag->io, err);
 }
@@ -344,7 +342,6 @@ static int plan_step(struct qcow_request *req)
 	if (err)
 		goto cancel;
 	err = make_plan(meta, &frag->change, req->pos, len, &p);
-	qcow_inject_pause();
 	if (!err)
 		return submit_change(req, frag, &p);
 

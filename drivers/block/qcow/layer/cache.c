@@ -398,11 +398,10 @@ static int cache_fill(struct qcow_cache *cache, const struct qcow_key *key, bool
 	if (err)
 		return cache_fill_private(cache, key, result);
 
-	qcow_inject_pause();
 	err = cache->ops->fill(cached, key->arg);
-	qcow_inject_pause();
+	/* Callers that want it find it without content, and park. */
+	qcow_inject_sleep();
 	qcow_cache_publish(cached, err);
-	qcow_inject_pause();
 	if (err)
 		qcow_cache_put(cached);
 	else

@@ -26,7 +26,8 @@ static void ahead_load(struct qcow_decompress_ahead *ahead, u64 guest)
 	if (guest >= ahead->top->size || qcow_map_try(ahead->top, guest, SECTOR_SIZE, &map) ||
 	    map.ext.kind != QCOW_EXTENT_COMPRESSED)
 		return;
-	qcow_inject_pause();
+	/* A write drops the cluster, and a commit makes that durable. */
+	qcow_inject_sleep();
 	if (!qcow_decompress_load(map.image, &map.ext, NULL, &cluster))
 		qcow_decompress_put(cluster);
 }

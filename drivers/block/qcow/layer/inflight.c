@@ -56,7 +56,8 @@ struct qcow_epoch *qcow_inflight_enter(struct qcow_inflight *inflight)
 	do {
 		/* Tables are read after it. Pairs with the release in qcow_inflight_drain(). */
 		epoch = smp_load_acquire(&inflight->now);
-		qcow_inject_stall();
+		/* It may be killed, and the other one current. */
+		qcow_inject_spin();
 	} while (unlikely(!percpu_ref_tryget_live(&epoch->ref)));
 	rcu_read_unlock();
 	return epoch;
@@ -71,6 +72,5 @@ void qcow_inflight_drain(struct qcow_inflight *inflight)
 	percpu_ref_reinit(&next->ref);
 	/* A thread that sees the old one dead sees this. */
 	smp_store_release(&inflight->now, next);
-	qcow_inject_pause();
 	percpu_ref_kill(&old->ref);
 }

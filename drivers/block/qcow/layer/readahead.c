@@ -11,7 +11,6 @@
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/inflight.h"
-#include "inject.h"
 
 #define WINDOW	QCOW_CACHE_READAHEAD_SLICES
 
@@ -62,7 +61,6 @@ static void readahead_work(struct work_struct *work)
 
 	/* A table that moves stays where it is, too, until this has ended. */
 	epoch = qcow_inflight_enter(image->inflight);
-	qcow_inject_pause();
 	readahead_window(image, READ_ONCE(readahead->first));
 	qcow_inflight_leave(epoch);
 	memalloc_noio_restore(noio);

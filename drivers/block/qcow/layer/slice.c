@@ -82,7 +82,10 @@ static void slice_init(struct qcow_slice *slice, const struct qcow_tables *table
  */
 static int slice_locate(struct qcow_slice *slice, const struct qcow_tables *tables, u64 *host)
 {
-	return tables->locate(tables, slice->idx, host);
+	int err = tables->locate(tables, slice->idx, host);
+
+	qcow_inject_sleep();
+	return err;
 }
 
 static int slice_fill(struct qcow_cached *cached, const void *arg)
@@ -210,9 +213,7 @@ void qcow_cache_readahead(struct qcow_cache *cache, struct qcow_tables *tables, 
 	if (!begun)
 		return;
 	slices[0]->readahead = mark;
-	qcow_inject_pause();
 	err = slice_read_row(slices, begun, tables);
-	qcow_inject_pause();
 	for (i = 0; i < begun; i++) {
 		qcow_cache_publish(&slices[i]->cached, err);
 		qcow_slice_put(cache, slices[i]);

@@ -11,7 +11,6 @@
 #include <linux/slab.h>
 #include <qcow/l2.h>
 
-#include "inject.h"
 #include "layer/image.h"
 #include "layer/map.h"
 #include "message.h"
@@ -124,7 +123,6 @@ int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 gu
 		return err;
 	*len = min(*len, ((last + 1) << g->cluster_bits) - guest);
 	rb_add(&change->node, &meta->in_flight, change_is_before);
-	qcow_inject_pause();
 	return 0;
 }
 

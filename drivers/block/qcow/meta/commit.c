@@ -48,11 +48,9 @@ static int commit_write(struct qcow_meta *meta)
 	err = qcow_writeback_write(&meta->space.counts.tables, &commit->counts, &commit->writes);
 	if (err)
 		return err;
-	qcow_inject_pause();
 	err = commit_flush_stores(meta);
 	if (err || (list_empty(&commit->l2) && list_empty(&commit->l1)))
 		return err;
-	qcow_inject_pause();
 	err = qcow_writeback_write(&meta->image->l2, &commit->l2, &commit->writes);
 	if (!err)
 		err = qcow_l1_write(meta->image, &commit->l1);
@@ -67,8 +65,9 @@ static void commit_work(struct work_struct *work)
 	struct qcow_meta *meta = container_of(commit, struct qcow_meta, commit);
 	unsigned int noio = memalloc_noio_save();
 
+	/* The worker changes slices again and moves tables that are still to be written. */
+	qcow_inject_sleep();
 	commit->err = commit_write(meta);
-	qcow_inject_pause();
 	memalloc_noio_restore(noio);
 	qcow_meta_post(meta, &commit->msg);
 }

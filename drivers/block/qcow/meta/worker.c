@@ -34,6 +34,7 @@
 #include <linux/slab.h>
 #include <qcow/report.h>
 
+#include "inject.h"
 #include "layer/image.h"
 #include "message.h"
 #include "meta/header.h"
@@ -126,8 +127,10 @@ void qcow_meta_post(struct qcow_meta *meta, struct qcow_meta_msg *msg)
 	 * Pairs with synchronize_rcu() in qcow_meta_destroy(): the metadata is still there.
 	 */
 	rcu_read_lock();
-	if (llist_add(&msg->posted, &meta->inbox))
+	if (llist_add(&msg->posted, &meta->inbox)) {
+		qcow_inject_spin();
 		queue_work(meta->wq, &meta->work);
+	}
 	rcu_read_unlock();
 }
 

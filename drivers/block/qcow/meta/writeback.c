@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <qcow/l2.h>
 
+#include "inject.h"
 #include "meta/writeback.h"
 #include "store/batch.h"
 #include "store/store.h"
@@ -121,6 +122,8 @@ int qcow_writeback_load(struct qcow_cache *cache, struct qcow_tables *tables, u6
 		err = qcow_cache_load_wait(cache, tables, idx, NULL, &slice);
 		if (err)
 			return err;
+		/* Others may evict it before it is pinned. */
+		qcow_inject_sleep();
 		err = writeback_reserve(slice, host);
 		pinned = !err && writeback_pin(cache, slice);
 		qcow_slice_put(cache, slice);

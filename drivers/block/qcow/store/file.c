@@ -198,7 +198,6 @@ static void file_complete(struct kiocb *iocb, long ret)
 {
 	struct qcow_io *io = container_of(iocb, struct qcow_io, iocb);
 
-	qcow_inject_stall();
 	/* What returned at once has ended its write itself. */
 	if (io->write)
 		kiocb_end_write(iocb);
@@ -237,10 +236,13 @@ static void file_start(struct qcow_io *io, int flags)
 	qcow_identity_assume(&identity, io->origin);
 	ret = file_transfer(io, &iter);
 	qcow_identity_drop(&identity);
-	if (ret == -EIOCBQUEUED)
+	if (ret == -EIOCBQUEUED) {
+		/* The completion drops the other reference. */
+		qcow_inject_sleep();
 		file_put(io);
-	else
+	} else {
 		file_advance(io, ret);
+	}
 }
 
 static void file_work(struct work_struct *work)

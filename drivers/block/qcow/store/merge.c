@@ -71,6 +71,7 @@ static void merged_complete(struct qcow_io *io, int err)
 		/* The work item may be running, and end the last I/O before it is queued again. */
 		rcu_read_lock();
 		merge_add(merge, &merged->parts, &merge->alone);
+		qcow_inject_spin();
 		queue_work(merge->wq, &merge->work);
 		rcu_read_unlock();
 	}
