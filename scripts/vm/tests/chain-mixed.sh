@@ -1,7 +1,7 @@
 #!/bin/bash
 # Layers of any version, cluster size and kind fit on one another, whether they
 # are shorter or longer than what lies over them.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # An image of 64 TiB attaches at once and can be read at both of its ends.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # An image on a device of the driver, and one on a file system that is mounted
 # from such a device, attach and read as any other; the device below is busy.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 debug
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # An image on tmpfs, which has no direct I/O, is read through the page cache,
 # and that is said.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Reading a compressed image in small steps reads each compressed cluster from
 # below about once, not for every step; and some ahead of who goes forward.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 debug
 # cpus: 2
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A task that submits a read of the device and reads of the disk below in one batch, as many as that
 # disk has tags, gets all of them: nothing waits for a tag while the task's plug is being flushed.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1
 # cpus: 2
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"

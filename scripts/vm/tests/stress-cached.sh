@@ -1,7 +1,7 @@
 #!/bin/bash
 # Images that are read through the page cache, on a block device, on ext4 and on an ext4
 # inside another, with readers through the page cache above: no lock taken wrongly.
-# kernels: 6.1 debug
+# kernels: debug
 # cpus: 2
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"

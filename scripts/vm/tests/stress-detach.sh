@@ -1,7 +1,7 @@
 #!/bin/bash
 # A device with readers at work is busy; after a lazy detach they read on undisturbed and
 # it goes with the last of them; readers that are killed in the middle leave nothing.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # cpus: 2
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"

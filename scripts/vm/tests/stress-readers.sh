@@ -1,7 +1,7 @@
 #!/bin/bash
 # Readers at the same time, through the page cache and directly, over an L2 cache that
 # holds a fraction of the tables, all get what the image holds; the limit holds meanwhile.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1
 # cpus: 2
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -2,7 +2,7 @@
 # What several guests write in order, at the same time and in small pieces, lies in few pieces
 # in the image; nothing that was kept for them is lost, and none of it is missing when there
 # is no other room.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # cpus: 2
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
