@@ -7,7 +7,7 @@
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
-MIB=8
+MIB=4
 KIB=$((MIB << 10))
 LIMIT=$((4 << 20))
 

@@ -1,11 +1,14 @@
 #!/bin/bash
 # A hundred overlays on one base: the base is in memory once, attaching another overlay reads
 # nothing of it, and one that has changed meanwhile is refused.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 debug
 # cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
+# all but the first and the last; KASAN finds what is freed too early with a few
+overlays=98
+[[ $QCOW_KERNEL != debug ]] || overlays=18
 random_seed
 noise_files
 modprobe null_blk nr_devices=0
@@ -33,11 +36,12 @@ before=$(figures "$one")
 cat >many <<'PY'
 import os
 import shutil
+import sys
 
 import qcowdev as q
 
 base = os.open("below/base", os.O_RDONLY)
-for number in range(98):
+for number in range(int(sys.argv[1])):
     name = f"over{number}"
     shutil.copyfile("clean", name)
     over = os.open(name, os.O_RDWR)
@@ -48,8 +52,8 @@ for number in range(98):
     print(f"/dev/qcow{index}")
 PY
 qemu-img create -q -f qcow2 -b "$PWD/below/base" -F qcow2 clean 32M
-python many >devices
-assert_eq "$(wc -l <devices)" 98 "devices"
+python many "$overlays" >devices
+assert_eq "$(wc -l <devices)" "$overlays" "devices"
 
 cp clean over99
 sync
@@ -62,9 +66,9 @@ assert_attr "$last" shared_layers 1
 assert_attr "$one" shared_layers 1
 assert_attr "$last" depth 2
 # what the first has read is there for all: the same tables, the same clusters
-assert_eq "$(figures "$last")" "$before" "figures of the hundredth device"
+assert_eq "$(figures "$last")" "$before" "figures of the last device"
 content "$last"
-content "$(sed -n 50p devices)"
+content "$(sed -n "$((overlays / 2))p" devices)"
 assert_eq "$(figures "$last")" "$before" "figures when all have been read"
 
 # a writer is not let near it, nor anything that is not what it was

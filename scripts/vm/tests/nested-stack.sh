@@ -1,12 +1,12 @@
 #!/bin/bash
-# 24 images, each the content of the device before, all on block devices: reads need no more of the
+# 12 images, each the content of the device before, all on block devices: reads need no more of the
 # kernel's stack than a few devices do.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
-LEVELS=24
+LEVELS=12
 STACK=$((16 << 10))
 
 tracing=/sys/kernel/tracing
