@@ -162,6 +162,36 @@ static void waiters_are_woken_by_failure(struct kunit *test)
 	park(test, -EIO);
 }
 
+/* Two entries of a broken image refer to it: one of them is dropped while the other is read. */
+static void forgotten_while_it_is_filled(struct kunit *test)
+{
+	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);
+	struct test_waiter w = { .waiter.wake = test_wake };
+	struct qcow_cluster *c;
+	struct loader l;
+	int err;
+
+	for (err = 0; err >= -EIO; err -= EIO) {
+		atomic_set(&f->disk->reads, 0);
+		init_completion(&w.done);
+		ram_disk_hold(f->disk);
+		ram_disk_fail(f->disk, err ? 1 : 0, err);
+		loader_start(&l, f, 3);
+		wait_for_reads(f, 1);
+		KUNIT_EXPECT_EQ(test, -EINPROGRESS, cluster_load(f, 3, &w.waiter, &c));
+		qcow_decompress_forget(&f->image, cluster_host(f, 3));
+		ram_disk_release(f->disk);
+		wait_for_completion(&w.done);
+		loader_expect(&l, err);
+		KUNIT_EXPECT_FALSE(test, cluster_cached(f, 3));
+		KUNIT_EXPECT_EQ(test, 0ULL, qcow_decompress_bytes(&f->image));
+
+		cluster_load_and_put(f, 3);
+		KUNIT_EXPECT_EQ(test, 2, atomic_read(&f->disk->reads));
+		qcow_decompress_forget(&f->image, cluster_host(f, 3));
+	}
+}
+
 /* From now on there is no memory but what has been set aside, or there is again. */
 static void starve(struct cluster_fixture *f, bool starved)
 {
@@ -336,6 +366,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(joined_load_retries_after_failure),
 	KUNIT_CASE(waiters_are_woken_by_success),
 	KUNIT_CASE(waiters_are_woken_by_failure),
+	KUNIT_CASE(forgotten_while_it_is_filled),
 	KUNIT_CASE(without_memory_one_after_the_other),
 	KUNIT_CASE(workspaces_have_one_user_each),
 	KUNIT_CASE(concurrent_loads_under_pressure),

@@ -309,10 +309,12 @@ void qcow_cache_publish(struct qcow_cached *cached, int err)
 
 	spin_lock(&cache->lock);
 	list_splice_init(&cached->waiters, &waiters);
-	if (err)
-		entry_remove_locked(cached, &dead);
-	else
-		entry_ready_locked(cached);
+	if (cached->state == QCOW_CACHED_FILLING) {
+		if (err)
+			entry_remove_locked(cached, &dead);
+		else
+			entry_ready_locked(cached);
+	}
 	spin_unlock(&cache->lock);
 	cache_free_list(cache, &dead);
 	cache_wake_room(cache);
@@ -459,7 +461,7 @@ void qcow_cache_forget(struct qcow_cache *cache, struct xarray *index, u64 idx)
 
 	spin_lock(&cache->lock);
 	cached = entry_at(index, idx, &taken);
-	if (cached && !WARN_ON_ONCE(cached->state != QCOW_CACHED_READY))
+	if (cached)
 		entry_remove_locked(cached, &dead);
 	spin_unlock(&cache->lock);
 	cache_free_list(cache, &dead);

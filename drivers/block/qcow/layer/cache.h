@@ -59,7 +59,8 @@ struct qcow_waiter {
  *   from     to        under the cache's lock, by
  *   -        FILLING   qcow_cache_begin(): there was room and memory
  *   FILLING  READY     qcow_cache_publish(): filled; parked callers are woken
- *   FILLING  GONE      qcow_cache_publish(): filling failed; likewise
+ *   FILLING  GONE      qcow_cache_publish(): filling failed; likewise. Or qcow_cache_forget():
+ *                      parked callers are woken when it has been filled
  *   READY    HELD      qcow_cache_hold_locked()
  *   HELD     READY     qcow_cache_release_locked()
  *   READY    GONE      the clock, the shrinker, qcow_cache_forget(), qcow_cache_clear()
@@ -307,7 +308,10 @@ int qcow_cache_begin(struct qcow_cache *cache, const struct qcow_key *key, bool 
 /* The end of that: it is filled, or with @err other than 0 it is gone. May sleep. */
 void qcow_cache_publish(struct qcow_cached *cached, int err);
 
-/* Take one entry out, if it is there; no caller fills or holds it. */
+/*
+ * Take one entry out, if it is there. A caller that fills it or has a reference goes on with it
+ * alone. Not for slices.
+ */
 void qcow_cache_forget(struct qcow_cache *cache, struct xarray *index, u64 idx);
 
 /* Take all entries of an index out; no caller uses it any more. May sleep. */

@@ -80,8 +80,9 @@ static inline void qcow_decompress_put(struct qcow_cluster *cluster)
  * @image: the layer
  * @host: where the compressed data was
  *
- * Nothing refers to it any more, and no caller loads or holds it. Context: process context,
- * may sleep.
+ * I/O that was mapped when an entry still referred to it has ended. In a broken image another
+ * entry may refer to it: a caller that loads or holds it for that one goes on with it. Context:
+ * process context, may sleep.
  */
 void qcow_decompress_forget(struct qcow_image *image, u64 host);
 
