@@ -169,6 +169,7 @@ static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_
 				.snapshot = depth ? QCOW_ACTIVE_STATE : dev->snapshot,
 				.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
 			},
+				.l1_bytes_below = backing ? backing->l1_bytes : 0,
 			.direct = wanted_direct(args),
 			.backing = backing,
 			.wq = dev->wq,

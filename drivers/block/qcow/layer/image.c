@@ -17,14 +17,23 @@
 #include "layer/image.h"
 #include "store/store.h"
 
+/* One read: a task that is being killed does not wait for more. */
+#define READ_BYTES		SZ_1M
+
 /* The snapshot table is read in pieces, the first this long, each as long as all before. */
 #define SNAPSHOT_FIRST_BYTES	SZ_64K
 
 static int image_read(struct qcow_image *image, const char *what, void *buf, u64 host,
 		      size_t len, struct qcow_report *rep)
 {
-	int err = qcow_store_read(image->store, buf, host, len);
+	size_t pos, part;
+	int err = 0;
 
+	for (pos = 0; pos < len && !err; pos += part) {
+		part = min_t(size_t, len - pos, READ_BYTES);
+		err = qcow_image_go_on() ?:
+			qcow_store_read(image->store, buf + pos, host + pos, part);
+	}
 	if (err == -ENODATA) {
 		qcow_report(rep, "%s at %llu: reaches beyond the end of the file at %llu", what,
 			    host, image->store->bytes);
@@ -181,7 +190,7 @@ static int image_grow_snapshot_table(struct qcow_image *image, struct snapshot_t
 			    host, t->len);
 		return -EINVAL;
 	}
-	buf = kvmalloc(len, GFP_KERNEL);
+	buf = kvmalloc(len, GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return -ENOMEM;
 	if (t->len)
@@ -210,6 +219,9 @@ int qcow_image_walk_snapshots(struct qcow_image *image,
 	int err;
 
 	do {
+		err = qcow_image_go_on();
+		if (err)
+			break;
 		err = qcow_snapshot_next(&image->header, image->store->bytes, t.buf, t.len,
 					 &pos, &idx, &snap, rep);
 		if (err == -EAGAIN)
@@ -292,7 +304,14 @@ static int image_read_l1(struct qcow_image *image, bool writable, u64 l1_offset,
 	}
 	if (!entries)
 		return 0;
-	image->l1 = kvcalloc(entries, sizeof(*image->l1), GFP_KERNEL);
+	image->l1_bytes += (u64)entries * sizeof(*image->l1);
+	if (image->l1_bytes > QCOW_MAX_CHAIN_L1_BYTES) {
+		qcow_report(rep,
+			    "L1 tables of this layer and those below have %llu bytes, at most %llu are supported",
+			    image->l1_bytes, QCOW_MAX_CHAIN_L1_BYTES);
+		return -EFBIG;
+	}
+	image->l1 = kvcalloc(entries, sizeof(*image->l1), GFP_KERNEL_ACCOUNT);
 	if (!image->l1)
 		return -ENOMEM;
 	image->l1_entries = entries;
@@ -376,6 +395,7 @@ static struct qcow_image *image_create(const struct qcow_image_params *p)
 	if (!image->cache)
 		goto free_name;
 	image->raw = p->raw;
+	image->l1_bytes = p->l1_bytes_below;
 	ratelimit_state_init(&image->messages, DEFAULT_RATELIMIT_INTERVAL,
 			     DEFAULT_RATELIMIT_BURST);
 	mutex_init(&image->clusters_lock);

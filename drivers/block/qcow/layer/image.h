@@ -8,6 +8,8 @@
 
 #include <linux/mutex.h>
 #include <linux/ratelimit_types.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 #include <qcow/header.h>
 #include <qcow/l2.h>
@@ -19,6 +21,9 @@ struct qcow_inflight;
 struct qcow_report;
 struct qcow_shared;
 struct qcow_store;
+
+/* L1 tables of a chain in memory: two of the longest that version 1 has, sixteen of version 2. */
+#define QCOW_MAX_CHAIN_L1_BYTES	((u64)SZ_512M)
 
 /**
  * struct qcow_image - one layer; immutable after open but for its caches and, in the active
@@ -33,6 +38,7 @@ struct qcow_store;
  * @data: data clusters: @store, or the external data file; owned
  * @l1: L1 table of the active state or of the snapshot, big endian as on disk
  * @l1_entries: that @l1 has; what lies beyond is not allocated
+ * @l1_bytes: of @l1 and of those of the layers below, at most QCOW_MAX_CHAIN_L1_BYTES
  * @cache: of slices of all tables of this image; owned
  * @l2: slices of its L2 tables
  * @clusters: of decompressed clusters, or NULL: none has been read yet; owned
@@ -54,6 +60,7 @@ struct qcow_image {
 	struct qcow_store *data;
 	__be64 *l1;
 	u32 l1_entries;
+	u64 l1_bytes;
 	struct qcow_cache *cache;
 	struct qcow_tables l2;
 	struct qcow_cache *clusters;
@@ -81,6 +88,7 @@ static inline bool qcow_image_raw_data(const struct qcow_image *image)
  * @writable: refuse what must not be written: dirty, corrupt, a snapshot
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
  * @cache_bytes: limit of its cache of slices
+ * @l1_bytes_below: as struct qcow_image has it, of the layer below
  */
 struct qcow_image_params {
 	const char *name;
@@ -88,6 +96,7 @@ struct qcow_image_params {
 	bool writable;
 	u32 snapshot;
 	u64 cache_bytes;
+	u64 l1_bytes_below;
 };
 
 /**
@@ -102,10 +111,22 @@ struct qcow_image_params {
  *
  * Context: process context, may sleep.
  * Return: the image or ERR_PTR: -EINVAL, -EOPNOTSUPP, -EFBIG, -ENOMEM, -EIO, -EUCLEAN
- * (corrupt or dirty, and @p->writable).
+ * (corrupt or dirty, and @p->writable), -EINTR (the task is being killed).
  */
 struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
 				   struct qcow_store *data, struct qcow_report *rep);
+
+/**
+ * qcow_image_go_on() - for each turn of a loop that an image makes long, in an attach
+ *
+ * Context: process context, may sleep.
+ * Return: 0, or -EINTR: the task is being killed.
+ */
+static inline int qcow_image_go_on(void)
+{
+	cond_resched();
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
 
 /**
  * qcow_image_walk_snapshots() - call a function for each entry of the snapshot table
@@ -117,7 +138,7 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
  * @rep: says what is wrong
  *
  * Context: process context, may sleep.
- * Return: what @func returned last, or -errno.
+ * Return: what @func returned last, or -errno; -EINTR: the task is being killed.
  */
 int qcow_image_walk_snapshots(struct qcow_image *image,
 			      int (*func)(const struct qcow_snapshot *snap, u32 position,

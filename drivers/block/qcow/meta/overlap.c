@@ -14,7 +14,8 @@
 
 void qcow_overlap_init(struct qcow_overlap *overlap, u8 bits)
 {
-	xa_init(&overlap->map);
+	/* What an image has metadata in is up to it: charged to the task that attaches it. */
+	xa_init_flags(&overlap->map, XA_FLAGS_ACCOUNT);
 	overlap->bits = bits;
 }
 

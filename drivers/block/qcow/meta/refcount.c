@@ -183,7 +183,7 @@ static int refcount_block_end(struct qcow_refcounts *rc, u64 idx, u64 *end)
 		u64 in_slice = slice_clusters(rc);
 
 		begin -= in_slice;
-		err = refcount_load(rc, begin, &slice);
+		err = qcow_image_go_on() ?: refcount_load(rc, begin, &slice);
 		if (err || !slice)
 			return err;
 		while (in_slice && !qcow_refcount_get(slice->entries, rc->order, in_slice - 1))
@@ -502,6 +502,9 @@ static int refcount_overlap_blocks(struct qcow_refcounts *rc, struct qcow_report
 	for (idx = 0; idx < rc->entries; idx++) {
 		if (!rc->table[idx])
 			continue;
+		err = qcow_image_go_on();
+		if (err)
+			return err;
 		err = refcount_decode(rc, be64_to_cpu(rc->table[idx]), &block, &flaw);
 		if (err) {
 			qcow_report(rep, "refcount table entry %llu, 0x%llx: %s 0x%llx", idx,
@@ -535,7 +538,7 @@ int qcow_refcounts_open(struct qcow_refcounts *rc, struct qcow_image *image,
 	qcow_tables_init(&rc->tables, image->store,
 			 min_t(u32, QCOW_SLICE_BYTES, 1U << h->cluster_bits),
 			 refcount_locate_slice);
-	rc->table = kvmalloc(bytes, GFP_KERNEL);
+	rc->table = kvmalloc(bytes, GFP_KERNEL_ACCOUNT);
 	if (!rc->table)
 		return -ENOMEM;
 	err = qcow_store_read(image->store, rc->table, h->refcount_table_offset, bytes);

@@ -3,7 +3,6 @@
  * The end of a version 1 image: a file ends with it, a block device does not.
  */
 #include <linux/minmax.h>
-#include <linux/sched.h>
 #include <qcow/report.h>
 
 #include "layer/image.h"
@@ -48,6 +47,9 @@ static int v1_table_end(struct qcow_image *image, u64 l1_idx, u64 table, u64 *en
 
 	*end = max(*end, table + slices * qcow_slice_bytes(g));
 	for (i = 0; i < slices; i++) {
+		err = qcow_image_go_on();
+		if (err)
+			return err;
 		err = qcow_cache_load(image->cache, &image->l2, l1_idx * slices + i, NULL,
 				      &slice);
 		if (err) {
@@ -80,7 +82,6 @@ int qcow_v1_end(struct qcow_image *image, u64 *end, struct qcow_report *rep)
 			err = v1_table_end(image, i, table, end, rep);
 		if (err)
 			return err;
-		cond_resched();
 	}
 	return 0;
 }

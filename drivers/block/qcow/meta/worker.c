@@ -31,6 +31,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <qcow/report.h>
 
@@ -44,6 +45,9 @@
 
 /* Granules of version 1, whose tables need not lie at cluster borders. */
 #define V1_OVERLAP_BITS	9
+
+/* L1 tables of all snapshots: 4,096 snapshots of 64 TiB in clusters of 64 KiB have as much. */
+#define MAX_SNAPSHOT_L1_BYTES	SZ_4G
 
 static int meta_overlap_add(struct qcow_meta *meta, const char *what, u64 host, u64 len,
 			    struct qcow_report *rep)
@@ -80,6 +84,9 @@ static int meta_overlap_tables(struct qcow_meta *meta, struct qcow_report *rep)
 			err = meta_overlap_add(meta, "L1 table", h->l1_offset, l1_bytes, rep);
 	}
 	for (i = 0; i < image->l1_entries && !err; i++) {
+		err = qcow_image_go_on();
+		if (err)
+			break;
 		err = qcow_l1_decode(g, be64_to_cpu(image->l1[i]), &table, &flaw);
 		if (err)
 			qcow_report(rep, "L1 entry %u, 0x%llx: %s 0x%llx", i, flaw.entry,
@@ -90,19 +97,41 @@ static int meta_overlap_tables(struct qcow_meta *meta, struct qcow_report *rep)
 	return err;
 }
 
-/* Snapshots that share an L1 table do no harm. */
+/**
+ * struct snapshot_tables - L1 tables of snapshots
+ * @overlap: they are added to it
+ * @bytes: of those so far
+ * @rep: says that there are too many
+ */
+struct snapshot_tables {
+	struct qcow_overlap *overlap;
+	u64 bytes;
+	struct qcow_report *rep;
+};
+
+/* Snapshots that share an L1 table do no harm, but take as long as if they did not. */
 static int meta_overlap_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
 {
-	return qcow_overlap_add(data, snap->l1_offset, (u64)snap->l1_entries * sizeof(__be64));
+	struct snapshot_tables *tables = data;
+	u64 bytes = (u64)snap->l1_entries * sizeof(__be64);
+
+	tables->bytes += bytes;
+	if (tables->bytes > MAX_SNAPSHOT_L1_BYTES) {
+		qcow_report(tables->rep,
+			    "L1 tables of snapshots have %llu bytes with that of snapshot table entry %u, at most %llu are supported to write",
+			    tables->bytes, position, MAX_SNAPSHOT_L1_BYTES);
+		return -EFBIG;
+	}
+	return qcow_overlap_add(tables->overlap, snap->l1_offset, bytes);
 }
 
 static int meta_overlap_snapshots(struct qcow_meta *meta, struct qcow_report *rep)
 {
+	struct snapshot_tables tables = { .overlap = &meta->overlap, .rep = rep };
 	u64 bytes;
 	int err;
 
-	err = qcow_image_walk_snapshots(meta->image, meta_overlap_snapshot, &meta->overlap, &bytes,
-					rep);
+	err = qcow_image_walk_snapshots(meta->image, meta_overlap_snapshot, &tables, &bytes, rep);
 	if (err)
 		return err;
 	return qcow_overlap_add(&meta->overlap, meta->image->header.snapshots_offset, bytes);
