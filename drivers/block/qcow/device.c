@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/stat.h>
 #include <linux/string_helpers.h>
@@ -168,8 +169,8 @@ static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_
 				.writable = writable,
 				.snapshot = depth ? QCOW_ACTIVE_STATE : dev->snapshot,
 				.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
-			},
 				.l1_bytes_below = backing ? backing->l1_bytes : 0,
+			},
 			.direct = wanted_direct(args),
 			.backing = backing,
 			.wq = dev->wq,
@@ -565,6 +566,11 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	/* An attached image keeps the module; the open control node holds it until then. */
 	__module_get(THIS_MODULE);
 	xa_store(&qcow_devices, index, dev, GFP_KERNEL);
+	/* Its partitions may not have been read; and no caller is left that wants it. */
+	if (fatal_signal_pending(current)) {
+		qcow_device_detach(index, true, rep);
+		return -EINTR;
+	}
 	return index;
 
 err_disk:

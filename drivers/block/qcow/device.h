@@ -77,7 +77,8 @@ struct qcow_device {
  *
  * Context: process context of the owner of the descriptors.
  * Return: the device's index, or -errno: -EEXIST (that number is taken), -ELOOP (a file is
- * twice in the chain), what qcow_layer_get() brings, -ENOMEM.
+ * twice in the chain), what qcow_layer_get() brings, -ENOMEM, -EINTR: the task is being killed,
+ * and the device is gone or goes with the last close.
  */
 int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *layers,
 		       struct qcow_report *rep);

@@ -79,7 +79,8 @@ struct qcow_layer {
  * @cache_bytes: limit of the L2 cache of each layer, 0: 32 MiB; a layer that other devices
  *               share has the largest that was asked for
  *
- * On success the device node exists and partitions have been scanned.
+ * On success the device node exists and partitions have been scanned. A caller that is killed
+ * leaves no device behind.
  */
 struct qcow_attach {
 	__u32 size;
