@@ -1,7 +1,7 @@
 #!/bin/bash
 # Whatever the version, cluster size, compression, subclusters, data file and
-# refcount width, a device has the bytes that QEMU reads, through the page cache
-# and directly, and not a byte of the image changes.
+# refcount width, and whichever program wrote it, a device has the bytes that QEMU
+# reads, through the page cache and directly, and not a byte of the image changes.
 # kernels: 6.12
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
@@ -54,10 +54,18 @@ for i in "${!cases[@]}"; do
 	read -r -a words <<<"${cases[i]}"
 	make "$i" "${words[@]}" &
 done
+mkdir foreign
+cd foreign
+"$QCOW_ROOT/scripts/vm/guest/foreign" "$SEED" >../foreign.names
+while read -r name format; do
+	wait -n || fail "an image could not be made"
+	qemu-img convert -f "$format" -O raw "$name" "$name.raw" &
+done <../foreign.names
+cd ..
 while [[ -n $(jobs -rp) ]]; do
 	wait -n || fail "an image could not be made"
 done
-keep i*
+keep i* foreign/*
 
 devices=() pairs=()
 for i in "${!cases[@]}"; do
@@ -69,6 +77,12 @@ for i in "${!cases[@]}"; do
 	devices+=("$dev")
 	pairs+=("$dev" "i$i.raw")
 done
+while read -r name _; do
+	dev=$(attach -r --backing-format raw "foreign/$name")
+	echo "$dev: $name"
+	devices+=("$dev")
+	pairs+=("$dev" "foreign/$name.raw")
+done <foreign.names
 assert_same_reads "${pairs[@]}"
 detach "${devices[@]}"
 assert_unchanged
