@@ -403,3 +403,74 @@ def scatter(image):
             image.data[spot:spot + image.cluster] = part
         for guest, entry in zip((one, other), reversed(entries)):
             image.set_number(image.l2_at(guest), 8, entry)
+
+
+def _snapshot_tables(image):
+    """(offset, bytes) of the snapshot table, and of the snapshots' L1 tables."""
+    places, at = [], image.get("snapshots_offset")
+    for _ in range(image.get("nr_snapshots")):
+        places.append((image.number(at, 8), 8 * image.number(at + 8, 4)))
+        at += 40 + image.number(at + 36, 4) + image.number(at + 12, 2) + image.number(at + 14, 2)
+        at += -at % 8
+    if places:
+        places.append((image.get("snapshots_offset"), at - image.get("snapshots_offset")))
+    return places
+
+
+def structures(image):
+    """What an image is made of: lists of (offset, width) of numbers, one for each kind of
+    table that it has, the header first.
+    """
+    def entries(*places):
+        return [(at + pos, 8) for at, length in places for pos in range(0, length, 8)]
+
+    header = list(image.fields.values())
+    l1 = (image.l1_offset, 8 * image.l1_entries)
+    l2 = [(t, image.entry_bytes << image.l2_bits)
+          for t in map(image.table, range(image.l1_entries)) if t]
+    kinds = [header, entries(l1), entries(*l2)]
+    if not image.v1:
+        counts = image.get("refcount_table_offset"), image.cluster
+        blocks = [(image.number(at, 8), image.cluster) for at, _ in entries(counts)]
+        kinds += [entries(counts), entries(*(b for b in blocks if b[0])),
+                  entries((image.get("header_length") or 72, 256)),
+                  entries(*_snapshot_tables(image))]
+    return [kind for kind in kinds if kind]
+
+
+def _strange(image, old, width, kind, below):
+    """A number that @old might be mistaken for."""
+    flags = old & 0xff << 56
+    ways = (
+        lambda: 0, lambda: M64, lambda: below(256), lambda: 1 << below(64),
+        lambda: old ^ 1 << below(8 * width), lambda: old ^ 1 << below(8 * width),
+        lambda: old + 1, lambda: old - 1, lambda: old + 512, lambda: old + image.cluster,
+        lambda: old ^ 1 << 63, lambda: old | 1 << 62,
+        # what lies elsewhere, twice
+        lambda: image.number(*kind[below(len(kind))]),
+        lambda: image.number(*kind[below(len(kind))]),
+        lambda: flags | below(image.end() // image.cluster + 2) * image.cluster,
+        lambda: flags | below(image.end() // image.cluster + 2) * image.cluster,
+        lambda: flags | below(len(image.data)),
+        lambda: flags | (1 << 56) - image.cluster,
+    )
+    return ways[below(len(ways))]()
+
+
+def mutate(image, kinds, below):
+    """Changes some numbers of an image, or where its file ends; what was done."""
+    done = []
+    for _ in range(1 + below(6)):
+        # a wrong header is mostly refused, and hides the rest
+        kind = kinds[below(len(kinds)) if not below(4) else 1 + below(len(kinds) - 1)]
+        at, width = kind[below(len(kind))]
+        if below(40):
+            value = _strange(image, image.number(at, width), width, kind, below)
+            image.set_number(at, width, value)
+            done.append(f"{at:#x}={image.number(at, width):#x}")
+        else:
+            length = below(len(image.data) + 1)
+            del image.data[length:]
+            image.data += bytes(below(2) * 3 * image.cluster)
+            done.append(f"{len(image.data)} bytes, from {length} on zeros")
+    return ",".join(done)

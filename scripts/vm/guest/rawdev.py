@@ -52,16 +52,18 @@ def _control(request, layout, values, message):
     return struct.unpack(layout, args)
 
 
-def attach(*layers, flags=0, snapshot=0, cache=0, index=INDEX_ANY):
+def attach(*layers, flags=0, snapshot=0, cache=0, index=INDEX_ANY, writable=False):
     """Attach paths, the active image first; one that ends in .raw is raw. The index."""
     message = array.array("B", bytes(MESSAGE_BYTES))
-    fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in layers]
+    flags |= NO_PARTSCAN | (0 if writable else READ_ONLY)
+    fds = [os.open(path, (os.O_RDWR if writable and not i else os.O_RDONLY) | os.O_CLOEXEC)
+           for i, path in enumerate(layers)]
     table = array.array("B", b"".join(
         struct.pack("=iiII", fd, -1, not path.endswith(".raw"), 0)
         for fd, path in zip(fds, layers)))
     try:
         return _control(ATTACH, ATTACH_FORMAT, (
-            struct.calcsize(ATTACH_FORMAT), flags | READ_ONLY | NO_PARTSCAN,
+            struct.calcsize(ATTACH_FORMAT), flags,
             table.buffer_info()[0], len(layers), index, snapshot, 0, 0,
             MESSAGE_BYTES, message.buffer_info()[0], cache), message)[4]
     finally:
@@ -78,9 +80,10 @@ def detach(index, flags=0):
 class Device:
     """An attached image, open for direct reads; detached at the end of the block."""
 
-    def __init__(self, *layers, **how):
-        self.index = attach(*layers, **how)
-        self.fd = os.open(f"/dev/qcow{self.index}", os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    def __init__(self, *layers, writable=False, **how):
+        self.index = attach(*layers, writable=writable, **how)
+        self.fd = os.open(f"/dev/qcow{self.index}", os.O_DIRECT | os.O_CLOEXEC |
+                          (os.O_RDWR if writable else os.O_RDONLY))
         self.size = os.lseek(self.fd, 0, os.SEEK_END)
         self.memory = memoryview(mmap.mmap(-1, CHUNK))
 
