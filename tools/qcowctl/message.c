@@ -6,23 +6,25 @@
 
 static void prefix(const char *subject)
 {
+	char *s;
+
 	fputs("qcowctl: ", stderr);
 	if (!subject)
 		return;
-	/* Names come from images: control characters must not reach the terminal. */
-	for (; *subject; subject++)
-		fputc((unsigned char)*subject < 0x20 || *subject == 0x7f ? '?' : *subject, stderr);
-	fputs(": ", stderr);
+	s = qc_printable(subject);
+	fprintf(stderr, "%s: ", s);
+	free(s);
 }
 
 static void text(const char *fmt, va_list args)
 {
-	char *s = NULL;
+	char *s = NULL, *safe;
 
 	if (vasprintf(&s, fmt, args) < 0)
 		return;
-	for (char *p = s; *p; p++)
-		fputc((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p, stderr);
+	safe = qc_printable(s);
+	fputs(safe, stderr);
+	free(safe);
 	free(s);
 }
 
@@ -66,9 +68,21 @@ void qc_hint(const char *fmt, ...)
 {
 	va_list args;
 
+	char *word;
+
 	va_start(args, fmt);
 	fputs("qcowctl: try: ", stderr);
-	text(fmt, args);
+	for (; *fmt; fmt++) {
+		if (*fmt != '%') {
+			fputc(*fmt, stderr);
+		} else if (*++fmt == 'u') {
+			fprintf(stderr, "%u", va_arg(args, u32));
+		} else {
+			word = qc_quote(va_arg(args, const char *));
+			fputs(word, stderr);
+			free(word);
+		}
+	}
 	fputc('\n', stderr);
 	va_end(args);
 }

@@ -69,7 +69,8 @@ __printf(4, 5) int qc_fail_errno(int code, int err, const char *subject,
 
 /**
  * qc_hint() - a second line that says what to try
- * @fmt: a command or an option
+ * @fmt: a command or an option; of conversions it has %u and %s, which is a word of the command:
+ *       qc_quote() makes it one
  */
 __printf(1, 2) void qc_hint(const char *fmt, ...);
 
@@ -88,6 +89,43 @@ __printf(2, 3) void qc_warn(const char *subject, const char *fmt, ...);
  * Return: false when there was no line.
  */
 bool qc_lines(const char *subject, const char *text);
+
+/**
+ * qc_printable() - text that a terminal shows and does not obey
+ * @s: from an image, or the name of a file
+ *
+ * Return: @s with '?' for control characters (C0, DEL, C1, those that turn the direction of text)
+ * and for bytes that are no UTF-8; allocated.
+ */
+char *qc_printable(const char *s);
+
+/**
+ * qc_quote() - a word of a shell's command line
+ * @s: the word, any bytes
+ *
+ * Return: @s, quoted where it has to be, without a character that qc_printable() replaces; a name
+ * with a dash in front is written ./-; allocated.
+ */
+char *qc_quote(const char *s);
+
+/**
+ * qc_utf8() - decode one character
+ * @text: at least one byte
+ * @left: bytes at @text
+ * @code: result
+ *
+ * Return: bytes of the character; 0: they are no UTF-8.
+ */
+size_t qc_utf8(const char *text, size_t left, u32 *code);
+
+/**
+ * qc_put_json() - print a JSON text and a line feed to stdout
+ * @text: as json-c or libsmartcols made it; control characters that these leave in strings are
+ *        escaped, bytes that are no UTF-8 replaced
+ *
+ * Return: false when it could not be written.
+ */
+bool qc_put_json(const char *text);
 
 /* Memory; the process ends with QC_SYSTEM when there is none. */
 void *qc_alloc(size_t bytes);			/* zeroed */

@@ -38,7 +38,7 @@ for image in small large; do
 	assert_same_reads "$dev" "$image.raw"
 	detach "$dev"
 	[[ $image == large ]] || assert_refused 5 \
-		"clusters of 512 bytes.*try: qcowctl attach -r '$loop', or --direct-io off" \
+		"clusters of 512 bytes.*try: qcowctl attach -r $loop, or --direct-io off" \
 		qcowctl attach "$loop"
 	losetup -d "$loop"
 done
@@ -59,7 +59,7 @@ for image in small large v1; do
 done
 assert_same_reads "${pairs[@]}"
 qcowctl detach --all
-assert_refused 5 "try: qcowctl attach -r 'mnt/small', or --direct-io off" qcowctl attach mnt/small
+assert_refused 5 "try: qcowctl attach -r mnt/small, or --direct-io off" qcowctl attach mnt/small
 dev=$(attach --direct-io off mnt/small)
 assert_same_reads "$dev" small.raw
 detach "$dev"

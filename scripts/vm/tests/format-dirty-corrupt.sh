@@ -18,7 +18,7 @@ for bits in 1 2 3; do
 	dev=$(attach -r "marked$bits")
 	assert_same_reads "$dev" image.raw
 	detach "$dev"
-	assert_refused 4 "try: qcowctl attach -r 'marked$bits', or qcowctl check -r all" \
+	assert_refused 4 "try: qcowctl attach -r marked$bits, or qcowctl check -r all" \
 		qcowctl attach "marked$bits"
 done
 assert_unchanged

@@ -167,7 +167,7 @@ static bool print_json(const struct check *c)
 	add_number(obj, "corruptions-fixed", res->corruptions_fixed);
 	text = json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PRETTY |
 						   JSON_C_TO_STRING_NOSLASHESCAPE);
-	good = text && puts(text) >= 0;
+	good = text && qc_put_json(text);
 	json_object_put(obj);
 	return good;
 }

@@ -168,7 +168,7 @@ static int open_chain(const struct attach_args *a, struct chain *chain)
 
 	if (err == QC_SYSTEM && a->chain.write && eaccess(a->image, W_OK) &&
 	    !eaccess(a->image, R_OK))
-		qc_hint("qcowctl attach -r '%s'", a->image);
+		qc_hint("qcowctl attach -r %s", a->image);
 	return err;
 }
 
@@ -197,12 +197,12 @@ static void hint_refused(const struct attach_args *a, const struct chain *chain,
 	u64 cluster_bytes = 1ULL << chain->images[0].h.cluster_bits;
 
 	if (err == EUCLEAN && a->chain.write)
-		qc_hint("qcowctl attach -r '%s', or qcowctl check -r all '%s'", a->image,
+		qc_hint("qcowctl attach -r %s, or qcowctl check -r all %s", a->image,
 			a->image);
 	/* Direct I/O needs whole blocks, of a page at most, and a cluster is written by itself. */
 	else if (err == EOPNOTSUPP && a->chain.write &&
 		 cluster_bytes < (u64)sysconf(_SC_PAGESIZE))
-		qc_hint("qcowctl attach -r '%s', or --direct-io off", a->image);
+		qc_hint("qcowctl attach -r %s, or --direct-io off", a->image);
 	else if (err == EOPNOTSUPP && a->arg.flags & QCOW_ATTACH_DIRECT)
 		qc_hint("--direct-io auto");
 }

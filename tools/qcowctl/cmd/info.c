@@ -104,7 +104,7 @@ static int print_tree(struct json_object *tree)
 	const char *text = json_object_to_json_string_ext(tree, JSON_C_TO_STRING_PRETTY |
 							  JSON_C_TO_STRING_NOSLASHESCAPE);
 
-	if (!text || puts(text) < 0)
+	if (!text || !qc_put_json(text))
 		return qc_fail(QC_SYSTEM, "info", "cannot print");
 	return 0;
 }

@@ -313,6 +313,21 @@ static int check_wanted(const struct list_args *a, int argc, char **argv)
 	return err;
 }
 
+/* libsmartcols leaves nothing to a terminal in a table, but in JSON. */
+static bool print_table(struct libscols_table *table, bool json)
+{
+	char *text;
+	bool good;
+
+	if (!json)
+		return !scols_print_table(table);
+	if (scols_print_table_to_string(table, &text))
+		return false;
+	good = qc_put_json(text);
+	free(text);
+	return good;
+}
+
 static int list(const struct list_args *a, int argc, char **argv)
 {
 	struct libscols_table *table;
@@ -330,7 +345,7 @@ static int list(const struct list_args *a, int argc, char **argv)
 		if (is_wanted(devices[i], argc, argv))
 			err = add_device(table, a, devices[i]);
 	/* An empty table prints nothing but, in JSON, its name. */
-	if (!err && (a->json || !scols_table_is_empty(table)) && scols_print_table(table))
+	if (!err && (a->json || !scols_table_is_empty(table)) && !print_table(table, a->json))
 		err = qc_fail(QC_SYSTEM, "list", "cannot print");
 	scols_unref_table(table);
 	free(devices);

@@ -8,28 +8,6 @@
 
 #define NSEC_PER_SEC 1000000000ULL
 
-/* Length of the UTF-8 sequence at @s, 0: not UTF-8. */
-static size_t utf8_len(const unsigned char *s, size_t left)
-{
-	size_t len, i;
-
-	if (*s < 0x80)
-		return 1;
-	if (*s < 0xc2 || *s > 0xf4)
-		return 0;
-	len = *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : 4;
-	if (len > left)
-		return 0;
-	for (i = 1; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	/* Overlong forms, surrogates, beyond U+10FFFF. */
-	if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) ||
-	    (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return len;
-}
-
 struct json_object *info_string(const char *s, size_t len)
 {
 	static const char replacement[] = "\xef\xbf\xbd";
@@ -38,7 +16,8 @@ struct json_object *info_string(const char *s, size_t len)
 	size_t from = 0, to = 0;
 
 	while (from < len) {
-		size_t n = utf8_len((const unsigned char *)s + from, len - from);
+		u32 code;
+		size_t n = qc_utf8(s + from, len - from, &code);
 
 		if (n) {
 			memcpy(out + to, s + from, n);

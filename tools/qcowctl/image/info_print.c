@@ -22,11 +22,12 @@ static u64 number_of(struct json_object *obj, const char *key)
 	return json_object_object_get_ex(obj, key, &value) ? json_object_get_uint64(value) : 0;
 }
 
-/* Names come from images: control characters must not reach the terminal. */
 static void print_text(const char *s)
 {
-	for (; *s; s++)
-		putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+	char *safe = qc_printable(s);
+
+	fputs(safe, stdout);
+	free(safe);
 }
 
 static void print_line(const char *label, const char *text)

@@ -83,7 +83,7 @@ static int busy(const char *name, unsigned int base, unsigned int bit, bool writ
 	else if (write)
 		does = "uses it and allows no writer";
 	qc_fail(0, name, "is in use: another process %s (QEMU, or attached already?)", does);
-	qc_hint("stop the virtual machine, or qcowctl detach; holders: lsof '%s'", name);
+	qc_hint("stop the virtual machine, or qcowctl detach; holders: lsof %s", name);
 	return QC_BUSY;
 }
 
