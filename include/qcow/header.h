@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The header of an image: decode, validate. Every number in a parsed header is within the
- * limits of ondisk.h and, where it has to be, inside the file; no caller checks it again.
+ * limits of ondisk.h and, for a caller that says where the file ends, inside the file; no caller
+ * checks it again.
  */
 #ifndef _QCOW_HEADER_H
 #define _QCOW_HEADER_H
@@ -77,16 +78,19 @@ size_t qcow_header_span(const void *buf, size_t len);
  * @h: result
  * @buf: the first bytes of the file
  * @len: bytes at @buf: min(qcow_header_span(), @file_bytes)
- * @file_bytes: length of the file; tables must lie inside it
+ * @file_bytes: length of the file, which must hold all tables; S64_MAX for a reader that takes
+ *              what is missing of them as zeros
  * @rep: says which field is wrong, with its value
  *
  * Checks the magic, the version, unknown incompatible bits (named from the feature name
  * table), cluster and L2 sizes, every offset and count against the limits of ondisk.h and
- * the end of the file, backing name, refcount width, compression type, header length.
- * Encrypted, dirty and corrupt images are valid here; the caller decides about them.
+ * @file_bytes, backing name, refcount width, compression type, header length. Header extensions
+ * end where @buf does. Encrypted, dirty and corrupt images are valid here; the caller decides
+ * about them.
  *
  * Return: 0; -EINVAL: not a QCOW image or a bad field; -EOPNOTSUPP: a version or an
- * incompatible feature that is not known; -EFBIG: a table over the limit.
+ * incompatible feature that is not known; -EFBIG: a table over the limit; -EUCLEAN: a table
+ * beyond @file_bytes.
  */
 int qcow_header_parse(struct qcow_header *h, const void *buf, size_t len, u64 file_bytes,
 		      struct qcow_report *rep);
@@ -94,7 +98,8 @@ int qcow_header_parse(struct qcow_header *h, const void *buf, size_t len, u64 fi
 /**
  * qcow_header_geometry() - what mapping needs, from a validated header
  * @h: the header
- * @file_bytes: length of the file that holds the metadata
+ * @file_bytes: length of the file, which must hold L2 tables as a whole; S64_MAX: as for
+ *              qcow_header_parse()
  * @g: result
  */
 void qcow_header_geometry(const struct qcow_header *h, u64 file_bytes, struct qcow_geometry *g);
@@ -120,7 +125,9 @@ struct qcow_ext {
  * @ext: the next extension, also of unknown type
  * @rep: says what is wrong
  *
- * Return: 1 with @ext filled, 0 at the end, -EINVAL when an extension leaves the buffer or
+ * An extension that @buf does not hold as a whole is the end: what a file has not reads as zeros.
+ *
+ * Return: 1 with @ext filled, 0 at the end, -EINVAL when an extension leaves the first cluster or
  * reaches into the backing file's name, or is of a known type with a length that its type
  * does not have. qcow_header_parse() has walked all of them.
  */
@@ -174,7 +181,8 @@ struct qcow_snapshot {
 /**
  * qcow_snapshot_next() - walk the snapshot table
  * @h: the header
- * @file_bytes: length of the file; L1 tables must lie inside it
+ * @file_bytes: length of the file, which must hold table and L1 tables; S64_MAX: as for
+ *              qcow_header_parse()
  * @buf: bytes of the table from @h->snapshots_offset on
  * @len: bytes at @buf
  * @pos: position of the walk, 0 to begin
@@ -186,7 +194,7 @@ struct qcow_snapshot {
  * @len, read more (QCOW_MAX_SNAPSHOT_TABLE_BYTES at most) and call again with the same
  * @pos and @idx.
  *
- * Return: 1 with @snap filled, 0 after the last one, -EAGAIN, -EINVAL, -EFBIG.
+ * Return: 1 with @snap filled, 0 after the last one, -EAGAIN, -EINVAL, -EFBIG, -EUCLEAN.
  */
 int qcow_snapshot_next(const struct qcow_header *h, u64 file_bytes, const void *buf, size_t len,
 		       size_t *pos, u32 *idx, struct qcow_snapshot *snap, struct qcow_report *rep);

@@ -18,7 +18,8 @@ static_assert(QCOW_SLICE_BYTES == 1U << QCOW_SLICE_BITS);
 /**
  * struct qcow_geometry - the constants of one image that mapping works with
  * @size: guest bytes, rounded down to 512 as QEMU does
- * @file_bytes: length of the file that holds the metadata; may grow while entries are decoded
+ * @file_bytes: L2 tables lie before it: the length of the file, which may grow while entries are
+ *              decoded, or S64_MAX
  * @version: 1, 2 or 3
  * @cluster_bits: log2 of the cluster size
  * @l2_bits: log2 of the entries of one L2 table

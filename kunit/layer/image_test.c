@@ -229,7 +229,7 @@ static void long_snapshot_tables_are_read_in_pieces(struct kunit *test)
 
 	b->disk->bytes = b->snapshots_end - 8;
 	p.snapshot = 199;
-	expect_refused(test, try_open(test, b->disk, NULL, &p), -EINVAL, "end of the file");
+	expect_refused(test, try_open(test, b->disk, NULL, &p), -EUCLEAN, "end of the file");
 }
 
 static void files_that_are_no_image(struct kunit *test)
@@ -237,16 +237,43 @@ static void files_that_are_no_image(struct kunit *test)
 	struct image_shape shape = { .version = 2, .cluster_bits = 9, .size = SZ_16M };
 	struct ram_disk *disk = ram_disk_create(test, SZ_4K);
 	struct image_builder *b = image_build(test, &shape);
-	u64 whole = b->disk->bytes;
 
 	expect_refused(test, try_open(test, disk, NULL, NULL), -EINVAL, "");
 	disk->bytes = 0;
 	expect_refused(test, try_open(test, disk, NULL, NULL), -EINVAL, "");
-	/* Cut off anywhere, it is an error and no more. */
-	for (b->disk->bytes = 0; b->disk->bytes < whole; b->disk->bytes += 100)
+	for (b->disk->bytes = 0; b->disk->bytes < QCOW_V2_HEADER_BYTES; b->disk->bytes++)
 		expect_refused(test, try_open(test, b->disk, NULL, NULL), -EINVAL, "");
+}
+
+/* Cut off anywhere behind its header, an image can be read, as far as it is there, not written. */
+static void cut_off_images_can_be_read(struct kunit *test)
+{
+	struct image_shape shape = { .version = 3, .cluster_bits = 9, .size = SZ_16M };
+	struct qcow_image_params rw = { .writable = true, .snapshot = QCOW_ACTIVE_STATE };
+	struct image_builder *b = image_build(test, &shape);
+	u64 whole = b->l1_offset + b->l1_entries * sizeof(__be64), end;
+	struct qcow_image *image;
+	u32 i;
+
+	for (i = 0; i < b->l1_entries; i++)
+		image_build_l1(b, i, (u64)(i + 1) << 9);
+	for (end = 512; end < whole; end += 100) {
+		b->disk->bytes = end;
+		image = expect_open(test, try_open(test, b->disk, NULL, NULL));
+		for (i = 0; i < b->l1_entries; i++) {
+			u64 there = clamp(end, b->l1_offset + i * 8, b->l1_offset + i * 8 + 8);
+			u64 lost = (b->l1_offset + i * 8 + 8 - there) * 8;
+			u64 entry = (u64)(i + 1) << 9;
+
+			KUNIT_EXPECT_EQ(test, lost < 64 ? entry >> lost << lost : 0,
+					be64_to_cpu(image->l1[i]));
+		}
+		qcow_image_close(image);
+		expect_refused(test, try_open(test, b->disk, NULL, &rw), -EUCLEAN,
+			       "beyond the file's end");
+	}
 	b->disk->bytes = whole;
-	qcow_image_close(expect_open(test, try_open(test, b->disk, NULL, NULL)));
+	qcow_image_close(expect_open(test, try_open(test, b->disk, NULL, &rw)));
 }
 
 static void every_read_fails_once(struct kunit *test)
@@ -295,6 +322,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(snapshot_has_its_own_table_and_size),
 	KUNIT_CASE(long_snapshot_tables_are_read_in_pieces),
 	KUNIT_CASE(files_that_are_no_image),
+	KUNIT_CASE(cut_off_images_can_be_read),
 	KUNIT_CASE(every_read_fails_once),
 	{}
 };

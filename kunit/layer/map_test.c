@@ -286,9 +286,31 @@ static void corrupt_entries_fail_alone(struct kunit *test)
 	expect_data(test, image, 3 * SZ_4K, SZ_1M, image, host, SZ_4K);
 	expect_corrupt(test, image, SZ_2M);
 	expect_corrupt(test, image, 2 * SZ_2M);
-	expect_corrupt(test, image, 3 * SZ_2M);
-	expect_corrupt(test, image, 4 * SZ_2M);
+	/* No byte of these tables is in the file. */
+	expect_zero(test, image, 3 * SZ_2M, SZ_2M, SZ_2M);
+	expect_zero(test, image, 4 * SZ_2M, SZ_2M, SZ_2M);
 	expect_zero(test, image, 5 * SZ_2M, SZ_64M, 11 * SZ_2M);
+}
+
+/* What a file does not hold of a table reads as zeros, and costs only what that maps. */
+static void tables_end_with_the_file(struct kunit *test)
+{
+	struct image_shape shape = { .version = 3, .cluster_bits = 16, .size = SZ_1G };
+	struct image_builder *b = image_build(test, &shape);
+	u64 host = image_build_alloc(b, SZ_64K), table = b->end;
+	struct qcow_image *image;
+
+	/* A slice of the table maps 32 MiB. */
+	image_build_entry(b, 0, host | ENTRY_COPIED);
+	image_build_entry(b, SZ_32M, host | ENTRY_COPIED);
+	image_build_entry(b, SZ_32M + 12 * SZ_64K, host | ENTRY_COPIED);
+	image_build_entry(b, SZ_64M, host | ENTRY_COPIED);
+	b->disk->bytes = table + SZ_4K + 96;
+	image = image_build_open(b, SZ_1M);
+	expect_data(test, image, 0, SZ_1M, image, host, SZ_64K);
+	expect_data(test, image, SZ_32M, SZ_1M, image, host, SZ_64K);
+	expect_zero(test, image, SZ_32M + 12 * SZ_64K, SZ_64K, SZ_64K);
+	expect_zero(test, image, SZ_64M, SZ_64K, SZ_64K);
 }
 
 static void data_ends_with_the_file(struct kunit *test)
@@ -296,6 +318,7 @@ static void data_ends_with_the_file(struct kunit *test)
 	struct image_shape shape = { .version = 2, .cluster_bits = 16, .size = SZ_1M };
 	struct image_builder *b = image_build(test, &shape);
 	struct qcow_image *image;
+	struct qcow_extent ext;
 	u64 host;
 
 	host = image_build_data(b, 0);
@@ -303,11 +326,14 @@ static void data_ends_with_the_file(struct kunit *test)
 	image_build_entry(b, 2 * SZ_64K, (host + 2 * SZ_64K) | ENTRY_COPIED);
 	b->disk->bytes = host + SZ_64K + 5000;
 	image = image_build_open(b, SZ_1M);
-	/* The cluster that straddles the end counts as a whole, the next one is corrupt. */
+	/* The cluster that straddles the end counts as a whole; no write goes to the next one. */
 	expect_data(test, image, 0, SZ_1M, image, host, SZ_128K);
 	expect_data(test, image, SZ_128K - 512, SZ_1M, image, host + SZ_128K - 512, 512);
-	expect_corrupt(test, image, 2 * SZ_64K);
-	expect_corrupt(test, image, 2 * SZ_64K + SZ_4K);
+	expect_zero(test, image, 2 * SZ_64K, SZ_64K, SZ_64K);
+	expect_zero(test, image, 2 * SZ_64K + SZ_4K, SZ_4K, SZ_4K);
+	KUNIT_EXPECT_EQ(test, -EUCLEAN,
+			qcow_map_top_wait(image, 2 * SZ_64K, SZ_64K, NULL, &ext));
+	KUNIT_EXPECT_EQ(test, -EUCLEAN, qcow_map_top_try(image, 2 * SZ_64K, SZ_64K, &ext));
 }
 
 static void raw_data_file_ends_in_zeros(struct kunit *test)
@@ -316,6 +342,7 @@ static void raw_data_file_ends_in_zeros(struct kunit *test)
 				     .incompatible = QCOW_INCOMPAT_DATA_FILE };
 	struct image_builder *b;
 	struct qcow_image *image;
+	struct qcow_extent ext;
 	unsigned int raw;
 
 	for (raw = 0; raw < 2; raw++) {
@@ -328,10 +355,9 @@ static void raw_data_file_ends_in_zeros(struct kunit *test)
 		b->data->bytes = SZ_64K + 1;
 		image = image_build_open(b, SZ_1M);
 		expect_data(test, image, 0, SZ_1M, image, 0, SZ_128K);
-		if (raw)
-			expect_zero(test, image, SZ_128K, SZ_64K, SZ_64K);
-		else
-			expect_corrupt(test, image, SZ_128K);
+		expect_zero(test, image, SZ_128K, SZ_64K, SZ_64K);
+		KUNIT_EXPECT_EQ(test, raw ? 0 : -EUCLEAN,
+				qcow_map_top_wait(image, SZ_128K, SZ_64K, NULL, &ext));
 	}
 }
 
@@ -544,6 +570,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(raw_backing_is_itself),
 	KUNIT_CASE(subclusters_map_one_by_one),
 	KUNIT_CASE(corrupt_entries_fail_alone),
+	KUNIT_CASE(tables_end_with_the_file),
 	KUNIT_CASE(data_ends_with_the_file),
 	KUNIT_CASE(raw_data_file_ends_in_zeros),
 	KUNIT_CASE(every_store_call_fails_once),

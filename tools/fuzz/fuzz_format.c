@@ -139,7 +139,7 @@ static void check_snapshots(const struct image *image, const struct qcow_header 
 			continue;
 		}
 		if (ret <= 0) {
-			require(!ret || ret == -EINVAL || ret == -EFBIG);
+			require(!ret || ret == -EINVAL || ret == -EFBIG || ret == -EUCLEAN);
 			check_report(&rep, ret);
 			require(ret || idx == h->nr_snapshots);
 			break;
@@ -309,7 +309,7 @@ static void check_image(const struct image *image)
 	err = qcow_header_parse(&h, buf, len, image->file_bytes, &rep);
 	check_report(&rep, err);
 	if (err) {
-		require(err == -EINVAL || err == -EOPNOTSUPP || err == -EFBIG);
+		require(err == -EINVAL || err == -EOPNOTSUPP || err == -EFBIG || err == -EUCLEAN);
 	} else {
 		check_header(image, &h);
 		check_extensions(&h, buf, len);

@@ -117,7 +117,7 @@ def _add(segments, start, end, kind):
 
 
 def _reach(image):
-    """The last byte that attach looks at."""
+    """Where the tables end that the header has."""
     end = image.l1_offset + 8 * image.l1_entries
     if image.v1:
         return end
@@ -126,21 +126,26 @@ def _reach(image):
 
 
 def truncated(image, length):
-    """What is left of an image whose file ends early."""
-    if length < _reach(image):
-        return Refuse("too short|cut off|beyond the (file's )?end|beyond the end")
+    """What is left of an image whose file ends early: the rest reads as zeros."""
+    header = 48 if image.v1 else 72 if image.get("version") < 3 else image.get("header_length")
+    if length < header:
+        return Refuse("too short|cut off|beyond the end|header_length is 0")
     segments = []
     for guest in image.clusters():
         end = min(guest + image.cluster, image.size)
-        table = image.table(guest // image.reach)
-        if table and table + (8 << image.l2_bits) * image.entry_bytes // 8 > length:
-            _add(segments, guest, end, EIO)
+        # entries are in the file or not, and one in part, byte for byte
+        if image.l1_at(guest) + 8 > length or image.table(guest // image.reach) and \
+                image.l2_at(guest) + image.entry_bytes > length:
+            part = image.l1_at(guest) < length < image.l1_at(guest) + 8 or \
+                image.l1_at(guest) + 8 <= length and \
+                image.l2_at(guest) < length < image.l2_at(guest) + image.entry_bytes
+            _add(segments, guest, end, ANY if part else ZERO)
             continue
         host = image.host(guest)
         if host is None:
             _add(segments, guest, end, REF_OR_EIO)
         elif host and host >= length:
-            _add(segments, guest, end, EIO)
+            _add(segments, guest, end, ZERO)
         elif host and host + image.cluster > length:
             border = min(guest + length - host, end)
             _add(segments, guest, border, REF)
@@ -199,20 +204,23 @@ def header_cases(image):
     yield "l1_entries", 0, [(0, image.size, ZERO)]
     yield "l1_entries", 1, [(0, image.reach, REF), (image.reach, image.size, ZERO)]
     for v in (100000, 4 << 20):
-        yield "l1_entries", v, Refuse("L1 table offset .* beyond the file's end")
+        yield "l1_entries", v, whole
     for v in ((4 << 20) + 1, M64):
         yield "l1_entries", v, Refuse("L1 table has [0-9]+ entries, at most 4194304")
     yield "l1_offset", 0, Refuse("L1 table offset 0x0 lies over the header")
     for v in (image.l1_offset + 8, image.l1_offset + 512, (1 << 63) + 1, M64):
         yield "l1_offset", v, Refuse("L1 table offset .* no multiple of the cluster size")
-    for v in (end, 1 << 55, 1 << 63, M64 - image.cluster + 1):
+    for v in (1 << 63, M64 - image.cluster + 1):
         yield "l1_offset", v, Refuse("L1 table offset .* beyond the file's end")
+    for v in (end, 1 << 55):
+        yield "l1_offset", v, [(0, image.size, ZERO)]
     yield "refcount_table_offset", 8, Refuse("refcount table offset 0x8 is no multiple")
     yield "refcount_table_offset", 0, Refuse("refcount table offset 0x0 lies over the header")
-    for v in (end, M64 - image.cluster + 1):
-        yield "refcount_table_offset", v, Refuse("refcount table offset .* beyond the file's")
+    yield "refcount_table_offset", M64 - image.cluster + 1, \
+        Refuse("refcount table offset .* beyond the file's")
+    yield "refcount_table_offset", end, whole
     yield "refcount_table_clusters", 0, Refuse("refcount table has no clusters")
-    yield "refcount_table_clusters", 2048, Refuse("refcount table offset .* beyond the file's")
+    yield "refcount_table_clusters", 2048, whole
     for v in (2049, M64):
         yield "refcount_table_clusters", v, Refuse("refcount table has [0-9]+ entries, at most")
     for v in range(7):
@@ -293,8 +301,9 @@ def header_cases_v1(image):
         yield "crypt_method", v, Refuse("crypt_method is [0-9]+, must be 0 to 1")
     for v in (0, 47):
         yield "l1_offset", v, Refuse("L1 table offset .* lies over the header")
-    for v in (len(image.data), 1 << 63, M64):
+    for v in (1 << 63, M64):
         yield "l1_offset", v, Refuse("L1 table offset .* beyond the file's end")
+    yield "l1_offset", len(image.data), [(0, image.size, ZERO)]
     yield "backing_offset", M64, whole
 
 
@@ -303,12 +312,11 @@ def snapshot_cases(image):
     end = image.end()
     yield 0, 8, 8, "L1 table offset 0x8 is no multiple"
     yield 0, 8, 0, "L1 table offset 0x0 lies over the header"
-    for v in (end, 1 << 63, M64 - image.cluster + 1):
+    for v in (1 << 63, M64 - image.cluster + 1):
         yield 0, 8, v, "L1 table offset .* beyond the file's end"
-    yield 8, 4, 100000, "L1 table offset .* beyond the file's end"
     yield 8, 4, M64, "L1 table has [0-9]+ entries, at most"
-    yield 12, 2, M64, "snapshot table entry 0 reaches beyond the end"
-    yield 14, 2, M64, "snapshot table entry 0 reaches beyond the end"
+    yield 12, 2, M64, "snapshots_offset .*: the table does not end in"
+    yield 14, 2, M64, "snapshots_offset .*: the table does not end in"
     yield 36, 4, 1025, "snapshot table entry 0 has 1025 bytes of extra data"
     yield 36, 4, M64, "snapshot table entry 0 has 4294967295 bytes of extra data"
     yield 48, 8, 1 << 62, "size [0-9]+ needs [0-9]+ L1 table entries"
@@ -319,8 +327,6 @@ def l1_cases(image, guest):
     """(entry of an L1 table, what the log says of it)."""
     good = image.number(image.l1_at(guest), 8)
     host = good & ((1 << 56) - 1)
-    end = image.end()
-    flags = good - host
     for bit in _bits(56, 63 if image.v1 else 62):
         if image.v1 or bit not in (1 << 57, 1 << 60):
             yield good | bit, f"L1 entry .*: reserved bits {bit:#x}"
@@ -331,20 +337,23 @@ def l1_cases(image, guest):
         for bit in (1, 256):
             yield good | bit, f"L1 entry .*: reserved bits {bit:#x}"
         yield good | 512, f"L1 entry .*: L2 table not at a cluster border {host | 512:#x}"
-    for v in (end, (1 << 56) - image.cluster):
-        yield flags | v, f"L1 entry .*: L2 table beyond the end of the file {v:#x}"
+
+
+def beyond_cases(image, guest):
+    """(where, entry, start, end) of tables and clusters that begin beyond the end."""
+    for v in (image.end(), (1 << 56) - image.cluster):
+        entry = image.number(image.l1_at(guest), 8) & -(1 << 56) | v
+        start = guest // image.reach * image.reach
+        yield image.l1_at(guest), entry, start, start + image.reach
+        entry = image.number(image.l2_at(guest), 8) & -(1 << 56) | v
+        yield image.l2_at(guest), entry, guest, guest + image.cluster
 
 
 def l2_cases(image, guest):
     """(entry, bitmap or None, what the log says) for a cluster with data."""
     good = image.number(image.l2_at(guest), 8)
     host = good & ((1 << 56) - 1)
-    end = image.end()
-    flags = good - host
     bitmap = image.number(image.l2_at(guest) + 8, 8) if image.extended else None
-    yield flags | end, bitmap, f"data cluster beyond the end of the file {end:#x}"
-    far = (1 << 56) - image.cluster
-    yield flags | far, bitmap, f"data cluster beyond the end of the file {far:#x}"
     for bit in (1 << 56, 1 << 61):
         yield good | bit, bitmap, f"L2 entry .*: reserved bits {bit:#x}"
     if image.v1:

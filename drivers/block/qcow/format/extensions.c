@@ -81,7 +81,7 @@ int qcow_ext_next(const struct qcow_header *h, const void *buf, size_t len, size
 
 	if (h->version == 1)
 		return 0;
-	limit = min_t(u64, ext_limit(h), len);
+	limit = ext_limit(h);
 	if (!*pos)
 		*pos = h->length;
 	if (*pos >= limit)
@@ -94,6 +94,8 @@ int qcow_ext_next(const struct qcow_header *h, const void *buf, size_t len, size
 			    left);
 		return -EINVAL;
 	}
+	if (*pos + sizeof(*disk) > len)
+		return 0;
 	left -= sizeof(*disk);
 	ext->type = be32_to_cpu(disk->type);
 	ext->len = be32_to_cpu(disk->len);
@@ -107,6 +109,8 @@ int qcow_ext_next(const struct qcow_header *h, const void *buf, size_t len, size
 			    ext->type, *pos, ext->len, left);
 		return -EINVAL;
 	}
+	if (*pos + sizeof(*disk) + ext->len > len)
+		return 0;
 	err = check_ext(h, ext, rep);
 	if (err)
 		return err;

@@ -30,8 +30,8 @@ struct qcow_table {
  * @file_bytes: length of the file
  * @rep: says what is wrong
  *
- * Return: 0; -EFBIG: too many entries; -EINVAL: not on a cluster border (2, 3), over the
- * header, or beyond the end of the file.
+ * Return: 0; -EFBIG: too many entries; -EINVAL: not on a cluster border (2, 3), or over the
+ * header; -EUCLEAN: beyond the end of the file.
  */
 int qcow_header_check_table(const struct qcow_header *h, const struct qcow_table *table,
 			    u64 file_bytes, struct qcow_report *rep);

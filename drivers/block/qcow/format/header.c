@@ -92,7 +92,7 @@ int qcow_header_check_table(const struct qcow_header *h, const struct qcow_table
 		qcow_report(rep,
 			    "%s offset 0x%llx and %llu bytes reach beyond the file's end at 0x%llx",
 			    table->name, table->host_offset, bytes, file_bytes);
-		return -EINVAL;
+		return -EUCLEAN;
 	}
 	return 0;
 }

@@ -17,7 +17,7 @@ static int check_reach(const struct qcow_header *h, u64 file_bytes, size_t len, 
 	}
 	if (h->snapshots_offset > file_bytes || end > file_bytes - h->snapshots_offset) {
 		qcow_report(rep, "snapshot table entry %u reaches beyond the end of the file", idx);
-		return -EINVAL;
+		return -EUCLEAN;
 	}
 	return end > len ? -EAGAIN : 0;
 }

@@ -78,9 +78,18 @@ free_buf:
 	return err;
 }
 
-static int image_parse_header(struct qcow_image *image, struct qcow_report *rep)
+/*
+ * Where tables have to end. Of an image that is only read, what its file does not hold of a table
+ * reads as zeros, and counts do not matter.
+ */
+static u64 image_end(const struct qcow_image *image, bool writable)
 {
-	u64 file_bytes = image->store->bytes;
+	return writable ? image->store->bytes : S64_MAX;
+}
+
+static int image_parse_header(struct qcow_image *image, bool writable, struct qcow_report *rep)
+{
+	u64 file_bytes = image_end(image, writable);
 	size_t len;
 	void *buf;
 	int err;
@@ -174,7 +183,7 @@ struct snapshot_table {
 	size_t len;
 };
 
-/* Read as much again; -EINVAL when there is no more. */
+/* Read as much again; -EUCLEAN when there is no more. */
 static int image_grow_snapshot_table(struct qcow_image *image, struct snapshot_table *t,
 				     struct qcow_report *rep)
 {
@@ -188,7 +197,7 @@ static int image_grow_snapshot_table(struct qcow_image *image, struct snapshot_t
 	if (len <= t->len) {
 		qcow_report(rep, "snapshots_offset %llu: the table does not end in %zu bytes",
 			    host, t->len);
-		return -EINVAL;
+		return -EUCLEAN;
 	}
 	buf = kvmalloc(len, GFP_KERNEL_ACCOUNT);
 	if (!buf)
@@ -222,8 +231,8 @@ int qcow_image_walk_snapshots(struct qcow_image *image,
 		err = qcow_image_go_on();
 		if (err)
 			break;
-		err = qcow_snapshot_next(&image->header, image->store->bytes, t.buf, t.len,
-					 &pos, &idx, &snap, rep);
+		err = qcow_snapshot_next(&image->header, image_end(image, image->store->writable),
+					 t.buf, t.len, &pos, &idx, &snap, rep);
 		if (err == -EAGAIN)
 			err = image_grow_snapshot_table(image, &t, rep) ?: -EAGAIN;
 		else if (err == 1)
@@ -315,8 +324,11 @@ static int image_read_l1(struct qcow_image *image, bool writable, u64 l1_offset,
 	if (!image->l1)
 		return -ENOMEM;
 	image->l1_entries = entries;
-	return there ? image_read(image, "L1 table", image->l1, l1_offset,
-				  there * sizeof(*image->l1), rep) : 0;
+	err = qcow_store_read_padded(image->store, image->l1, l1_offset,
+				     there * sizeof(*image->l1));
+	if (err)
+		qcow_report(rep, "L1 table at %llu: cannot be read: error %d", l1_offset, err);
+	return err;
 }
 
 static int image_open_raw(struct qcow_image *image, const struct qcow_image_params *p,
@@ -341,7 +353,7 @@ static int image_open_qcow(struct qcow_image *image, const struct qcow_image_par
 	u64 l1_offset;
 	int err;
 
-	err = image_parse_header(image, rep);
+	err = image_parse_header(image, p->writable, rep);
 	if (err)
 		return err;
 	err = check_encryption(image, rep);

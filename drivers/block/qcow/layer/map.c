@@ -123,6 +123,8 @@ static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
  * Hold a DATA extent against the end of the file it lies in: it ends with the last cluster
  * that begins inside. Version 1 has clusters at any offset, so they are counted from the
  * one at hand. The file may have grown a moment ago, but before the entry was set.
+ *
+ * Return: 0, or -EUCLEAN: the first cluster begins beyond the end, and @ext ends with it.
  */
 static int map_clip_to_data(const struct qcow_image *image, u64 guest, struct qcow_extent *ext)
 {
@@ -175,8 +177,6 @@ static __always_inline int map_image(struct walk *w, u64 guest, u64 max, struct 
 			break;
 		ext->len += next.len;
 	}
-	if (ext->kind == QCOW_EXTENT_DATA)
-		return map_clip_to_data(w->image, guest, ext);
 	return 0;
 }
 
@@ -204,6 +204,10 @@ static __always_inline int map_chain(struct walk *w, u64 guest, struct qcow_mapp
 			err = map_image(w, guest, max, ext);
 			if (err)
 				return err;
+			/* What a file does not hold reads as zeros. */
+			if (ext->kind == QCOW_EXTENT_DATA &&
+			    unlikely(map_clip_to_data(w->image, guest, ext)))
+				set_extent(ext, QCOW_EXTENT_ZERO, ext->len);
 		}
 		if (ext->kind != QCOW_EXTENT_HOLE) {
 			map->image = w->image;
@@ -229,6 +233,16 @@ int qcow_map_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_mapping
 	return err;
 }
 
+/* The active image alone, to write to it. Under rcu_read_lock(). */
+static int map_top(struct walk *w, u64 guest, u64 len, struct qcow_extent *ext)
+{
+	int err = map_image(w, guest, len, ext);
+
+	if (!err && ext->kind == QCOW_EXTENT_DATA)
+		err = map_clip_to_data(w->image, guest, ext);
+	return err;
+}
+
 int qcow_map_top_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_extent *ext)
 {
 	struct walk w = { .image = top, .len = len };
@@ -237,7 +251,7 @@ int qcow_map_top_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_ext
 	if (qcow_inject(QCOW_INJECT_MISS))
 		return -EAGAIN;
 	rcu_read_lock();
-	err = map_image(&w, guest, len, ext);
+	err = map_top(&w, guest, len, ext);
 	rcu_read_unlock();
 	return err;
 }
@@ -306,7 +320,7 @@ int qcow_map_top_wait(struct qcow_image *top, u64 guest, u64 len, struct qcow_wa
 
 	for (;;) {
 		rcu_read_lock();
-		err = map_image(&w, guest, len, ext);
+		err = map_top(&w, guest, len, ext);
 		rcu_read_unlock();
 		if (held)
 			qcow_slice_put(top->cache, held);

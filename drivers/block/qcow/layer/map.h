@@ -21,8 +21,9 @@ struct qcow_waiter;
  *
  * DATA may reach beyond the end of @image->data: in a raw layer whose length is no multiple
  * of 512, and in the cluster that straddles the end. What lies beyond reads as zeros, and
- * the reader clears it. A cluster that begins at or beyond the end is corrupt, and never
- * part of an extent; in a raw external data file it is ZERO.
+ * the reader clears it. A cluster that begins at or beyond the end is never part of an extent: it
+ * is ZERO, with a line in the log, or, to write to it, corrupt; in a raw external data file it is
+ * always ZERO.
  */
 struct qcow_mapping {
 	struct qcow_extent ext;

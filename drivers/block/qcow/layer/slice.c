@@ -100,7 +100,8 @@ static int slice_fill(struct qcow_cached *cached, const void *arg)
 	if (err)
 		return err;
 	atomic64_inc(&cached->cache->misses);
-	return qcow_store_read(tables->store, slice->entries, host, tables->slice_bytes);
+	/* Of an image that is written to, no table is beyond the end. */
+	return qcow_store_read_padded(tables->store, slice->entries, host, tables->slice_bytes);
 }
 
 const struct qcow_cache_ops qcow_slice_ops = {
@@ -187,7 +188,7 @@ static int slice_read_row(struct qcow_slice **slices, unsigned int nr,
 	if (!buf)
 		return -ENOMEM;
 	atomic64_add(nr, &slices[0]->cached.cache->misses);
-	err = qcow_store_read(tables->store, buf, host, bytes);
+	err = qcow_store_read_padded(tables->store, buf, host, bytes);
 	for (i = 0; i < nr && !err; i++)
 		memcpy(slices[i]->entries, buf + i * tables->slice_bytes, tables->slice_bytes);
 	kfree(buf);

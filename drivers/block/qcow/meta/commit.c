@@ -89,13 +89,22 @@ static void commit_start(struct qcow_meta *meta)
 	queue_work(meta->io_wq, &commit->work);
 }
 
+static bool commit_has_slices(const struct qcow_meta *meta)
+{
+	return qcow_writeback_is_changed(&meta->image->l2) ||
+		(meta->space.counted && qcow_writeback_is_changed(&meta->space.counts.tables));
+}
+
 /* Whether a commit would make slices clean, and there are many that are not. */
 static bool commit_makes_room(struct qcow_meta *meta)
 {
-	return qcow_writeback_is_high(meta->image->cache) &&
-		(qcow_writeback_is_changed(&meta->image->l2) ||
-		 (meta->space.counted &&
-		  qcow_writeback_is_changed(&meta->space.counts.tables)));
+	return qcow_writeback_is_high(meta->image->cache) && commit_has_slices(meta);
+}
+
+bool qcow_commit_is_due(const struct qcow_meta *meta)
+{
+	return !list_empty(&meta->reclaim.dropped) || !list_empty(&meta->l1.changed) ||
+		commit_has_slices(meta);
 }
 
 void qcow_commit_start_wanted(struct qcow_meta *meta)

@@ -108,6 +108,9 @@ static inline void qcow_commit_want(struct qcow_commit *commit)
 /* Start a commit if there is a reason to and none is running. Context: the worker. */
 void qcow_commit_start_wanted(struct qcow_meta *meta);
 
+/* Whether a commit would change anything on disk. Context: the worker. */
+bool qcow_commit_is_due(const struct qcow_meta *meta);
+
 /* Context: the worker. */
 static inline bool qcow_commit_is_running(const struct qcow_commit *commit)
 {

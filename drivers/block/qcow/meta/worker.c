@@ -43,6 +43,12 @@
 #include "meta/writeback.h"
 #include "store/store.h"
 
+/*
+ * What has changed is durable so long afterwards at the latest, without a flush. Not longer than
+ * file systems and the page cache take: what they discard goes back to the host with it.
+ */
+#define IDLE_COMMIT_SECONDS	5
+
 /* Granules of version 1, whose tables need not lie at cluster borders. */
 #define V1_OVERLAP_BITS	9
 
@@ -225,6 +231,33 @@ static bool meta_has_work(const struct qcow_meta *meta)
 	return !llist_empty(&meta->inbox) || !list_empty(&meta->later);
 }
 
+/* Nobody has asked for it. An item of the worker's own ordered queue: it runs alone, too. */
+static void meta_idle_commit(struct work_struct *work)
+{
+	struct qcow_meta *meta = container_of(to_delayed_work(work), struct qcow_meta,
+					      idle_commit);
+	unsigned int noio = memalloc_noio_save();
+
+	if (qcow_commit_is_due(meta)) {
+		qcow_commit_want(&meta->commit);
+		qcow_commit_start_wanted(meta);
+	}
+	memalloc_noio_restore(noio);
+}
+
+/*
+ * The timer runs only while something waits for a commit, and together with others where it can.
+ * One that is deferrable might never come on a CPU that is idle.
+ */
+static void meta_time_idle_commit(struct qcow_meta *meta)
+{
+	if (delayed_work_pending(&meta->idle_commit) || meta->closing ||
+	    READ_ONCE(meta->failed) || !qcow_commit_is_due(meta))
+		return;
+	queue_delayed_work(meta->wq, &meta->idle_commit,
+			   round_jiffies_relative(IDLE_COMMIT_SECONDS * HZ));
+}
+
 static void meta_work(struct work_struct *work)
 {
 	struct qcow_meta *meta = container_of(work, struct qcow_meta, work);
@@ -246,6 +279,7 @@ static void meta_work(struct work_struct *work)
 		list_for_each_entry_safe(msg, next, &idle, node)
 			meta_run(msg);
 	}
+	meta_time_idle_commit(meta);
 	memalloc_noio_restore(noio);
 }
 
@@ -363,6 +397,7 @@ static void meta_init(struct qcow_meta *meta, struct qcow_image *image)
 {
 	meta->image = image;
 	INIT_WORK(&meta->work, meta_work);
+	INIT_DELAYED_WORK(&meta->idle_commit, meta_idle_commit);
 	init_llist_head(&meta->inbox);
 	INIT_LIST_HEAD(&meta->urgent);
 	INIT_LIST_HEAD(&meta->changes);
@@ -452,6 +487,14 @@ static int meta_settle(struct qcow_meta *meta)
 	return meta_call(meta, meta_trim, false);
 }
 
+/* No commit but those that the detach wants. */
+static int meta_close(struct qcow_meta *meta)
+{
+	meta->closing = true;
+	cancel_delayed_work(&meta->idle_commit);
+	return 0;
+}
+
 int qcow_meta_destroy(struct qcow_meta *meta)
 {
 	int err = 0;
@@ -459,6 +502,7 @@ int qcow_meta_destroy(struct qcow_meta *meta)
 	qcow_readahead_stop(&meta->image->readahead);
 	meta->image->inflight = NULL;
 	if (meta->begun) {
+		meta_call(meta, meta_close, false);
 		err = meta_settle(meta);
 		if (err)
 			qcow_message(meta->image,

@@ -55,8 +55,10 @@ struct qcow_report;
  * @inflight: I/O of the device, for grace periods
  * @commit: makes durable
  * @reclaim: host space that nothing refers to any more, on its way back
+ * @idle_commit: makes durable what has changed a while ago, and no flush has; on @wq
  * @corrupt_msg: sets the corrupt bit
  * @begun: the header says that the image has been written to
+ * @closing: the image is being detached
  * @failed: nothing is written any more: the image is corrupt, or its store has lost writes
  *
  * All but the constant members, @inbox, @overlap (read anywhere), @begun and @failed is the
@@ -84,8 +86,10 @@ struct qcow_meta {
 	struct qcow_commit commit;
 	struct qcow_reclaim reclaim;
 
+	struct delayed_work idle_commit;
 	struct qcow_meta_msg corrupt_msg;
 	bool begun;
+	bool closing;
 	bool failed;
 };
 

@@ -200,7 +200,7 @@ void qcow_store_attached(struct qcow_store *store);
  */
 int qcow_store_read(struct qcow_store *store, void *buf, u64 pos, size_t len);
 
-/* The same of data: the last cluster of a file may end within it, zeros follow. */
+/* The same, and behind the end of the store are zeros. */
 int qcow_store_read_padded(struct qcow_store *store, void *buf, u64 pos, size_t len);
 
 /**
