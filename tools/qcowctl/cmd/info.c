@@ -82,13 +82,13 @@ static int parse_args(struct info_args *a, int argc, char **argv)
 static int describe(struct info_args *a, struct chain *chain, struct json_object *list)
 {
 	struct json_object *info;
+	int err, first = 0;
 	u32 i;
-	int err;
 
 	for (i = 0; i < chain->nr; i++) {
 		info = info_image(&chain->images[i], &err);
-		if (!info)
-			return err;
+		if (!first)
+			first = err;
 		json_object_array_add(list, info);
 		if (a->json)
 			continue;
@@ -96,7 +96,7 @@ static int describe(struct info_args *a, struct chain *chain, struct json_object
 			putchar('\n');
 		info_print(info);
 	}
-	return 0;
+	return first;
 }
 
 static int print_tree(struct json_object *tree)
@@ -113,16 +113,18 @@ static int info(struct info_args *a, const char *name)
 {
 	struct json_object *list = json_object_new_array();
 	struct chain chain;
-	int err;
+	int err, print_err = 0;
 
 	err = chain_open(&chain, name, &a->chain);
-	if (!err)
+	if (!err) {
 		err = describe(a, &chain, list);
-	if (!err && a->json)
-		err = print_tree(a->chain.top_only ? json_object_array_get_idx(list, 0) : list);
+		if (a->json)
+			print_err = print_tree(a->chain.top_only ?
+					       json_object_array_get_idx(list, 0) : list);
+	}
 	json_object_put(list);
 	chain_close(&chain);
-	return err;
+	return print_err ? print_err : err;
 }
 
 static int run(const struct command *cmd, int argc, char **argv)

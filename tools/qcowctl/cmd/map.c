@@ -49,11 +49,20 @@ static void print_json(const struct guest_range *r, bool first)
 
 	printf("%s{ \"start\": %llu, \"length\": %llu, \"depth\": %u, \"present\": %s",
 	       first ? "" : ",\n", r->guest_start, r->len, r->depth, truth(r->present));
-	printf(", \"zero\": %s, \"data\": %s, \"compressed\": %s", truth(!data), truth(data),
+	printf(", \"zero\": %s, \"data\": %s, \"compressed\": %s", truth(r->zero), truth(data),
 	       truth(r->kind == QCOW_EXTENT_COMPRESSED));
+	if (r->damaged)
+		printf(", \"damaged\": true");
 	if (r->has_offset)
 		printf(", \"offset\": %llu", r->host_offset);
 	putchar('}');
+}
+
+static const char *kind_name(const struct guest_range *r)
+{
+	if (r->damaged)
+		return "damaged";
+	return kinds[r->kind == QCOW_EXTENT_DATA && r->zero ? QCOW_EXTENT_ZERO : r->kind];
 }
 
 static void print_human(const struct guest_range *r, bool first)
@@ -65,7 +74,7 @@ static void print_human(const struct guest_range *r, bool first)
 		printf("%#18llx", r->host_offset);
 	else
 		printf("%18s", "-");
-	printf(" %-10s %u\n", kinds[r->kind], r->depth);
+	printf(" %-10s %u\n", kind_name(r), r->depth);
 }
 
 static int walk(struct extents *ext, bool json)

@@ -100,6 +100,11 @@ static int read_layer(struct image *img, const struct chain_options *opts, bool 
 {
 	int err = image_read_header(img);
 
+	/* The driver says it of an image that is to be written to. */
+	if (!err && !write)
+		image_warn_cut(img);
+	if (!err && img->backing_lost && !opts->top_only)
+		err = QC_BAD_IMAGE;
 	if (err || opts->no_data || !(img->h.incompatible & QCOW_INCOMPAT_DATA_FILE))
 		return err;
 	return policy_open_data(&opts->policy, img, write);

@@ -92,6 +92,14 @@ int image_pread(int fd, void *buf, size_t len, u64 offset)
 	return 0;
 }
 
+int image_pread_padded(const struct image *img, void *buf, size_t len, u64 offset)
+{
+	size_t there = offset < img->bytes ? min_t(u64, len, img->bytes - offset) : 0;
+
+	memset((char *)buf + there, 0, len - there);
+	return image_pread(img->fd, buf, there, offset);
+}
+
 int image_exit_code(int err)
 {
 	switch (err) {
@@ -140,6 +148,14 @@ static int read_backing_name(struct image *img)
 		return 0;
 	name = qc_alloc(img->h.backing_len + 1);
 	err = image_pread(img->fd, name, img->h.backing_len, img->h.backing_offset);
+	if (err == -ENODATA) {
+		free(name);
+		img->backing_lost = true;
+		qc_fail(0, img->name,
+			"the backing file's name, %u bytes at 0x%llx, is beyond the end of the file",
+			img->h.backing_len, img->h.backing_offset);
+		return 0;
+	}
 	if (err) {
 		free(name);
 		return qc_fail_errno(image_exit_code(err), -err, img->name,
@@ -209,7 +225,8 @@ int image_read_header(struct image *img)
 	if (err)
 		return err;
 
-	err = qcow_header_parse(&img->h, img->head, img->head_len, img->bytes, &rep);
+	/* What the file does not hold of a table reads as zeros. */
+	err = qcow_header_parse(&img->h, img->head, img->head_len, S64_MAX, &rep);
 	if (err) {
 		if (!qc_lines(img->name, rep.buf))
 			qc_fail(0, img->name, "the header is damaged");
@@ -226,6 +243,15 @@ int image_read_header(struct image *img)
 		err = read_string_ext(img, QCOW_EXT_DATA_FILE, "external data file's name",
 				      &img->data_name);
 	return err;
+}
+
+void image_warn_cut(const struct image *img)
+{
+	QC_REPORT(rep);
+	struct qcow_header h;
+
+	if (qcow_header_parse(&h, img->head, img->head_len, img->bytes, &rep) == -EUCLEAN)
+		qc_warn(img->name, "%.*s", (int)strcspn(rep.buf, "\n"), rep.buf);
 }
 
 const char *image_format(const struct image *img)

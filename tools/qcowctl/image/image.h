@@ -46,6 +46,7 @@ struct directory {
  * @head: first bytes of the file: header and extensions
  * @head_len: bytes at @head
  * @backing: name of the backing file or NULL
+ * @backing_lost: it has one, and the name is beyond the end of the file
  * @backing_format: as the image states it, or NULL
  * @data_name: external data file as the image states it, or NULL
  * @data_path: the same, for messages
@@ -63,6 +64,7 @@ struct image {
 	unsigned char *head;
 	size_t head_len;
 	char *backing;
+	bool backing_lost;
 	char *backing_format;
 	char *data_name;
 	char *data_path;
@@ -103,9 +105,17 @@ int image_check_file(int fd, const char *name, struct stat *st, u64 *bytes);
  * image_read_header() - read and validate header, extensions and names
  * @img: with @name, @fd, @st and @bytes
  *
+ * Tables may lie beyond the end of the file, and so may the backing file's name, after a message.
+ *
  * Return: 0, QC_NOT_QCOW, QC_BAD_IMAGE, QC_UNSUPPORTED or QC_SYSTEM.
  */
 int image_read_header(struct image *img);
+
+/**
+ * image_warn_cut() - warn of a table that the file does not hold as a whole
+ * @img: the image, with a validated header
+ */
+void image_warn_cut(const struct image *img);
 
 /**
  * image_format() - the format of an image under QEMU's name
@@ -153,6 +163,17 @@ int image_exit_code(int err);
  */
 int image_pread(int fd, void *buf, size_t len, u64 offset);
 
+/**
+ * image_pread_padded() - the same of metadata, with zeros for what is beyond the end of the file
+ * @img: the image
+ * @buf: result
+ * @len: bytes
+ * @offset: where the range begins
+ *
+ * Return: as image_pread().
+ */
+int image_pread_padded(const struct image *img, void *buf, size_t len, u64 offset);
+
 /* snapshots.c: the table of internal snapshots */
 
 /**
@@ -180,7 +201,8 @@ struct snapshots {
 /**
  * snapshots_read() - read the snapshot table
  * @img: the image, with a validated header
- * @snaps: result, empty for version 1 and raw; snapshots_free() it after success
+ * @snaps: result, empty for version 1 and raw; after an error, those before it; snapshots_free()
+ *         it in any case
  *
  * Return: 0, QC_BAD_IMAGE or QC_SYSTEM.
  */
@@ -396,6 +418,8 @@ int lock_chain(const struct chain *chain, bool write);
  * @depth: layer that the range is read from, 0: the active image
  * @kind: data, zero, hole (in no layer), compressed
  * @present: a layer of the chain has it
+ * @zero: reads as zeros; data too, where the file has a hole
+ * @damaged: what maps it is damaged or cannot be read: reading it is an error
  * @has_offset: @host_offset is valid
  * @host_offset: where it is in the file of that layer
  */
@@ -405,6 +429,8 @@ struct guest_range {
 	u32 depth;
 	enum qcow_extent_kind kind;
 	bool present;
+	bool zero;
+	bool damaged;
 	bool has_offset;
 	u64 host_offset;
 };
@@ -429,9 +455,9 @@ void extents_close(struct extents *ext);
  * extents_next() - the next range
  * @ext: the walk
  * @range: result; neighbours of the same kind may come separately
- * @err: exit code after a message, when a table is corrupt or cannot be read
+ * @err: 0, or the exit code of the first damaged range so far, after messages
  *
- * Return: false at the end and after an error.
+ * Return: false at the end.
  */
 bool extents_next(struct extents *ext, struct guest_range *range, int *err);
 
@@ -449,9 +475,9 @@ bool extents_merge(struct guest_range *range, const struct guest_range *next);
 /**
  * info_image() - describe an image
  * @img: the image
- * @err: result, enum qc_exit
+ * @err: result, enum qc_exit: after messages, what cannot be read of it is missing
  *
- * Return: the tree; NULL after an error.
+ * Return: the tree.
  */
 struct json_object *info_image(const struct image *img, int *err);
 

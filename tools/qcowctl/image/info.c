@@ -73,14 +73,14 @@ static int add_snapshots(struct json_object *info, const struct image *img)
 	int err;
 
 	err = snapshots_read(img, &snaps);
-	if (err || !snaps.nr)
-		return err;
-	list = json_object_new_array();
-	for (i = 0; i < snaps.nr; i++)
-		json_object_array_add(list, snapshot_tree(&snaps.list[i]));
-	json_object_object_add(info, "snapshots", list);
+	if (snaps.nr) {
+		list = json_object_new_array();
+		for (i = 0; i < snaps.nr; i++)
+			json_object_array_add(list, snapshot_tree(&snaps.list[i]));
+		json_object_object_add(info, "snapshots", list);
+	}
 	snapshots_free(&snaps);
-	return 0;
+	return err;
 }
 
 static void add_v3(struct json_object *data, const struct image *img)
@@ -101,7 +101,7 @@ static void add_v3(struct json_object *data, const struct image *img)
 static int add_specific(struct json_object *info, const struct image *img)
 {
 	struct json_object *specific, *data, *sub;
-	int err = 0;
+	int bitmaps_err, err;
 
 	if (img->h.version == 1)
 		return 0;
@@ -117,15 +117,13 @@ static int add_specific(struct json_object *info, const struct image *img)
 	add_u64(data, "refcount-bits", 1ULL << img->h.refcount_order);
 	if (img->h.version >= 3)
 		add_v3(data, img);
-	sub = info_bitmaps(img, &err);
+	sub = info_bitmaps(img, &bitmaps_err);
 	if (sub)
 		json_object_object_add(data, "bitmaps", sub);
-	if (err)
-		return err;
 	sub = info_encryption(img, &err);
 	if (sub)
 		json_object_object_add(data, "encrypt", sub);
-	return err;
+	return bitmaps_err ? bitmaps_err : err;
 }
 
 static void add_backing(struct json_object *info, const struct image *img)
@@ -144,14 +142,17 @@ static void add_backing(struct json_object *info, const struct image *img)
 
 static int add_qcow(struct json_object *info, const struct image *img)
 {
-	int err;
+	int snapshots_err, err;
 
 	add_u64(info, "cluster-size", 1ULL << img->h.cluster_bits);
 	if (img->h.crypt_method != QCOW_CRYPT_NONE)
 		add_bool(info, "encrypted", true);
 	add_backing(info, img);
-	err = add_snapshots(info, img);
-	return err ? err : add_specific(info, img);
+	snapshots_err = add_snapshots(info, img);
+	err = add_specific(info, img);
+	if (img->backing_lost)
+		return QC_BAD_IMAGE;
+	return snapshots_err ? snapshots_err : err;
 }
 
 struct json_object *info_image(const struct image *img, int *err)
@@ -161,7 +162,7 @@ struct json_object *info_image(const struct image *img, int *err)
 	u64 size = round_up(img->bytes, 512ULL);
 
 	if (!img->raw) {
-		qcow_header_geometry(&img->h, img->bytes, &g);
+		qcow_header_geometry(&img->h, S64_MAX, &g);
 		size = g.size;
 	}
 	add_string(info, "filename", img->name);
@@ -171,8 +172,5 @@ struct json_object *info_image(const struct image *img, int *err)
 	add_u64(info, "actual-size", img->st.st_blocks * 512ULL);
 	add_bool(info, "dirty-flag", !img->raw && img->h.incompatible & QCOW_INCOMPAT_DIRTY);
 	*err = img->raw ? 0 : add_qcow(info, img);
-	if (!*err)
-		return info;
-	json_object_put(info);
-	return NULL;
+	return info;
 }

@@ -23,7 +23,7 @@ struct json_object *info_bitmaps(const struct image *img, int *err);
  * @img: the image
  * @err: result, enum qc_exit
  *
- * Return: an object; NULL: the image is not encrypted, or there is an error.
+ * Return: an object, after an error with the format alone; NULL: the image is not encrypted.
  */
 struct json_object *info_encryption(const struct image *img, int *err);
 

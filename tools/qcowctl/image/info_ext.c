@@ -223,8 +223,7 @@ struct json_object *info_encryption(const struct image *img, int *err)
 	    memcmp(l.magic, "LUKS\xba\xbe", 6) || be16_to_cpu(l.version) != 1) {
 		*err = qc_fail(QC_BAD_IMAGE, img->name, "no LUKS header at 0x%llx",
 			       be64_to_cpu(offset));
-		json_object_put(obj);
-		return NULL;
+		return obj;
 	}
 	add_luks(obj, &l);
 	return obj;

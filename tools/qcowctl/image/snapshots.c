@@ -64,7 +64,7 @@ int snapshots_read(const struct image *img, struct snapshots *snaps)
 
 	ret = table_grow(img, &t);
 	while (!ret) {
-		ret = qcow_snapshot_next(&img->h, img->bytes, t.buf, t.len, &pos, &idx, &s, &rep);
+		ret = qcow_snapshot_next(&img->h, S64_MAX, t.buf, t.len, &pos, &idx, &s, &rep);
 		if (ret == 1) {
 			snapshots_add(snaps, &s);
 			ret = 0;
@@ -78,7 +78,6 @@ int snapshots_read(const struct image *img, struct snapshots *snaps)
 	if (!ret)
 		return 0;
 
-	snapshots_free(snaps);
 	if (ret == -ENODATA)
 		qc_fail(0, img->name, "the snapshot table ends before snapshot %u of %u", idx + 1,
 			img->h.nr_snapshots);
@@ -107,8 +106,6 @@ int snapshots_find(const struct image *img, const char *what, u32 *index)
 	int err;
 
 	err = snapshots_read(img, &snaps);
-	if (err)
-		return err;
 	for (i = 0; i < snaps.nr && !found; i++)
 		if (!strcmp(snaps.list[i].id, what)) {
 			*index = i;
@@ -119,12 +116,13 @@ int snapshots_find(const struct image *img, const char *what, u32 *index)
 			*index = i;
 			found = true;
 		}
-	if (!found) {
+	if (!found && !err) {
+		err = QC_NOT_FOUND;
 		qc_fail(0, img->name, "no snapshot with the id or name '%s'", what);
 		for (i = 0; i < snaps.nr; i++)
 			qc_fail(0, img->name, "has snapshot %s '%s'", snaps.list[i].id,
 				snaps.list[i].name);
 	}
 	snapshots_free(&snaps);
-	return found ? QC_OK : QC_NOT_FOUND;
+	return found ? QC_OK : err;
 }
