@@ -27,7 +27,7 @@ static bool wants_repair(const struct check *c)
 {
 	if (c->repair == REPAIR_NONE || c->res.errors)
 		return false;
-	return c->res.corruptions || c->res.leaks;
+	return c->res.corruptions || c->res.leaks || (c->repair == REPAIR_ALL && c->beyond);
 }
 
 /* Repair and run again: the result is that of the repaired image. */

@@ -99,6 +99,7 @@ void check_reset(struct check *c)
 	c->nr_meta = 0;
 	c->l1_bytes = 0;
 	c->rebuild = false;
+	c->beyond = 0;
 	memset(&c->res, 0, sizeof(c->res));
 }
 

@@ -12,11 +12,8 @@
 
 int check_read(struct check *c, void *buf, size_t len, u64 host_offset)
 {
-	u64 bytes = c->img->bytes;
-	size_t there = host_offset < bytes ? min_t(u64, len, bytes - host_offset) : 0;
-	int err = image_pread(c->img->fd, buf, there, host_offset);
+	int err = image_pread_padded(c->img, buf, len, host_offset);
 
-	memset((char *)buf + there, 0, len - there);
 	if (err)
 		check_error(c, err, "cannot read %zu bytes at 0x%llx", len, host_offset);
 	return err;
@@ -127,6 +124,15 @@ static void add_one(struct check *c, u64 cluster_idx, u64 times)
 	check_counts_set(c, &c->refs, cluster_idx, count + times);
 }
 
+void check_note_beyond(struct check *c, u64 host_offset, u64 bytes)
+{
+	u64 end;
+
+	if (!check_add_overflow(host_offset, bytes, &end) && end > c->img->bytes &&
+	    end <= c->longest)
+		c->beyond = max(c->beyond, end);
+}
+
 bool check_count_range(struct check *c, u64 host_offset, u64 bytes, u64 times)
 {
 	u64 end, idx;
@@ -139,6 +145,7 @@ bool check_count_range(struct check *c, u64 host_offset, u64 bytes, u64 times)
 		check_corrupt(c, times,
 			      "reference to %llu bytes at 0x%llx, beyond the end of the file",
 			      bytes, host_offset);
+		check_note_beyond(c, host_offset, bytes);
 		c->res.lost++;
 		return false;
 	}

@@ -151,6 +151,10 @@ struct check_fix {
  * @table_flaw: why the refcount table cannot be used at all, or NULL
  * @skip_structure: do not count the refcount table and blocks
  * @rebuild: the refcount structure is broken
+ * @beyond: host offset behind the last table or cluster that is referred to and that the file does
+ *          not hold as a whole, 0: there is none
+ * @longest: that a repair may make the file: what lies further away is no remnant of a longer one
+ * @snapshots_kept: entries of the snapshot table that are in the file
  * @far_idx: which block beyond the file @far_block is, U64_MAX: none
  * @far_block: one refcount block that counts clusters beyond the end of the file
  * @l2: all L2 tables
@@ -177,6 +181,9 @@ struct check {
 	const char *table_flaw;
 	bool skip_structure;
 	bool rebuild;
+	u64 beyond;
+	u64 longest;
+	u32 snapshots_kept;
 	u64 far_idx;
 	unsigned char *far_block;
 	struct l2_refs l2;
@@ -361,6 +368,14 @@ bool check_counts_once(const struct check *c, u64 cluster_idx);
 bool check_count_range(struct check *c, u64 host_offset, u64 bytes, u64 times);
 
 /**
+ * check_note_beyond() - note what the file does not hold as a whole
+ * @c: the check
+ * @host_offset: where it begins
+ * @bytes: its length
+ */
+void check_note_beyond(struct check *c, u64 host_offset, u64 bytes);
+
+/**
  * check_count_meta() - count one reference to metadata, which must not be shared
  * @c: the check
  * @name: of the table, for messages
@@ -541,6 +556,15 @@ u64 check_last_used(const struct check *c, bool disk);
  * @c: the check, after a run
  */
 int check_repair(struct check *c);
+
+/**
+ * check_extend() - make the file as long as what it refers to, with zeros, as it reads without them
+ * @c: the check, after a run
+ *
+ * Return: 1: the file is longer, and the next run finds other things; 0: there was no need, or
+ * the file system has no files that long; -errno after check_error().
+ */
+int check_extend(struct check *c);
 
 /**
  * check_write() - write a range of the image

@@ -43,11 +43,13 @@ static int count_snapshots(struct check *c)
 
 	if (h->nr_snapshots && c->g.data_file)
 		check_corrupt(c, 1, "%u snapshots with an external data file", h->nr_snapshots);
+	c->snapshots_kept = h->nr_snapshots;
 	for (i = 0; !err && i < h->nr_snapshots; i++) {
 		pos = round_up(end, 8);
 		if (pos > c->img->bytes || c->img->bytes - pos < sizeof(disk)) {
 			check_corrupt(c, 1, "snapshot table entry %u: beyond the end of the file",
 				      i);
+			c->snapshots_kept = i;
 			c->res.lost++;
 			break;
 		}

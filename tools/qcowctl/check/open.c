@@ -9,6 +9,9 @@
 #include "image/image.h"
 #include "check/internal.h"
 
+/* Of a file that was longer once: what it had beside twice the guest's bytes. */
+#define SLACK_BYTES BIT_ULL(30)
+
 static int read_head(struct check *c)
 {
 	struct image *img = c->img;
@@ -100,10 +103,17 @@ static int read_header(struct check *c)
 int check_open(struct check *c, const char *name)
 {
 	bool write = c->repair != REPAIR_NONE;
+	int err;
 
 	if (policy_open_named(c->img, name, write) || lock_file(c->img->fd, c->img->name, write))
 		return CHECK_FAILED;
-	return read_header(c);
+	err = read_header(c);
+	if (err)
+		return err;
+	if (check_add_overflow(c->img->bytes, 2 * c->g.size, &c->longest) ||
+	    check_add_overflow(c->longest, SLACK_BYTES, &c->longest))
+		c->longest = S64_MAX;
+	return 0;
 }
 
 int check_reopen(struct check *c)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Repairs what a run has found. Power may fail at any write, so the order is: entries that
- * drop a reference and COPIED flags that are cleared; then counts; then COPIED flags that are
- * set; the dirty and corrupt bits last. Each step is durable before the next. Cannot repair
- * metadata that overlaps, entries beyond the end of the file, reserved bits.
+ * Repairs what a run has found. Power may fail at any write, so the order is: what is beyond the
+ * end of the file; entries that drop a reference and COPIED flags that are cleared; then counts;
+ * then COPIED flags that are set; the dirty and corrupt bits last. Each step is durable before the
+ * next. Cannot repair metadata that overlaps, entries far beyond the end of the file, or reserved
+ * bits.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -238,9 +239,67 @@ static int fix_counts(struct check *c)
 	return err ? err : check_sync(c);
 }
 
-static int zero_entries(struct check *c)
+/* After a step that has changed what refers to what. */
+static int run_again(struct check *c)
 {
 	bool quiet = c->quiet;
+	int err;
+
+	c->quiet = true;
+	err = check_run(c);
+	c->quiet = quiet;
+	return err;
+}
+
+/* Snapshots whose entry in the table is beyond the end of the file are gone. */
+static int drop_snapshots(struct check *c)
+{
+	__be32 nr = cpu_to_be32(c->snapshots_kept);
+	int err;
+
+	if (c->snapshots_kept == c->img->h.nr_snapshots)
+		return 0;
+	err = check_write(c, &nr, sizeof(nr), offsetof(struct qcow_disk_header, nr_snapshots));
+	if (err)
+		return err;
+	c->img->h.nr_snapshots = c->snapshots_kept;
+	err = check_sync(c);
+	return err ? err : run_again(c);
+}
+
+int check_extend(struct check *c)
+{
+	u64 bytes = round_up(c->beyond, check_cluster_bytes(c));
+	int err;
+
+	if (!c->beyond || !S_ISREG(c->img->st.st_mode))
+		return 0;
+	if (ftruncate(c->img->fd, bytes)) {
+		check_message(c, "cannot make the file %llu bytes long: %s", bytes,
+			      strerror(errno));
+		return 0;
+	}
+	c->img->bytes = bytes;
+	c->g.file_bytes = bytes;
+	err = check_sync(c);
+	return err ? err : 1;
+}
+
+/* A table that is read now may refer to more. */
+static int extend(struct check *c)
+{
+	int ret;
+
+	do {
+		ret = check_extend(c);
+		if (ret > 0)
+			ret = run_again(c) ?: 1;
+	} while (ret > 0);
+	return ret;
+}
+
+static int zero_entries(struct check *c)
+{
 	int err;
 
 	memset(&c->fix, 0, sizeof(c->fix));
@@ -251,17 +310,18 @@ static int zero_entries(struct check *c)
 	err = check_sync(c);
 	if (err)
 		return err;
-	/* These entries no longer refer to clusters: count again. */
-	c->quiet = true;
-	err = check_run(c);
-	c->quiet = quiet;
-	return err;
+	/* These entries no longer refer to clusters. */
+	return run_again(c);
 }
 
 static int repair_all(struct check *c)
 {
-	int err = zero_entries(c);
+	int err = drop_snapshots(c);
 
+	if (!err)
+		err = extend(c);
+	if (!err)
+		err = zero_entries(c);
 	if (!err)
 		err = fix_flags(c, false);
 	if (!err)

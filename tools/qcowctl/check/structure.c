@@ -97,7 +97,7 @@ static void count_block(struct check *c, u64 idx)
 void check_structure_count(struct check *c)
 {
 	u64 host = c->img->h.refcount_table_offset;
-	u64 i;
+	u64 beyond = c->beyond, i;
 
 	if (c->skip_structure)
 		return;
@@ -106,8 +106,11 @@ void check_structure_count(struct check *c)
 		c->rebuild = true;
 		return;
 	}
-	if (!check_count_meta(c, "refcount table", host, c->table_entries * sizeof(*c->table)))
+	if (!check_count_meta(c, "refcount table", host, c->table_entries * sizeof(*c->table))) {
 		c->rebuild = true;
+		/* The new one is elsewhere. */
+		c->beyond = beyond;
+	}
 	for (i = 0; i < c->table_entries; i++)
 		count_block(c, i);
 	for (i = 0; i < c->img->h.refcount_table_clusters; i++)

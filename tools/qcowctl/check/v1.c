@@ -2,7 +2,7 @@
 /*
  * Version 1. There are no reference counts: the check is that no two entries refer to the same
  * bytes, and none beyond the end of the file. Clusters that nothing refers to are leaked; a
- * repair can only truncate those at the end of the file.
+ * repair can only truncate those at the end of the file, and extend a file that has been cut off.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -45,6 +45,7 @@ static void add_used(struct check *c, u64 start, u64 bytes, const char *what)
 	    (end > c->img->bytes && end - c->img->bytes >= check_cluster_bytes(c))) {
 		check_corrupt(c, 1, "%s of %llu bytes at 0x%llx, beyond the end of the file", what,
 			      bytes, start);
+		check_note_beyond(c, start, bytes);
 		c->res.lost++;
 		return;
 	}
@@ -66,6 +67,8 @@ static void note_l1_entry(struct check *c, u64 idx, u64 entry)
 	u64 table;
 
 	if (qcow_l1_decode(&c->g, entry, &table, &flaw)) {
+		if (!(entry & c->g.l1_reserved))
+			check_note_beyond(c, host, check_l2_bytes(c));
 		check_corrupt(c, 1, "L1 entry %llu: 0x%llx: %s", idx, entry, flaw.what);
 		c->res.lost++;
 	} else if (host) {
@@ -81,6 +84,7 @@ static int count_l1(struct check *c)
 	int err = 0;
 
 	add_used(c, h->l1_offset, h->l1_entries * sizeof(*l1), "L1 table");
+	check_note_beyond(c, h->l1_offset, h->l1_entries * sizeof(*l1));
 	if (c->res.lost)
 		return 0;
 	l1 = check_alloc(piece, sizeof(*l1));
@@ -203,10 +207,10 @@ static int truncate_tail(struct check *c, u64 clusters)
 	return check_sync(c);
 }
 
-int check_v1(struct check *c)
+/* @tail: leaked clusters at the end of the file. */
+static int run(struct check *c, u64 *tail)
 {
 	const struct qcow_header *h = &c->img->h;
-	u64 tail;
 	int err;
 
 	check_reset(c);
@@ -219,12 +223,28 @@ int check_v1(struct check *c)
 	if (!err) {
 		drop_overlapping_tables(c);
 		check_walk_l2(c, count_table);
-		tail = compare_ranges(c);
-		if (tail && c->repair != REPAIR_NONE)
-			err = truncate_tail(c, tail);
+		*tail = compare_ranges(c);
 	}
 	check_progress_end(c);
 	check_message_end(c);
 	free(used.list);
+	return err;
+}
+
+int check_v1(struct check *c)
+{
+	u64 tail, corruptions;
+	int err = run(c, &tail);
+
+	corruptions = c->res.corruptions;
+	while (!err && c->repair == REPAIR_ALL) {
+		err = check_extend(c);
+		if (err <= 0)
+			break;
+		err = run(c, &tail);
+		c->res.corruptions_fixed = corruptions - min(corruptions, c->res.corruptions);
+	}
+	if (!err && tail && c->repair != REPAIR_NONE)
+		err = truncate_tail(c, tail);
 	return err;
 }

@@ -98,6 +98,7 @@ static void count_l1_entry(struct check *c, u64 idx, u64 entry, bool active)
 			      entry);
 	if (!check_count_range(c, host, check_l2_bytes(c), 1))
 		return;
+	check_note_beyond(c, host, check_l2_bytes(c));
 	/* Without the limit, a hostile image could have a table at every byte. */
 	if (!aligned && c->l2.unaligned++ > c->clusters)
 		return;
@@ -114,6 +115,7 @@ int check_walk_l1(struct check *c, u64 host_offset, u32 entries, bool active)
 	if (!check_count_meta(c, active ? "L1 table" : "L1 table of a snapshot", host_offset,
 			      bytes))
 		return 0;
+	check_note_beyond(c, host_offset, bytes);
 	/* L1 tables that together are longer than the file overlap. */
 	c->l1_bytes += bytes;
 	if (c->l1_bytes > c->img->bytes + QCOW_MAX_L1_BYTES) {

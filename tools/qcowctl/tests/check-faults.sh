@@ -11,7 +11,7 @@ in_memory
 # What cannot be decided: which of two users owns the bytes, what an entry should be.
 # QEMU calls some of these clean after its repair, since the counts agree, although it
 # then writes to the L1 or L2 table in the place of the guest's data, or the reverse.
-hopeless=' over-l2 over-l1 beyond-l2 beyond-l1 reserved-l2 reserved-l1 unaligned-l2 '
+hopeless=' over-l2 over-l1 reserved-l2 reserved-l1 unaligned-l2 '
 # A count of one bit cannot say that there are two users; the image stays corrupt.
 hopeless_narrow=' copied-set double double-l2 '
 # QEMU gives up on these and ends with 1: it cannot open the image (table-unaligned) or

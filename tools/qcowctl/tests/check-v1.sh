@@ -66,11 +66,19 @@ double-l2 2 L1 entries have it
 over-l1 used twice
 over-header over the header
 over-l2 used twice
-beyond-l1 beyond the end
-beyond-l2 beyond the end
-beyond-table beyond the end
 reserved reserved bits
 unaligned not at a cluster border
+EOT
+while read -r name; do
+	fault "$name"
+	cp image before
+	expect 2 'beyond the end' check image
+	"$QCOWCTL" check -r all image >out 2>err || [[ $? -eq 3 ]] || die "$name: $(cat err)"
+	qemu-img compare -q -f qcow -F qcow before image || die "$name: other content"
+done <<'EOT'
+beyond-l1
+beyond-l2
+beyond-table
 EOT
 fault gap
 expect 3 '1 clusters at 0x.*nothing refers' check image
