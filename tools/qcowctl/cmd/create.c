@@ -10,15 +10,21 @@
 static const char help[] =
 	"Usage: qcowctl create [OPTION]... IMAGE [SIZE]\n"
 	"Make an empty image, as qemu-img create does. Needs neither root nor the driver.\n"
-	"An existing file is replaced, unless it is in use.\n"
+	"A file or an image that is there is replaced only with --force, and not if it is in\n"
+	"use.\n"
 	"\n"
 	"  -f, --format FMT           qcow2 (default) or qcow, which is version 1\n"
 	"  -o, --options LIST         NAME=VALUE,...; -o help lists them\n"
 	"  -b, --backing FILE         backing file; SIZE is its size if not given\n"
 	"  -F, --backing-format FMT   its format: raw, qcow or qcow2\n"
 	"  -u, --unsafe               do not look at the backing file; SIZE is needed\n"
+	"      --force                replace what is there\n"
 	"  -q, --quiet                for qemu-img's sake: nothing is printed anyway\n"
 	"  -h, --help                 this text\n";
+
+enum {
+	OPT_FORCE = 256,
+};
 
 static const struct option options[] = {
 	{ "format", required_argument, NULL, 'f' },
@@ -26,6 +32,7 @@ static const struct option options[] = {
 	{ "backing", required_argument, NULL, 'b' },
 	{ "backing-format", required_argument, NULL, 'F' },
 	{ "unsafe", no_argument, NULL, 'u' },
+	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -63,6 +70,9 @@ static int parse_option(struct create_args *a, int opt)
 		return 0;
 	case 'u':
 		a->unsafe = true;
+		return 0;
+	case OPT_FORCE:
+		a->opts.force = true;
 		return 0;
 	case 'q':
 		return 0;

@@ -91,7 +91,7 @@ static int write_files(struct target *image, struct target *data, const struct l
 	return err;
 }
 
-static int make(const char *name, const struct create_spec *spec)
+static int make(const char *name, const struct create_spec *spec, bool force)
 {
 	struct target image, data = { .fd = -1, .old_fd = -1 };
 	struct layout layout;
@@ -103,10 +103,10 @@ static int make(const char *name, const struct create_spec *spec)
 		layout_free(&layout);
 		return err;
 	}
-	err = target_open(&image, name);
+	err = target_open(&image, name, force);
 	if (!err && spec->data_file) {
 		data_name = name_beside(name, spec->data_file);
-		err = target_open(&data, data_name);
+		err = target_open(&data, data_name, force);
 	}
 	if (!err)
 		err = write_files(&image, &data, &layout, spec);
@@ -127,5 +127,5 @@ int create_image(const char *name, const struct create_options *opts, bool unsaf
 		err = check_backing(name, unsafe, &spec);
 	if (!err && !spec.has_size)
 		err = qc_fail(QC_USAGE, "size", "none is given");
-	return err ? err : make(name, &spec);
+	return err ? err : make(name, &spec, opts->force);
 }

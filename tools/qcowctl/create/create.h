@@ -30,10 +30,12 @@ enum create_opt {
  * struct create_options - options as the user typed them
  * @value: each or NULL; allocated
  * @format: format of the new image, "qcow" or "qcow2", or NULL
+ * @force: replace what is there
  */
 struct create_options {
 	char *value[CREATE_NR_OPTS];
 	const char *format;
+	bool force;
 };
 
 /**

@@ -143,14 +143,15 @@ struct target {
  * target_open() - prepare to create or replace a file
  * @t: result; target_close() it in any case
  * @name: of the file; a symbolic link to it is followed
+ * @force: also where there is something already: a file that is not empty, an image on a device
  *
  * An existing regular file is locked and stays as it is until target_commit(). A block device
  * is locked, too, but written in place.
  *
- * Return: 0; QC_BUSY: in use; QC_POLICY: neither a regular file nor a block device;
- * QC_NOT_FOUND, QC_SYSTEM.
+ * Return: 0; QC_BUSY: in use; QC_POLICY: neither a regular file nor a block device, or without
+ * @force; QC_NOT_FOUND, QC_SYSTEM.
  */
-int target_open(struct target *t, const char *name);
+int target_open(struct target *t, const char *name, bool force);
 
 /**
  * target_is_device() - whether a block device, with its old content, is written to

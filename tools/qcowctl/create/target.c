@@ -120,6 +120,16 @@ static int open_old(struct target *t)
 	return err ? err : lock_file(t->old_fd, t->name, true);
 }
 
+/* Of a device only an image counts: something is on any. */
+static bool is_worth_asking(const struct target *t)
+{
+	char magic[4];
+
+	if (S_ISREG(t->st.st_mode))
+		return t->bytes;
+	return !image_pread(t->old_fd, magic, sizeof(magic), 0) && !memcmp(magic, "QFI\xfb", 4);
+}
+
 /* The new file gets owner and mode of the old one. */
 static int copy_owner(struct target *t)
 {
@@ -164,7 +174,7 @@ static int open_temp(struct target *t)
 	return copy_owner(t);
 }
 
-int target_open(struct target *t, const char *name)
+int target_open(struct target *t, const char *name, bool force)
 {
 	int err;
 
@@ -177,6 +187,12 @@ int target_open(struct target *t, const char *name)
 		err = open_old(t);
 	if (err)
 		return err;
+	if (t->old_fd >= 0 && !force && is_worth_asking(t)) {
+		qc_fail(0, t->name, "%s, and is not replaced", S_ISREG(t->st.st_mode) ?
+			"exists" : "has a QCOW image");
+		qc_hint("--force, if it is not needed any more");
+		return QC_POLICY;
+	}
 
 	if (t->old_fd < 0 || S_ISREG(t->st.st_mode))
 		return open_temp(t);

@@ -27,9 +27,9 @@ same_new qcow2
 make_both qcow2 -b ../base.qcow2 -F qcow2 sub/image
 same_new qcow2 sub/image
 cp got/base.raw 'a,b'
-"$QCOWCTL" create -b "$PWD/got/base.raw" -F raw image
+"$QCOWCTL" create --force -b "$PWD/got/base.raw" -F raw image
 io image qcow2 'read -P 7 1M 1M'
-"$QCOWCTL" create -o 'backing_file=a,,b,backing_fmt=raw' image
+"$QCOWCTL" create --force -o 'backing_file=a,,b,backing_fmt=raw' image
 io image qcow2 'read -P 7 1M 1M'
 qemu-img info image | grep -q 'backing file: a,b'
 # names as long as QEMU takes them, and as the first cluster has room for
@@ -40,11 +40,11 @@ name_of() {
 	printf '.%sbase' "${slashes// //}"
 }
 for length in 1022 1023; do
-	"$QCOWCTL" create -b "$(name_of "$length")" -F raw image
+	"$QCOWCTL" create --force -b "$(name_of "$length")" -F raw image
 	io image qcow2 'read -P 7 1M 1M'
 done
 for length in 375 376; do
-	"$QCOWCTL" create -o cluster_size=512 -b "$(name_of "$length")" -F raw image
+	"$QCOWCTL" create --force -o cluster_size=512 -b "$(name_of "$length")" -F raw image
 	io image qcow2 'read -P 7 1M 1M'
 done
 rm image
@@ -67,5 +67,5 @@ refuse "$USAGE" "'base' is the backing file itself" -b base -F raw base
 cmp base got/base.raw
 # or nobody looks
 refuse "$USAGE" 'size: none is given' -u -b nothing -F raw image
-"$QCOWCTL" create -u -b nothing -F raw image 1M
+"$QCOWCTL" create --force -u -b nothing -F raw image 1M
 "$QCOWCTL" info image | grep -q 'nothing'

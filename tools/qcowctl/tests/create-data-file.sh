@@ -16,25 +16,25 @@ for options in '' ,data_file_raw=on ,preallocation=metadata ,preallocation=fallo
 	[[ $options != *raw* ]] || io got/data raw 'read -P 4 3M 1M' 'read -P 0 0 3M'
 done
 # what changes in a raw data file shows in the image, also with subclusters
-"$QCOWCTL" create -o data_file=data,data_file_raw=on,extended_l2=on image 10486272
+"$QCOWCTL" create --force -o data_file=data,data_file_raw=on,extended_l2=on image 10486272
 [[ $(stat -c %s data) -eq 10486272 ]]
 io data raw 'write -P 6 5M 512' 'write -P 6 10M 512'
 io image qcow2 'read -P 6 5M 512' 'read -P 6 10M 512' 'read -P 0 0 5M'
 qemu-img check -q image
 # full and falloc are the data's
 for mode in falloc full; do
-	"$QCOWCTL" create -o "data_file=data,preallocation=$mode" image 10M
+	"$QCOWCTL" create --force -o "data_file=data,preallocation=$mode" image 10M
 	[[ $(stat -c %b data) -ge 20480 ]]
 done
 # it is where the image will look for it
 mkdir sub
-"$QCOWCTL" create -o data_file=there sub/image 1M
+"$QCOWCTL" create --force -o data_file=there sub/image 1M
 [[ -f sub/there && ! -e there ]]
 (cd sub && qemu-img check -q image)
 "$QCOWCTL" info sub/image | grep -q there
 # one that is there is replaced, unless the image cannot be made
 echo old >sub/there
-"$QCOWCTL" create -o data_file=there sub/image 1M
+"$QCOWCTL" create --force -o data_file=there sub/image 1M
 [[ $(stat -c %s sub/there) -eq 1048576 ]]
 mkdir dir
 echo old >data

@@ -21,21 +21,22 @@ for options in compat=0.10 compat=1.1 cluster_size=512 preallocation=metadata \
 done
 dirty "$loop"
 "$QCOWCTL" create -f qcow "$loop" 7M
+refuse "$POLICY" 'has a QCOW image, and is not replaced' "$loop" 7M
 qemu-io -r -f qcow -c 'read -P 0 0 7M' "$loop" >/dev/null
-"$QCOWCTL" create "$loop" 1T
+"$QCOWCTL" create --force "$loop" 1T
 qemu-img check -q -f qcow2 "$loop"
 expect 2 'the device has 8388608 bytes, [0-9]+ are needed' \
-	create -o preallocation=metadata "$loop" 8M
+	create --force -o preallocation=metadata "$loop" 8M
 # it failed before it wrote
 qemu-img check -q -f qcow2 "$loop"
 mkfs.ext2 -q "$loop"
 mkdir mnt
 mount "$loop" mnt
 status=0
-"$QCOWCTL" create "$loop" 1M 2>err || status=$?
+"$QCOWCTL" create --force "$loop" 1M 2>err || status=$?
 umount mnt
 [[ $status -eq $BUSY ]] || die "status $status: $(cat err)"
 # as a raw data file it keeps what it has
 dirty "$loop"
-"$QCOWCTL" create -o "data_file=$loop,data_file_raw=on" image 8M
+"$QCOWCTL" create --force -o "data_file=$loop,data_file_raw=on" image 8M
 qemu-img compare -q -f qcow2 -F raw image disk

@@ -16,14 +16,14 @@ files=$(ls -A)
 # a file may have 512 KiB
 (
 	ulimit -f 512
-	expect 2 'cannot' create -o preallocation=full image 10M
-	expect 2 'cannot' create -o preallocation=metadata image 10M
-	expect 2 'cannot' create -o cluster_size=2M image 10M
-	expect 2 'cannot' create -o preallocation=full,data_file=data image 10M
+	expect 2 'cannot' create --force -o preallocation=full image 10M
+	expect 2 'cannot' create --force -o preallocation=metadata image 10M
+	expect 2 'cannot' create --force -o cluster_size=2M image 10M
+	expect 2 'cannot' create --force -o preallocation=full,data_file=data image 10M
 )
 unharmed "$files"
 # more than any disk has, in time to be interrupted
-refuse 2 'cannot make it' -o preallocation=falloc,cluster_size=2M image 60P
+refuse 2 'cannot make it' --force -o preallocation=falloc,cluster_size=2M image 60P
 unharmed "$files"
 for signal in HUP INT TERM; do
 	# without the shell's habit of ignoring SIGINT in the background
@@ -32,7 +32,7 @@ for signal in HUP INT TERM; do
 	sig = getattr(signal, "SIG" + sys.argv[2])
 	for s in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
 	    signal.signal(s, signal.SIG_DFL)
-	args = [sys.argv[1], "create", "-o", "preallocation=metadata,cluster_size=512",
+	args = [sys.argv[1], "create", "--force", "-o", "preallocation=metadata,cluster_size=512",
 	        "image", "64G"]
 	child = subprocess.Popen(args)
 	while not any(n.startswith(".qcowctl-") for n in os.listdir(".")):

@@ -10,14 +10,14 @@ for options in compat=0.10 compat=1.1 cluster_size=2M refcount_bits=64 extended_
 	same_new qcow2
 	[[ $(stat -c %b got/image) -le $(($(stat -c %b want/image) + 256)) ]]
 done
-"$QCOWCTL" create -f qcow v1 64T
+"$QCOWCTL" create --force -f qcow v1 64T
 [[ $(stat -c %b v1) -le 64 ]]
 io v1 qcow 'write -P 3 70368744173568 4096' 'read -P 3 70368744173568 4096'
 # the size of the L1 table ends what a cluster size can have
 at_limit() {
 	local cluster=$1 most=$2
-	"$QCOWCTL" create -o "cluster_size=$cluster" image $((most - 512))
-	"$QCOWCTL" create -o "cluster_size=$cluster" image "$most"
+	"$QCOWCTL" create --force -o "cluster_size=$cluster" image $((most - 512))
+	"$QCOWCTL" create --force -o "cluster_size=$cluster" image "$most"
 	qemu-img check -q image
 	qemu-img info image | grep -q "($most bytes)"
 	rm image

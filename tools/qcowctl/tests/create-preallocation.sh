@@ -33,7 +33,7 @@ for mode in off metadata falloc full; do
 done
 # data do not take space with metadata, and do with the others
 for mode in metadata falloc full; do
-	"$QCOWCTL" create -o "preallocation=$mode" image 64M
+	"$QCOWCTL" create --force -o "preallocation=$mode" image 64M
 	if [[ $mode == metadata ]]; then
 		[[ $(blocks image) -lt 2048 ]]
 	else
@@ -45,6 +45,6 @@ done
 # with subclusters the backing file shows through
 qemu-img create -q -f raw base 4M
 io base raw 'write -P 7 0 4M'
-"$QCOWCTL" create -o preallocation=metadata,extended_l2=on -b base -F raw image
+"$QCOWCTL" create --force -o preallocation=metadata,extended_l2=on -b base -F raw image
 io image qcow2 'read -P 7 0 4M' 'write -P 8 1M 2K' 'read -P 8 1M 2K' 'read -P 7 1050624 64K'
 qemu-img check -q image

@@ -98,7 +98,7 @@ make_both() {
 	shift
 	mkdir -p want got
 	(cd want && qemu-img create -q -f "$format" "$@")
-	(cd got && "$QCOWCTL" create -f "$format" "$@") || die "create -f $format $*"
+	(cd got && "$QCOWCTL" create --force -f "$format" "$@") || die "create -f $format $*"
 }
 
 # same_new FORMAT [IMAGE]: what make_both made is clean and the same
