@@ -8,6 +8,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <qcow/report.h>
@@ -82,6 +83,16 @@ static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 	if (args->queue_depth > QCOW_MAX_QUEUE_DEPTH) {
 		qcow_report(rep, "queue depth: %u, must be at most %u", args->queue_depth,
 			    QCOW_MAX_QUEUE_DEPTH);
+		return -EINVAL;
+	}
+	if (args->logical_block_size && args->logical_block_size != SZ_512 &&
+	    args->logical_block_size != SZ_4K) {
+		qcow_report(rep, "logical block size: %u, must be 512 or 4096",
+			    args->logical_block_size);
+		return -EINVAL;
+	}
+	if (args->reserved) {
+		qcow_report(rep, "reserved field: %u, must be 0", args->reserved);
 		return -EINVAL;
 	}
 	if (args->cache_bytes && args->cache_bytes < min_cache) {

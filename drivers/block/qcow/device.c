@@ -370,14 +370,16 @@ static u32 chain_mem_align(const struct qcow_image *image)
 	return align;
 }
 
-static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
+static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
+		       struct qcow_report *rep)
 {
 	struct qcow_image *top = dev->chain;
+	u32 block_bytes = args->logical_block_size ?: SECTOR_SIZE;
 	struct queue_limits lim = {
-		.logical_block_size = SECTOR_SIZE,
-		.physical_block_size = max_t(u32, SECTOR_SIZE, top->data->align),
-		.io_min = max_t(u32, SECTOR_SIZE, top->data->align),
-		.io_opt = qcow_cluster_bytes(&top->geo),
+		.logical_block_size = block_bytes,
+		.physical_block_size = max(block_bytes, top->data->align),
+		.io_min = max(block_bytes, top->data->align),
+		.io_opt = max_t(u32, block_bytes, qcow_cluster_bytes(&top->geo)),
 		.max_hw_sectors = SZ_4M >> SECTOR_SHIFT,
 		.max_segments = 1024,
 		.max_segment_size = UINT_MAX,
@@ -387,9 +389,14 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 	struct gendisk *disk;
 	int err;
 
+	if (!IS_ALIGNED(top->size, block_bytes)) {
+		qcow_report(rep, "size %llu: no multiple of the logical block size %u", top->size,
+			    block_bytes);
+		return -EINVAL;
+	}
 	if (dev->meta) {
 		qcow_limits_write_cache(&lim);
-		lim.discard_granularity = qcow_cluster_bytes(&top->geo);
+		lim.discard_granularity = max_t(u32, block_bytes, qcow_cluster_bytes(&top->geo));
 		/* Version 1 and 2 cannot hide what is below, as QEMU does not either. */
 		if (top->geo.version > 2 || !top->backing)
 			lim.max_hw_discard_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
@@ -417,7 +424,7 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args)
 	disk->private_data = dev;
 	/* No major of our own: the block layer's extended one, which LVM accepts. */
 	if (args->flags & QCOW_ATTACH_NO_PARTSCAN)
-		disk->flags |= GENHD_FL_NO_PART;
+		set_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
 	set_capacity(disk, top->size >> SECTOR_SHIFT);
 	set_disk_ro(disk, !dev->meta);
 	if (dev->meta)
@@ -548,7 +555,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 		err = meta_open(dev, args, rep);
 	if (err)
 		goto err_setup;
-	err = disk_create(dev, args);
+	err = disk_create(dev, args, rep);
 	if (err)
 		goto err_setup;
 

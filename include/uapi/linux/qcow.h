@@ -59,7 +59,7 @@ struct qcow_layer {
 /* struct qcow_attach: flags */
 #define QCOW_ATTACH_READ_ONLY	(1U << 0)	/* no byte of the image changes */
 #define QCOW_ATTACH_SNAPSHOT	(1U << 1)	/* the snapshot, not the active state */
-#define QCOW_ATTACH_NO_PARTSCAN	(1U << 2)	/* do not look for partitions */
+#define QCOW_ATTACH_NO_PARTSCAN	(1U << 2)	/* do not look for partitions; they can be added */
 #define QCOW_ATTACH_DIRECT	(1U << 3)	/* direct I/O or fail */
 #define QCOW_ATTACH_BUFFERED	(1U << 4)	/* never direct I/O */
 
@@ -78,6 +78,9 @@ struct qcow_layer {
  * @message: address of a buffer for the message
  * @cache_bytes: limit of the L2 cache of each layer, 0: 32 MiB; a layer that other devices
  *               share has the largest that was asked for
+ * @logical_block_size: of the disk, bytes: 512, or 4096 where the size of the image is a multiple
+ *                      of that; 0: 512
+ * @reserved: 0
  *
  * On success the device node exists and partitions have been scanned. A caller that is killed
  * leaves no device behind.
@@ -94,6 +97,8 @@ struct qcow_attach {
 	__u32 message_size;
 	__aligned_u64 message;
 	__aligned_u64 cache_bytes;
+	__u32 logical_block_size;
+	__u32 reserved;
 };
 
 /* struct qcow_detach: flags */

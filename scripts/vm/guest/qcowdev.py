@@ -13,7 +13,7 @@ READ_ONLY, SNAPSHOT, NO_PARTSCAN, DIRECT, BUFFERED = 1, 2, 4, 8, 16
 LAZY = 1
 ANY = 0xffffffff
 
-ATTACH_FORMAT = "<IIQIIIIIIQQ"
+ATTACH_FORMAT = "<IIQIIIIIIQQII"
 ATTACH_BYTES = struct.calcsize(ATTACH_FORMAT)
 DETACH_FORMAT = "<IIIIQ"
 DETACH_BYTES = struct.calcsize(DETACH_FORMAT)
@@ -49,8 +49,8 @@ def layers(*items):
 
 
 def attach(*items, flags=READ_ONLY | NO_PARTSCAN, index=ANY, snapshot=0, nr_queues=0,
-           queue_depth=0, cache_bytes=0, nr_layers=None, layers_at=None, size=ATTACH_BYTES,
-           tail=b"", message_at=None, request=ATTACH, fd=None):
+           queue_depth=0, cache_bytes=0, block_size=0, reserved=0, nr_layers=None,
+           layers_at=None, size=ATTACH_BYTES, tail=b"", message_at=None, request=ATTACH, fd=None):
     """(errno, index). What the kernel said is in `message`."""
     global message
     table = ctypes.create_string_buffer(layers(*items))
@@ -59,7 +59,8 @@ def attach(*items, flags=READ_ONLY | NO_PARTSCAN, index=ANY, snapshot=0, nr_queu
         ATTACH_FORMAT, size, flags, ctypes.addressof(table) if layers_at is None else layers_at,
         len(items) if nr_layers is None else nr_layers, index, snapshot, nr_queues,
         queue_depth, MESSAGE_BYTES,
-        ctypes.addressof(text) if message_at is None else message_at, cache_bytes)) + tail
+        ctypes.addressof(text) if message_at is None else message_at, cache_bytes, block_size,
+        reserved)) + tail
     # the ioctl of Python copies short arguments: the real length does not matter to it
     err = call(request, fields, fd)
     message = text.value.decode()

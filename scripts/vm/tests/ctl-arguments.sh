@@ -61,6 +61,12 @@ accepted("as many queues as CPUs", image, nr_queues=cpus)
 refused("queue depth", errno.EINVAL, image, queue_depth=4097, text="queue depth: 4097")
 refused("cache size", errno.EINVAL, image, cache_bytes=65535, text="at least 65536")
 accepted("least cache size", image, cache_bytes=65536)
+for size in (1, 256, 1024, 4095, 8192, 1 << 31):
+    refused(f"block size {size}", errno.EINVAL, image, block_size=size,
+            text=f"logical block size: {size}, must be 512 or 4096")
+refused("reserved", errno.EINVAL, image, reserved=1, text="reserved field: 1")
+for size in (0, 512, 4096):
+    accepted(f"block size {size}", image, block_size=size)
 accepted("message nowhere", image, message_at=8)
 refused("why, to nowhere", errno.EINVAL, image, flags=1 << 31, message_at=8)
 

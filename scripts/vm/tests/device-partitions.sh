@@ -1,6 +1,6 @@
 #!/bin/bash
 # The partitions of MBR and GPT disks appear with the device, at their places
-# and sizes, and go with it; --no-partscan keeps them away.
+# and sizes, and go with it; --no-partscan keeps them away until they are asked for.
 # kernels: 6.12 6.1
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
@@ -61,5 +61,11 @@ for disk in mbr gpt; do
 	[[ ! -e ${dev}p1 ]] || fail "there is a ${dev}p1"
 	assert_fails . blockdev --rereadpt "$dev"
 	assert_same_reads -n 20 "$dev" "$disk"
+	[[ ! -e ${dev}p1 ]] || fail "there is a ${dev}p1"
+	partx -a "$dev"
+	read -r number start size < <(parts "$disk")
+	assert_eq "$(cat "/sys/block/${dev#/dev/}/${dev#/dev/}p1/start")" "$start" "start of p1"
+	cmp -n $((size * 512)) "${dev}p1" "$disk" 0 $((start * 512))
 	detach "$dev"
+	[[ ! -e ${dev}p1 ]] || fail "${dev}p1 is still there"
 done

@@ -3,6 +3,7 @@
  * qcowctl attach: opens and locks the files of a chain and hands them to the driver.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <unistd.h>
 
@@ -20,7 +21,8 @@ static const char help[] =
 	"  -r, --read-only            change no byte of the image\n"
 	"      --snapshot ID|NAME     an internal snapshot, read-only\n"
 	"      --direct-io MODE       auto (default), on or off\n"
-	"      --no-partscan          do not look for partitions\n"
+	"      --no-partscan          do not look for partitions; partx can add them\n"
+	"      --logical-block-size N 512 (default) or 4096: what the device's blocks are\n"
 	"      --nr-queues N          hardware queues (default: one per CPU)\n"
 	"      --queue-depth N        requests in flight per queue (default: 128)\n"
 	"      --cache-size SIZE      limit of the L2 cache (default: 32M)\n"
@@ -34,6 +36,7 @@ enum {
 	OPT_SNAPSHOT = 256,
 	OPT_DIRECT_IO,
 	OPT_NO_PARTSCAN,
+	OPT_LOGICAL_BLOCK_SIZE,
 	OPT_NR_QUEUES,
 	OPT_QUEUE_DEPTH,
 	OPT_CACHE_SIZE,
@@ -47,6 +50,7 @@ static const struct option options[] = {
 	{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
 	{ "direct-io", required_argument, NULL, OPT_DIRECT_IO },
 	{ "no-partscan", no_argument, NULL, OPT_NO_PARTSCAN },
+	{ "logical-block-size", required_argument, NULL, OPT_LOGICAL_BLOCK_SIZE },
 	{ "nr-queues", required_argument, NULL, OPT_NR_QUEUES },
 	{ "queue-depth", required_argument, NULL, OPT_QUEUE_DEPTH },
 	{ "cache-size", required_argument, NULL, OPT_CACHE_SIZE },
@@ -84,6 +88,17 @@ static int parse_number(const char *option, const char *text, u32 max, u32 *valu
 {
 	if (qc_parse_u32(text, max, value) || !*value)
 		return qc_fail(QC_USAGE, option, "'%s' is no number from 1 to %u", text, max);
+	return 0;
+}
+
+static int parse_block_size(const char *text, __u32 *bytes)
+{
+	u64 v;
+
+	if (qc_parse_size(text, &v) || (v != 512 && v != 4096))
+		return qc_fail(QC_USAGE, "--logical-block-size", "'%s' is neither 512 nor 4096",
+			       text);
+	*bytes = v;
 	return 0;
 }
 
@@ -125,6 +140,8 @@ static int parse_option(struct attach_args *a, int opt)
 	case OPT_NO_PARTSCAN:
 		a->arg.flags |= QCOW_ATTACH_NO_PARTSCAN;
 		return 0;
+	case OPT_LOGICAL_BLOCK_SIZE:
+		return parse_block_size(optarg, &a->arg.logical_block_size);
 	case OPT_NR_QUEUES:
 		return parse_number("--nr-queues", optarg, MAX_QUEUES, &a->arg.nr_queues);
 	case OPT_QUEUE_DEPTH:
@@ -207,9 +224,32 @@ static void hint_refused(const struct attach_args *a, const struct chain *chain,
 		qc_hint("--direct-io auto");
 }
 
+/* A GPT is in the second block of a disk: it tells how long the first one was. */
+static void hint_block_size(const struct attach_args *a, const char *device)
+{
+	static const char magic[] = "EFI PART";
+	char at_512[8] = "", at_4096[8] = "";
+	int fd;
+
+	if (a->arg.logical_block_size)
+		return;
+	fd = open(device, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (!image_pread(fd, at_512, sizeof(at_512), 512) &&
+	    !image_pread(fd, at_4096, sizeof(at_4096), 4096) &&
+	    memcmp(at_512, magic, sizeof(at_512)) && !memcmp(at_4096, magic, sizeof(at_4096))) {
+		qc_warn(device, "its partition table (GPT) is for blocks of 4096 bytes");
+		qc_hint("qcowctl detach %s && qcowctl attach --logical-block-size 4096 %s", device,
+			a->image);
+	}
+	close(fd);
+}
+
 static int hand_over(struct attach_args *a, const struct chain *chain)
 {
 	int fd, code, err;
+	char *device;
 
 	fd = control_open(true);
 	if (fd < 0)
@@ -223,7 +263,10 @@ static int hand_over(struct attach_args *a, const struct chain *chain)
 	}
 
 	settle_device(a->arg.index);
-	printf("/dev/" QCOW_DEVICE_PREFIX "%u\n", a->arg.index);
+	device = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", a->arg.index);
+	puts(device);
+	hint_block_size(a, device);
+	free(device);
 	return 0;
 }
 
