@@ -28,6 +28,10 @@ detach "$dev"
 ln -s ../there/base here/link
 qemu-img create -q -f qcow2 -b link -F raw here/by-link 1M
 refused 7 'a symbolic link leads out of the directory' here/by-link
+raw_of here/by-link
+dev=$(attach -r --allow-backing there here/by-link)
+assert_same_reads "$dev" here/by-link.raw
+detach "$dev"
 
 (cd here && qemu-img create -q -f qcow2 -o data_file=../there/data data-image 1M)
 refused 7 'data file .* is not inside the directory' here/data-image

@@ -118,7 +118,7 @@ int check_open(struct check *c, const char *name)
 
 int check_reopen(struct check *c)
 {
-	if (image_check_file(c->img->fd, c->img->name, &c->img->st, &c->img->bytes))
+	if (image_stat(c->img->fd, c->img->name, &c->img->st, &c->img->bytes))
 		return CHECK_FAILED;
 	return read_header(c);
 }

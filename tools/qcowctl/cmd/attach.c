@@ -27,8 +27,9 @@ static const char help[] =
 	"      --queue-depth N        requests in flight per queue (default: 128)\n"
 	"      --cache-size SIZE      limit of the L2 cache (default: 32M)\n"
 	"      --device qcowN         this device number\n"
-	"      --allow-backing DIR    backing and data files may be in DIR too;\n"
-	"                             may be given several times\n"
+	"      --allow-backing NAME   backing and data files may be in this directory too,\n"
+	"                             or be this file or block device; may be given\n"
+	"                             several times\n"
 	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
 	"  -h, --help                 this text\n";
 

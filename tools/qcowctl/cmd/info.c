@@ -16,7 +16,8 @@ static const char help[] =
 	"\n"
 	"      --backing-chain        all layers, not only the image itself\n"
 	"      --output FORMAT        human (default) or json, as qemu-img info\n"
-	"      --allow-backing DIR    backing files may be in DIR too\n"
+	"      --allow-backing NAME   backing files may be in this directory too, or be this\n"
+	"                             file or block device\n"
 	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
 	"  -h, --help                 this text\n";
 

@@ -12,7 +12,8 @@ static const char help[] =
 	"Show where every range of the image is stored. Needs neither root nor the driver.\n"
 	"\n"
 	"      --output FORMAT        human (default) or json, as qemu-img map\n"
-	"      --allow-backing DIR    backing files may be in DIR too\n"
+	"      --allow-backing NAME   backing files may be in this directory too, or be this\n"
+	"                             file or block device\n"
 	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
 	"  -h, --help                 this text\n";
 

@@ -97,26 +97,20 @@ static int resolve(struct target *t)
 	return resolve_new(t);
 }
 
-/* Open and lock an existing file; the lock is held until the file is closed. */
-static int open_old(struct target *t)
+static int open_found(struct target *t, int path_fd)
 {
-	int flags = O_RDWR | IMAGE_OPEN_FLAGS;
+	int flags = O_RDWR;
 	int err;
 
-	if (stat(t->path, &t->st))
-		return errno == ENOENT ? 0 :
-		       qc_fail_errno(QC_SYSTEM, errno, t->name, "cannot stat");
+	if (fstat(path_fd, &t->st))
+		return qc_fail_errno(QC_SYSTEM, errno, t->name, "cannot stat");
 	if (!S_ISREG(t->st.st_mode) && !S_ISBLK(t->st.st_mode))
 		return qc_fail(QC_POLICY, t->name,
 			       "neither a regular file nor a block device, it is not replaced");
 	/* For a block device O_EXCL without O_CREAT fails while it is mounted. */
 	if (S_ISBLK(t->st.st_mode))
 		flags |= O_EXCL;
-	t->old_fd = open(t->path, flags);
-	if (t->old_fd < 0)
-		return qc_fail_errno(errno == EBUSY ? QC_BUSY : QC_SYSTEM, errno, t->name,
-				     "cannot open for writing");
-	err = image_check_file(t->old_fd, t->name, &t->st, &t->bytes);
+	err = image_open_file(path_fd, t->name, flags, &t->old_fd, &t->st, &t->bytes);
 	return err ? err : lock_file(t->old_fd, t->name, true);
 }
 
@@ -128,6 +122,20 @@ static bool is_worth_asking(const struct target *t)
 	if (S_ISREG(t->st.st_mode))
 		return t->bytes;
 	return !image_pread(t->old_fd, magic, sizeof(magic), 0) && !memcmp(magic, "QFI\xfb", 4);
+}
+
+/* Open and lock an existing file; the lock is held until the file is closed. */
+static int open_old(struct target *t)
+{
+	int path_fd = open(t->path, O_PATH | O_CLOEXEC);
+	int err;
+
+	if (path_fd < 0)
+		return errno == ENOENT ? 0 :
+		       qc_fail_errno(QC_SYSTEM, errno, t->name, "cannot stat");
+	err = open_found(t, path_fd);
+	close(path_fd);
+	return err;
 }
 
 /* The new file gets owner and mode of the old one. */

@@ -24,7 +24,6 @@ void directory_close(struct directory *place)
 	if (place->fd >= 0)
 		close(place->fd);
 	free(place->abs);
-	free(place->real);
 	memset(place, 0, sizeof(*place));
 	place->fd = -1;
 }
@@ -36,6 +35,7 @@ void image_close(struct image *img)
 	if (img->data_fd >= 0)
 		close(img->data_fd);
 	directory_close(&img->dir);
+	free(img->own);
 	free(img->name);
 	free(img->head);
 	free(img->backing);
@@ -45,33 +45,54 @@ void image_close(struct image *img)
 	image_init(img);
 }
 
-int image_check_file(int fd, const char *name, struct stat *st, u64 *bytes)
+int image_stat(int fd, const char *name, struct stat *st, u64 *bytes)
 {
 	u64 size;
-	int flags;
 
 	if (fstat(fd, st))
 		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot stat");
-
-	if (S_ISBLK(st->st_mode)) {
-		if (ioctl(fd, BLKGETSIZE64, &size))
-			return qc_fail_errno(QC_SYSTEM, errno, name, "cannot tell its size");
-		*bytes = size;
-	} else if (S_ISREG(st->st_mode)) {
-		*bytes = st->st_size;
-	} else {
-		return qc_fail(QC_POLICY, name,
-			       "is a %s, only regular files and block devices can hold an image",
-			       S_ISDIR(st->st_mode) ? "directory" :
-			       S_ISFIFO(st->st_mode) ? "pipe" :
-			       S_ISSOCK(st->st_mode) ? "socket" : "character device");
-	}
-
-	/* open() needed it, for pipes and for drives without a medium. */
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
-		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot set its flags");
+	*bytes = st->st_size;
+	if (!S_ISBLK(st->st_mode))
+		return 0;
+	if (ioctl(fd, BLKGETSIZE64, &size))
+		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot tell its size");
+	*bytes = size;
 	return 0;
+}
+
+static int check_type(const struct stat *st, const char *name)
+{
+	if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
+		return 0;
+	return qc_fail(QC_POLICY, name,
+		       "is a %s, only regular files and block devices can hold an image",
+		       S_ISDIR(st->st_mode) ? "directory" :
+		       S_ISFIFO(st->st_mode) ? "pipe" :
+		       S_ISSOCK(st->st_mode) ? "socket" : "character device");
+}
+
+int image_open_file(int path_fd, const char *name, int flags, int *fd, struct stat *st,
+		    u64 *bytes)
+{
+	char link[64];
+	int err;
+
+	if (fstat(path_fd, st))
+		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot stat");
+	err = check_type(st, name);
+	if (err)
+		return err;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", path_fd);
+	*fd = open(link, flags | IMAGE_OPEN_FLAGS);
+	if (*fd < 0)
+		return qc_fail_errno(errno == EBUSY ? QC_BUSY : QC_SYSTEM, errno, name,
+				     flags & O_RDWR ? "cannot open for writing" : "cannot open");
+
+	/* open() needed it, for leases and for drives without a medium. */
+	flags = fcntl(*fd, F_GETFL);
+	if (flags < 0 || fcntl(*fd, F_SETFL, flags & ~O_NONBLOCK))
+		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot set its flags");
+	return image_stat(*fd, name, st, bytes);
 }
 
 int image_pread(int fd, void *buf, size_t len, u64 offset)

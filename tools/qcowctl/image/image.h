@@ -23,22 +23,23 @@ struct json_object;
 #define IMAGE_OPEN_FLAGS (O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_LARGEFILE)
 
 /**
- * struct directory - a directory that file names are resolved in
+ * struct directory - a directory that file names are relative to
  * @fd: O_PATH descriptor
  * @abs: absolute name as the user or the image wrote it, without ".", ".." and "//"
- * @real: absolute name without symbolic links
  */
 struct directory {
 	int fd;
 	char *abs;
-	char *real;
 };
 
 /**
  * struct image - one layer of a chain
  * @name: for messages, as QEMU composes it
  * @fd: the file
- * @dir: where the file is; names in the image are relative to it
+ * @dir: directory part of the name that the file was opened by; names in the image are
+ *       relative to it, as in QEMU
+ * @own: absolute name of the directory that the file is in, without symbolic links, where
+ *       names in the image may lead to; NULL: none, it is a block device or has been removed
  * @st: of @fd
  * @bytes: length of the file or block device
  * @raw: the file has no header
@@ -57,6 +58,7 @@ struct image {
 	char *name;
 	int fd;
 	struct directory dir;
+	char *own;
 	struct stat st;
 	u64 bytes;
 	bool raw;
@@ -91,15 +93,30 @@ void image_close(struct image *img);
 void directory_close(struct directory *dir);
 
 /**
- * image_check_file() - refuse a file that cannot hold an image
- * @fd: open file; O_NONBLOCK is cleared
+ * image_open_file() - open a file if it can hold an image
+ * @path_fd: O_PATH descriptor of the file. Opening a device can do something by itself, such
+ *           as to arm a watchdog or to rewind a tape: it is judged before that
+ * @name: for messages
+ * @flags: O_RDONLY or O_RDWR, and O_EXCL for a block device that must not be mounted
+ * @fd: result
+ * @st: result
+ * @bytes: result, length of the file or block device
+ *
+ * Return: 0; QC_POLICY: neither a regular file nor a block device; QC_BUSY; QC_SYSTEM.
+ */
+int image_open_file(int path_fd, const char *name, int flags, int *fd, struct stat *st,
+		    u64 *bytes);
+
+/**
+ * image_stat() - how long an open file is now
+ * @fd: a regular file or a block device
  * @name: for messages
  * @st: result
  * @bytes: result, length of the file or block device
  *
- * Return: 0; QC_POLICY: neither a regular file nor a block device; QC_SYSTEM.
+ * Return: 0 or QC_SYSTEM.
  */
-int image_check_file(int fd, const char *name, struct stat *st, u64 *bytes);
+int image_stat(int fd, const char *name, struct stat *st, u64 *bytes);
 
 /**
  * image_read_header() - read and validate header, extensions and names
@@ -227,45 +244,57 @@ int snapshots_find(const struct image *img, const char *what, u32 *index);
 /* policy.c: which files an image can make qcowctl open */
 
 /**
- * struct policy - directories that the user allowed, in addition to those of the images
- * @allowed: the directories
+ * struct allowed - a directory whose files the user allowed, or a file
+ * @abs: absolute name as the user wrote it, without ".", ".." and "//"
+ * @real: absolute name without symbolic links
+ * @st: of it
+ */
+struct allowed {
+	char *abs;
+	char *real;
+	struct stat st;
+};
+
+/**
+ * struct policy - what the user allowed, in addition to the directories of the images
+ * @allowed: directories and files
  * @nr: of them
  */
 struct policy {
-	struct directory *allowed;
+	struct allowed *allowed;
 	size_t nr;
 };
 
 /**
- * policy_allow() - allow files in a directory (--allow-backing DIR)
+ * policy_allow() - allow the files in a directory, or one file (--allow-backing)
  * @policy: the policy
- * @dir: name of the directory
+ * @name: of the directory or file
  *
  * Return: 0, QC_NOT_FOUND or QC_SYSTEM.
  */
-int policy_allow(struct policy *policy, const char *dir);
+int policy_allow(struct policy *policy, const char *name);
 
 /**
- * policy_free() - close all allowed directories
+ * policy_free() - forget all that was allowed
  * @policy: the policy
  */
 void policy_free(struct policy *policy);
 
 /**
  * policy_open_named() - open a file that the user named, which no policy restricts
- * @img: result: name, fd, dir, st and bytes
+ * @img: result: name, fd, dir, own, st and bytes
  * @name: of the file
  * @write: open for reading and writing
  *
- * Return: 0, QC_NOT_FOUND, QC_POLICY or QC_SYSTEM.
+ * Return: 0, QC_NOT_FOUND, QC_POLICY, QC_BUSY or QC_SYSTEM.
  */
 int policy_open_named(struct image *img, const char *name, bool write);
 
 /**
  * policy_open_backing() - open the backing file that an image names, read-only
- * @policy: further directories
+ * @policy: what the user allowed
  * @by: the image that holds the name
- * @img: result: name, fd, dir, st and bytes
+ * @img: result: name, fd, dir, own, st and bytes
  *
  * Return: 0; QC_POLICY: the name or the place of the file is not allowed; QC_BAD_IMAGE,
  * QC_NOT_FOUND, QC_SYSTEM.
@@ -274,9 +303,10 @@ int policy_open_backing(const struct policy *policy, const struct image *by, str
 
 /**
  * policy_open_data() - open the external data file that an image names
- * @policy: further directories
+ * @policy: what the user allowed
  * @img: the image; result: data_path, data_fd and data_st
- * @write: open for reading and writing
+ * @write: open for reading and writing, which needs a consent: the user allowed the file, or
+ *         the image and the file have the same owner
  *
  * Return: as policy_open_backing().
  */
@@ -320,14 +350,6 @@ char *path_absolute(const char *base, const char *path);
 const char *path_below(const char *dir, const char *path);
 
 /**
- * path_has_dotdot() - look for a ".." component
- * @path: the name
- *
- * Return: true if there is one.
- */
-bool path_has_dotdot(const char *path);
-
-/**
  * path_has_protocol() - whether QEMU reads a name as "protocol:rest"
  * @path: the name
  *
@@ -349,7 +371,7 @@ struct chain {
 
 /**
  * struct chain_options - how to open a chain
- * @policy: further directories
+ * @policy: what the user allowed
  * @backing_format: of backing files whose overlay states no format, or NULL
  * @write: open the active image and its data file for writing
  * @top_only: do not open backing files

@@ -60,19 +60,6 @@ const char *path_below(const char *dir, const char *path)
 	return path + len + 1;
 }
 
-bool path_has_dotdot(const char *path)
-{
-	while (*path) {
-		size_t n = strcspn(path, "/");
-
-		if (n == 2 && !strncmp(path, "..", 2))
-			return true;
-		path += n;
-		path += strspn(path, "/");
-	}
-	return false;
-}
-
 bool path_has_protocol(const char *path)
 {
 	return path[strcspn(path, ":/")] == ':';

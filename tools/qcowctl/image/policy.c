@@ -2,9 +2,17 @@
 /*
  * Which files an image can make qcowctl open.
  *
- * A name in an image is not trusted: the file is opened only inside the directory of the image
- * that holds the name or a directory that the user allowed, and no symbolic link leads out of
- * there. A name that the user typed is opened as it is.
+ * A name in an image is not trusted. The kernel resolves it, symbolic links and all, to a
+ * descriptor that is good for nothing but looking (O_PATH). Where that file is and what it is
+ * decide whether it is opened: in the directory of the image that holds the name, or where the
+ * user allowed it; a block device only in the latter case. Nobody can exchange the file between
+ * the look and the opening, which is done through the same descriptor.
+ *
+ * Names as text decide nothing, for a symbolic link makes any of them lead anywhere. But when
+ * one that points elsewhere cannot be resolved, why is not said: an image is not to find out
+ * which files there are.
+ *
+ * A name that the user typed is opened as it is.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,51 +24,68 @@
 
 #include "image/image.h"
 
-/* Open @rest inside @dir; no component may lead out of it. */
-static int open_beneath(const struct directory *dir, const char *rest, int flags)
+/* No magic links: those in /proc lead to files of processes, which no image names. */
+static int open_path(const struct directory *dir, const char *name, int flags)
 {
 	struct open_how how = {
-		.flags = flags,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+		.flags = O_PATH | O_CLOEXEC | flags,
+		.resolve = RESOLVE_NO_MAGICLINKS,
 	};
-	unsigned int tries = 64;
-	long fd;
 
-	/* EAGAIN: a concurrent rename, which is worth a retry, or a lease, which is not. */
-	do {
-		fd = syscall(SYS_openat2, dir->fd, rest, &how, sizeof(how));
-	} while (fd < 0 && (errno == EINTR || errno == EAGAIN) && --tries);
-	return fd;
+	return syscall(SYS_openat2, dir->fd, name, &how, sizeof(how));
 }
 
-static int directory_open(struct directory *dir, const char *name)
+/* Absolute name of an open file, without symbolic links. NULL: errno says why. */
+static char *real_name(int fd)
+{
+	char link[64], real[PATH_MAX];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, real, sizeof(real));
+	return len < 0 ? NULL : qc_strndup(real, len);
+}
+
+static char *absolute(const char *name)
 {
 	char *cwd = getcwd(NULL, 0);
+	char *abs = path_absolute(cwd ? cwd : "/", name);
 
-	dir->fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir->fd < 0) {
-		free(cwd);
-		return qc_fail_errno(errno == ENOENT ? QC_NOT_FOUND : QC_SYSTEM, errno, name,
-				     "cannot open the directory");
-	}
-	dir->abs = path_absolute(cwd ? cwd : "/", name);
-	dir->real = realpath(name, NULL);
-	if (!dir->real)
-		dir->real = qc_strdup(dir->abs);
 	free(cwd);
-	return 0;
+	return abs;
 }
 
-int policy_allow(struct policy *policy, const char *dir)
+static int not_found(int err)
 {
+	return err == ENOENT || err == ENOTDIR ? QC_NOT_FOUND : QC_SYSTEM;
+}
+
+int policy_allow(struct policy *policy, const char *name)
+{
+	int fd = open(name, O_PATH | O_CLOEXEC);
+	struct allowed *a;
+	int err = 0;
+
+	if (fd < 0)
+		return qc_fail_errno(not_found(errno), errno, name, "cannot open");
 	policy->allowed = qc_grow(policy->allowed, policy->nr + 1, sizeof(*policy->allowed));
-	return directory_open(&policy->allowed[policy->nr++], dir);
+	a = &policy->allowed[policy->nr++];
+	a->abs = absolute(name);
+	a->real = real_name(fd);
+	if (!a->real || fstat(fd, &a->st))
+		err = qc_fail_errno(QC_SYSTEM, errno, name, "cannot tell where it is");
+	close(fd);
+	return err;
 }
 
 void policy_free(struct policy *policy)
 {
-	while (policy->nr)
-		directory_close(&policy->allowed[--policy->nr]);
+	while (policy->nr) {
+		struct allowed *a = &policy->allowed[--policy->nr];
+
+		free(a->abs);
+		free(a->real);
+	}
 	free(policy->allowed);
 	policy->allowed = NULL;
 }
@@ -74,25 +99,50 @@ char *policy_combine(const char *by, const char *name)
 	return qc_printf("%.*s%s", (int)(slash + 1 - by), by, name);
 }
 
-int policy_open_named(struct image *img, const char *name, bool write)
+/*
+ * The directory of the file that has just been opened as @img. A file that has been removed, or
+ * never had a name, is in none, whatever the kernel calls it.
+ */
+static void set_own(struct image *img)
+{
+	char *real = real_name(img->fd);
+	struct stat st;
+
+	if (real && !S_ISBLK(img->st.st_mode) && !stat(real, &st) &&
+	    image_same_file(&st, &img->st))
+		img->own = path_dirname(real);
+	free(real);
+}
+
+static int open_named(struct image *img, int path_fd, bool write)
 {
 	char *dir;
 	int err;
 
-	img->name = qc_strdup(name);
-	img->fd = open(name, (write ? O_RDWR : O_RDONLY) | IMAGE_OPEN_FLAGS);
-	if (img->fd < 0) {
-		err = errno;
-		qc_fail_errno(0, err, name, write ? "cannot open for writing" : "cannot open");
-		return err == ENOENT || err == ENOTDIR ? QC_NOT_FOUND : QC_SYSTEM;
-	}
-	err = image_check_file(img->fd, name, &img->st, &img->bytes);
+	err = image_open_file(path_fd, img->name, write ? O_RDWR : O_RDONLY, &img->fd, &img->st,
+			      &img->bytes);
 	if (err)
 		return err;
-
-	dir = path_dirname(name);
-	err = directory_open(&img->dir, dir);
+	dir = path_dirname(img->name);
+	img->dir.abs = absolute(dir);
+	img->dir.fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (img->dir.fd < 0)
+		err = qc_fail_errno(not_found(errno), errno, dir, "cannot open the directory");
 	free(dir);
+	set_own(img);
+	return err;
+}
+
+int policy_open_named(struct image *img, const char *name, bool write)
+{
+	int path_fd = open(name, O_PATH | O_CLOEXEC);
+	int err;
+
+	img->name = qc_strdup(name);
+	if (path_fd < 0)
+		return qc_fail_errno(not_found(errno), errno, name, "cannot open");
+	err = open_named(img, path_fd, write);
+	close(path_fd);
 	return err;
 }
 
@@ -102,22 +152,20 @@ int policy_open_named(struct image *img, const char *name, bool write)
  * @what: "backing file", "data file"
  * @name: as it is in the image
  * @plain: @name without "file:"
- * @flags: of open()
- * @fd: result
- * @dir: result, the directory that the file was found in
- * @rest: result, name of the file in @dir
- * @err: errno of the first attempt that failed, 0: no directory was eligible
+ * @path_fd: result, O_PATH
+ * @st: result, of the file
+ * @real: result, absolute name of the file without symbolic links
+ * @allowed: result, the user allowed it
  */
 struct lookup {
 	const struct image *by;
 	const char *what;
 	const char *name;
 	const char *plain;
-	int flags;
-	int fd;
-	const struct directory *dir;
-	char *rest;
-	int err;
+	int path_fd;
+	struct stat st;
+	char *real;
+	bool allowed;
 };
 
 static int check_name(struct lookup *l)
@@ -145,127 +193,129 @@ static int check_name(struct lookup *l)
 	return 0;
 }
 
-/* Open the file through @dir if its name, as text, is inside @dir. */
-static bool try_directory(struct lookup *l, const struct directory *dir)
+/* Whether the name, as text, points to where it may lead. */
+static bool points_inside(const struct policy *policy, const struct lookup *l)
 {
-	const struct directory *base = &l->by->dir;
-	const char *const starts[] = { base->abs, base->real };
-	const char *const dirs[] = { dir->abs, dir->real };
-	unsigned int i;
+	char *full = path_absolute(l->by->dir.abs, l->plain);
+	bool inside = l->by->own &&
+		      (path_below(l->by->dir.abs, full) || path_below(l->by->own, full));
+	size_t i;
 
-	for (i = 0; i < 4 && l->fd < 0; i++) {
-		char *full = path_absolute(starts[i / 2], l->plain);
-		const char *rest = path_below(dirs[i % 2], full);
+	for (i = 0; i < policy->nr && !inside; i++) {
+		const struct allowed *a = &policy->allowed[i];
 
-		if (rest) {
-			l->fd = open_beneath(dir, rest, l->flags);
-			if (l->fd < 0 && !l->err)
-				l->err = errno;
-		}
-		if (l->fd >= 0) {
-			l->dir = dir;
-			l->rest = qc_strdup(rest);
-		}
-		free(full);
+		inside = !strcmp(a->abs, full) || !strcmp(a->real, full) ||
+			 path_below(a->abs, full) || path_below(a->real, full);
 	}
-	return l->fd >= 0;
-}
-
-/*
- * ".." was resolved as text. Behind a symbolic link the kernel, and so QEMU, would resolve it
- * to another file: refuse the name rather than read the wrong file.
- */
-static int check_dotdot(const struct lookup *l)
-{
-	struct stat here, there;
-	char *full;
-	int err;
-
-	if (!path_has_dotdot(l->plain))
-		return 0;
-	full = *l->plain == '/' ? qc_strdup(l->plain) :
-				  qc_printf("%s/%s", l->by->dir.real, l->plain);
-	err = fstat(l->fd, &here) || stat(full, &there) || !image_same_file(&here, &there);
 	free(full);
-	if (!err)
-		return 0;
-	return qc_fail(QC_POLICY, l->by->name,
-		       "%s '%s': \"..\" in the name comes after a symbolic link", l->what, l->name);
+	return inside;
 }
 
-static int lookup_failed(const struct lookup *l)
+/* What to allow: the directory of @path, or @path itself where it is a device. */
+static void hint_allow(const struct lookup *l, const char *path)
 {
-	char *full, *dir;
+	char *dir = path_dirname(path);
 
-	switch (l->err) {
-	case 0:
-		full = path_absolute(l->by->dir.abs, l->plain);
-		dir = path_dirname(full);
-		qc_fail(0, l->by->name, "%s '%s' is not inside the directory of the image", l->what,
-			l->name);
-		qc_hint("--allow-backing %s, if you trust the image", dir);
-		free(dir);
-		free(full);
-		return QC_POLICY;
-	case EXDEV:
-	case ELOOP:
-		qc_fail(0, l->by->name,
-			"%s '%s': a symbolic link leads out of the directory, or is absolute",
-			l->what, l->name);
-		qc_hint("qemu-img rebase -u to the file itself, --allow-backing its directory");
-		return QC_POLICY;
-	case ENOENT:
-	case ENOTDIR:
-		return qc_fail_errno(QC_NOT_FOUND, l->err, l->by->name, "cannot open its %s '%s'",
-				     l->what, l->name);
-	default:
-		return qc_fail_errno(QC_SYSTEM, l->err, l->by->name, "cannot open its %s '%s'",
-				     l->what, l->name);
-	}
+	qc_hint("--allow-backing %s, if you trust the image",
+		S_ISBLK(l->st.st_mode) ? path : dir);
+	free(dir);
 }
 
-static int lookup(const struct policy *policy, struct lookup *l)
+static int not_inside(const struct lookup *l)
+{
+	char *full = path_absolute(l->by->dir.abs, l->plain);
+
+	if (l->by->own)
+		qc_fail(0, l->by->name, "%s '%s' is not inside the directory of the image",
+			l->what, l->name);
+	else
+		qc_fail(0, l->by->name, "%s '%s': an image %s has no directory of its own", l->what,
+			l->name,
+			S_ISBLK(l->by->st.st_mode) ? "on a block device" : "without a name");
+	hint_allow(l, full);
+	free(full);
+	return QC_POLICY;
+}
+
+static int leads_out(const struct lookup *l)
+{
+	qc_fail(0, l->by->name, "%s '%s': a symbolic link leads out of the directory, to '%s'",
+		l->what, l->name, l->real);
+	hint_allow(l, l->real);
+	return QC_POLICY;
+}
+
+static bool user_allows(const struct policy *policy, const struct lookup *l)
 {
 	size_t i;
+
+	for (i = 0; i < policy->nr; i++) {
+		const struct allowed *a = &policy->allowed[i];
+
+		if (S_ISDIR(a->st.st_mode) ? !!path_below(a->real, l->real) :
+					     image_same_file(&a->st, &l->st))
+			return true;
+	}
+	return false;
+}
+
+static int judge(const struct policy *policy, struct lookup *l)
+{
+	l->real = real_name(l->path_fd);
+	if (!l->real || fstat(l->path_fd, &l->st))
+		return qc_fail_errno(QC_SYSTEM, errno, l->by->name,
+				     "cannot tell where its %s '%s' is", l->what, l->name);
+	l->allowed = user_allows(policy, l);
+	if (l->allowed)
+		return 0;
+	if (!l->by->own || !path_below(l->by->own, l->real))
+		return points_inside(policy, l) ? leads_out(l) : not_inside(l);
+	if (!S_ISBLK(l->st.st_mode))
+		return 0;
+	qc_fail(0, l->by->name, "%s '%s' is a block device, which an image cannot name by itself",
+		l->what, l->name);
+	hint_allow(l, l->real);
+	return QC_POLICY;
+}
+
+/* lookup_end() follows, whatever this returns. */
+static int lookup_begin(const struct policy *policy, struct lookup *l)
+{
 	int err;
 
-	l->fd = -1;
-	l->rest = NULL;
-	l->err = 0;
+	l->path_fd = -1;
 	err = check_name(l);
 	if (err)
 		return err;
-	if (!try_directory(l, &l->by->dir))
-		for (i = 0; i < policy->nr; i++)
-			if (try_directory(l, &policy->allowed[i]))
-				break;
-	if (l->fd < 0)
-		return lookup_failed(l);
-	return check_dotdot(l);
+	l->path_fd = open_path(&l->by->dir, l->plain, 0);
+	if (l->path_fd >= 0)
+		return judge(policy, l);
+	err = errno;
+	if (!points_inside(policy, l))
+		return not_inside(l);
+	return qc_fail_errno(not_found(err), err, l->by->name, "cannot open its %s '%s'", l->what,
+			     l->name);
 }
 
-/* The directory of the found file, which names in that file are relative to. */
-static int open_found_directory(const struct lookup *l, const char *name, struct directory *dir)
+static void lookup_end(struct lookup *l)
 {
-	char *rest = path_dirname(l->rest);
-	char link[64], real[PATH_MAX];
-	ssize_t len;
+	if (l->path_fd >= 0)
+		close(l->path_fd);
+	free(l->real);
+}
 
-	dir->fd = open_beneath(l->dir, rest, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir->fd < 0) {
-		free(rest);
-		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot open its directory");
-	}
-	dir->abs = path_absolute(l->dir->abs, rest);
-	free(rest);
+/* The directory part of the name, which names in the found file are relative to. */
+static int open_directory(const struct lookup *l, struct image *img)
+{
+	char *dir = path_dirname(l->plain);
+	int err = 0;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir->fd);
-	len = readlink(link, real, sizeof(real));
-	if (len > 0 && len < (ssize_t)sizeof(real))
-		dir->real = qc_strndup(real, len);
-	else
-		dir->real = qc_strdup(dir->abs);
-	return 0;
+	img->dir.abs = path_absolute(l->by->dir.abs, dir);
+	img->dir.fd = open_path(&l->by->dir, dir, O_DIRECTORY);
+	if (img->dir.fd < 0)
+		err = qc_fail_errno(QC_SYSTEM, errno, img->name, "cannot open its directory");
+	free(dir);
+	return err;
 }
 
 int policy_open_backing(const struct policy *policy, const struct image *by, struct image *img)
@@ -274,18 +324,31 @@ int policy_open_backing(const struct policy *policy, const struct image *by, str
 		.by = by,
 		.what = "backing file",
 		.name = by->backing,
-		.flags = O_RDONLY | IMAGE_OPEN_FLAGS,
 	};
-	int err = lookup(policy, &l);
+	int err = lookup_begin(policy, &l);
 
-	img->name = policy_combine(by->name, l.plain ? l.plain : by->backing);
-	img->fd = l.fd;
+	if (!err) {
+		img->name = policy_combine(by->name, l.plain);
+		err = image_open_file(l.path_fd, img->name, O_RDONLY, &img->fd, &img->st,
+				      &img->bytes);
+	}
 	if (!err)
-		err = open_found_directory(&l, img->name, &img->dir);
+		err = open_directory(&l, img);
 	if (!err)
-		err = image_check_file(img->fd, img->name, &img->st, &img->bytes);
-	free(l.rest);
+		set_own(img);
+	lookup_end(&l);
 	return err;
+}
+
+/* Who owns an image owns its data; the right to write to other files is the user's to give. */
+static int check_consent(const struct lookup *l)
+{
+	if (l->allowed || l->st.st_uid == l->by->st.st_uid)
+		return 0;
+	qc_fail(0, l->by->name, "%s '%s' belongs to user %u, the image to user %u", l->what,
+		l->name, l->st.st_uid, l->by->st.st_uid);
+	qc_hint("--allow-backing %s, if it may be written to", l->real);
+	return QC_POLICY;
 }
 
 int policy_open_data(const struct policy *policy, struct image *img, bool write)
@@ -294,7 +357,6 @@ int policy_open_data(const struct policy *policy, struct image *img, bool write)
 		.by = img,
 		.what = "data file",
 		.name = img->data_name,
-		.flags = (write ? O_RDWR : O_RDONLY) | IMAGE_OPEN_FLAGS,
 	};
 	u64 bytes;
 	int err;
@@ -302,12 +364,15 @@ int policy_open_data(const struct policy *policy, struct image *img, bool write)
 	if (!img->data_name)
 		return qc_fail(QC_BAD_IMAGE, img->name,
 			       "its data are in an external file that the header does not name");
-	err = lookup(policy, &l);
-	img->data_path = policy_combine(img->name, l.plain);
-	img->data_fd = l.fd;
-	if (!err)
-		err = image_check_file(img->data_fd, img->data_path, &img->data_st, &bytes);
-	free(l.rest);
+	err = lookup_begin(policy, &l);
+	if (!err && write)
+		err = check_consent(&l);
+	if (!err) {
+		img->data_path = policy_combine(img->name, l.plain);
+		err = image_open_file(l.path_fd, img->data_path, write ? O_RDWR : O_RDONLY,
+				      &img->data_fd, &img->data_st, &bytes);
+	}
+	lookup_end(&l);
 	if (!err && image_same_file(&img->data_st, &img->st))
 		err = qc_fail(QC_BAD_IMAGE, img->name, "names itself as its external data file");
 	return err;
