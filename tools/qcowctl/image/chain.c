@@ -31,26 +31,31 @@ static struct image *chain_add(struct chain *chain)
 	return img;
 }
 
-static bool known_format(const char *format)
+static bool is_qcow_format(const char *format)
 {
-	return !strcmp(format, "raw") || !strcmp(format, "qcow") || !strcmp(format, "qcow2");
+	return !strcmp(format, "qcow") || !strcmp(format, "qcow2");
 }
 
 int chain_set_backing_format(struct chain_options *opts, const char *format)
 {
-	if (!known_format(format))
+	if (strcmp(format, "raw") && !is_qcow_format(format))
 		return qc_fail(QC_USAGE, "--backing-format", "'%s' is none of raw, qcow, qcow2",
 			       format);
 	opts->backing_format = format;
 	return 0;
 }
 
-/* The format of the backing file that @by names, or NULL after a message. */
-static const char *backing_format(const struct image *by, const struct chain_options *opts,
-				  int *err)
+/*
+ * The format of the backing file that @by names, or NULL after a message. As in QEMU, the header
+ * beats the name.
+ */
+static const char *backing_format(const struct image *by, const struct file_name *name,
+				  const struct chain_options *opts, int *err)
 {
-	const char *format = by->backing_format ? by->backing_format : opts->backing_format;
+	const char *format = by->backing_format;
 
+	if (!format)
+		format = name->format ? name->format : opts->backing_format;
 	if (!format) {
 		qc_fail(0, by->name,
 			"the format of its backing file '%s' is not stated, and it is not guessed",
@@ -63,7 +68,7 @@ static const char *backing_format(const struct image *by, const struct chain_opt
 		*err = QC_POLICY;
 		return NULL;
 	}
-	if (!known_format(format)) {
+	if (!image_is_raw_format(format) && !is_qcow_format(format)) {
 		*err = qc_fail(QC_UNSUPPORTED, by->name,
 			       "its backing file '%s' is of format '%s': only raw, qcow and qcow2 are supported",
 			       by->backing, format);
@@ -110,28 +115,24 @@ static int read_layer(struct image *img, const struct chain_options *opts, bool 
 	return policy_open_data(&opts->policy, img, write);
 }
 
-static int open_backing(struct chain *chain, const struct chain_options *opts)
+static int open_as(struct chain *chain, const struct file_name *name,
+		   const struct chain_options *opts)
 {
-	struct image *img, *by;
+	struct image *img = chain_add(chain), *by = img - 1;
 	const char *format;
 	int err = 0;
 
-	if (chain->nr == QCOW_MAX_LAYERS)
-		return qc_fail(QC_UNSUPPORTED, chain->images[0].name,
-			       "more than %u layers in its backing chain", QCOW_MAX_LAYERS);
-	img = chain_add(chain);
-	by = img - 1;
-	format = backing_format(by, opts, &err);
+	format = backing_format(by, name, opts, &err);
 	if (!format)
 		return err;
-	err = policy_open_backing(&opts->policy, by, img);
+	err = policy_open_backing(&opts->policy, by, name->path, img);
 	directory_close(&by->dir);
 	if (!err)
 		err = check_loop(chain);
 	if (err)
 		return err;
 
-	img->raw = !strcmp(format, "raw");
+	img->raw = image_is_raw_format(format);
 	if (img->raw)
 		return 0;
 	err = read_layer(img, opts, false);
@@ -140,6 +141,22 @@ static int open_backing(struct chain *chain, const struct chain_options *opts)
 		return qc_fail(QC_BAD_IMAGE, by->name, "states '%s' for it", format);
 	}
 	return err ? err : check_format(by, img, format);
+}
+
+static int open_backing(struct chain *chain, const struct chain_options *opts)
+{
+	const struct image *by = &chain->images[chain->nr - 1];
+	struct file_name name;
+	int err;
+
+	if (chain->nr == QCOW_MAX_LAYERS)
+		return qc_fail(QC_UNSUPPORTED, chain->images[0].name,
+			       "more than %u layers in its backing chain", QCOW_MAX_LAYERS);
+	err = name_parse(by, "backing file", by->backing, &name);
+	if (!err)
+		err = open_as(chain, &name, opts);
+	name_free(&name);
+	return err;
 }
 
 int chain_open(struct chain *chain, const char *name, const struct chain_options *opts)

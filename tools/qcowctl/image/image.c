@@ -160,6 +160,22 @@ static int read_head(struct image *img)
 	return 0;
 }
 
+/*
+ * Some writers count the NUL that ends a string. One inside, where QEMU stops, hides what comes
+ * behind it: that is refused. An empty string is none.
+ */
+static int set_string(const struct image *img, const char *what, const char *s, size_t len,
+		      char **value)
+{
+	while (len && !s[len - 1])
+		len--;
+	if (memchr(s, 0, len))
+		return qc_fail(QC_BAD_IMAGE, img->name, "the %s has a NUL byte in it", what);
+	free(*value);
+	*value = len ? qc_strndup(s, len) : NULL;
+	return 0;
+}
+
 static int read_backing_name(struct image *img)
 {
 	char *name;
@@ -167,28 +183,22 @@ static int read_backing_name(struct image *img)
 
 	if (!img->h.backing_offset || !img->h.backing_len)
 		return 0;
-	name = qc_alloc(img->h.backing_len + 1);
+	name = qc_alloc(img->h.backing_len);
 	err = image_pread(img->fd, name, img->h.backing_len, img->h.backing_offset);
 	if (err == -ENODATA) {
-		free(name);
 		img->backing_lost = true;
-		qc_fail(0, img->name,
-			"the backing file's name, %u bytes at 0x%llx, is beyond the end of the file",
-			img->h.backing_len, img->h.backing_offset);
-		return 0;
+		err = qc_fail(0, img->name,
+			      "the backing file's name, %u bytes at 0x%llx, is beyond the end of the file",
+			      img->h.backing_len, img->h.backing_offset);
+	} else if (err) {
+		err = qc_fail_errno(image_exit_code(err), -err, img->name,
+				    "cannot read the backing file's name");
+	} else {
+		err = set_string(img, "backing file's name", name, img->h.backing_len,
+				 &img->backing);
 	}
-	if (err) {
-		free(name);
-		return qc_fail_errno(image_exit_code(err), -err, img->name,
-				     "cannot read the backing file's name");
-	}
-	if (strlen(name) != img->h.backing_len) {
-		free(name);
-		return qc_fail(QC_BAD_IMAGE, img->name,
-			       "the backing file's name has a NUL byte in it");
-	}
-	img->backing = name;
-	return 0;
+	free(name);
+	return err;
 }
 
 /* A string extension; NULL in @value when there is none. */
@@ -201,11 +211,7 @@ static int read_string_ext(struct image *img, u32 type, const char *what, char *
 	if (ext.len > QCOW_MAX_BACKING_NAME)
 		return qc_fail(QC_BAD_IMAGE, img->name, "the %s is %u bytes long, limit %u", what,
 			       ext.len, QCOW_MAX_BACKING_NAME);
-	if (memchr(ext.data, 0, ext.len))
-		return qc_fail(QC_BAD_IMAGE, img->name, "the %s has a NUL byte in it", what);
-	free(*value);
-	*value = qc_strndup(ext.data, ext.len);
-	return 0;
+	return set_string(img, what, ext.data, ext.len, value);
 }
 
 static int check_extensions(const struct image *img)
@@ -280,6 +286,11 @@ const char *image_format(const struct image *img)
 	if (img->raw)
 		return "raw";
 	return img->h.version == 1 ? "qcow" : "qcow2";
+}
+
+bool image_is_raw_format(const char *format)
+{
+	return !strcmp(format, "raw") || !strcmp(format, "file") || !strcmp(format, "host_device");
 }
 
 bool image_same_file(const struct stat *a, const struct stat *b)

@@ -143,6 +143,14 @@ void image_warn_cut(const struct image *img);
 const char *image_format(const struct image *img);
 
 /**
+ * image_is_raw_format() - whether a format that an image states for a file means raw
+ * @format: under QEMU's name
+ *
+ * Return: true for "raw" and for the drivers that are below it.
+ */
+bool image_is_raw_format(const char *format);
+
+/**
  * image_find_ext() - find a header extension
  * @img: the image, with a validated header
  * @type: QCOW_EXT_*
@@ -241,6 +249,36 @@ void snapshots_free(struct snapshots *snaps);
  */
 int snapshots_find(const struct image *img, const char *what, u32 *index);
 
+/* name.c: what a name in an image stands for */
+
+/**
+ * struct file_name - what a name in an image stands for
+ * @path: of a file
+ * @format: that the name states along with it, or NULL
+ */
+struct file_name {
+	char *path;
+	char *format;
+};
+
+/**
+ * name_parse() - read a name as QEMU does
+ * @by: the image that holds the name, for messages
+ * @what: "backing file", "data file"
+ * @name: plain, or with "file:" or "json:"
+ * @result: result; name_free() it also after an error
+ *
+ * Return: 0; QC_POLICY: it does not stand for a file, or for more than that.
+ */
+int name_parse(const struct image *by, const char *what, const char *name,
+	       struct file_name *result);
+
+/**
+ * name_free() - free the texts
+ * @name: what name_parse() returned
+ */
+void name_free(struct file_name *name);
+
 /* policy.c: which files an image can make qcowctl open */
 
 /**
@@ -294,12 +332,14 @@ int policy_open_named(struct image *img, const char *name, bool write);
  * policy_open_backing() - open the backing file that an image names, read-only
  * @policy: what the user allowed
  * @by: the image that holds the name
+ * @path: what the name stands for
  * @img: result: name, fd, dir, own, st and bytes
  *
  * Return: 0; QC_POLICY: the name or the place of the file is not allowed; QC_BAD_IMAGE,
  * QC_NOT_FOUND, QC_SYSTEM.
  */
-int policy_open_backing(const struct policy *policy, const struct image *by, struct image *img);
+int policy_open_backing(const struct policy *policy, const struct image *by, const char *path,
+			struct image *img);
 
 /**
  * policy_open_data() - open the external data file that an image names

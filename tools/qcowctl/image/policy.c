@@ -151,7 +151,7 @@ int policy_open_named(struct image *img, const char *name, bool write)
  * @by: the image that holds the name
  * @what: "backing file", "data file"
  * @name: as it is in the image
- * @plain: @name without "file:"
+ * @path: what it stands for
  * @path_fd: result, O_PATH
  * @st: result, of the file
  * @real: result, absolute name of the file without symbolic links
@@ -161,42 +161,17 @@ struct lookup {
 	const struct image *by;
 	const char *what;
 	const char *name;
-	const char *plain;
+	const char *path;
 	int path_fd;
 	struct stat st;
 	char *real;
 	bool allowed;
 };
 
-static int check_name(struct lookup *l)
-{
-	l->plain = l->name;
-	if (!*l->name)
-		return qc_fail(QC_BAD_IMAGE, l->by->name, "the name of its %s is empty", l->what);
-	if (!strncmp(l->name, "json:", 5)) {
-		qc_fail(0, l->by->name, "%s '%s': a JSON description is not followed", l->what,
-			l->name);
-		qc_hint("give it a plain file name with qemu-img rebase -u -F FORMAT -b FILE %s",
-			l->by->name);
-		return QC_POLICY;
-	}
-	if (!strncmp(l->name, "file:/", 6)) {
-		l->plain = l->name + 5;
-		return 0;
-	}
-	if (path_has_protocol(l->name)) {
-		qc_fail(0, l->by->name, "%s '%s': protocol '%.*s' refused, only files are opened",
-			l->what, l->name, (int)strcspn(l->name, ":"), l->name);
-		qc_hint("a file that has a colon in its name is written ./NAME");
-		return QC_POLICY;
-	}
-	return 0;
-}
-
 /* Whether the name, as text, points to where it may lead. */
 static bool points_inside(const struct policy *policy, const struct lookup *l)
 {
-	char *full = path_absolute(l->by->dir.abs, l->plain);
+	char *full = path_absolute(l->by->dir.abs, l->path);
 	bool inside = l->by->own &&
 		      (path_below(l->by->dir.abs, full) || path_below(l->by->own, full));
 	size_t i;
@@ -223,7 +198,7 @@ static void hint_allow(const struct lookup *l, const char *path)
 
 static int not_inside(const struct lookup *l)
 {
-	char *full = path_absolute(l->by->dir.abs, l->plain);
+	char *full = path_absolute(l->by->dir.abs, l->path);
 
 	if (l->by->own)
 		qc_fail(0, l->by->name, "%s '%s' is not inside the directory of the image",
@@ -283,11 +258,7 @@ static int lookup_begin(const struct policy *policy, struct lookup *l)
 {
 	int err;
 
-	l->path_fd = -1;
-	err = check_name(l);
-	if (err)
-		return err;
-	l->path_fd = open_path(&l->by->dir, l->plain, 0);
+	l->path_fd = open_path(&l->by->dir, l->path, 0);
 	if (l->path_fd >= 0)
 		return judge(policy, l);
 	err = errno;
@@ -307,7 +278,7 @@ static void lookup_end(struct lookup *l)
 /* The directory part of the name, which names in the found file are relative to. */
 static int open_directory(const struct lookup *l, struct image *img)
 {
-	char *dir = path_dirname(l->plain);
+	char *dir = path_dirname(l->path);
 	int err = 0;
 
 	img->dir.abs = path_absolute(l->by->dir.abs, dir);
@@ -318,17 +289,19 @@ static int open_directory(const struct lookup *l, struct image *img)
 	return err;
 }
 
-int policy_open_backing(const struct policy *policy, const struct image *by, struct image *img)
+int policy_open_backing(const struct policy *policy, const struct image *by, const char *path,
+			struct image *img)
 {
 	struct lookup l = {
 		.by = by,
 		.what = "backing file",
 		.name = by->backing,
+		.path = path,
 	};
 	int err = lookup_begin(policy, &l);
 
 	if (!err) {
-		img->name = policy_combine(by->name, l.plain);
+		img->name = policy_combine(by->name, l.path);
 		err = image_open_file(l.path_fd, img->name, O_RDONLY, &img->fd, &img->st,
 				      &img->bytes);
 	}
@@ -351,29 +324,45 @@ static int check_consent(const struct lookup *l)
 	return QC_POLICY;
 }
 
-int policy_open_data(const struct policy *policy, struct image *img, bool write)
+static int open_data(const struct policy *policy, struct image *img, const char *path, bool write)
 {
 	struct lookup l = {
 		.by = img,
 		.what = "data file",
 		.name = img->data_name,
+		.path = path,
 	};
 	u64 bytes;
-	int err;
+	int err = lookup_begin(policy, &l);
 
-	if (!img->data_name)
-		return qc_fail(QC_BAD_IMAGE, img->name,
-			       "its data are in an external file that the header does not name");
-	err = lookup_begin(policy, &l);
 	if (!err && write)
 		err = check_consent(&l);
 	if (!err) {
-		img->data_path = policy_combine(img->name, l.plain);
+		img->data_path = policy_combine(img->name, path);
 		err = image_open_file(l.path_fd, img->data_path, write ? O_RDWR : O_RDONLY,
 				      &img->data_fd, &img->data_st, &bytes);
 	}
 	lookup_end(&l);
 	if (!err && image_same_file(&img->data_st, &img->st))
 		err = qc_fail(QC_BAD_IMAGE, img->name, "names itself as its external data file");
+	return err;
+}
+
+int policy_open_data(const struct policy *policy, struct image *img, bool write)
+{
+	struct file_name name;
+	int err;
+
+	if (!img->data_name)
+		return qc_fail(QC_BAD_IMAGE, img->name,
+			       "its data are in an external file that the header does not name");
+	err = name_parse(img, "data file", img->data_name, &name);
+	if (!err && name.format && !image_is_raw_format(name.format))
+		err = qc_fail(QC_UNSUPPORTED, img->name,
+			      "its data file '%s' is of format '%s', it can only be raw",
+			      img->data_name, name.format);
+	if (!err)
+		err = open_data(policy, img, name.path, write);
+	name_free(&name);
 	return err;
 }
