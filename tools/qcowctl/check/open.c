@@ -105,7 +105,8 @@ int check_open(struct check *c, const char *name)
 	bool write = c->repair != REPAIR_NONE;
 	int err;
 
-	if (policy_open_named(c->img, name, write) || lock_file(c->img->fd, c->img->name, write))
+	if (policy_open_named(c->img, name, write) ||
+	    lock_file(c->img->fd, c->img->name, write ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ))
 		return CHECK_FAILED;
 	err = read_header(c);
 	if (err)

@@ -177,6 +177,7 @@ static int parse_args(struct attach_args *a, int argc, char **argv)
 		return qc_fail(QC_USAGE, "attach", "one image is wanted, %d given", argc - optind);
 	a->image = argv[optind];
 	a->chain.write = !(a->arg.flags & QCOW_ATTACH_READ_ONLY);
+	a->chain.lock = a->chain.write ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
 	return 0;
 }
 
@@ -285,8 +286,6 @@ static int attach(struct attach_args *a)
 		a->arg.snapshot = index;
 		a->arg.flags |= QCOW_ATTACH_SNAPSHOT;
 	}
-	if (!err)
-		err = lock_chain(&chain, a->chain.write);
 	if (!err)
 		err = hand_over(a, &chain);
 	chain_close(&chain);

@@ -111,7 +111,7 @@ static int open_found(struct target *t, int path_fd)
 	if (S_ISBLK(t->st.st_mode))
 		flags |= O_EXCL;
 	err = image_open_file(path_fd, t->name, flags, &t->old_fd, &t->st, &t->bytes);
-	return err ? err : lock_file(t->old_fd, t->name, true);
+	return err ? err : lock_file(t->old_fd, t->name, IMAGE_LOCK_WRITE);
 }
 
 /* Of a device only an image counts: something is on any. */

@@ -101,7 +101,14 @@ static int check_loop(const struct chain *chain)
 	return 0;
 }
 
-static int read_layer(struct image *img, const struct chain_options *opts, bool write)
+static enum image_lock backing_lock(const struct chain_options *opts)
+{
+	return opts->lock == IMAGE_LOCK_WRITE ? IMAGE_LOCK_READ : opts->lock;
+}
+
+/* Of a file that is locked. */
+static int read_layer(struct image *img, const struct chain_options *opts, bool write,
+		      enum image_lock lock)
 {
 	int err = image_read_header(img);
 
@@ -112,7 +119,8 @@ static int read_layer(struct image *img, const struct chain_options *opts, bool 
 		err = QC_BAD_IMAGE;
 	if (err || opts->no_data || !(img->h.incompatible & QCOW_INCOMPAT_DATA_FILE))
 		return err;
-	return policy_open_data(&opts->policy, img, write);
+	err = policy_open_data(&opts->policy, img, write);
+	return err ? err : lock_file(img->data_fd, img->data_path, lock);
 }
 
 static int open_as(struct chain *chain, const struct file_name *name,
@@ -129,13 +137,15 @@ static int open_as(struct chain *chain, const struct file_name *name,
 	directory_close(&by->dir);
 	if (!err)
 		err = check_loop(chain);
+	if (!err)
+		err = lock_file(img->fd, img->name, backing_lock(opts));
 	if (err)
 		return err;
 
 	img->raw = image_is_raw_format(format);
 	if (img->raw)
 		return 0;
-	err = read_layer(img, opts, false);
+	err = read_layer(img, opts, false, backing_lock(opts));
 	if (err == QC_NOT_QCOW) {
 		/* QC_NOT_QCOW tells about the image that the user named. */
 		return qc_fail(QC_BAD_IMAGE, by->name, "states '%s' for it", format);
@@ -169,7 +179,9 @@ int chain_open(struct chain *chain, const char *name, const struct chain_options
 	img = chain_add(chain);
 	err = policy_open_named(img, name, opts->write);
 	if (!err)
-		err = read_layer(img, opts, opts->write);
+		err = lock_file(img->fd, img->name, opts->lock);
+	if (!err)
+		err = read_layer(img, opts, opts->write, opts->lock);
 	while (!err && !opts->top_only && chain->images[chain->nr - 1].backing)
 		err = open_backing(chain, opts);
 	return err;

@@ -397,6 +397,30 @@ const char *path_below(const char *dir, const char *path);
  */
 bool path_has_protocol(const char *path);
 
+/* lock.c: QEMU's image locks */
+
+/**
+ * enum image_lock - what QEMU's image lock on a file is for
+ * @IMAGE_LOCK_NONE: no lock; what is read may be of different times
+ * @IMAGE_LOCK_READ: nobody else may write
+ * @IMAGE_LOCK_WRITE: the same, and nobody else may keep others from writing
+ */
+enum image_lock {
+	IMAGE_LOCK_NONE,
+	IMAGE_LOCK_READ,
+	IMAGE_LOCK_WRITE,
+};
+
+/**
+ * lock_file() - take QEMU's image lock on one file
+ * @fd: the file; the lock lives as long as this open file
+ * @name: for messages
+ * @mode: what for
+ *
+ * Return: 0; QC_BUSY: another process has a lock that excludes this one; QC_SYSTEM.
+ */
+int lock_file(int fd, const char *name, enum image_lock mode);
+
 /* chain.c: an image and its backing files */
 
 /**
@@ -414,6 +438,7 @@ struct chain {
  * @policy: what the user allowed
  * @backing_format: of backing files whose overlay states no format, or NULL
  * @write: open the active image and its data file for writing
+ * @lock: lock of these two; of other files one of a reader, unless it is none
  * @top_only: do not open backing files
  * @no_data: do not open external data files
  */
@@ -421,6 +446,7 @@ struct chain_options {
 	struct policy policy;
 	const char *backing_format;
 	bool write;
+	enum image_lock lock;
 	bool top_only;
 	bool no_data;
 };
@@ -440,6 +466,9 @@ int chain_set_backing_format(struct chain_options *opts, const char *format);
  * @name: of the active image
  * @opts: the options
  *
+ * Each file is locked before anything is read from it: what a header says of the layers below
+ * stays true.
+ *
  * Return: 0 or enum qc_exit.
  */
 int chain_open(struct chain *chain, const char *name, const struct chain_options *opts);
@@ -449,27 +478,6 @@ int chain_open(struct chain *chain, const char *name, const struct chain_options
  * @chain: the chain
  */
 void chain_close(struct chain *chain);
-
-/* lock.c: QEMU's image locks */
-
-/**
- * lock_file() - take QEMU's image lock on one file
- * @fd: the file; the lock lives as long as this open file
- * @name: for messages
- * @write: the lock of a writer; else that of a reader that shares with readers only
- *
- * Return: 0; QC_BUSY: another process has a lock that excludes this one; QC_SYSTEM.
- */
-int lock_file(int fd, const char *name, bool write);
-
-/**
- * lock_chain() - take QEMU's image locks on every file of a chain
- * @chain: the chain
- * @write: the active image and its data file are written to
- *
- * Return: as lock_file().
- */
-int lock_chain(const struct chain *chain, bool write);
 
 /* extents.c: where every guest byte of a chain is stored */
 

@@ -87,13 +87,16 @@ static int busy(const char *name, unsigned int base, unsigned int bit, bool writ
 	return QC_BUSY;
 }
 
-int lock_file(int fd, const char *name, bool write)
+int lock_file(int fd, const char *name, enum image_lock mode)
 {
+	bool write = mode == IMAGE_LOCK_WRITE;
 	unsigned int uses = PERM_READ | (write ? PERM_WRITE | PERM_RESIZE : 0);
 	unsigned int denies = PERM_WRITE | PERM_RESIZE;
 	unsigned int bit = 0, base = DENIES_BASE;
 	int err;
 
+	if (mode == IMAGE_LOCK_NONE)
+		return 0;
 	if (!can_lock(fd)) {
 		qc_warn(name, "no locks on this file system: nothing keeps others from it");
 		return 0;
@@ -114,21 +117,4 @@ int lock_file(int fd, const char *name, bool write)
 		return QC_BUSY;
 	}
 	return err ? qc_fail_errno(QC_SYSTEM, -err, name, "cannot lock") : 0;
-}
-
-int lock_chain(const struct chain *chain, bool write)
-{
-	u32 i;
-
-	for (i = 0; i < chain->nr; i++) {
-		const struct image *img = &chain->images[i];
-		bool write_this = write && !i;
-		int err = lock_file(img->fd, img->name, write_this);
-
-		if (!err && img->data_fd >= 0)
-			err = lock_file(img->data_fd, img->data_path, write_this);
-		if (err)
-			return err;
-	}
-	return 0;
 }

@@ -17,9 +17,8 @@ int main(int argc, char **argv)
 	if (argc != 3)
 		return QC_USAGE;
 	opts.write = !strcmp(argv[1], "rw");
+	opts.lock = opts.write ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
 	err = chain_open(&chain, argv[2], &opts);
-	if (!err)
-		err = lock_chain(&chain, opts.write);
 	if (!err) {
 		puts("locked");
 		fflush(stdout);
