@@ -96,6 +96,20 @@ int qcow_header_parse(struct qcow_header *h, const void *buf, size_t len, u64 fi
 		      struct qcow_report *rep);
 
 /**
+ * qcow_header_digest() - all that a header says, as a number
+ * @buf: header and extensions
+ * @len: bytes at @buf: min(qcow_header_span(), length of the file)
+ * @name: name of the backing file, as it is in the file
+ * @name_len: bytes at @name, 0: the header has none
+ *
+ * For two readers of one file to see whether they have read the same; no protection against
+ * a writer who wants to deceive them.
+ *
+ * Return: FNV-1a, 64 bits, of @buf and then @name.
+ */
+u64 qcow_header_digest(const void *buf, size_t len, const void *name, size_t name_len);
+
+/**
  * qcow_header_geometry() - what mapping needs, from a validated header
  * @h: the header
  * @file_bytes: length of the file, which must hold L2 tables as a whole; S64_MAX: as for

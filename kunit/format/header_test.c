@@ -583,6 +583,14 @@ static void span_covers_header(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c->expect, qcow_header_span(buf, c->len));
 }
 
+/* The published values of FNV-1a; header and name are one text. */
+static void digest_is_fnv1a(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, 0xcbf29ce484222325ULL, qcow_header_digest("", 0, NULL, 0));
+	KUNIT_EXPECT_EQ(test, 0xaf63dc4c8601ec8cULL, qcow_header_digest("a", 1, NULL, 0));
+	KUNIT_EXPECT_EQ(test, 0x85944171f73967e8ULL, qcow_header_digest("foo", 3, "bar", 3));
+}
+
 static struct kunit_case header_cases[] = {
 	KUNIT_CASE_PARAM(parse_judges, parse_gen_params),
 	KUNIT_CASE(parse_decodes_v1),
@@ -591,6 +599,7 @@ static struct kunit_case header_cases[] = {
 	KUNIT_CASE(parse_drops_empty_backing),
 	KUNIT_CASE(parse_names_features),
 	KUNIT_CASE_PARAM(span_covers_header, span_gen_params),
+	KUNIT_CASE(digest_is_fnv1a),
 	{}
 };
 

@@ -276,6 +276,38 @@ static void cut_off_images_can_be_read(struct kunit *test)
 	qcow_image_close(expect_open(test, try_open(test, b->disk, NULL, &rw)));
 }
 
+static void header_must_be_what_was_seen(struct kunit *test)
+{
+	struct image_shape shape = { .version = 3, .cluster_bits = 16, .size = SZ_1M };
+	struct image_builder *b = image_build(test, &shape);
+	struct qcow_disk_header *h = (void *)b->disk->data;
+	struct qcow_image_params p = { .snapshot = QCOW_ACTIVE_STATE };
+	char *name = (char *)b->disk->data + 2000;
+	struct qcow_image *image;
+
+	h->backing_offset = cpu_to_be64(2000);
+	h->backing_size = cpu_to_be32(4);
+	memcpy(name, "base", 5);
+	image = expect_open(test, try_open(test, b->disk, NULL, &p));
+	p.digest = image->digest;
+	qcow_image_close(image);
+	KUNIT_EXPECT_NE(test, 0ULL, p.digest);
+	qcow_image_close(expect_open(test, try_open(test, b->disk, NULL, &p)));
+
+	name[3] = 'f';
+	expect_refused(test, try_open(test, b->disk, NULL, &p), -ESTALE, "header: it has changed");
+	name[3] = 'e';
+	h->nr_snapshots = cpu_to_be32(1);
+	h->snapshots_offset = h->l1_offset;
+	expect_refused(test, try_open(test, b->disk, NULL, &p), -ESTALE, "header: it has changed");
+	p.digest = 0;
+	qcow_image_close(expect_open(test, try_open(test, b->disk, NULL, &p)));
+
+	ram_disk_fail(b->disk, 2, -EIO);
+	expect_refused(test, try_open(test, b->disk, NULL, NULL), -EIO,
+		       "backing file name at 2000");
+}
+
 static void every_read_fails_once(struct kunit *test)
 {
 	struct image_shape shape = { .version = 3, .cluster_bits = 13, .size = SZ_16M };
@@ -323,6 +355,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(long_snapshot_tables_are_read_in_pieces),
 	KUNIT_CASE(files_that_are_no_image),
 	KUNIT_CASE(cut_off_images_can_be_read),
+	KUNIT_CASE(header_must_be_what_was_seen),
 	KUNIT_CASE(every_read_fails_once),
 	{}
 };

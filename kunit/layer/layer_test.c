@@ -275,6 +275,19 @@ static void change_is_noticed(struct kunit *test)
 	qcow_layer_put(expect_layer(test, s));
 }
 
+static void other_header_is_noticed(struct kunit *test)
+{
+	struct source *s = plain_source(test);
+	struct qcow_image *layer = expect_layer(test, s);
+
+	s->p.image.digest = layer->digest;
+	qcow_layer_put(expect_layer(test, s));
+	s->p.image.digest++;
+	expect_error(test, s, -ESTALE);
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(s->said, "header"), "%s", s->said);
+	qcow_layer_put(layer);
+}
+
 static void direct_io_is_not_pretended(struct kunit *test)
 {
 	struct source *s = plain_source(test);
@@ -495,6 +508,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(writer_is_alone),
 	KUNIT_CASE(data_file_counts_as_well),
 	KUNIT_CASE(change_is_noticed),
+	KUNIT_CASE(other_header_is_noticed),
 	KUNIT_CASE(direct_io_is_not_pretended),
 	KUNIT_CASE(getters_wait_for_the_first),
 	KUNIT_CASE(getters_try_themselves_after_a_failure),

@@ -124,6 +124,7 @@ static int check_layers(const struct qcow_layer *layers, u32 nr, struct qcow_rep
 static int attach_layers(const struct qcow_attach *args, struct qcow_report *rep)
 {
 	struct qcow_layer *layers;
+	u64 *digests = NULL;
 	int err;
 
 	layers = vmemdup_user(u64_to_user_ptr(args->layers),
@@ -131,8 +132,15 @@ static int attach_layers(const struct qcow_attach *args, struct qcow_report *rep
 	if (IS_ERR(layers))
 		return PTR_ERR(layers);
 	err = check_layers(layers, args->nr_layers, rep);
-	if (!err)
-		err = qcow_device_attach(args, layers, rep);
+	if (!err && args->digests) {
+		digests = vmemdup_user(u64_to_user_ptr(args->digests),
+				       array_size(args->nr_layers, sizeof(*digests)));
+		err = PTR_ERR_OR_ZERO(digests);
+	}
+	if (!err) {
+		err = qcow_device_attach(args, layers, digests, rep);
+		kvfree(digests);
+	}
 	kvfree(layers);
 	return err;
 }

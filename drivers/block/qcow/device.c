@@ -155,8 +155,18 @@ static char *shared_name(struct file *file)
 	return name;
 }
 
+/**
+ * struct open_chain - what a device is to be made of
+ * @layers: the caller's
+ * @digests: of their headers, or NULL
+ */
+struct open_chain {
+	const struct qcow_layer *layers;
+	const u64 *digests;
+};
+
 static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_attach *args,
-				     const struct qcow_layer *ul, unsigned int depth,
+				     const struct open_chain *chain, unsigned int depth,
 				     struct qcow_image *backing, struct qcow_report *rep)
 {
 	bool writable = !depth && !(args->flags & QCOW_ATTACH_READ_ONLY);
@@ -165,9 +175,10 @@ static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_
 		.data = dev->files[2 * depth + 1],
 		.p = {
 			.image = {
-				.raw = ul->format == QCOW_FORMAT_RAW,
+				.raw = chain->layers[depth].format == QCOW_FORMAT_RAW,
 				.writable = writable,
 				.snapshot = depth ? QCOW_ACTIVE_STATE : dev->snapshot,
+				.digest = chain->digests ? chain->digests[depth] : 0,
 				.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
 				.l1_bytes_below = backing ? backing->l1_bytes : 0,
 			},
@@ -309,22 +320,22 @@ static int files_get(struct qcow_device *dev, const struct qcow_attach *args,
 
 /*
  * Layers from the last one up: the layer below is a part of the identity of each. @data: struct
- * qcow_layer.
+ * open_chain.
  */
 static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, void *data,
 		      struct qcow_report *rep)
 {
-	const struct qcow_layer *layers = data;
+	const struct open_chain *chain = data;
 	struct qcow_image *image, *backing = NULL;
 	unsigned int depth = args->nr_layers;
 	int err;
 
-	err = files_get(dev, args, layers, rep);
+	err = files_get(dev, args, chain->layers, rep);
 	if (err)
 		return err;
 	do {
 		depth--;
-		image = layer_open(dev, args, &layers[depth], depth, backing, rep);
+		image = layer_open(dev, args, chain, depth, backing, rep);
 		if (IS_ERR(image)) {
 			if (PTR_ERR(image) == -EBUSY)
 				report_busy(dev, args, rep);
@@ -517,9 +528,11 @@ static int queues_create(struct qcow_device *dev)
 }
 
 int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *layers,
-		       struct qcow_report *rep)
+		       const u64 *digests, struct qcow_report *rep)
 {
-	return qcow_device_create(args, chain_open, (void *)layers, rep);
+	struct open_chain chain = { .layers = layers, .digests = digests };
+
+	return qcow_device_create(args, chain_open, &chain, rep);
 }
 
 int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open, void *data,

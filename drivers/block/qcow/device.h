@@ -71,6 +71,7 @@ struct qcow_device {
  * qcow_device_attach() - make a disk of a chain of open descriptors
  * @args: checked by the caller: sizes, flags and counts are sane
  * @layers: @args->nr_layers of them
+ * @digests: of their headers, as many, 0: not to be compared; or NULL
  * @rep: says what is wrong
  *
  * Publishing the disk is the last step.
@@ -81,7 +82,7 @@ struct qcow_device {
  * and the device is gone or goes with the last close.
  */
 int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *layers,
-		       struct qcow_report *rep);
+		       const u64 *digests, struct qcow_report *rep);
 
 /*
  * Opens the layers: sets @dev->chain, with a reference for qcow_layer_put(), unless it fails. The

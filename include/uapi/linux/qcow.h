@@ -81,6 +81,11 @@ struct qcow_layer {
  * @logical_block_size: of the disk, bytes: 512, or 4096 where the size of the image is a multiple
  *                      of that; 0: 512
  * @reserved: 0
+ * @digests: address of an array of @nr_layers __u64, what the caller has read of each header,
+ *           or 0. Each is the FNV-1a hash of 64 bits of the first bytes of the file, up to the
+ *           end of the header extensions (version 1: of the header), then of the name of the
+ *           backing file; or 0: not to be compared. When the kernel reads something else, the
+ *           layers may be the wrong ones: -ESTALE
  *
  * On success the device node exists and partitions have been scanned. A caller that is killed
  * leaves no device behind.
@@ -99,6 +104,7 @@ struct qcow_attach {
 	__aligned_u64 cache_bytes;
 	__u32 logical_block_size;
 	__u32 reserved;
+	__aligned_u64 digests;
 };
 
 /* struct qcow_detach: flags */

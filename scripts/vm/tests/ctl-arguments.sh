@@ -8,6 +8,7 @@
 
 qemu-img create -q -f qcow2 image 1M
 qemu-img snapshot -c one image
+qemu-img create -q -f qcow2 -u -b image -F qcow2 overlay 1M
 python - <<'PY'
 import errno
 import fcntl
@@ -34,6 +35,7 @@ for size in (0, 3, 4097, 0xffffffff):
     expect(f"detach: size {size}", q.detach(0, size=size), errno.EINVAL)
 refused("size 4: nothing but zeros", errno.EINVAL, image, size=4)
 accepted("no cache_bytes yet", image, size=48)
+accepted("no digests yet", image, size=56)
 accepted("longer, zeros", image, size=q.ATTACH_BYTES + 40, tail=bytes(40))
 refused("longer, not all zeros", errno.E2BIG, image, size=q.ATTACH_BYTES + 40,
         tail=bytes(39) + b"\1")
@@ -92,6 +94,19 @@ refused("a data file too many", errno.EINVAL, (fd, empty), text="the image has n
 refused("a raw layer with a data file", errno.EINVAL, image, (empty, fd, q.RAW),
         text="layer 1")
 accepted("an empty raw layer", image, (empty, -1, q.RAW))
+
+# what has been read of the headers: 112 bytes, the names of features, the end; a base's format
+overlay = (os.open("overlay", os.O_RDONLY),)
+seen = q.digest("image", 112 + 392 + 8)
+over = q.digest("overlay", 112 + 16 + 392 + 8, b"image")
+accepted("the right header", image, digests=(seen,))
+accepted("the right headers", overlay, image, digests=(over, seen))
+accepted("the right one of two", overlay, image, digests=(0, seen))
+accepted("none of two", overlay, image, digests=(0, 0))
+refused("the wrong header", errno.ESTALE, image, digests=(seen + 1,), text="header: it has changed")
+refused("the wrong one below", errno.ESTALE, overlay, image, digests=(over, over),
+        text="this is layer 1")
+refused("digests nowhere", errno.EFAULT, image, digests_at=8)
 
 # snapshots
 accepted("a snapshot", image, flags=q.READ_ONLY | q.SNAPSHOT)

@@ -169,15 +169,28 @@ static struct qcow_layer *encode_layers(const struct chain *chain)
 	return layers;
 }
 
+/* What has been read of each header, so that the driver finds what has changed since. */
+static u64 *encode_digests(const struct chain *chain)
+{
+	u64 *digests = qc_alloc(chain->nr * sizeof(*digests));
+	u32 i;
+
+	for (i = 0; i < chain->nr; i++)
+		digests[i] = chain->images[i].digest;
+	return digests;
+}
+
 int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, int *err)
 {
 	struct qcow_layer *layers = encode_layers(chain);
+	u64 *digests = encode_digests(chain);
 	const char *image = chain->images[0].name;
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);
 
 	arg->size = sizeof(*arg);
 	arg->layers = (uintptr_t)layers;
 	arg->nr_layers = chain->nr;
+	arg->digests = (uintptr_t)digests;
 	arg->message = (uintptr_t)text;
 	arg->message_size = QCOW_MAX_MESSAGE;
 	*err = ioctl(fd, QCOW_ATTACH, arg) ? errno : 0;
@@ -189,6 +202,7 @@ int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, i
 		qc_warn(image, "%.*s", (int)strcspn(text, "\n"), text);
 	}
 	free(text);
+	free(digests);
 	free(layers);
 	return exit_code(*err);
 }

@@ -28,7 +28,7 @@ int control_open(bool load);
  * control_attach() - QCOW_ATTACH
  * @fd: control node
  * @chain: the layers; their descriptors are handed to the driver
- * @arg: all but layers and message buffer; @index is filled on success
+ * @arg: all but layers, digests and message buffer; @index is filled on success
  * @err: errno of the call, 0: success
  *
  * Prints the driver's message. Return: enum qc_exit.

@@ -178,13 +178,11 @@ static int set_string(const struct image *img, const char *what, const char *s, 
 
 static int read_backing_name(struct image *img)
 {
-	char *name;
-	int err;
+	size_t len = img->h.backing_offset ? img->h.backing_len : 0;
+	char *name = qc_alloc(len);
+	int err = image_pread(img->fd, name, len, img->h.backing_offset);
 
-	if (!img->h.backing_offset || !img->h.backing_len)
-		return 0;
-	name = qc_alloc(img->h.backing_len);
-	err = image_pread(img->fd, name, img->h.backing_len, img->h.backing_offset);
+	img->digest = qcow_header_digest(img->head, img->head_len, name, len);
 	if (err == -ENODATA) {
 		img->backing_lost = true;
 		err = qc_fail(0, img->name,
@@ -194,8 +192,7 @@ static int read_backing_name(struct image *img)
 		err = qc_fail_errno(image_exit_code(err), -err, img->name,
 				    "cannot read the backing file's name");
 	} else {
-		err = set_string(img, "backing file's name", name, img->h.backing_len,
-				 &img->backing);
+		err = set_string(img, "backing file's name", name, len, &img->backing);
 	}
 	free(name);
 	return err;

@@ -46,6 +46,7 @@ struct directory {
  * @h: header, unless @raw
  * @head: first bytes of the file: header and extensions
  * @head_len: bytes at @head
+ * @digest: qcow_header_digest(); 0: raw
  * @backing: name of the backing file or NULL
  * @backing_lost: it has one, and the name is beyond the end of the file
  * @backing_format: as the image states it, or NULL
@@ -65,6 +66,7 @@ struct image {
 	struct qcow_header h;
 	unsigned char *head;
 	size_t head_len;
+	u64 digest;
 	char *backing;
 	bool backing_lost;
 	char *backing_format;

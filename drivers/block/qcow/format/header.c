@@ -450,6 +450,18 @@ int qcow_header_parse(struct qcow_header *h, const void *buf, size_t len, u64 fi
 	}
 }
 
+static u64 fnv1a(u64 hash, const u8 *p, size_t len)
+{
+	while (len--)
+		hash = (hash ^ *p++) * 0x100000001b3ULL;
+	return hash;
+}
+
+u64 qcow_header_digest(const void *buf, size_t len, const void *name, size_t name_len)
+{
+	return fnv1a(fnv1a(0xcbf29ce484222325ULL, buf, len), name, name_len);
+}
+
 /*
  * Version 1 states no limit for host offsets; that of 2 and 3 keeps sums of offsets and
  * lengths inside a signed 64-bit file position.

@@ -78,6 +78,38 @@ free_buf:
 	return err;
 }
 
+static int image_digest(struct qcow_image *image, const void *head, size_t head_len,
+			struct qcow_report *rep)
+{
+	size_t len = image->header.backing_offset ? image->header.backing_len : 0;
+	void *name = NULL;
+	int err = 0;
+
+	if (len) {
+		name = kmalloc(len, GFP_KERNEL);
+		if (!name)
+			return -ENOMEM;
+		err = qcow_store_read_padded(image->store, name, image->header.backing_offset,
+					     len);
+		if (err)
+			qcow_report(rep, "backing file name at %llu: cannot be read: error %d",
+				    image->header.backing_offset, err);
+	}
+	if (!err)
+		image->digest = qcow_header_digest(head, head_len, name, len);
+	kfree(name);
+	return err;
+}
+
+int qcow_image_check_digest(const struct qcow_image *image, u64 digest, struct qcow_report *rep)
+{
+	if (!digest || digest == image->digest)
+		return 0;
+	qcow_report(rep,
+		    "header: it has changed since it was read to find the backing files");
+	return -ESTALE;
+}
+
 /*
  * Where tables have to end. Of an image that is only read, what its file does not hold of a table
  * reads as zeros, and counts do not matter.
@@ -98,6 +130,8 @@ static int image_parse_header(struct qcow_image *image, bool writable, struct qc
 	if (err)
 		return err;
 	err = qcow_header_parse(&image->header, buf, len, file_bytes, rep);
+	if (!err)
+		err = image_digest(image, buf, len, rep);
 	kvfree(buf);
 	if (err)
 		return err;
@@ -354,6 +388,9 @@ static int image_open_qcow(struct qcow_image *image, const struct qcow_image_par
 	int err;
 
 	err = image_parse_header(image, p->writable, rep);
+	if (err)
+		return err;
+	err = qcow_image_check_digest(image, p->digest, rep);
 	if (err)
 		return err;
 	err = check_encryption(image, rep);

@@ -33,6 +33,7 @@ struct qcow_store;
  * @raw: no format: guest offset is host offset
  * @size: guest bytes, a multiple of 512; beyond it the layer reads as zeros
  * @header: not for raw
+ * @digest: of the header, as it was read; 0: raw
  * @geo: not for raw
  * @store: metadata, and data unless @data is another; owned
  * @data: data clusters: @store, or the external data file; owned
@@ -55,6 +56,7 @@ struct qcow_image {
 	bool raw;
 	u64 size;
 	struct qcow_header header;
+	u64 digest;
 	struct qcow_geometry geo;
 	struct qcow_store *store;
 	struct qcow_store *data;
@@ -89,6 +91,7 @@ static inline bool qcow_image_raw_data(const struct qcow_image *image)
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
  * @cache_bytes: limit of its cache of slices
  * @l1_bytes_below: as struct qcow_image has it, of the layer below
+ * @digest: qcow_header_digest() of what the caller has seen, 0: nothing
  */
 struct qcow_image_params {
 	const char *name;
@@ -97,6 +100,7 @@ struct qcow_image_params {
 	u32 snapshot;
 	u64 cache_bytes;
 	u64 l1_bytes_below;
+	u64 digest;
 };
 
 /**
@@ -111,7 +115,8 @@ struct qcow_image_params {
  *
  * Context: process context, may sleep.
  * Return: the image or ERR_PTR: -EINVAL, -EOPNOTSUPP, -EFBIG, -ENOMEM, -EIO, -EUCLEAN
- * (corrupt or dirty, and @p->writable), -EINTR (the task is being killed).
+ * (corrupt or dirty, and @p->writable), -ESTALE (not the header of @p->digest), -EINTR (the task is
+ * being killed).
  */
 struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
 				   struct qcow_store *data, struct qcow_report *rep);
@@ -127,6 +132,16 @@ static inline int qcow_image_go_on(void)
 	cond_resched();
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
+
+/**
+ * qcow_image_check_digest() - refuse a layer whose header is not what the caller has seen
+ * @image: its header has been read
+ * @digest: as struct qcow_image_params has it
+ * @rep: says so
+ *
+ * Return: 0 or -ESTALE.
+ */
+int qcow_image_check_digest(const struct qcow_image *image, u64 digest, struct qcow_report *rep);
 
 /**
  * qcow_image_walk_snapshots() - call a function for each entry of the snapshot table

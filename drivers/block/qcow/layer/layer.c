@@ -239,7 +239,7 @@ static int layer_check_open(const struct qcow_shared *layer, const struct qcow_l
 		qcow_report(rep, "direct I/O is not possible on the file system of the file");
 		return -EOPNOTSUPP;
 	}
-	return 0;
+	return qcow_image_check_digest(image, p->image.digest, rep);
 }
 
 /*

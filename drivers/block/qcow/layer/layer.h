@@ -39,7 +39,8 @@ struct qcow_layer_file {
 
 /**
  * struct qcow_layer_params - which layer, and how to open it
- * @image: how; @image.name, @image.raw, @image.writable, @image.snapshot
+ * @image: how; @image.name, @image.raw, @image.writable, @image.snapshot,
+ *         @image.digest
  * @file: the image's file
  * @data: its external data file
  * @direct: whether to use direct I/O
@@ -71,7 +72,8 @@ struct qcow_layer_params {
  *
  * Context: process context, may sleep.
  * Return: the layer with a reference for qcow_layer_put(), or ERR_PTR: -EBUSY (it is written
- * to, or is to be and is there); -ESTALE (its file has changed since it was opened);
+ * to, or is to be and is there); -ESTALE (its file has changed since it was opened, or its
+ * header since the caller has read it);
  * -EOPNOTSUPP (no direct I/O); -EINTR (killed while waiting); -ENOMEM; what @p->open and
  * qcow_image_open() return.
  */
