@@ -27,9 +27,11 @@ static const char help[] =
 	"      --queue-depth N        requests in flight per queue (default: 128)\n"
 	"      --cache-size SIZE      limit of the L2 cache (default: 32M)\n"
 	"      --device qcowN         this device number\n"
-	"      --allow-backing NAME   backing and data files may be in this directory too,\n"
-	"                             or be this file or block device; may be given\n"
-	"                             several times\n"
+	"      --allow-backing NAME   backing and data files may be in this directory\n"
+	"                             too, or be this file or block device; may be\n"
+	"                             given several times\n"
+	"      --backing [N=]FILE     FILE in place of the backing file that the image (or\n"
+	"                             layer N of its chain) names; no image is changed\n"
 	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
 	"  -h, --help                 this text\n";
 
@@ -43,6 +45,7 @@ enum {
 	OPT_CACHE_SIZE,
 	OPT_DEVICE,
 	OPT_ALLOW_BACKING,
+	OPT_BACKING,
 	OPT_BACKING_FORMAT,
 };
 
@@ -57,6 +60,7 @@ static const struct option options[] = {
 	{ "cache-size", required_argument, NULL, OPT_CACHE_SIZE },
 	{ "device", required_argument, NULL, OPT_DEVICE },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "backing", required_argument, NULL, OPT_BACKING },
 	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -154,6 +158,8 @@ static int parse_option(struct attach_args *a, int opt)
 		return parse_device(optarg, &a->arg.index);
 	case OPT_ALLOW_BACKING:
 		return policy_allow(&a->chain.policy, optarg);
+	case OPT_BACKING:
+		return chain_add_backing(&a->chain, optarg);
 	case OPT_BACKING_FORMAT:
 		return chain_set_backing_format(&a->chain, optarg);
 	default:
@@ -303,7 +309,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cmd_help(cmd);
 	else if (!err)
 		err = attach(&a);
-	policy_free(&a.chain.policy);
+	chain_options_free(&a.chain);
 	return err;
 }
 

@@ -16,8 +16,10 @@ static const char help[] =
 	"\n"
 	"      --backing-chain        all layers, not only the image itself\n"
 	"      --output FORMAT        human (default) or json, as qemu-img info\n"
-	"      --allow-backing NAME   backing files may be in this directory too, or be this\n"
-	"                             file or block device\n"
+	"      --allow-backing NAME   backing files may be in this directory too, or be\n"
+	"                             this file or block device\n"
+	"      --backing [N=]FILE     FILE in place of the backing file that the image (or\n"
+	"                             layer N of its chain) names; no image is changed\n"
 	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
 	"  -h, --help                 this text\n";
 
@@ -25,6 +27,7 @@ enum {
 	OPT_BACKING_CHAIN = 256,
 	OPT_OUTPUT,
 	OPT_ALLOW_BACKING,
+	OPT_BACKING,
 	OPT_BACKING_FORMAT,
 };
 
@@ -32,6 +35,7 @@ static const struct option options[] = {
 	{ "backing-chain", no_argument, NULL, OPT_BACKING_CHAIN },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "backing", required_argument, NULL, OPT_BACKING },
 	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -56,6 +60,8 @@ static int parse_option(struct info_args *a, int opt)
 		return cmd_parse_output(optarg, &a->json);
 	case OPT_ALLOW_BACKING:
 		return policy_allow(&a->chain.policy, optarg);
+	case OPT_BACKING:
+		return chain_add_backing(&a->chain, optarg);
 	case OPT_BACKING_FORMAT:
 		return chain_set_backing_format(&a->chain, optarg);
 	case 'h':
@@ -139,7 +145,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cmd_help(cmd);
 	else if (!err)
 		err = info(&a, argv[optind]);
-	policy_free(&a.chain.policy);
+	chain_options_free(&a.chain);
 	return err;
 }
 

@@ -12,20 +12,24 @@ static const char help[] =
 	"Show where every range of the image is stored. Needs neither root nor the driver.\n"
 	"\n"
 	"      --output FORMAT        human (default) or json, as qemu-img map\n"
-	"      --allow-backing NAME   backing files may be in this directory too, or be this\n"
-	"                             file or block device\n"
+	"      --allow-backing NAME   backing files may be in this directory too, or be\n"
+	"                             this file or block device\n"
+	"      --backing [N=]FILE     FILE in place of the backing file that the image (or\n"
+	"                             layer N of its chain) names; no image is changed\n"
 	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
 	"  -h, --help                 this text\n";
 
 enum {
 	OPT_OUTPUT = 256,
 	OPT_ALLOW_BACKING,
+	OPT_BACKING,
 	OPT_BACKING_FORMAT,
 };
 
 static const struct option options[] = {
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "backing", required_argument, NULL, OPT_BACKING },
 	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -133,6 +137,9 @@ static int parse_args(int argc, char **argv, struct chain_options *opts, bool *j
 		case OPT_ALLOW_BACKING:
 			err = policy_allow(&opts->policy, optarg);
 			break;
+		case OPT_BACKING:
+			err = chain_add_backing(opts, optarg);
+			break;
 		case OPT_BACKING_FORMAT:
 			err = chain_set_backing_format(opts, optarg);
 			break;
@@ -160,7 +167,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cmd_help(cmd);
 	else if (!err)
 		err = map(argv[optind], &opts, json);
-	policy_free(&opts.policy);
+	chain_options_free(&opts);
 	return err;
 }
 

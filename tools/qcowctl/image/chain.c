@@ -45,22 +45,65 @@ int chain_set_backing_format(struct chain_options *opts, const char *format)
 	return 0;
 }
 
+int chain_add_backing(struct chain_options *opts, const char *arg)
+{
+	size_t digits = strspn(arg, "0123456789");
+	struct other_backing other = { .name = arg };
+
+	if (digits && arg[digits] == '=') {
+		char *layer = qc_strndup(arg, digits);
+		int err = qc_parse_u32(layer, QCOW_MAX_LAYERS - 1, &other.layer);
+
+		free(layer);
+		if (err)
+			return qc_fail(QC_USAGE, "--backing", "'%s': no chain has so many layers",
+				       arg);
+		other.name += digits + 1;
+	}
+	if (!*other.name)
+		return qc_fail(QC_USAGE, "--backing", "'%s' names no file", arg);
+	opts->backings = qc_grow(opts->backings, opts->nr_backings + 1, sizeof(*opts->backings));
+	opts->backings[opts->nr_backings++] = other;
+	return 0;
+}
+
+void chain_options_free(struct chain_options *opts)
+{
+	policy_free(&opts->policy);
+	free(opts->backings);
+	opts->backings = NULL;
+	opts->nr_backings = 0;
+}
+
+/* The backing file that the user named for a layer; the last word counts. NULL: the image's. */
+static const char *other_backing(const struct chain_options *opts, u32 layer)
+{
+	size_t i;
+
+	for (i = opts->nr_backings; i--;)
+		if (opts->backings[i].layer == layer)
+			return opts->backings[i].name;
+	return NULL;
+}
+
 /*
- * The format of the backing file that @by names, or NULL after a message. As in QEMU, the header
- * beats the name.
+ * The format of the backing file of @by, or NULL after a message. As in QEMU, the header beats the
+ * name; but what it says of another file than the user's is only the best guess about that.
  */
 static const char *backing_format(const struct image *by, const struct file_name *name,
-				  const struct chain_options *opts, int *err)
+				  const char *other, const struct chain_options *opts, int *err)
 {
 	const char *format = by->backing_format;
 
+	if (other && opts->backing_format)
+		format = opts->backing_format;
 	if (!format)
 		format = name->format ? name->format : opts->backing_format;
 	if (!format) {
 		qc_fail(0, by->name,
 			"the format of its backing file '%s' is not stated, and it is not guessed",
-			by->backing);
-		if (by->h.version == 1)
+			other ? other : by->backing);
+		if (by->h.version == 1 || other)
 			qc_hint("--backing-format raw|qcow|qcow2");
 		else
 			qc_hint("qemu-img rebase -u -F FMT -b %s %s, or --backing-format FMT",
@@ -71,7 +114,7 @@ static const char *backing_format(const struct image *by, const struct file_name
 	if (!image_is_raw_format(format) && !is_qcow_format(format)) {
 		*err = qc_fail(QC_UNSUPPORTED, by->name,
 			       "its backing file '%s' is of format '%s': only raw, qcow and qcow2 are supported",
-			       by->backing, format);
+			       other ? other : by->backing, format);
 		return NULL;
 	}
 	return format;
@@ -97,7 +140,7 @@ static int check_loop(const struct chain *chain)
 		if (image_same_file(&chain->images[i].st, &last->st))
 			return qc_fail(QC_BAD_IMAGE, chain->images[chain->nr - 2].name,
 				       "its backing file '%s' is already in the chain, as %s: a loop",
-				       chain->images[chain->nr - 2].backing, chain->images[i].name);
+				       last->name, chain->images[i].name);
 	return 0;
 }
 
@@ -123,17 +166,21 @@ static int read_layer(struct image *img, const struct chain_options *opts, bool 
 	return err ? err : lock_file(img->data_fd, img->data_path, lock);
 }
 
-static int open_as(struct chain *chain, const struct file_name *name,
+/* Open what @other names, or, where that is NULL, what @name stands for. */
+static int open_as(struct chain *chain, const struct file_name *name, const char *other,
 		   const struct chain_options *opts)
 {
 	struct image *img = chain_add(chain), *by = img - 1;
 	const char *format;
 	int err = 0;
 
-	format = backing_format(by, name, opts, &err);
+	format = backing_format(by, name, other, opts, &err);
 	if (!format)
 		return err;
-	err = policy_open_backing(&opts->policy, by, name->path, img);
+	if (other)
+		err = policy_open_named(img, other, false);
+	else
+		err = policy_open_backing(&opts->policy, by, name->path, img);
 	directory_close(&by->dir);
 	if (!err)
 		err = check_loop(chain);
@@ -156,17 +203,45 @@ static int open_as(struct chain *chain, const struct file_name *name,
 static int open_backing(struct chain *chain, const struct chain_options *opts)
 {
 	const struct image *by = &chain->images[chain->nr - 1];
-	struct file_name name;
-	int err;
+	u32 layer = chain->nr - 1;
+	const char *other = other_backing(opts, layer);
+	struct file_name name = { 0 };
+	int err = 0;
 
 	if (chain->nr == QCOW_MAX_LAYERS)
 		return qc_fail(QC_UNSUPPORTED, chain->images[0].name,
 			       "more than %u layers in its backing chain", QCOW_MAX_LAYERS);
-	err = name_parse(by, "backing file", by->backing, &name);
+	if (!other)
+		err = name_parse(by, "backing file", by->backing, &name);
 	if (!err)
-		err = open_as(chain, &name, opts);
+		err = open_as(chain, &name, other, opts);
+	if (err == QC_NOT_FOUND && !other && layer)
+		qc_hint("--backing %u=FILE, if it is elsewhere", layer);
+	else if (err == QC_NOT_FOUND && !other)
+		qc_hint("--backing FILE, if it is elsewhere");
 	name_free(&name);
 	return err;
+}
+
+/* A base that stands on nothing, or below a layer that is not there, is a mistake. */
+static int check_backings(const struct chain *chain, const struct chain_options *opts)
+{
+	size_t i;
+
+	for (i = 0; i < opts->nr_backings; i++) {
+		u32 layer = opts->backings[i].layer;
+
+		if (layer + 1 < chain->nr)
+			continue;
+		if (layer < chain->nr)
+			return qc_fail(QC_USAGE, chain->images[layer].name,
+				       "has no backing file that '%s' could replace",
+				       opts->backings[i].name);
+		return qc_fail(QC_USAGE, "--backing",
+			       "'%u=%s': the chain has %u layers, the first is 0", layer,
+			       opts->backings[i].name, chain->nr);
+	}
+	return 0;
 }
 
 int chain_open(struct chain *chain, const char *name, const struct chain_options *opts)
@@ -184,7 +259,7 @@ int chain_open(struct chain *chain, const char *name, const struct chain_options
 		err = read_layer(img, opts, opts->write, opts->lock);
 	while (!err && !opts->top_only && chain->images[chain->nr - 1].backing)
 		err = open_backing(chain, opts);
-	return err;
+	return err || opts->top_only ? err : check_backings(chain, opts);
 }
 
 void chain_close(struct chain *chain)

@@ -436,9 +436,22 @@ struct chain {
 };
 
 /**
- * struct chain_options - how to open a chain
+ * struct other_backing - a backing file that the user named in place of an image's
+ * @layer: whose backing file it is, 0: the active image
+ * @name: of the file
+ */
+struct other_backing {
+	u32 layer;
+	const char *name;
+};
+
+/**
+ * struct chain_options - how to open a chain; chain_options_free() it
  * @policy: what the user allowed
- * @backing_format: of backing files whose overlay states no format, or NULL
+ * @backings: backing files that the user named
+ * @nr_backings: of them
+ * @backing_format: of backing files whose overlay states no format, and of those that the user
+ *                  named, or NULL
  * @write: open the active image and its data file for writing
  * @lock: lock of these two; of other files one of a reader, unless it is none
  * @top_only: do not open backing files
@@ -446,6 +459,8 @@ struct chain {
  */
 struct chain_options {
 	struct policy policy;
+	struct other_backing *backings;
+	size_t nr_backings;
 	const char *backing_format;
 	bool write;
 	enum image_lock lock;
@@ -461,6 +476,21 @@ struct chain_options {
  * Return: 0 or QC_USAGE.
  */
 int chain_set_backing_format(struct chain_options *opts, const char *format);
+
+/**
+ * chain_add_backing() - the argument of --backing
+ * @opts: the options
+ * @arg: [N=]FILE; has to stay valid
+ *
+ * Return: 0 or QC_USAGE.
+ */
+int chain_add_backing(struct chain_options *opts, const char *arg);
+
+/**
+ * chain_options_free() - forget what the user allowed and named
+ * @opts: the options
+ */
+void chain_options_free(struct chain_options *opts);
 
 /**
  * chain_open() - open an image and, unless told otherwise, everything below it
