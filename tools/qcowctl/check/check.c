@@ -77,6 +77,8 @@ int check_image(const char *name, const struct check_options *opts)
 {
 	struct check c = {
 		.repair = opts->repair,
+		.lock = opts->force_share ? IMAGE_LOCK_SHARE :
+			opts->repair ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ,
 		.quiet = opts->quiet,
 		.progress = {
 			.wanted = opts->progress,
@@ -90,6 +92,9 @@ int check_image(const char *name, const struct check_options *opts)
 	c.img = &img;
 	status = check_open(&c, name);
 	if (!status) {
+		if (opts->force_share && !opts->quiet)
+			qc_warn(name,
+				"others may write to it meanwhile: what is wrong may be so for the moment only");
 		err = img.h.version == 1 ? check_v1(&c) : check_v2(&c);
 		status = exit_status(&c, err);
 		if (!check_print(&c, opts->json))

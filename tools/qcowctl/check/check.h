@@ -38,12 +38,14 @@ enum check_repair {
 /**
  * struct check_options - how to check
  * @repair: what to repair
+ * @force_share: others may write to it meanwhile; nothing is repaired then
  * @json: print the result as JSON, with the keys of qemu-img check
  * @progress: show a progress bar from the start on, not only when the check takes long
  * @quiet: print nothing
  */
 struct check_options {
 	enum check_repair repair;
+	bool force_share;
 	bool json;
 	bool progress;
 	bool quiet;

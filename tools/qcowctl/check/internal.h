@@ -140,6 +140,7 @@ struct check_fix {
  * @img: the image; its header is valid but for the places of tables
  * @g: geometry
  * @repair: what to repair
+ * @lock: of the image
  * @quiet: print nothing
  * @order: log2 of the refcount width
  * @block_bits: log2 of the clusters that a refcount block counts
@@ -170,6 +171,7 @@ struct check {
 	struct image *img;
 	struct qcow_geometry g;
 	enum check_repair repair;
+	enum image_lock lock;
 	bool quiet;
 	u32 order;
 	u32 block_bits;

@@ -103,10 +103,13 @@ static int read_header(struct check *c)
 int check_open(struct check *c, const char *name)
 {
 	bool write = c->repair != REPAIR_NONE;
-	int err;
+	int err = policy_open_named(c->img, name, write);
 
-	if (policy_open_named(c->img, name, write) ||
-	    lock_file(c->img->fd, c->img->name, write ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ))
+	if (!err)
+		err = lock_file(c->img->fd, name, c->lock);
+	if (err == QC_BUSY && c->lock == IMAGE_LOCK_READ)
+		qc_hint("--force-share, to check it while it changes");
+	if (err)
 		return CHECK_FAILED;
 	err = read_header(c);
 	if (err)

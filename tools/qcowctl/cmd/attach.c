@@ -19,6 +19,8 @@ static const char help[] =
 	"Make a QCOW image a block device and print its name.\n"
 	"\n"
 	"  -r, --read-only            change no byte of the image\n"
+	"      --force-share          with -r: also while others write to it, as a virtual\n"
+	"                             machine does\n"
 	"      --snapshot ID|NAME     an internal snapshot, read-only\n"
 	"      --direct-io MODE       auto (default), on or off\n"
 	"      --no-partscan          do not look for partitions; partx can add them\n"
@@ -36,7 +38,8 @@ static const char help[] =
 	"  -h, --help                 this text\n";
 
 enum {
-	OPT_SNAPSHOT = 256,
+	OPT_FORCE_SHARE = 256,
+	OPT_SNAPSHOT,
 	OPT_DIRECT_IO,
 	OPT_NO_PARTSCAN,
 	OPT_LOGICAL_BLOCK_SIZE,
@@ -51,6 +54,7 @@ enum {
 
 static const struct option options[] = {
 	{ "read-only", no_argument, NULL, 'r' },
+	{ "force-share", no_argument, NULL, OPT_FORCE_SHARE },
 	{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
 	{ "direct-io", required_argument, NULL, OPT_DIRECT_IO },
 	{ "no-partscan", no_argument, NULL, OPT_NO_PARTSCAN },
@@ -74,6 +78,7 @@ struct attach_args {
 	const char *snapshot;
 	struct chain_options chain;
 	struct qcow_attach arg;
+	bool force_share;
 	bool help;
 };
 
@@ -136,6 +141,9 @@ static int parse_option(struct attach_args *a, int opt)
 	case 'h':
 		a->help = true;
 		return 0;
+	case OPT_FORCE_SHARE:
+		a->force_share = true;
+		return 0;
 	case OPT_SNAPSHOT:
 		a->snapshot = optarg;
 		a->arg.flags |= QCOW_ATTACH_READ_ONLY;
@@ -183,7 +191,10 @@ static int parse_args(struct attach_args *a, int argc, char **argv)
 		return qc_fail(QC_USAGE, "attach", "one image is wanted, %d given", argc - optind);
 	a->image = argv[optind];
 	a->chain.write = !(a->arg.flags & QCOW_ATTACH_READ_ONLY);
-	a->chain.lock = a->chain.write ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
+	if (a->force_share && a->chain.write)
+		return qc_fail(QC_USAGE, "--force-share", "only with --read-only");
+	a->chain.lock = a->force_share ? IMAGE_LOCK_SHARE :
+			a->chain.write ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
 	return 0;
 }
 
@@ -194,6 +205,12 @@ static int open_chain(const struct attach_args *a, struct chain *chain)
 	if (err == QC_SYSTEM && a->chain.write && eaccess(a->image, W_OK) &&
 	    !eaccess(a->image, R_OK))
 		qc_hint("qcowctl attach -r %s", a->image);
+	else if (err == QC_BUSY && !a->force_share)
+		qc_hint("qcowctl attach -r --force-share %s, to read it while it changes",
+			a->image);
+	else if (!err && a->force_share)
+		qc_warn(a->image,
+			"others may write to it meanwhile: what is read may be neither old nor new");
 	return err;
 }
 

@@ -14,6 +14,8 @@ static const char help[] =
 	"\n"
 	"  -r, --repair leaks|all     free leaked clusters, or repair all that can be;\n"
 	"                             no other program may have the image open\n"
+	"      --force-share          also while others write to it, as a virtual machine does:\n"
+	"                             what is wrong may be so for the moment only\n"
 	"      --output FORMAT        human (default) or json, as qemu-img check\n"
 	"  -p, --progress             a progress bar on the terminal from the start on,\n"
 	"                             not only when it takes long\n"
@@ -26,10 +28,12 @@ static const char help[] =
 
 enum {
 	OPT_OUTPUT = 256,
+	OPT_FORCE_SHARE,
 };
 
 static const struct option options[] = {
 	{ "repair", required_argument, NULL, 'r' },
+	{ "force-share", no_argument, NULL, OPT_FORCE_SHARE },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "progress", no_argument, NULL, 'p' },
 	{ "quiet", no_argument, NULL, 'q' },
@@ -58,6 +62,9 @@ static int parse_option(struct check_args *a, int opt)
 		return 0;
 	case OPT_OUTPUT:
 		return cmd_parse_output(optarg, &a->opts.json);
+	case OPT_FORCE_SHARE:
+		a->opts.force_share = true;
+		return 0;
 	case 'p':
 		a->opts.progress = true;
 		return 0;
@@ -81,7 +88,11 @@ static int parse_args(struct check_args *a, int argc, char **argv)
 		if (err)
 			return err;
 	}
-	if (!a->help && argc - optind != 1)
+	if (a->help)
+		return 0;
+	if (a->opts.force_share && a->opts.repair != REPAIR_NONE)
+		return qc_fail(QC_USAGE, "--force-share", "not with --repair");
+	if (argc - optind != 1)
 		return qc_fail(QC_USAGE, "check", "one image is wanted, %d given", argc - optind);
 	return 0;
 }

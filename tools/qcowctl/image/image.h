@@ -404,11 +404,14 @@ bool path_has_protocol(const char *path);
 /**
  * enum image_lock - what QEMU's image lock on a file is for
  * @IMAGE_LOCK_NONE: no lock; what is read may be of different times
+ * @IMAGE_LOCK_SHARE: as QEMU's --force-share: the same, but not while another process has the
+ *                    file in a state that is no image
  * @IMAGE_LOCK_READ: nobody else may write
  * @IMAGE_LOCK_WRITE: the same, and nobody else may keep others from writing
  */
 enum image_lock {
 	IMAGE_LOCK_NONE,
+	IMAGE_LOCK_SHARE,
 	IMAGE_LOCK_READ,
 	IMAGE_LOCK_WRITE,
 };

@@ -91,7 +91,7 @@ int lock_file(int fd, const char *name, enum image_lock mode)
 {
 	bool write = mode == IMAGE_LOCK_WRITE;
 	unsigned int uses = PERM_READ | (write ? PERM_WRITE | PERM_RESIZE : 0);
-	unsigned int denies = PERM_WRITE | PERM_RESIZE;
+	unsigned int denies = mode == IMAGE_LOCK_SHARE ? 0 : PERM_WRITE | PERM_RESIZE;
 	unsigned int bit = 0, base = DENIES_BASE;
 	int err;
 

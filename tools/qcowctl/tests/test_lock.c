@@ -17,7 +17,8 @@ int main(int argc, char **argv)
 	if (argc != 3)
 		return QC_USAGE;
 	opts.write = !strcmp(argv[1], "rw");
-	opts.lock = opts.write ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
+	opts.lock = opts.write ? IMAGE_LOCK_WRITE :
+		    strcmp(argv[1], "share") ? IMAGE_LOCK_READ : IMAGE_LOCK_SHARE;
 	err = chain_open(&chain, argv[2], &opts);
 	if (!err) {
 		puts("locked");
