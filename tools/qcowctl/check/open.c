@@ -22,7 +22,7 @@ static int read_head(struct check *c)
 	img->head = check_alloc(QCOW_PROBE_BYTES, 1);
 	err = image_pread(img->fd, img->head, len, 0);
 	if (!err && (len < 4 || memcmp(img->head, "QFI\xfb", 4)))
-		return qc_fail(CHECK_NO_FORMAT, img->name, "not a QCOW image");
+		return image_not_qcow(img, len, CHECK_NO_FORMAT);
 	img->head_len = min_t(u64, img->bytes, qcow_header_span(img->head, len));
 	if (!err && img->head_len > len) {
 		img->head = check_grow(img->head, img->head_len, 1);

@@ -148,7 +148,7 @@ static int read_head(struct image *img)
 	if (err)
 		return qc_fail_errno(QC_SYSTEM, -err, img->name, "cannot read the header");
 	if (len < 4 || memcmp(img->head, "QFI\xfb", 4))
-		return qc_fail(QC_NOT_QCOW, img->name, "not a QCOW image");
+		return image_not_qcow(img, len, QC_NOT_QCOW);
 
 	img->head_len = min_t(u64, img->bytes, qcow_header_span(img->head, len));
 	if (img->head_len <= len)

@@ -201,6 +201,18 @@ int image_pread(int fd, void *buf, size_t len, u64 offset);
  */
 int image_pread_padded(const struct image *img, void *buf, size_t len, u64 offset);
 
+/* magic.c: what else a file may be */
+
+/**
+ * image_not_qcow() - say that a file is no QCOW image, and what it looks like
+ * @img: with @name and @head
+ * @len: bytes at @head
+ * @code: exit code
+ *
+ * Return: @code
+ */
+int image_not_qcow(const struct image *img, size_t len, int code);
+
 /* snapshots.c: the table of internal snapshots */
 
 /**
