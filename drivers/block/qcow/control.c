@@ -113,6 +113,10 @@ static int check_layers(const struct qcow_layer *layers, u32 nr, struct qcow_rep
 				    layers[i].format, layers[i].flags);
 			return -EINVAL;
 		}
+		if (layers[i].format == QCOW_FORMAT_RAW && layers[i].data_fd >= 0) {
+			qcow_report(rep, "layer %u: a raw image has no external data file", i);
+			return -EINVAL;
+		}
 	}
 	if (layers[0].format != QCOW_FORMAT_QCOW) {
 		qcow_report(rep, "the active image must be a QCOW image");

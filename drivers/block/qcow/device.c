@@ -267,13 +267,13 @@ static void files_put(struct qcow_device *dev)
 	kvfree(dev->files);
 }
 
-/* A file that is its own backing file, however long the detour. */
-static int check_loop(const struct qcow_device *dev, unsigned int depth, struct qcow_report *rep)
+/* A file that is its own backing file, however long the detour. @last: in @dev->files. */
+static int check_loop(const struct qcow_device *dev, unsigned int last, struct qcow_report *rep)
 {
 	unsigned int i;
 
-	for (i = 0; i < depth; i++) {
-		if (file_id(dev->files[2 * i]) == file_id(dev->files[2 * depth])) {
+	for (i = 0; i < last; i++) {
+		if (dev->files[i] && file_id(dev->files[i]) == file_id(dev->files[last])) {
 			qcow_report(rep, "the backing chain has this file already");
 			return -ELOOP;
 		}
@@ -306,10 +306,13 @@ static int files_get(struct qcow_device *dev, const struct qcow_attach *args,
 	for (i = 0; i < args->nr_layers; i++) {
 		err = file_get(&dev->files[2 * i], layers[i].image_fd, writable && !i, rep);
 		if (!err)
-			err = check_loop(dev, i, rep);
-		if (!err && layers[i].data_fd >= 0)
+			err = check_loop(dev, 2 * i, rep);
+		if (!err && layers[i].data_fd >= 0) {
 			err = file_get(&dev->files[2 * i + 1], layers[i].data_fd, writable && !i,
 				       rep);
+			if (!err)
+				err = check_loop(dev, 2 * i + 1, rep);
+		}
 		if (err) {
 			report_depth(i, rep);
 			return err;

@@ -108,6 +108,17 @@ refused("the wrong one below", errno.ESTALE, overlay, image, digests=(over, over
         text="this is layer 1")
 refused("digests nowhere", errno.EFAULT, image, digests_at=8)
 
+# what fails leaves the caller's descriptor as it was, its times too
+writable = os.open("overlay", os.O_RDWR)
+before = fcntl.fcntl(writable, fcntl.F_GETFL)
+refused("the wrong header, to be written to", errno.ESTALE, (writable,), image, flags=0,
+        digests=(1, 0))
+refused("a backing file that is none", errno.EINVAL, (writable,), (empty,), flags=0)
+expect("flags of the descriptor", fcntl.fcntl(writable, fcntl.F_GETFL) - before, 0)
+os.utime(writable, (0, 0))
+os.pwrite(writable, b"Q", 0)
+expect("its time", os.fstat(writable).st_mtime > 0, True)
+
 # snapshots
 accepted("a snapshot", image, flags=q.READ_ONLY | q.SNAPSHOT)
 refused("one that is not there", errno.EINVAL, image, flags=q.READ_ONLY | q.SNAPSHOT,

@@ -131,17 +131,33 @@ static int check_format(const struct image *by, const struct image *img, const c
 		       img->h.version, by->name, format);
 }
 
-static int check_loop(const struct chain *chain)
+/* What a file is in the layers above the last one, or NULL. */
+static const char *find_above(const struct chain *chain, const struct stat *st)
 {
-	const struct image *last = &chain->images[chain->nr - 1];
 	u32 i;
 
-	for (i = 0; i + 1 < chain->nr; i++)
-		if (image_same_file(&chain->images[i].st, &last->st))
-			return qc_fail(QC_BAD_IMAGE, chain->images[chain->nr - 2].name,
-				       "its backing file '%s' is already in the chain, as %s: a loop",
-				       last->name, chain->images[i].name);
-	return 0;
+	for (i = 0; i + 1 < chain->nr; i++) {
+		const struct image *img = &chain->images[i];
+
+		if (image_same_file(&img->st, st))
+			return img->name;
+		if (img->data_fd >= 0 && image_same_file(&img->data_st, st))
+			return img->data_path;
+	}
+	return NULL;
+}
+
+/* Whether the last layer, or its data file, is in the chain already. */
+static int check_loop(const struct chain *chain, const char *what, const char *name,
+		      const struct stat *st)
+{
+	const char *above = find_above(chain, st);
+
+	if (!above)
+		return 0;
+	return qc_fail(QC_BAD_IMAGE, chain->images[chain->nr - 2].name,
+		       "its backing file%s '%s' is already in the chain, as %s: a loop", what, name,
+		       above);
 }
 
 static enum image_lock backing_lock(const struct chain_options *opts)
@@ -183,7 +199,7 @@ static int open_as(struct chain *chain, const struct file_name *name, const char
 		err = policy_open_backing(&opts->policy, by, name->path, img);
 	directory_close(&by->dir);
 	if (!err)
-		err = check_loop(chain);
+		err = check_loop(chain, "", img->name, &img->st);
 	if (!err)
 		err = lock_file(img->fd, img->name, backing_lock(opts));
 	if (err)
@@ -193,6 +209,8 @@ static int open_as(struct chain *chain, const struct file_name *name, const char
 	if (img->raw)
 		return 0;
 	err = read_layer(img, opts, false, backing_lock(opts));
+	if (!err && img->data_fd >= 0)
+		err = check_loop(chain, "'s data file", img->data_path, &img->data_st);
 	if (err == QC_NOT_QCOW) {
 		/* QC_NOT_QCOW tells about the image that the user named. */
 		return qc_fail(QC_BAD_IMAGE, by->name, "states '%s' for it", format);
