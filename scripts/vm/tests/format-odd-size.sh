@@ -33,5 +33,24 @@ add v3-odd qcow2 $(((2 << 20) - 1)) cluster_size=2M
 add v3-sector qcow2 512 cluster_size=64K
 add v3-subclusters qcow2 $(((1 << 20) + 1536)) extended_l2=on,cluster_size=16K
 add v3-nothing qcow2 0
+add v3-byte qcow2 1
+printf x >byte
+qemu-img create -q -f qcow2 -b byte -F raw over-byte
+raw_of over-byte
+dev=$(attach -r over-byte)
+devices+=("$dev")
+pairs+=("$dev" over-byte.raw)
 assert_same_reads "${pairs[@]}"
 detach "${devices[@]}"
+
+# and to be written to
+dev=$(attach v3-byte)
+assert_eq "$(blockdev --getsize64 "$dev")" 0 "size"
+blockdev --flushbufs "$dev"
+detach "$dev"
+dev=$(attach over-byte)
+dd if=noise0 of="$dev" bs=512 count=1 oflag=direct status=none
+detach "$dev"
+raw_of over-byte
+assert cmp -n 512 noise0 over-byte.raw
+assert_clean v3-byte over-byte
