@@ -27,6 +27,46 @@ dmsetup create stacked --table "0 2048 linear $dev 0" --readonly
 assert_fails "$dev: is used by /dev/dm-" qcowctl detach "$dev"
 dmsetup remove stacked
 
+# what holds it in the kernel: a loop device, another image
+loop=$(losetup -r -f --show "$dev")
+assert_fails "$dev: is used by $loop" qcowctl detach "$dev"
+losetup -d "$loop"
+qemu-img create -q -f qcow2 -u -b "$dev" -F raw over 64M
+upper=$(attach -r --allow-backing "$dev" over)
+assert_fails "$dev: is used by $upper" qcowctl detach "$dev"
+detach "$upper"
+
+# a mount that only another namespace has
+unshare -m bash -c "mount -o ro ${dev}p1 mnt && touch mounted && exec sleep 120" &
+holder=$!
+wait_for 20 test -e mounted
+assert_fails "${dev}p1: is mounted on $PWD/mnt in the mount namespace of process $holder \(sleep\)" \
+	qcowctl detach "$dev"
+kill "$holder"
+wait "$holder" || true
+
+# a file system whose server does not answer, as a dead NFS: nobody looks at what is open there
+modprobe fuse
+mkdir dead
+python3 - <<'PY' &
+import ctypes, os, time
+fuse = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
+if ctypes.CDLL(None).mount(b"dead", b"dead", b"fuse", 0, options):
+    raise SystemExit("no fuse")
+root = os.open("dead", os.O_PATH)
+open("dead-ready", "w").close()
+time.sleep(120)
+PY
+server=$!
+wait_for 20 test -e dead-ready
+exec {fd}<"$dev"
+assert_fails "$dev: is open in process $$ \(" timeout 20 qcowctl detach "$dev"
+exec {fd}<&-
+kill "$server"
+wait "$server" || true
+umount dead
+
 sleep 120 3<"$dev" &
 holder=$!
 wait_for 20 grep -q sleep "/proc/$holder/comm"

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What keeps a device busy: mounts, swap, devices stacked on it, processes.
+ * What keeps a device busy: mounts in any namespace, swap, devices stacked on it, loop devices,
+ * images on it, processes.
+ *
+ * Nothing but what is in /dev is looked at: a name elsewhere may be on a file system whose server
+ * does not answer, and who looks there waits for it.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -14,6 +18,7 @@
 #include "driver/driver.h"
 
 #define MAX_PROCESSES 20
+#define MAX_NAMESPACES 20
 
 /**
  * struct part - the disk or one of its partitions
@@ -86,6 +91,11 @@ static void parts_free(struct parts *parts)
 	free(parts->list);
 }
 
+static bool in_dev(const char *name)
+{
+	return !strncmp(name, "/dev/", 5);
+}
+
 static const struct part *by_dev(const struct parts *parts, dev_t dev)
 {
 	size_t i;
@@ -105,14 +115,16 @@ static const struct part *by_node(const struct parts *parts, const char *node)
 	for (i = 0; node && i < parts->nr; i++)
 		if (!strcmp(parts->list[i].node, node))
 			return &parts->list[i];
-	if (node && *node == '/' && !stat(node, &st) && S_ISBLK(st.st_mode))
+	if (node && in_dev(node) && !stat(node, &st) && S_ISBLK(st.st_mode))
 		return by_dev(parts, st.st_rdev);
 	return NULL;
 }
 
-static void explain_mounts(const struct parts *parts)
+/* @file: mountinfo of a namespace; @where: which one, or "". Return: lines printed. */
+static unsigned int explain_mounts(const struct parts *parts, const char *file, const char *where)
 {
-	struct libmnt_table *table = mnt_new_table_from_file("/proc/self/mountinfo");
+	struct libmnt_table *table = mnt_new_table_from_file(file);
+	unsigned int shown = 0;
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
 	struct libmnt_fs *fs;
 
@@ -121,11 +133,14 @@ static void explain_mounts(const struct parts *parts)
 
 		if (!part)
 			part = by_node(parts, mnt_fs_get_srcpath(fs));
-		if (part)
-			qc_fail(0, part->node, "is mounted on %s", mnt_fs_get_target(fs));
+		if (!part)
+			continue;
+		qc_fail(0, part->node, "is mounted on %s%s", mnt_fs_get_target(fs), where);
+		shown++;
 	}
 	mnt_free_iter(iter);
 	mnt_unref_table(table);
+	return shown;
 }
 
 static void explain_swaps(const struct parts *parts)
@@ -159,7 +174,51 @@ static void explain_holders(const struct part *part)
 	free(path);
 }
 
-static void print_process(const struct part *part, const char *pid)
+/* A loop device keeps its file open in the kernel, where no process shows it. */
+static void explain_loops(const struct parts *parts)
+{
+	DIR *dir = opendir("/sys/block");
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char *path = qc_printf("/sys/block/%s/loop/backing_file", entry->d_name);
+		char *file = sysfs_read_file(path);
+		const struct part *part = by_node(parts, file);
+
+		if (part)
+			qc_fail(0, part->node, "is used by /dev/%s", entry->d_name);
+		free(file);
+		free(path);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* So does another device of the driver. */
+static void explain_images(const struct parts *parts)
+{
+	static const char *const attrs[] = { "qcow/image", "qcow/data_file", "qcow/backing" };
+	size_t i, j, nr;
+	u32 *list;
+
+	if (sysfs_devices("", &list, &nr))
+		nr = 0;
+	for (i = 0; i < nr; i++) {
+		for (j = 0; j < ARRAY_SIZE(attrs); j++) {
+			char *file = sysfs_read("", list[i], attrs[j]);
+			const struct part *part = by_node(parts, file);
+
+			if (part)
+				qc_fail(0, part->node, "is used by /dev/" QCOW_DEVICE_PREFIX "%u",
+					list[i]);
+			free(file);
+		}
+	}
+	free(list);
+}
+
+/* "PID (COMMAND)", allocated. */
+static char *process_name(const char *pid)
 {
 	char *path = qc_printf("/proc/%s/comm", pid);
 	FILE *f = fopen(path, "re");
@@ -171,42 +230,105 @@ static void print_process(const struct part *part, const char *pid)
 		fclose(f);
 	}
 	free(path);
-	qc_fail(0, part->node, "is open in process %s (%s)", pid, comm);
+	return qc_printf("%s (%s)", pid, comm);
+}
+
+/* The device that a descriptor of a process is open on, or NULL. */
+static const struct part *by_descriptor(const struct parts *parts, int dir, const char *fd)
+{
+	char target[PATH_MAX];
+	ssize_t len = readlinkat(dir, fd, target, sizeof(target) - 1);
+	struct stat st;
+
+	if (len < 0)
+		return NULL;
+	target[len] = '\0';
+	/* Not the name: in the process's mount namespace it may be another device's. */
+	if (in_dev(target) && !fstatat(dir, fd, &st, 0) && S_ISBLK(st.st_mode))
+		return by_dev(parts, st.st_rdev);
+	return NULL;
 }
 
 /* Print one line for a process that has the device open. Return: whether it has. */
 static bool explain_process(const struct parts *parts, const char *pid)
 {
-	char *path = qc_printf("/proc/%s/fd", pid);
+	char *path = qc_printf("/proc/%s/fd", pid), *name;
 	const struct part *part = NULL;
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 
-	while (!part && dir && (entry = readdir(dir))) {
-		struct stat st;
-
-		if (!fstatat(dirfd(dir), entry->d_name, &st, 0) && S_ISBLK(st.st_mode))
-			part = by_dev(parts, st.st_rdev);
-	}
+	while (!part && dir && (entry = readdir(dir)))
+		part = by_descriptor(parts, dirfd(dir), entry->d_name);
 	if (dir)
 		closedir(dir);
 	free(path);
-	if (part)
-		print_process(part, pid);
-	return part;
+	if (!part)
+		return false;
+	name = process_name(pid);
+	qc_fail(0, part->node, "is open in process %s", name);
+	free(name);
+	return true;
+}
+
+/**
+ * struct namespaces - mount namespaces that have been looked at
+ * @list: their inode numbers
+ * @nr: of them
+ */
+struct namespaces {
+	ino_t *list;
+	size_t nr;
+};
+
+/* Whether the mount namespace of a process is one that has not been looked at. */
+static bool is_new(struct namespaces *seen, const char *pid)
+{
+	char *path = qc_printf("/proc/%s/ns/mnt", pid);
+	struct stat st;
+	bool fresh = !stat(path, &st);
+	size_t i;
+
+	free(path);
+	for (i = 0; i < seen->nr && fresh; i++)
+		fresh = seen->list[i] != st.st_ino;
+	if (!fresh)
+		return false;
+	seen->list = qc_grow(seen->list, seen->nr + 1, sizeof(*seen->list));
+	seen->list[seen->nr++] = st.st_ino;
+	return true;
+}
+
+static unsigned int explain_namespace(const struct parts *parts, const char *pid)
+{
+	char *file = qc_printf("/proc/%s/mountinfo", pid), *name = process_name(pid);
+	char *where = qc_printf(" in the mount namespace of process %s", name);
+	unsigned int shown = explain_mounts(parts, file, where);
+
+	free(where);
+	free(name);
+	free(file);
+	return shown;
 }
 
 static void explain_processes(const struct parts *parts)
 {
-	unsigned int shown = 0;
+	unsigned int open = 0, mounts = 0;
+	struct namespaces seen = { 0 };
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
 
-	while (dir && shown < MAX_PROCESSES && (entry = readdir(dir)))
-		if (isdigit((unsigned char)*entry->d_name))
-			shown += explain_process(parts, entry->d_name);
+	is_new(&seen, "self");
+	while (dir && (entry = readdir(dir))) {
+		if (!isdigit((unsigned char)*entry->d_name))
+			continue;
+		if (mounts < MAX_NAMESPACES && is_new(&seen, entry->d_name))
+			mounts += explain_namespace(parts, entry->d_name);
+		if (open < MAX_PROCESSES)
+			open += explain_process(parts, entry->d_name);
+	}
 	if (dir)
 		closedir(dir);
+	free(seen.list);
 }
 
 void busy_explain(u32 index)
@@ -215,10 +337,12 @@ void busy_explain(u32 index)
 	size_t i;
 
 	parts_find(&parts, index);
-	explain_mounts(&parts);
+	explain_mounts(&parts, "/proc/self/mountinfo", "");
 	explain_swaps(&parts);
 	for (i = 0; i < parts.nr; i++)
 		explain_holders(&parts.list[i]);
+	explain_loops(&parts);
+	explain_images(&parts);
 	explain_processes(&parts);
 	parts_free(&parts);
 }

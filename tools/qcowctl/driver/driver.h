@@ -68,6 +68,14 @@ void settle_device(u32 index);
 int sysfs_devices(const char *root, u32 **list, size_t *nr);
 
 /**
+ * sysfs_read_file() - read an attribute of any kind
+ * @path: of the attribute
+ *
+ * Return: as sysfs_read().
+ */
+char *sysfs_read_file(const char *path);
+
+/**
  * sysfs_read() - read an attribute
  * @root: as sysfs_devices()
  * @index: of the device
@@ -111,7 +119,7 @@ int sysfs_find(const char *what, u32 **list, size_t *nr);
 /* busy.c */
 
 /**
- * busy_explain() - print what keeps a device busy: mounts, swap, holders, processes
+ * busy_explain() - print what keeps a device busy
  * @index: of the device
  */
 void busy_explain(u32 index);

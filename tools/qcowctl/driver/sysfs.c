@@ -61,16 +61,13 @@ int sysfs_devices(const char *root, u32 **list, size_t *nr)
 	return 0;
 }
 
-char *sysfs_read(const char *root, u32 index, const char *attr)
+char *sysfs_read_file(const char *path)
 {
-	char *path, *text = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t len = 0, room = 0;
+	char *text = NULL;
 	ssize_t got;
-	int fd;
 
-	path = qc_printf("%s/sys/block/" QCOW_DEVICE_PREFIX "%u/%s", root, index, attr);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	free(path);
 	if (fd < 0)
 		return NULL;
 	do {
@@ -87,6 +84,15 @@ char *sysfs_read(const char *root, u32 index, const char *attr)
 	text[len] = '\0';
 	if (len && text[len - 1] == '\n')
 		text[len - 1] = '\0';
+	return text;
+}
+
+char *sysfs_read(const char *root, u32 index, const char *attr)
+{
+	char *path = qc_printf("%s/sys/block/" QCOW_DEVICE_PREFIX "%u/%s", root, index, attr);
+	char *text = sysfs_read_file(path);
+
+	free(path);
 	return text;
 }
 
