@@ -166,14 +166,14 @@ static void waiters_are_woken_by_failure(struct kunit *test)
 static void forgotten_while_it_is_filled(struct kunit *test)
 {
 	struct cluster_fixture *f = cluster_fixture_4k(test, SZ_32K);
-	struct test_waiter w = { .waiter.wake = test_wake };
 	struct qcow_cluster *c;
+	struct parked w;
 	struct loader l;
 	int err;
 
 	for (err = 0; err >= -EIO; err -= EIO) {
 		atomic_set(&f->disk->reads, 0);
-		init_completion(&w.done);
+		parked_init(&w);
 		ram_disk_hold(f->disk);
 		ram_disk_fail(f->disk, err ? 1 : 0, err);
 		loader_start(&l, f, 3);
