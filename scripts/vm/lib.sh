@@ -207,15 +207,17 @@ assert_attr() {
 	assert_eq "$value" "$3" "$2 of $1"
 }
 
-# half NAME: take every second element out of that array; which ones is up to the seed. With
-# QCOW_ALL in the environment all stay.
-half() {
-	local -n elements=$1
+# one_in NUMBER NAME: of so many elements of that array leave one in; which ones is up to the seed.
+# With QCOW_ALL in the environment all stay.
+one_in() {
+	local -n elements=$2
 	local i
 	for i in "${!elements[@]}"; do
-		[[ -n ${QCOW_ALL:-} || $(((SEED + i) % 2)) -eq 0 ]] || unset "elements[i]"
+		[[ -n ${QCOW_ALL:-} || $(((SEED + i) % $1)) -eq 0 ]] || unset "elements[i]"
 	done
 }
+
+half() { one_in 2 "$1"; }
 
 # random_seed: begin a repeatable sequence and say which; QCOW_SEED in the
 # environment of scripts/vm/test asks for one seen before.
