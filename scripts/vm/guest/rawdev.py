@@ -52,7 +52,8 @@ def _control(request, layout, values, message):
     return struct.unpack(layout, args)
 
 
-def attach(*layers, flags=0, snapshot=0, cache=0, index=INDEX_ANY, writable=False):
+def attach(*layers, flags=0, snapshot=0, cache=0, index=INDEX_ANY, writable=False, queues=0,
+           depth=0):
     """Attach paths, the active image first; one that ends in .raw is raw. The index."""
     message = array.array("B", bytes(MESSAGE_BYTES))
     flags |= NO_PARTSCAN | (0 if writable else READ_ONLY)
@@ -64,7 +65,7 @@ def attach(*layers, flags=0, snapshot=0, cache=0, index=INDEX_ANY, writable=Fals
     try:
         return _control(ATTACH, ATTACH_FORMAT, (
             struct.calcsize(ATTACH_FORMAT), flags,
-            table.buffer_info()[0], len(layers), index, snapshot, 0, 0,
+            table.buffer_info()[0], len(layers), index, snapshot, queues, depth,
             MESSAGE_BYTES, message.buffer_info()[0], cache), message)[4]
     finally:
         for fd in fds:

@@ -56,6 +56,9 @@ while [[ -n $(jobs -rp) ]]; do
 done
 qemu-img create -q -f qcow2 -o cluster_size=512 overlay 600K
 image_io qcow2 overlay "write -q -P 7 5K 30K" "write -q -z 400K 20K"
+# attach and detach are not worth the console's time
+dmesg -n 5
+trap 'dmesg -n 7' EXIT
 "$QCOW_ROOT/scripts/vm/guest/hostile" random -s "$((SEED % 1000000000))" \
 	-n "${QCOW_HOSTILE:-$count}" "${names[@]}" overlay:v3/image:v1/image
 cd ..
