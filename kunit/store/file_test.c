@@ -10,7 +10,6 @@
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -152,24 +151,6 @@ static void punch_gives_space_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, (loff_t)BYTES, file_bytes(f));
 }
 
-/* The image is not what a process may not write: nor does it die of the attempt. */
-static void caller_limit_does_not_apply(struct kunit *test)
-{
-	struct fixture *f = fixture_create(test);
-
-	task_lock(current->group_leader);
-	current->signal->rlim[RLIMIT_FSIZE].rlim_cur = SZ_4K;
-	task_unlock(current->group_leader);
-	KUNIT_EXPECT_EQ(test, 0, put(f, 'a', SZ_4K - 1, SZ_8K));
-	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, 2 * BYTES));
-	KUNIT_EXPECT_EQ(test, 2LL * BYTES, file_bytes(f));
-	expect_bytes(f, SZ_4K - 1, SZ_8K, 'a');
-	KUNIT_EXPECT_FALSE(test, signal_pending(current));
-	task_lock(current->group_leader);
-	current->signal->rlim[RLIMIT_FSIZE].rlim_cur = RLIM_INFINITY;
-	task_unlock(current->group_leader);
-}
-
 struct submitted {
 	struct qcow_io io;
 	struct bio_vec bvec;
@@ -304,7 +285,6 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(resize_changes_the_file),
 	KUNIT_CASE(refused_resize_changes_nothing),
 	KUNIT_CASE(punch_gives_space_back),
-	KUNIT_CASE(caller_limit_does_not_apply),
 	KUNIT_CASE(submitted_write_goes_to_a_worker),
 	KUNIT_CASE(submitted_read_beyond_the_end),
 	KUNIT_CASE(writable_store_wants_a_writable_file),

@@ -10,7 +10,6 @@
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
 
 #include "compat.h"
 #include "inject.h"
@@ -19,15 +18,6 @@
 static bool is_regular(const struct file *file)
 {
 	return S_ISREG(file_inode(file)->i_mode);
-}
-
-/*
- * File systems hold a process to its RLIMIT_FSIZE: -EFBIG, and a signal that kills it. It is not
- * the one that writes to the image, it only happens to be there; kernel threads have no limit.
- */
-static bool caller_is_limited(void)
-{
-	return rlimit(RLIMIT_FSIZE) != RLIM_INFINITY;
 }
 
 /* The times of the file are due at the next flush. */
@@ -53,6 +43,32 @@ static ssize_t file_throttled_write(struct kiocb *iocb, struct iov_iter *iter)
 	return ret;
 }
 
+static ssize_t file_try(struct kiocb *iocb, struct iov_iter *iter)
+{
+	if (iocb->ki_flags & IOCB_WRITE)
+		return file_throttled_write(iocb, iter);
+	return vfs_iocb_iter_read(iocb->ki_filp, iocb, iter);
+}
+
+/*
+ * One transfer. Page cache that it fills is charged to the memory cgroup of the request; one that
+ * is at its limit must not decide what becomes of a block that may be anybody's.
+ */
+static ssize_t file_iter(struct kiocb *iocb, struct iov_iter *iter)
+{
+	struct iov_iter again = *iter;
+	struct mem_cgroup *memcg;
+	ssize_t ret;
+
+	ret = file_try(iocb, iter);
+	if (likely(ret != -ENOMEM))
+		return ret;
+	memcg = set_active_memcg(NULL);
+	ret = file_try(iocb, &again);
+	set_active_memcg(memcg);
+	return ret;
+}
+
 static void file_describe_buffer(struct bio_vec *bvecs, unsigned int direction, const void *buf,
 				 size_t len, struct iov_iter *iter)
 {
@@ -72,88 +88,33 @@ static ssize_t file_read(struct qcow_store *store, void *buf, u64 pos, size_t le
 	init_sync_kiocb(&iocb, store->file);
 	iocb.ki_pos = pos;
 	iocb.ki_flags = store->direct ? IOCB_DIRECT : 0;
-	return vfs_iocb_iter_read(store->file, &iocb, &iter);
+	return file_iter(&iocb, &iter);
 }
 
-/**
- * struct file_call - a synchronous call that must not run under the caller's limits
- * @work: runs it
- * @func: what to do
- * @store: with what
- * @buf: bytes to write
- * @pos: where; the new length of a resize
- * @len: of @buf
- * @ret: what came of it
- */
-struct file_call {
-	struct work_struct work;
-	ssize_t (*func)(struct file_call *call);
-	struct qcow_store *store;
-	const void *buf;
-	u64 pos;
-	size_t len;
-	ssize_t ret;
-};
-
-static void file_call_work(struct work_struct *work)
+static ssize_t file_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
 {
-	struct file_call *call = container_of(work, struct file_call, work);
-	unsigned int noio = memalloc_noio_save();
-
-	call->ret = call->func(call);
-	memalloc_noio_restore(noio);
-}
-
-/* A process with limits is no worker and may hold locks that works of @store->wq wait for. */
-static ssize_t file_call_run(struct file_call *call)
-{
-	if (likely(!caller_is_limited()))
-		return call->func(call);
-
-	INIT_WORK_ONSTACK(&call->work, file_call_work);
-	queue_work(system_unbound_wq, &call->work);
-	flush_work(&call->work);
-	destroy_work_on_stack(&call->work);
-	return call->ret;
-}
-
-static ssize_t file_write_now(struct file_call *call)
-{
-	struct qcow_store *store = call->store;
 	bool direct = store->direct;
 	struct bio_vec bvecs[QCOW_SYNC_PAGES];
-	size_t len = call->len;
+	size_t whole = round_down(len, store->align);
 	struct iov_iter iter;
 	struct kiocb iocb;
 	ssize_t ret;
 
 	/* Direct I/O would make a file longer that ends within a block: the page cache does not. */
-	if (direct && !IS_ALIGNED(len, store->align)) {
-		len = round_down(len, store->align);
-		if (!len) {
-			direct = false;
-			len = call->len;
-		}
-	}
+	if (direct && whole)
+		len = whole;
+	else
+		direct = false;
 
 	len = qcow_inject_short(len, store->align);
-	file_describe_buffer(bvecs, ITER_SOURCE, call->buf, len, &iter);
+	file_describe_buffer(bvecs, ITER_SOURCE, buf, len, &iter);
 	init_sync_kiocb(&iocb, store->file);
-	iocb.ki_pos = call->pos;
+	iocb.ki_pos = pos;
 	/* Not those that the file was opened with: where to write is not up to O_APPEND. */
 	iocb.ki_flags = IOCB_WRITE | (direct ? IOCB_DIRECT : 0);
 	file_touch(store);
-	ret = file_throttled_write(&iocb, &iter);
+	ret = file_iter(&iocb, &iter);
 	return ret ?: -EIO;
-}
-
-static ssize_t file_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
-{
-	struct file_call call = {
-		.func = file_write_now, .store = store, .buf = buf, .pos = pos, .len = len,
-	};
-
-	return file_call_run(&call);
 }
 
 static void file_work(struct work_struct *work);
@@ -209,10 +170,9 @@ static ssize_t file_transfer(struct qcow_io *io, struct iov_iter *iter)
 {
 	if ((io->iocb.ki_flags & IOCB_NOWAIT) && qcow_inject(QCOW_INJECT_AGAIN))
 		return -EAGAIN;
-	if (!io->write)
-		return vfs_iocb_iter_read(io->store->file, &io->iocb, iter);
-	file_touch(io->store);
-	return file_throttled_write(&io->iocb, iter);
+	if (io->write)
+		file_touch(io->store);
+	return file_iter(&io->iocb, iter);
 }
 
 static void file_start(struct qcow_io *io, int flags)
@@ -309,32 +269,24 @@ static int file_extend(struct qcow_store *store, u64 to)
 	return err;
 }
 
-static ssize_t file_resize_now(struct file_call *call)
+static int file_resize(struct qcow_store *store, u64 bytes)
 {
-	struct qcow_store *store = call->store;
 	struct file *file = store->file;
 	const struct cred *cred;
 	int err;
 
-	/* The opener of the file has shown a right to write to it, the caller may have none. */
+	if (!is_regular(file))
+		return bytes > store->bytes ? -ENOSPC : 0;
+	/* The opener of the file has shown a right to write to it. */
 	cred = override_creds(file->f_cred);
-	if (call->pos > store->bytes)
-		err = file_extend(store, call->pos);
+	if (bytes > store->bytes)
+		err = file_extend(store, bytes);
 	else
-		err = vfs_truncate(&file->f_path, call->pos);
+		err = vfs_truncate(&file->f_path, bytes);
 	revert_creds(cred);
 	if (!err)
-		WRITE_ONCE(store->bytes, call->pos);
+		WRITE_ONCE(store->bytes, bytes);
 	return err;
-}
-
-static int file_resize(struct qcow_store *store, u64 bytes)
-{
-	struct file_call call = { .func = file_resize_now, .store = store, .pos = bytes };
-
-	if (!is_regular(store->file))
-		return bytes > store->bytes ? -ENOSPC : 0;
-	return file_call_run(&call);
 }
 
 /*

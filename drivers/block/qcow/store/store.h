@@ -77,7 +77,8 @@ struct qcow_io {
  *        store, fewer than @len possible; -errno.
  * @write: write likewise, inside the store; it never grows by a write. Where the store
  *         ends within a block, so may @len. Return: bytes written, fewer than @len possible
- *         but never 0; -errno.
+ *         but never 0; -errno. In a worker, as all calls that change the store: a process has
+ *         signals and limits.
  * @submit: start to read or write @io; does not wait for it. @io->pos and @io->len are multiples of
  *          @align and inside the store. @io->complete may run before it returns. Runs in a worker
  *          under memalloc_noio_save(), or, where @remaps, in queue_rq() while current->bio_list is
