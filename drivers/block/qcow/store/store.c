@@ -26,20 +26,27 @@
 /* Alignments that direct I/O is tried with, when the file system states none that works. */
 static const u32 direct_aligns[] = { 512, 4096 };
 
-static bool store_probe_direct(struct qcow_store *store, u32 align)
+/* Try direct I/O: 0: it is possible. */
+static int store_probe_direct(struct qcow_store *store, u32 align)
 {
 	ssize_t ret;
 	void *buf;
 
 	buf = kzalloc(max_t(u32, align, 512), GFP_KERNEL);
 	if (!buf)
-		return false;
+		return -ENOMEM;
 
 	store->align = align;
 	store->direct = true;
 	ret = store->ops->read(store, buf, 0, align);
 	kfree(buf);
-	return ret >= 0;
+	return min(ret, 0);
+}
+
+/* Whether an error of that tells of this task, and nothing of the file. */
+static bool store_is_callers(int err)
+{
+	return err == -ENOMEM || err == -EINTR;
 }
 
 /* Alignment that the file system or device states; 0: none, direct I/O is not supported. */
@@ -69,27 +76,32 @@ static u32 store_stated_align(struct qcow_store *store)
 	return 512;
 }
 
-static bool store_open_direct(struct qcow_store *store)
+static int store_open_direct(struct qcow_store *store)
 {
 	u32 stated = store_stated_align(store);
 	unsigned int i;
+	int err;
 
 	if (!stated || stated > PAGE_SIZE)
-		return false;
-	if (store_probe_direct(store, max_t(u32, stated, 512)))
-		return true;
-	for (i = 0; i < ARRAY_SIZE(direct_aligns); i++) {
-		if (direct_aligns[i] > stated && store_probe_direct(store, direct_aligns[i]))
-			return true;
+		return -EOPNOTSUPP;
+	err = store_probe_direct(store, max_t(u32, stated, 512));
+	for (i = 0; i < ARRAY_SIZE(direct_aligns) && err && !store_is_callers(err); i++) {
+		if (direct_aligns[i] > stated)
+			err = store_probe_direct(store, direct_aligns[i]);
 	}
-	return false;
+	return err;
 }
 
 static int store_choose_mode(struct qcow_store *store, enum qcow_direct direct,
 			     struct qcow_report *rep)
 {
-	if (direct != QCOW_DIRECT_OFF && store_open_direct(store))
-		return 0;
+	int err = -EOPNOTSUPP;
+
+	if (direct != QCOW_DIRECT_OFF)
+		err = store_open_direct(store);
+	/* All that share the layer would have to do with the page cache. */
+	if (!err || store_is_callers(err))
+		return err;
 	if (direct == QCOW_DIRECT_ON) {
 		qcow_report(rep, "direct I/O is not possible on the file system of %pD",
 			    store->file);
