@@ -47,7 +47,6 @@ MODULE_PARM_DESC(seed, "of the power cuts and of what the guest does");
  * @limit: no more after these
  * @round_end: likewise, in this round
  * @leaked: bytes that cuts which came true have leaked
- * @lost_power: one came true since the image was made
  * @bad: one went wrong; the text is the rig's
  */
 struct crash {
@@ -58,7 +57,6 @@ struct crash {
 	unsigned int limit;
 	unsigned int round_end;
 	u64 leaked;
-	bool lost_power;
 	bool bad;
 };
 
@@ -123,10 +121,12 @@ static void round_detach(struct crash *crash)
 	crash->round_end = crash->nr + CUTS_A_DETACH;
 	KUNIT_ASSERT_EQ(rig->test, 0, ram_device_detach(&rig->dev));
 	KUNIT_EXPECT_EQ(rig->test, 0, rig->dev.disk->nr_pending);
+	/* Version 1 has no counts that keep what power cuts have leaked. */
+	if (rig->c->version == 1)
+		crash->leaked = rig->leaked;
 	expect_good(crash, rig->model->acked);
 	KUNIT_EXPECT_EQ_MSG(rig->test, crash->leaked, f->leaked, "after %u cuts", crash->nr);
-	/* In version 1 all that a power cut leaves at the end of the file is the image's. */
-	if (crash->leaked == rig->leaked && (rig->c->version > 1 || !crash->lost_power))
+	if (crash->leaked == rig->leaked)
 		KUNIT_EXPECT_EQ(rig->test, round_up(f->end, 1ULL << rig->c->cluster_bits),
 				rig->dev.disk->bytes);
 }
@@ -136,7 +136,6 @@ static void begin_anew(struct crash *crash)
 {
 	write_rig_restart(crash->rig);
 	crash->leaked = crash->rig->leaked;
-	crash->lost_power = false;
 }
 
 /* What the guest finds is what it has from then on. */
@@ -158,7 +157,6 @@ static void round_power_off(struct crash *crash)
 	expect_good(crash, m->durable);
 	guest_model_adopt(m, rig->guest);
 	crash->leaked = rig->fsck->leaked;
-	crash->lost_power = true;
 	if (rig->dev.disk->bytes > rig->dev.disk->room / 4 * 3)
 		begin_anew(crash);
 }

@@ -327,6 +327,20 @@ static int check_counted(struct image_fsck *f)
 	return err ?: check_counts(f);
 }
 
+/* Clusters of version 1 that nothing refers to, down to the end of the file. */
+static void count_gaps(struct image_fsck *f)
+{
+	u64 units = 1ULL << (f->cluster_bits - f->unit_bits);
+	u64 i, empty;
+
+	for (i = 0; i + units <= f->nr; i += units) {
+		for (empty = 0; empty < units && !f->owners[i + empty].what; empty++)
+			;
+		if (empty == units)
+			f->leaked += 1ULL << f->cluster_bits;
+	}
+}
+
 static int check_v1(struct image_fsck *f)
 {
 	const struct qcow_v1_disk_header *h = (const void *)f->disk->data;
@@ -347,7 +361,11 @@ static int check_v1(struct image_fsck *f)
 	if (!err)
 		err = claim(f, "L1 table", round_down(t.host, SECTOR_SIZE),
 			    t.host % SECTOR_SIZE + t.entries * sizeof(__be64));
-	return err ?: check_l1(f, &t);
+	if (!err)
+		err = check_l1(f, &t);
+	if (!err)
+		count_gaps(f);
+	return err;
 }
 
 int image_fsck(struct image_fsck *f)

@@ -35,7 +35,8 @@ struct fsck_owner {
  * @unit_bits: log2 of what an owner has
  * @pass: number of the L1 table at hand, the active one is the first
  * @nr: owners that the file has
- * @leaked: bytes that are counted more often than referred to
+ * @leaked: bytes that are counted more often than referred to; of version 1, those of clusters
+ *          in the file that nothing refers to
  * @end: of what is referred to
  * @text: what is wrong
  */

@@ -43,6 +43,7 @@ cut_work() {
 		"$QCOW_ROOT/scripts/vm/guest/powercut" -s "$SEED" -n "$count" -z "$zeroes" \
 			"$dev" logged history || fail "powercut on $dev"
 		detach "$dev"
+		assert_clean "$path"
 	done
 }
 

@@ -328,6 +328,26 @@ int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table, struct qcow_me
 	return l1_start_fill(meta, l1_idx, from, msg);
 }
 
+int qcow_l1_move_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 to)
+{
+	struct qcow_image *image = meta->image;
+	struct l1_sector *sector = kzalloc(sizeof(*sector), GFP_NOIO);
+	int err;
+
+	if (!sector)
+		return -ENOMEM;
+	err = l1_copy_table(image, from, to);
+	if (!err)
+		err = qcow_overlap_add(&meta->overlap, to, table_bytes(image));
+	if (err) {
+		kfree(sector);
+		return err;
+	}
+	qcow_overlap_del(&meta->overlap, from, table_bytes(image));
+	l1_set_entry(meta, l1_idx, qcow_l1_encode(&image->geo, to), sector);
+	return 0;
+}
+
 bool qcow_l1_collect(struct qcow_meta *meta, struct list_head *batch)
 {
 	const struct qcow_image *image = meta->image;

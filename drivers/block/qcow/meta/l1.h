@@ -65,6 +65,20 @@ void qcow_l1_destroy(struct qcow_l1 *l1);
 int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table, struct qcow_meta_msg *msg);
 
 /**
+ * qcow_l1_move_table() - have an L2 table somewhere else
+ * @meta: the metadata
+ * @l1_idx: of its entry
+ * @from: where the table is; none of its slices is pinned
+ * @to: clusters that nothing refers to
+ *
+ * The next commit writes the entry; until it has ended nothing may be written at @from.
+ *
+ * Context: the worker; may sleep and do I/O, GFP_NOIO.
+ * Return: 0; -ENOMEM, -ENOSPC, -EIO, ...: nothing has changed.
+ */
+int qcow_l1_move_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 to);
+
+/**
  * qcow_l1_collect() - copy what has been changed, for a commit
  * @meta: the metadata
  * @batch: gets the sectors

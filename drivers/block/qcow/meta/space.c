@@ -472,6 +472,9 @@ int qcow_space_open(struct qcow_space *space, struct qcow_image *image,
 	space->image = image;
 	space->overlap = overlap;
 	space->counted = image->header.version > 1;
+	/* What a window does not use becomes a gap, which only moving clusters could fill. */
+	if (!space->counted)
+		space->windows.nr = 0;
 	space->zero_from = store_end;
 	space->end = store_end;
 	if (!space->counted)

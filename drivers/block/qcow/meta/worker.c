@@ -31,6 +31,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <qcow/report.h>
@@ -39,6 +40,7 @@
 #include "layer/image.h"
 #include "message.h"
 #include "meta/header.h"
+#include "meta/v1.h"
 #include "meta/worker.h"
 #include "meta/writeback.h"
 #include "store/store.h"
@@ -461,9 +463,32 @@ static int meta_release_reserved(struct qcow_meta *meta)
 	return 0;
 }
 
+static int meta_pack_step(struct qcow_meta *meta)
+{
+	return qcow_v1_pack_step(meta, meta->pack);
+}
+
+/* Nothing is under way, and the counts that could say what is free are none. */
+static int meta_pack(struct qcow_meta *meta)
+{
+	int more, err = 0;
+
+	meta->pack = qcow_v1_pack_begin(meta);
+	if (!meta->pack)
+		return 0;
+	do {
+		more = meta_call(meta, meta_pack_step, false);
+		err = qcow_commit_wait(meta);
+	} while (more && !err && !fatal_signal_pending(current));
+	return err;
+}
+
 static int meta_trim(struct qcow_meta *meta)
 {
-	qcow_space_trim(&meta->space);
+	if (meta->pack)
+		qcow_v1_pack_cut(meta, meta->pack);
+	else
+		qcow_space_trim(&meta->space);
 	return qcow_store_flush(meta->image->store);
 }
 
@@ -482,6 +507,8 @@ static int meta_settle(struct qcow_meta *meta)
 	meta_call(meta, meta_release_reserved, false);
 	meta_call(meta, NULL, true);
 	err = qcow_commit_wait(meta);
+	if (!err && !meta->space.counted)
+		err = meta_pack(meta);
 	if (err)
 		return err;
 	return meta_call(meta, meta_trim, false);
@@ -519,6 +546,7 @@ int qcow_meta_destroy(struct qcow_meta *meta)
 	qcow_space_close(&meta->space);
 	qcow_l1_destroy(&meta->l1);
 	qcow_overlap_destroy(&meta->overlap);
+	qcow_v1_pack_destroy(meta->pack);
 	kfree(meta);
 	return err;
 }

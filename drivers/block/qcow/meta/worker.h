@@ -32,6 +32,7 @@
 
 struct qcow_image;
 struct qcow_report;
+struct qcow_v1_pack;
 
 /**
  * struct qcow_meta - the metadata of one writable image
@@ -55,6 +56,7 @@ struct qcow_report;
  * @inflight: I/O of the device, for grace periods
  * @commit: makes durable
  * @reclaim: host space that nothing refers to any more, on its way back
+ * @pack: of version 1, at detach: what fills gaps in the file; or NULL
  * @idle_commit: makes durable what has changed a while ago, and no flush has; on @wq
  * @corrupt_msg: sets the corrupt bit
  * @begun: the header says that the image has been written to
@@ -85,6 +87,7 @@ struct qcow_meta {
 	struct qcow_inflight inflight;
 	struct qcow_commit commit;
 	struct qcow_reclaim reclaim;
+	struct qcow_v1_pack *pack;
 
 	struct delayed_work idle_commit;
 	struct qcow_meta_msg corrupt_msg;
