@@ -630,4 +630,37 @@ void check_close(struct check *c);
  */
 int check_v1(struct check *c);
 
+/* v1_pack.c */
+
+/**
+ * struct v1_gap - clusters in a row that nothing refers to
+ * @first: number of the first
+ * @nr: how many
+ */
+struct v1_gap {
+	u64 first;
+	u64 nr;
+};
+
+/**
+ * struct v1_gaps - all of them, in the order of the file
+ * @list: the gaps
+ * @nr: of them
+ * @room: entries that @list has memory for
+ */
+struct v1_gaps {
+	struct v1_gap *list;
+	size_t nr;
+	size_t room;
+};
+
+/**
+ * check_v1_pack() - move clusters from the end of the image into its gaps
+ * @c: the check, which has found nothing wrong but gaps
+ * @gaps: those before @target; changed
+ * @target: number of the cluster that the image is to end before
+ * @unplaced: result: clusters of tables that fit into no gap
+ */
+int check_v1_pack(struct check *c, struct v1_gaps *gaps, u64 target, u64 *unplaced);
+
 #endif /* QCOWCTL_CHECK_INTERNAL_H */

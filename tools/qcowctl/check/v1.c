@@ -2,7 +2,8 @@
 /*
  * Version 1. There are no reference counts: the check is that no two entries refer to the same
  * bytes, and none beyond the end of the file. Clusters that nothing refers to are leaked; a
- * repair can only truncate those at the end of the file, and extend a file that has been cut off.
+ * repair extends a file that has been cut off, moves others into them, and cuts off the end of the
+ * file.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@ struct used_list {
 
 /* A global, as the callback of check_walk_l2() has no context of its own; there is one image. */
 static struct used_list used;
+static struct v1_gaps gaps;
 
 /* A range that continues the one before extends it. */
 static void add_used(struct check *c, u64 start, u64 bytes, const char *what)
@@ -153,6 +155,15 @@ static int compare_used(const void *a, const void *b)
 	return (x->start > y->start) - (x->start < y->start);
 }
 
+static void add_gap(u64 first, u64 nr)
+{
+	if (gaps.nr == gaps.room) {
+		gaps.room = gaps.room ? gaps.room * 2 : 1024;
+		gaps.list = check_grow(gaps.list, gaps.room, sizeof(*gaps.list));
+	}
+	gaps.list[gaps.nr++] = (struct v1_gap){ .first = first, .nr = nr };
+}
+
 /* Whole clusters only: less is padding up to a cluster border. */
 static u64 count_gap(struct check *c, u64 start, u64 end)
 {
@@ -164,6 +175,7 @@ static u64 count_gap(struct check *c, u64 start, u64 end)
 	check_message(c, "%llu clusters at 0x%llx: nothing refers to them", last - first,
 		      first * bytes);
 	c->res.leaks += last - first;
+	add_gap(first, last - first);
 	return last - first;
 }
 
@@ -192,10 +204,6 @@ static int truncate_tail(struct check *c, u64 clusters)
 {
 	u64 end = round_up(c->res.image_end, check_cluster_bytes(c));
 
-	if (c->res.lost || c->res.errors) {
-		check_message(c, "an entry cannot be followed: the end of the file is not cut off");
-		return 0;
-	}
 	if (ftruncate(c->img->fd, end)) {
 		int err = -errno;
 
@@ -203,31 +211,73 @@ static int truncate_tail(struct check *c, u64 clusters)
 		return err;
 	}
 	c->res.leaks -= clusters;
-	c->res.leaks_fixed += clusters;
 	return check_sync(c);
 }
 
-/* @tail: leaked clusters at the end of the file. */
+/* Return: 0 and the leaked clusters behind the image in @tail, or -errno after check_error(). */
 static int run(struct check *c, u64 *tail)
 {
 	const struct qcow_header *h = &c->img->h;
 	int err;
 
 	check_reset(c);
-	memset(&used, 0, sizeof(used));
+	used.nr = 0;
+	gaps.nr = 0;
 	c->res.total = DIV_ROUND_UP_ULL(c->g.size, check_cluster_bytes(c));
 	check_progress_stage(c, "checking");
 	add_used(c, 0, h->length, "header");
 	add_used(c, h->backing_offset, h->backing_len, "backing file's name");
 	err = count_l1(c);
-	if (!err) {
-		drop_overlapping_tables(c);
-		check_walk_l2(c, count_table);
-		*tail = compare_ranges(c);
+	if (err)
+		return err;
+	drop_overlapping_tables(c);
+	check_walk_l2(c, count_table);
+	*tail = compare_ranges(c);
+	return 0;
+}
+
+/*
+ * The image ends before the cluster that has as many before it as are in use; before so many fewer,
+ * where these are to be room for tables.
+ */
+static int fill_gaps(struct check *c, u64 tail, u64 *unplaced)
+{
+	u64 end = DIV_ROUND_UP_ULL(c->res.image_end, check_cluster_bytes(c));
+	u64 target = end - (c->res.leaks - tail);
+	size_t i, nr = 0;
+
+	target -= min(target, *unplaced);
+
+	for (i = 0; i < gaps.nr && gaps.list[i].first < target; i++, nr++)
+		gaps.list[i].nr = min(gaps.list[i].nr, target - gaps.list[i].first);
+	gaps.nr = nr;
+	return check_v1_pack(c, &gaps, target, unplaced);
+}
+
+static int repair(struct check *c, u64 tail)
+{
+	u64 before = c->res.leaks, unplaced = 0;
+	bool quiet = c->quiet;
+	unsigned int pass;
+	int err = 0;
+
+	if (c->res.lost || c->res.errors) {
+		check_message(c, "an entry cannot be followed: the end of the file is not cut off");
+		return 0;
 	}
-	check_progress_end(c);
-	check_message_end(c);
-	free(used.list);
+	/* What two entries refer to cannot be moved. */
+	c->quiet = true;
+	for (pass = 0; pass < 3 && !err && c->res.leaks > tail && !c->res.corruptions; pass++) {
+		if (pass != 1)
+			unplaced = 0;
+		err = fill_gaps(c, tail, &unplaced);
+		if (!err)
+			err = run(c, &tail);
+	}
+	c->quiet = quiet;
+	if (!err && tail)
+		err = truncate_tail(c, tail);
+	c->res.leaks_fixed = before - c->res.leaks;
 	return err;
 }
 
@@ -244,7 +294,11 @@ int check_v1(struct check *c)
 		err = run(c, &tail);
 		c->res.corruptions_fixed = corruptions - min(corruptions, c->res.corruptions);
 	}
-	if (!err && tail && c->repair != REPAIR_NONE)
-		err = truncate_tail(c, tail);
+	if (!err && c->res.leaks && c->repair != REPAIR_NONE)
+		err = repair(c, tail);
+	check_progress_end(c);
+	check_message_end(c);
+	free(used.list);
+	free(gaps.list);
 	return err;
 }
