@@ -213,4 +213,76 @@ struct qcow_snapshot {
 int qcow_snapshot_next(const struct qcow_header *h, u64 file_bytes, const void *buf, size_t len,
 		       size_t *pos, u32 *idx, struct qcow_snapshot *snap, struct qcow_report *rep);
 
+/**
+ * struct qcow_bitmaps_dir - where the directory of persistent bitmaps is
+ * @host_offset: of the directory, bytes
+ * @bytes: its length
+ * @nr: bitmaps in it
+ */
+struct qcow_bitmaps_dir {
+	u64 host_offset;
+	u64 bytes;
+	u32 nr;
+};
+
+/**
+ * qcow_bitmaps_find_dir() - the directory that the header extension states
+ * @h: the header, with QCOW_AUTOCLEAR_BITMAPS
+ * @buf: the first bytes of the file, as for qcow_header_parse()
+ * @len: bytes at @buf
+ * @file_bytes: length of the file; the directory must lie inside it
+ * @dir: result
+ * @rep: says what is wrong
+ *
+ * Return: 0; -EINVAL, -EFBIG.
+ */
+int qcow_bitmaps_find_dir(const struct qcow_header *h, const void *buf, size_t len, u64 file_bytes,
+			  struct qcow_bitmaps_dir *dir, struct qcow_report *rep);
+
+/**
+ * struct qcow_bitmap - a validated entry of the bitmap directory, CPU order
+ * @table_offset: of its table, bytes
+ * @table_entries: of that table
+ * @flags: QCOW_BITMAP_*
+ * @granularity_bits: log2 of the guest bytes that a bit stands for
+ * @name: its name, not NUL terminated, points into the directory
+ * @name_len: bytes at @name
+ */
+struct qcow_bitmap {
+	u64 table_offset;
+	u32 table_entries;
+	u32 flags;
+	u8 granularity_bits;
+	const char *name;
+	u32 name_len;
+};
+
+/**
+ * qcow_bitmap_next() - walk the bitmap directory
+ * @h: the header
+ * @dir: from qcow_bitmaps_find_dir()
+ * @file_bytes: length of the file; tables must lie inside it
+ * @buf: @dir->bytes of the directory
+ * @pos: position of the walk, 0 to begin
+ * @idx: index of the entry at @pos, 0 to begin
+ * @bitmap: the next entry
+ * @rep: says what is wrong
+ *
+ * Return: 1 with @bitmap filled, 0 after the last one, -EINVAL.
+ */
+int qcow_bitmap_next(const struct qcow_header *h, const struct qcow_bitmaps_dir *dir,
+		     u64 file_bytes, const void *buf, size_t *pos, u32 *idx,
+		     struct qcow_bitmap *bitmap, struct qcow_report *rep);
+
+/**
+ * qcow_bitmap_mark_in_use() - mark all enabled bitmaps as out of step with the data
+ * @dir: from qcow_bitmaps_find_dir()
+ * @buf: the directory, which qcow_bitmap_next() has walked to its end
+ *
+ * One flag changes of each; any part of the directory may be written before any other.
+ *
+ * Return: how many were not marked before.
+ */
+u32 qcow_bitmap_mark_in_use(const struct qcow_bitmaps_dir *dir, void *buf);
+
 #endif /* _QCOW_HEADER_H */

@@ -117,6 +117,39 @@ struct qcow_disk_snapshot_extra {
 } __packed;
 static_assert(sizeof(struct qcow_disk_snapshot_extra) == 24);
 
+/* Header extension of persistent bitmaps. */
+struct qcow_disk_bitmaps {
+	__be32 nr;
+	__be32 reserved;
+	__be64 dir_bytes;
+	__be64 dir_offset;
+} __packed;
+static_assert(sizeof(struct qcow_disk_bitmaps) == 24);
+
+/* Entry of the bitmap directory; extra data and name follow, padded to 8 bytes. */
+struct qcow_disk_bitmap {
+	__be64 table_offset;
+	__be32 table_entries;
+	__be32 flags;
+	u8 type;
+	u8 granularity_bits;
+	__be16 name_len;
+	__be32 extra_len;
+} __packed;
+static_assert(sizeof(struct qcow_disk_bitmap) == 24);
+
+#define QCOW_BITMAP_IN_USE		BIT_ULL(0)
+#define QCOW_BITMAP_AUTO		BIT_ULL(1)
+#define QCOW_BITMAP_EXTRA_COMPATIBLE	BIT_ULL(2)
+#define QCOW_BITMAP_KNOWN		GENMASK_ULL(2, 0)
+
+#define QCOW_BITMAP_DIRTY_TRACKING	1
+
+/* Entries of a bitmap's table. */
+#define QCOW_BITMAP_TABLE_OFFSET	GENMASK_ULL(55, 9)
+#define QCOW_BITMAP_TABLE_RESERVED	(GENMASK_ULL(63, 56) | GENMASK_ULL(8, 1))
+#define QCOW_BITMAP_TABLE_ONES		BIT_ULL(0)
+
 /* Limits, those of QEMU where it has one. */
 #define QCOW_MIN_CLUSTER_BITS		9
 #define QCOW_MAX_CLUSTER_BITS		21
@@ -135,5 +168,10 @@ static_assert(sizeof(struct qcow_disk_snapshot_extra) == 24);
 #define QCOW_MAX_SNAPSHOTS		65536
 #define QCOW_MAX_SNAPSHOT_EXTRA		1024
 #define QCOW_MAX_SNAPSHOT_TABLE_BYTES	(1024ULL * QCOW_MAX_SNAPSHOTS)
+#define QCOW_MAX_BITMAPS		65535U
+#define QCOW_MAX_BITMAP_DIR_BYTES	(1024ULL * QCOW_MAX_BITMAPS)
+#define QCOW_MAX_BITMAP_TABLE_ENTRIES	(128U << 20)
+#define QCOW_MAX_BITMAP_NAME		1023U
+#define QCOW_MAX_GRANULARITY_BITS	63
 
 #endif /* _QCOW_ONDISK_H */

@@ -151,6 +151,68 @@ static void check_snapshots(const struct image *image, const struct qcow_header 
 	free(buf);
 }
 
+/* Marking changes flags alone, so the walk goes the same way again. */
+static void check_directory(const struct image *image, const struct qcow_header *h,
+			    const struct qcow_bitmaps_dir *dir, char *buf)
+{
+	char text[256] = "";
+	struct qcow_report rep = { .buf = text, .size = sizeof(text) };
+	struct qcow_bitmap bitmap;
+	size_t pos = 0, last = 0;
+	bool marked = false;
+	u32 idx = 0;
+	int ret;
+
+	for (;;) {
+		ret = qcow_bitmap_next(h, dir, image->file_bytes, buf, &pos, &idx, &bitmap, &rep);
+		if (ret < 0) {
+			require(!marked && (ret == -EINVAL || ret == -EFBIG));
+			check_report(&rep, true);
+			return;
+		}
+		if (!ret && marked)
+			return;
+		if (!ret) {
+			require(idx == dir->nr && pos == dir->bytes);
+			require(qcow_bitmap_mark_in_use(dir, buf) <= dir->nr);
+			require(!qcow_bitmap_mark_in_use(dir, buf));
+			marked = true;
+			pos = 0;
+			last = 0;
+			idx = 0;
+			continue;
+		}
+		require(pos >= last + 32 && pos <= dir->bytes && !(pos & 7));
+		last = pos;
+		require(bitmap.name >= buf && bitmap.name + bitmap.name_len <= buf + pos);
+		require(is_inside(image, bitmap.table_offset, 8ULL * bitmap.table_entries));
+		require(!marked || (bitmap.flags & 3) != 2);
+	}
+}
+
+static void check_bitmaps(const struct image *image, const struct qcow_header *h,
+			  const void *head, size_t len)
+{
+	char text[256] = "";
+	struct qcow_report rep = { .buf = text, .size = sizeof(text) };
+	struct qcow_bitmaps_dir dir;
+	void *buf;
+	int err;
+
+	err = qcow_bitmaps_find_dir(h, head, len, image->file_bytes, &dir, &rep);
+	check_report(&rep, err);
+	if (err) {
+		require(err == -EINVAL || err == -EFBIG);
+		return;
+	}
+	require(dir.nr && dir.nr <= QCOW_MAX_BITMAPS);
+	require(dir.bytes <= QCOW_MAX_BITMAP_DIR_BYTES);
+	require(is_inside(image, dir.host_offset, dir.bytes));
+	buf = read_image(image, dir.host_offset, dir.bytes);
+	check_directory(image, h, &dir, buf);
+	free(buf);
+}
+
 static void check_flaw(const struct qcow_flaw *flaw)
 {
 	require(flaw->table && flaw->what);
@@ -314,6 +376,7 @@ static void check_image(const struct image *image)
 		check_header(image, &h);
 		check_extensions(&h, buf, len);
 		check_snapshots(image, &h);
+		check_bitmaps(image, &h, buf, len);
 		check_mapping(image, &h);
 	}
 	free(buf);

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 
-#include "image/bitmaps.h"
 #include "check/internal.h"
 
 #define PIECE_ENTRIES	(128U << 10)
@@ -19,9 +18,9 @@ static void damaged(struct check *c, const char *what, u64 value)
 
 static void count_entry(struct check *c, u64 entry)
 {
-	u64 host = entry & BITMAP_TABLE_OFFSET;
+	u64 host = entry & QCOW_BITMAP_TABLE_OFFSET;
 
-	if (entry & BITMAP_TABLE_RESERVED || (host && entry & BITMAP_TABLE_ONES) ||
+	if (entry & QCOW_BITMAP_TABLE_RESERVED || (host && entry & QCOW_BITMAP_TABLE_ONES) ||
 	    !IS_ALIGNED(host, check_cluster_bytes(c)))
 		damaged(c, "bitmap table entry with wrong bits:", entry);
 	else if (host)
@@ -51,7 +50,7 @@ static void count_table(struct check *c, u64 host, u32 entries)
 static void count_directory(struct check *c, const unsigned char *dir, u64 len, u32 nr)
 {
 	u64 at = 0, bytes, tables = 0, host, table_bytes;
-	struct bitmap_entry e;
+	struct qcow_disk_bitmap e;
 
 	for (; nr; nr--, at += bytes) {
 		if (len - at < sizeof(e))
@@ -62,21 +61,21 @@ static void count_directory(struct check *c, const unsigned char *dir, u64 len, 
 		if (bytes > len - at)
 			return damaged(c, "bitmap directory is too short for entry at", at);
 		host = be64_to_cpu(e.table_offset);
-		table_bytes = be32_to_cpu(e.table_size) * sizeof(__be64);
+		table_bytes = be32_to_cpu(e.table_entries) * sizeof(__be64);
 		/* Tables that together are longer than the file overlap. */
 		tables += table_bytes;
 		if (!host || !IS_ALIGNED(host, check_cluster_bytes(c)) ||
 		    tables > c->img->bytes + check_cluster_bytes(c))
 			damaged(c, "bitmap table in a wrong place:", host);
 		else
-			count_table(c, host, be32_to_cpu(e.table_size));
+			count_table(c, host, be32_to_cpu(e.table_entries));
 	}
 }
 
 void check_bitmaps(struct check *c)
 {
 	unsigned char *dir;
-	struct bitmaps_ext b;
+	struct qcow_disk_bitmaps b;
 	struct qcow_ext ext;
 	u64 host, bytes;
 
@@ -88,7 +87,7 @@ void check_bitmaps(struct check *c)
 		return;
 	host = be64_to_cpu(b.dir_offset);
 	bytes = be64_to_cpu(b.dir_bytes);
-	if (be32_to_cpu(b.nr) > MAX_BITMAPS || bytes > MAX_DIR_BYTES ||
+	if (be32_to_cpu(b.nr) > QCOW_MAX_BITMAPS || bytes > QCOW_MAX_BITMAP_DIR_BYTES ||
 	    !IS_ALIGNED(host, check_cluster_bytes(c)))
 		return damaged(c, "bitmap directory that cannot be one at", host);
 	if (!check_count_meta(c, "bitmap directory", host, bytes))

@@ -180,6 +180,18 @@ static u64 *encode_digests(const struct chain *chain)
 	return digests;
 }
 
+/* What the driver says of an image that it has attached. */
+static void warn_lines(const char *image, const char *text)
+{
+	size_t len;
+
+	for (; *text; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		if (len)
+			qc_warn(image, "%.*s", (int)len, text);
+	}
+}
+
 int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, int *err)
 {
 	struct qcow_layer *layers = encode_layers(chain);
@@ -198,8 +210,8 @@ int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, i
 		qc_fail_errno(0, *err, image, "cannot attach");
 		if (*err == EPERM)
 			qc_hint("run it as root");
-	} else if (!*err && *text) {
-		qc_warn(image, "%.*s", (int)strcspn(text, "\n"), text);
+	} else if (!*err) {
+		warn_lines(image, text);
 	}
 	free(text);
 	free(digests);

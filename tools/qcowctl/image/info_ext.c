@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 
-#include "image/bitmaps.h"
 #include "image/info.h"
 
 static void add_u64(struct json_object *obj, const char *key, u64 value)
@@ -13,14 +12,14 @@ static void add_u64(struct json_object *obj, const char *key, u64 value)
 	json_object_object_add(obj, key, json_object_new_uint64(value));
 }
 
-static struct json_object *bitmap_tree(const struct bitmap_entry *e, const char *name)
+static struct json_object *bitmap_tree(const struct qcow_disk_bitmap *e, const char *name)
 {
 	struct json_object *obj = json_object_new_object(), *flags = json_object_new_array();
 	u32 bits = be32_to_cpu(e->flags);
 
-	if (bits & BITMAP_IN_USE)
+	if (bits & QCOW_BITMAP_IN_USE)
 		json_object_array_add(flags, json_object_new_string("in-use"));
-	if (bits & BITMAP_AUTO)
+	if (bits & QCOW_BITMAP_AUTO)
 		json_object_array_add(flags, json_object_new_string("auto"));
 	json_object_object_add(obj, "name", info_string(name, be16_to_cpu(e->name_len)));
 	add_u64(obj, "granularity", 1ULL << e->granularity_bits);
@@ -31,7 +30,7 @@ static struct json_object *bitmap_tree(const struct bitmap_entry *e, const char 
 /* Length of the entry at @at, 0: it does not fit the directory. */
 static size_t bitmap_entry_bytes(const unsigned char *dir, size_t len, size_t at)
 {
-	struct bitmap_entry e;
+	struct qcow_disk_bitmap e;
 	u64 bytes;
 
 	if (len - at < sizeof(e))
@@ -48,7 +47,7 @@ static struct json_object *bitmap_list(const unsigned char *dir, size_t len, u32
 {
 	struct json_object *list = json_object_new_array();
 	size_t at = 0, bytes;
-	struct bitmap_entry e;
+	struct qcow_disk_bitmap e;
 
 	for (; nr; nr--, at += bytes) {
 		bytes = bitmap_entry_bytes(dir, len, at);
@@ -66,7 +65,7 @@ static struct json_object *bitmap_list(const unsigned char *dir, size_t len, u32
 struct json_object *info_bitmaps(const struct image *img, int *err)
 {
 	struct json_object *list = NULL;
-	struct bitmaps_ext b;
+	struct qcow_disk_bitmaps b;
 	struct qcow_ext ext;
 	unsigned char *dir;
 	u64 bytes, offset;
@@ -80,8 +79,8 @@ struct json_object *info_bitmaps(const struct image *img, int *err)
 		return NULL;
 	bytes = be64_to_cpu(b.dir_bytes);
 	offset = be64_to_cpu(b.dir_offset);
-	if (be32_to_cpu(b.nr) > MAX_BITMAPS || bytes > MAX_DIR_BYTES || offset > img->bytes ||
-	    bytes > img->bytes - offset) {
+	if (be32_to_cpu(b.nr) > QCOW_MAX_BITMAPS || bytes > QCOW_MAX_BITMAP_DIR_BYTES ||
+	    offset > img->bytes || bytes > img->bytes - offset) {
 		*err = qc_fail(QC_BAD_IMAGE, img->name,
 			       "bitmap directory of %u entries, %llu bytes at 0x%llx is over a limit or beyond the end of the file",
 			       be32_to_cpu(b.nr), bytes, offset);

@@ -331,11 +331,14 @@ static int meta_call(struct qcow_meta *meta, int (*func)(struct qcow_meta *meta)
 	return call.err;
 }
 
-/* What the autoclear features stand for is not kept true, but for a raw data file. */
-static int meta_clear_autoclear(struct qcow_image *image)
+/* What the autoclear features stand for is not kept true, but for a raw data file and bitmaps. */
+static int meta_clear_autoclear(struct qcow_meta *meta)
 {
+	struct qcow_image *image = meta->image;
 	u64 keep = image->geo.data_file ? QCOW_AUTOCLEAR_RAW_DATA_FILE : 0;
 
+	if (meta->bitmaps.known)
+		keep |= QCOW_AUTOCLEAR_BITMAPS;
 	if (!(image->header.autoclear & ~keep))
 		return 0;
 	return qcow_header_set_autoclear(image, image->header.autoclear & keep);
@@ -349,7 +352,9 @@ int qcow_meta_begin(struct qcow_meta *meta)
 		return -EIO;
 	if (likely(meta->begun))
 		return 0;
-	err = meta_clear_autoclear(meta->image);
+	err = qcow_bitmaps_mark(&meta->bitmaps, meta->image);
+	if (!err)
+		err = meta_clear_autoclear(meta);
 	if (!err) {
 		/* Pairs with smp_load_acquire() in qcow_meta_begun(). */
 		smp_store_release(&meta->begun, true);
@@ -440,12 +445,18 @@ struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_report 
 		err = qcow_space_open(&meta->space, image, &meta->overlap, rep);
 	if (err)
 		goto destroy_queues;
-	err = qcow_inflight_init(&meta->inflight, meta_drained);
+	/* Behind all other metadata, so that the directory is none of that. */
+	err = qcow_bitmaps_open(&meta->bitmaps, image, &meta->overlap, rep);
 	if (err)
 		goto close_space;
+	err = qcow_inflight_init(&meta->inflight, meta_drained);
+	if (err)
+		goto close_bitmaps;
 	image->inflight = &meta->inflight;
 	return meta;
 
+close_bitmaps:
+	qcow_bitmaps_close(&meta->bitmaps);
 close_space:
 	qcow_space_close(&meta->space);
 destroy_queues:
@@ -543,6 +554,7 @@ int qcow_meta_destroy(struct qcow_meta *meta)
 	qcow_reclaim_destroy(&meta->reclaim);
 	qcow_inflight_destroy(&meta->inflight);
 	qcow_writeback_drop(meta->image->cache, &meta->image->l2);
+	qcow_bitmaps_close(&meta->bitmaps);
 	qcow_space_close(&meta->space);
 	qcow_l1_destroy(&meta->l1);
 	qcow_overlap_destroy(&meta->overlap);

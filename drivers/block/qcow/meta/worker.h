@@ -21,6 +21,7 @@
 #include <linux/workqueue.h>
 
 #include "layer/inflight.h"
+#include "meta/bitmap.h"
 #include "meta/change.h"
 #include "meta/commit.h"
 #include "meta/l1.h"
@@ -51,6 +52,7 @@ struct qcow_v1_pack;
  * @overlap: where the metadata is
  * @space: host clusters
  * @l1: the L1 table
+ * @bitmaps: the directory of persistent bitmaps
  * @in_flight: changes whose data is being written
  * @merge: writes to new clusters on their way to the store
  * @inflight: I/O of the device, for grace periods
@@ -82,6 +84,7 @@ struct qcow_meta {
 	struct qcow_overlap overlap;
 	struct qcow_space space;
 	struct qcow_l1 l1;
+	struct qcow_bitmaps bitmaps;
 	struct rb_root in_flight;
 	struct qcow_merge merge;
 	struct qcow_inflight inflight;
@@ -131,7 +134,8 @@ void qcow_meta_post(struct qcow_meta *meta, struct qcow_meta_msg *msg);
  * qcow_meta_begin() - before the first change of anything
  * @meta: the metadata
  *
- * Clears the autoclear feature bits: what they stand for (bitmaps) is true no longer.
+ * Marks persistent bitmaps as inconsistent, and clears the autoclear feature bits that stand for
+ * what is true no longer.
  *
  * Context: the worker.
  * Return: 0 or -errno: nothing may be written.
