@@ -22,7 +22,7 @@ ram_disk low 64
 dd if=image of=/dev/low bs=1M oflag=direct conv=fsync status=none
 dev=$(attach --no-partscan /dev/low)
 dd if=data of="$dev" bs=64K seek=300 oflag=direct status=none
-same() { qemu-img compare -q -U -f raw -F qcow2 shadow /dev/low; }
+same() { qemu-img compare -q -U -T none -f raw -F qcow2 shadow /dev/low; }
 ! same || fail "durable at once: nothing is tried"
 wait_for 12 same
 before=$(asked low)

@@ -37,7 +37,7 @@ bits, l2_bits, mib = map(int, sys.argv[2:])
 with open(sys.argv[1], "wb") as f:
     f.write(struct.pack(">IIQIIQBBHIQ", 0x514649fb, 1, 0, 0, 0, mib << 20, bits, l2_bits, 0, 0,
                         48))
-    f.truncate(48 + 8 * -(-(mib << 20) >> bits + l2_bits))
+    f.truncate(48 + 8 * -(-(mib << 20) >> bits + l2_bits) + 511 & -512)
 PY
 	truncate -s "$3M" shadow
 }
@@ -64,7 +64,7 @@ for geometry in "12 9" "9 12" "12 6"; do
 	put 64K 0 32 data
 	put 64K 128 4 data
 	for ((at = 0; at < 2 << 20; at += 40960)); do
-		drop $at 28672
+		drop $at 32768
 	done
 	put 64K 320 8 data
 	put 4K 7000 1 data

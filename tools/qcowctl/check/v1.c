@@ -2,8 +2,8 @@
 /*
  * Version 1. There are no reference counts: the check is that no two entries refer to the same
  * bytes, and none beyond the end of the file. Clusters that nothing refers to are leaked; a
- * repair extends a file that has been cut off, moves others into them, and cuts off the end of the
- * file.
+ * repair moves others into them, cuts off the end of the file, and extends a file that has been cut
+ * off.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -214,26 +214,29 @@ static int truncate_tail(struct check *c, u64 clusters)
 	return check_sync(c);
 }
 
-/* Return: 0 and the leaked clusters behind the image in @tail, or -errno after check_error(). */
+/* @tail: leaked clusters at the end of the file. */
 static int run(struct check *c, u64 *tail)
 {
 	const struct qcow_header *h = &c->img->h;
 	int err;
 
 	check_reset(c);
-	used.nr = 0;
+	memset(&used, 0, sizeof(used));
 	gaps.nr = 0;
 	c->res.total = DIV_ROUND_UP_ULL(c->g.size, check_cluster_bytes(c));
 	check_progress_stage(c, "checking");
 	add_used(c, 0, h->length, "header");
 	add_used(c, h->backing_offset, h->backing_len, "backing file's name");
 	err = count_l1(c);
-	if (err)
-		return err;
-	drop_overlapping_tables(c);
-	check_walk_l2(c, count_table);
-	*tail = compare_ranges(c);
-	return 0;
+	if (!err) {
+		drop_overlapping_tables(c);
+		check_walk_l2(c, count_table);
+		*tail = compare_ranges(c);
+	}
+	check_progress_end(c);
+	check_message_end(c);
+	free(used.list);
+	return err;
 }
 
 /*
@@ -247,16 +250,15 @@ static int fill_gaps(struct check *c, u64 tail, u64 *unplaced)
 	size_t i, nr = 0;
 
 	target -= min(target, *unplaced);
-
 	for (i = 0; i < gaps.nr && gaps.list[i].first < target; i++, nr++)
 		gaps.list[i].nr = min(gaps.list[i].nr, target - gaps.list[i].first);
 	gaps.nr = nr;
 	return check_v1_pack(c, &gaps, target, unplaced);
 }
 
-static int repair(struct check *c, u64 tail)
+static int give_back(struct check *c, u64 tail)
 {
-	u64 before = c->res.leaks, unplaced = 0;
+	u64 leaks = c->res.leaks, fixed = c->res.corruptions_fixed, unplaced = 0;
 	bool quiet = c->quiet;
 	unsigned int pass;
 	int err = 0;
@@ -277,7 +279,8 @@ static int repair(struct check *c, u64 tail)
 	c->quiet = quiet;
 	if (!err && tail)
 		err = truncate_tail(c, tail);
-	c->res.leaks_fixed = before - c->res.leaks;
+	c->res.corruptions_fixed = fixed;
+	c->res.leaks_fixed = leaks - c->res.leaks;
 	return err;
 }
 
@@ -295,10 +298,7 @@ int check_v1(struct check *c)
 		c->res.corruptions_fixed = corruptions - min(corruptions, c->res.corruptions);
 	}
 	if (!err && c->res.leaks && c->repair != REPAIR_NONE)
-		err = repair(c, tail);
-	check_progress_end(c);
-	check_message_end(c);
-	free(used.list);
+		err = give_back(c, tail);
 	free(gaps.list);
 	return err;
 }

@@ -328,7 +328,10 @@ static int pack_move_table(struct qcow_meta *meta, struct qcow_v1_pack *pack, u6
 	if (first < pack->target ||
 	    find_next_zero_bit(pack->movable, first + nr, first) < first + nr)
 		return 0;
-	to = bitmap_find_next_zero_area(pack->used, pack->target, pack->gap, nr, 0);
+	/* Where one has not fitted, no other will. */
+	to = pack->target;
+	if (!pack->unplaced)
+		to = bitmap_find_next_zero_area(pack->used, pack->target, pack->gap, nr, 0);
 	if (to >= pack->target) {
 		pack->unplaced += nr;
 		return 0;
