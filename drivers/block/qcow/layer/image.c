@@ -23,17 +23,24 @@
 /* The snapshot table is read in pieces, the first this long, each as long as all before. */
 #define SNAPSHOT_FIRST_BYTES	SZ_64K
 
-static int image_read(struct qcow_image *image, const char *what, void *buf, u64 host,
-		      size_t len, struct qcow_report *rep)
+static int image_read_pieces(struct qcow_image *image, void *buf, u64 host, size_t len,
+			     int (*read)(struct qcow_store *store, void *buf, u64 pos, size_t len))
 {
 	size_t pos, part;
 	int err = 0;
 
 	for (pos = 0; pos < len && !err; pos += part) {
 		part = min_t(size_t, len - pos, READ_BYTES);
-		err = qcow_image_go_on() ?:
-			qcow_store_read(image->store, buf + pos, host + pos, part);
+		err = qcow_image_go_on() ?: read(image->store, buf + pos, host + pos, part);
 	}
+	return err;
+}
+
+static int image_read(struct qcow_image *image, const char *what, void *buf, u64 host,
+		      size_t len, struct qcow_report *rep)
+{
+	int err = image_read_pieces(image, buf, host, len, qcow_store_read);
+
 	if (err == -ENODATA) {
 		qcow_report(rep, "%s at %llu: reaches beyond the end of the file at %llu", what,
 			    host, image->store->bytes);
@@ -358,8 +365,8 @@ static int image_read_l1(struct qcow_image *image, bool writable, u64 l1_offset,
 	if (!image->l1)
 		return -ENOMEM;
 	image->l1_entries = entries;
-	err = qcow_store_read_padded(image->store, image->l1, l1_offset,
-				     there * sizeof(*image->l1));
+	err = image_read_pieces(image, image->l1, l1_offset, there * sizeof(*image->l1),
+				qcow_store_read_padded);
 	if (err)
 		qcow_report(rep, "L1 table at %llu: cannot be read: error %d", l1_offset, err);
 	return err;
