@@ -75,7 +75,7 @@ void qcow_refcount_set(void *block, u32 order, u64 idx, u64 count);
  * @flaw: filled when the entry is wrong
  *
  * Return: 0, or -EUCLEAN: reserved bits, an offset that is no multiple of the cluster
- * size, a block that begins at or beyond the end of the file.
+ * size, a block that does not end within the file.
  */
 int qcow_refcount_table_decode(u32 cluster_bits, u64 file_bytes, u64 entry, u64 *block,
 			       struct qcow_flaw *flaw);

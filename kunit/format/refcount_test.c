@@ -133,13 +133,17 @@ struct table_case {
 	u64 block;
 	const char *what;
 	u64 value;
+	u64 file_bytes;
 };
 
-/* 64 KiB clusters, the file ends at 0x60000. */
+/* 64 KiB clusters, the file ends at 0x60000 unless it says otherwise. */
 static const struct table_case table_cases[] = {
 	{ .name = "not allocated" },
 	{ .name = "block", .entry = 0x20000, .block = 0x20000 },
 	{ .name = "last cluster", .entry = 0x50000, .block = 0x50000 },
+	{ .name = "a byte behind it", .entry = 0x50000, .block = 0x50000, .file_bytes = 0x60001 },
+	{ .name = "a byte short", .entry = 0x50000, .file_bytes = 0x5ffff,
+	  .what = "refcount block beyond the end of the file", .value = 0x50000 },
 	{ .name = "at the end", .entry = 0x60000,
 	  .what = "refcount block beyond the end of the file", .value = 0x60000 },
 	{ .name = "far beyond", .entry = GENMASK_ULL(63, 16),
@@ -164,7 +168,7 @@ static void table_entry_decodes(struct kunit *test)
 	u64 block = 1;
 	int err;
 
-	err = qcow_refcount_table_decode(16, 0x60000, c->entry, &block, &flaw);
+	err = qcow_refcount_table_decode(16, c->file_bytes ?: 0x60000, c->entry, &block, &flaw);
 	KUNIT_EXPECT_EQ(test, block, c->block);
 	if (!c->what) {
 		KUNIT_EXPECT_EQ(test, err, 0);

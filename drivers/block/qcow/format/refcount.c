@@ -68,7 +68,7 @@ int qcow_refcount_table_decode(u32 cluster_bits, u64 file_bytes, u64 entry, u64 
 		return flaw_at(flaw, entry, "reserved bits", entry & QCOW_REFCOUNT_TABLE_RESERVED);
 	if (!IS_ALIGNED(host, BIT_ULL(cluster_bits)))
 		return flaw_at(flaw, entry, "refcount block not at a cluster border", host);
-	if (host >= file_bytes && host)
+	if (host && (host > file_bytes || BIT_ULL(cluster_bits) > file_bytes - host))
 		return flaw_at(flaw, entry, "refcount block beyond the end of the file", host);
 	*block = host;
 	return 0;
