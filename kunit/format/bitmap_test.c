@@ -46,7 +46,7 @@ static const struct dir_case dir_cases[] = {
 	  .says = "over the header" },
 	{ .name = "to the end", .nr = 1, .bytes = CLUSTER, .offset = FILE_BYTES - CLUSTER },
 	{ .name = "beyond the end", .nr = 1, .bytes = CLUSTER + 1, .offset = FILE_BYTES - CLUSTER,
-	  .err = -EINVAL, .says = "beyond the file's end" },
+	  .err = -EUCLEAN, .says = "beyond the file's end" },
 	{ .name = "overflow", .nr = 1, .bytes = 64, .offset = 0xfffffffffffffe00ULL,
 	  .err = -EINVAL, .says = "beyond the file's end" },
 	{ .name = "too long", .nr = 1, .bytes = QCOW_MAX_BITMAP_DIR_BYTES + 1, .offset = DIR,
