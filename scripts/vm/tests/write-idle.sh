@@ -25,6 +25,8 @@ dd if=data of="$dev" bs=64K seek=300 oflag=direct status=none
 same() { qemu-img compare -q -U -T none -f raw -F qcow2 shadow /dev/low; }
 ! same || fail "durable at once: nothing is tried"
 wait_for 12 same
+# the tables are there before their flush
+sleep 2
 before=$(asked low)
 sleep 7
 unchanged || fail "idle, and writes and flushes went from $before to $(asked low)"
