@@ -234,7 +234,7 @@ struct qcow_bitmaps_dir {
  * @dir: result
  * @rep: says what is wrong
  *
- * Return: 0; -EINVAL, -EFBIG.
+ * Return: 0; -EINVAL, -EFBIG; -EUCLEAN: beyond the end of the file.
  */
 int qcow_bitmaps_find_dir(const struct qcow_header *h, const void *buf, size_t len, u64 file_bytes,
 			  struct qcow_bitmaps_dir *dir, struct qcow_report *rep);
@@ -268,7 +268,7 @@ struct qcow_bitmap {
  * @bitmap: the next entry
  * @rep: says what is wrong
  *
- * Return: 1 with @bitmap filled, 0 after the last one, -EINVAL.
+ * Return: 1 with @bitmap filled, 0 after the last one, -EINVAL, -EFBIG, -EUCLEAN.
  */
 int qcow_bitmap_next(const struct qcow_header *h, const struct qcow_bitmaps_dir *dir,
 		     u64 file_bytes, const void *buf, size_t *pos, u32 *idx,

@@ -166,7 +166,7 @@ static void check_directory(const struct image *image, const struct qcow_header 
 	for (;;) {
 		ret = qcow_bitmap_next(h, dir, image->file_bytes, buf, &pos, &idx, &bitmap, &rep);
 		if (ret < 0) {
-			require(!marked && (ret == -EINVAL || ret == -EFBIG));
+			require(!marked && (ret == -EINVAL || ret == -EFBIG || ret == -EUCLEAN));
 			check_report(&rep, true);
 			return;
 		}
@@ -202,7 +202,7 @@ static void check_bitmaps(const struct image *image, const struct qcow_header *h
 	err = qcow_bitmaps_find_dir(h, head, len, image->file_bytes, &dir, &rep);
 	check_report(&rep, err);
 	if (err) {
-		require(err == -EINVAL || err == -EFBIG);
+		require(err == -EINVAL || err == -EFBIG || err == -EUCLEAN);
 		return;
 	}
 	require(dir.nr && dir.nr <= QCOW_MAX_BITMAPS);
