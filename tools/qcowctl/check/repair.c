@@ -204,10 +204,14 @@ static int fix_flags(struct check *c, bool set)
 	return check_sync(c);
 }
 
-/* Write the counts in memory to one block. */
+/*
+ * Write the counts in memory to one block. Clusters behind the end of the file have none, unless an
+ * entry that cannot be followed refers to them: as the file grows, they would be leaked.
+ */
 static int fix_block(struct check *c, u64 idx)
 {
-	u64 end = min(c->clusters, (idx + 1) << c->block_bits), i;
+	u64 block_end = (idx + 1) << c->block_bits;
+	u64 end = c->res.lost ? min(c->clusters, block_end) : block_end, i;
 	u64 host = check_block_offset(c, idx), disk, refs;
 	unsigned char *block = c->disk.raw + (idx << c->g.cluster_bits);
 	bool changed = false;

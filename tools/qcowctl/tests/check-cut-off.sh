@@ -23,6 +23,9 @@ repaired() {
 		ends 0 check part
 	fi
 	[[ $1 == qcow ]] || qemu-img check -q part || die "$1 of $2 bytes: qemu-img is not content"
+	# nor where the file grows
+	truncate -s "$bytes" part
+	[[ $1 == qcow ]] || qemu-img check -q part || die "$1 of $2 bytes: counts beyond the end"
 	raw "$1" part got
 	cmp want got || die "$1 of $2 bytes: other content"
 	# no table of the header ends beyond it
