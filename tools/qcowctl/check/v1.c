@@ -300,5 +300,6 @@ int check_v1(struct check *c)
 	if (!err && c->res.leaks && c->repair != REPAIR_NONE)
 		err = give_back(c, tail);
 	free(gaps.list);
+	memset(&gaps, 0, sizeof(gaps));
 	return err;
 }
