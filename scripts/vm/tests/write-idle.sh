@@ -5,6 +5,8 @@
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
+modprobe null_blk
+
 # what writes and flushes have been asked of the disk NAME
 asked() {
 	local counts

@@ -14,7 +14,7 @@ session() {
 	loop=$(losetup -f --show --sector-size 4096 "$1")
 	dev=$(attach "${@:4}" "$loop")
 	assert_attr "$dev" store bdev
-	model -t 3 -l 16K "$dev" "$2"
+	model -t 3 -l 16384 "$dev" "$2"
 	detach "$dev"
 	assert_clean "$loop"
 	assert_image_is "$2" "$loop" "$3"

@@ -63,7 +63,7 @@ for geometry in "12 9" "9 12" "12 6"; do
 	dev=$(attach image)
 	put 64K 0 32 data
 	put 64K 128 4 data
-	for ((at = 0; at < 2 << 20; at += 40960)); do
+	for ((at = 0; at < 2 << 20; at += 163840)); do
 		drop $at 32768
 	done
 	put 64K 320 8 data
@@ -77,10 +77,13 @@ for geometry in "12 9" "9 12" "12 6"; do
 done
 
 # compressed clusters that are written to
-truncate -s 2M text
-for ((at = 0; at < 512; at++)); do
-	printf 'cluster %d' "$at" | dd of=text bs=4K seek="$at" conv=notrunc status=none
-done
+python - text <<'PY'
+import sys
+
+with open(sys.argv[1], "wb") as f:
+    for number in range(512):
+        f.write((b"cluster %d" % number).ljust(4096, b"\0"))
+PY
 rm image
 cp text shadow
 qemu-img convert -c -f raw -O qcow text image 2>/dev/null || [[ -s image ]]
