@@ -78,6 +78,11 @@ static inline void strscpy(char *to, const char *from, size_t size)
 
 #define KUNIT_EXPECT_EQ(test, a, b)	kunit_equal(test, a, b, false)
 #define KUNIT_ASSERT_EQ(test, a, b)	kunit_equal(test, a, b, true)
+#define KUNIT_EXPECT_EQ_MSG(test, a, b, ...) \
+	kunit_check(test, (a) == (b), false, __VA_ARGS__)
+#define KUNIT_ASSERT_EQ_MSG(test, a, b, ...) \
+	kunit_check(test, (a) == (b), true, __VA_ARGS__)
+#define KUNIT_EXPECT_LT(test, a, b)	kunit_check(test, (a) < (b), false, "%s, %s", #a, #b)
 #define KUNIT_EXPECT_PTR_EQ(test, a, b)	kunit_check(test, (a) == (b), false, "%s", #a)
 #define KUNIT_EXPECT_NULL(test, p)	kunit_check(test, !(p), false, "%s", #p)
 #define KUNIT_EXPECT_NOT_NULL(test, p)	kunit_check(test, (p), false, "%s", #p)
