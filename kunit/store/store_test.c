@@ -361,7 +361,7 @@ static void two_owners_of_a_block(struct kunit *test)
 	}
 }
 
-/* @nr writes of a page each, from @pos on; @f->model has them at once, the store when they have ended. */
+/* @nr writes of a page each, from @pos on; @f->model has them at once. */
 static void batch_write(struct fixture *f, struct qcow_batch *batch, u64 pos, unsigned int nr)
 {
 	prandom_bytes_state(&f->rnd, f->buf, nr * SZ_4K);

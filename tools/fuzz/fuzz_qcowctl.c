@@ -15,7 +15,7 @@
 #define MAX_ARGS	8
 
 /* The first file is as long as the input; the second goes on with a hole. */
-#define LONG_BYTES	(1 << 20)
+#define LONG_BYTES	0x100000
 
 /* Of cmd/main.c, which the Makefile gives this name. */
 int qcowctl_main(int argc, char **argv);

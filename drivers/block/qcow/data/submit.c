@@ -29,10 +29,10 @@
  * of its own makes one batch of the I/Os that have come together.
  *
  * A worker of which CPU: a task that has gone to sleep since its request before, when nothing is
- * under way any more, waits for each of its requests. Its CPU is idle next, and a worker there is the
- * one that is running first. Any other task goes on meanwhile, as a rule with the next request: a
- * worker of its CPU would take that away from it for each request, so the scheduler finds a CPU for a
- * worker that is bound to none. Where all are busy, requests come together.
+ * under way any more, waits for each of its requests. Its CPU is idle next, and a worker there is
+ * the one that runs first. Any other task goes on meanwhile, as a rule with the next request: a
+ * worker of its CPU would take that away from it for each request, so the scheduler finds a CPU for
+ * a worker that is bound to none. Where all are busy, requests come together.
  */
 #include <linux/bio.h>
 #include <linux/blk-mq.h>

@@ -13,8 +13,8 @@
  *                                        target: as many clusters as are in use
  *
  * A table of several clusters may fit into no gap. Then clusters in front of the target go as well,
- * so many that they leave a gap that is large enough, and the table follows in another pass. One that
- * lies across the target stays: a gap shorter than a table may remain.
+ * so many that they leave a gap that is large enough, and the table follows in another pass. One
+ * that lies across the target stays: a gap shorter than a table may remain.
  *
  * All that refers to a cluster is found by the same walk, so gaps that a power cut or another
  * program has left go, too. Compressed data, what does not lie at cluster borders, and a cluster

@@ -40,7 +40,8 @@ struct qcow_v1_pack;
  * @image: the active image
  * @wq: ordered; runs @work. Its item waits as the head of this file says
  * @io_wq: commits' writes and flushes, punching, data written to new clusters: one work item
- *         of each; new L2 tables: one for each. They wait for I/O of the stores, never for each other or the worker
+ *         of each; new L2 tables: one for each. They wait for I/O of the stores, never for each
+ *         other or the worker
  * @work: the worker
  * @inbox: messages that have been posted
  * @urgent: received, run first, in the order in which they came

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Writes of metadata that are in flight together: a disk serves some of them at the same time, or in
- * an order of its own.
+ * Writes of metadata that are in flight together: a disk serves some of them at the same time, or
+ * in an order of its own.
  */
 #ifndef _QCOW_STORE_BATCH_H
 #define _QCOW_STORE_BATCH_H
