@@ -141,7 +141,9 @@ static void run(struct fixture *f, unsigned int nr, const unsigned int *order)
 	for (i = 0; i < nr; i++)
 		qcow_merge_add(&f->merge, &f->ios[order[i]]);
 	qcow_merge_kick(&f->merge);
-	flush_work(&f->merge.work);
+	/* The parts of one that fails queue it again. */
+	while (flush_work(&f->merge.work))
+		;
 	for (i = 0; i < nr; i++)
 		KUNIT_EXPECT_EQ_MSG(f->test, 1, f->ended[order[i]], "write %u", order[i]);
 	KUNIT_EXPECT_TRUE(f->test, f->in_order);
