@@ -249,14 +249,17 @@ static void hint_refused(const struct attach_args *a, const struct chain *chain,
 		qc_hint("--direct-io auto");
 }
 
-/* A GPT is in the second block of a disk: it tells how long the first one was. */
+/*
+ * A GPT is in the second block of a disk: it tells how long the first one was. What is on a disk
+ * that is not scanned for partitions is not looked at.
+ */
 static void hint_block_size(const struct attach_args *a, const char *device)
 {
 	static const char magic[] = "EFI PART";
 	char at_512[8] = "", at_4096[8] = "";
 	int fd;
 
-	if (a->arg.logical_block_size)
+	if (a->arg.logical_block_size || a->arg.flags & QCOW_ATTACH_NO_PARTSCAN)
 		return;
 	fd = open(device, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
