@@ -85,6 +85,13 @@ static int check_bitmap(const struct qcow_header *h, const struct qcow_disk_bitm
 	return qcow_header_check_table(h, &table, file_bytes, rep);
 }
 
+/* Bytes of an entry, with its extra data, its name and what pads it. */
+static u64 entry_bytes(const struct qcow_disk_bitmap *disk)
+{
+	return round_up(sizeof(*disk) + (u64)be32_to_cpu(disk->extra_len) +
+			be16_to_cpu(disk->name_len), 8);
+}
+
 int qcow_bitmap_next(const struct qcow_header *h, const struct qcow_bitmaps_dir *dir,
 		     u64 file_bytes, const void *buf, size_t *pos, u32 *idx,
 		     struct qcow_bitmap *bitmap, struct qcow_report *rep)
@@ -98,8 +105,7 @@ int qcow_bitmap_next(const struct qcow_header *h, const struct qcow_bitmaps_dir 
 		return left ? bad_entry(rep, *idx, "none, and bytes that are left:", left) : 0;
 	if (left < sizeof(*disk))
 		return bad_entry(rep, *idx, "the directory ends before it, bytes left:", left);
-	bytes = round_up(sizeof(*disk) + (u64)be32_to_cpu(disk->extra_len) +
-			 be16_to_cpu(disk->name_len), 8);
+	bytes = entry_bytes(disk);
 	if (left < bytes)
 		return bad_entry(rep, *idx, "the directory ends within it, bytes:", bytes);
 	*bitmap = (struct qcow_bitmap) {
@@ -132,8 +138,7 @@ u32 qcow_bitmap_mark_in_use(const struct qcow_bitmaps_dir *dir, void *buf)
 			disk->flags = cpu_to_be32(flags | QCOW_BITMAP_IN_USE);
 			marked++;
 		}
-		pos += round_up(sizeof(*disk) + (u64)be32_to_cpu(disk->extra_len) +
-				be16_to_cpu(disk->name_len), 8);
+		pos += entry_bytes(disk);
 	}
 	return marked;
 }

@@ -6,10 +6,9 @@
  *
  * The worker waits for I/O of the image's stores that it submits itself (a slice that has been
  * evicted since its request had it read, a refcount block, a longer table, the header) and for
- * memory. It never waits for a
- * message, a work item or a request of its own device: what has to wait for one of those is
- * parked, in memory, and run again by the message that ends the wait. The stores lie below the
- * device, so nothing that the worker waits for can wait for the worker.
+ * memory. It never waits for a message, a work item or a request of its own device: what has to
+ * wait for one of those is parked, in memory, and run again by the message that ends the wait. The
+ * stores lie below the device, so nothing that the worker waits for can wait for the worker.
  */
 #ifndef _QCOW_META_WORKER_H
 #define _QCOW_META_WORKER_H
