@@ -63,7 +63,8 @@ dev=$(attach image)
 cmp "$dev" image.raw
 detach "$dev"
 
-# a refcount block that ends early is no matter for a reader, and refused to a writer
+# a refcount block that ends early is no matter for a reader, and refused to a writer until it is
+# repaired
 qemu-img create -q -f qcow2 image 8M
 image_io qcow2 image "write -q -s noise 0 1M"
 python3 - <<'PY'
@@ -89,3 +90,10 @@ dev=$(attach -r image)
 cmp "$dev" image.raw
 detach "$dev"
 assert_refused 4 'refcount block beyond the end of the file' qcowctl attach image
+assert_refused 4 'try: qcowctl attach -r image, or qcowctl check -r all' qcowctl attach image
+assert qcowctl check -q -r all image
+dev=$(attach image)
+cmp "$dev" image.raw
+dd if=noise of="$dev" bs=64K seek=64 oflag=direct conv=notrunc status=none
+detach "$dev"
+assert_clean image

@@ -164,6 +164,7 @@ bool check_count_meta(struct check *c, const char *name, u64 host_offset, u64 by
 		return false;
 	if (!bytes)
 		return true;
+	check_note_beyond(c, host_offset, bytes);
 	/* The capacity is the next power of two. */
 	if (!(c->nr_meta & (c->nr_meta - 1)))
 		c->meta = check_grow(c->meta, c->nr_meta ? c->nr_meta * 2 : 1, sizeof(*c->meta));

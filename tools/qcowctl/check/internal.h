@@ -378,7 +378,8 @@ bool check_count_range(struct check *c, u64 host_offset, u64 bytes, u64 times);
 void check_note_beyond(struct check *c, u64 host_offset, u64 bytes);
 
 /**
- * check_count_meta() - count one reference to metadata, which must not be shared
+ * check_count_meta() - count one reference to metadata, which must not be shared; note what of it
+ * the file does not hold
  * @c: the check
  * @name: of the table, for messages
  * @host_offset: where it begins

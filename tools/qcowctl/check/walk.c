@@ -115,7 +115,6 @@ int check_walk_l1(struct check *c, u64 host_offset, u32 entries, bool active)
 	if (!check_count_meta(c, active ? "L1 table" : "L1 table of a snapshot", host_offset,
 			      bytes))
 		return 0;
-	check_note_beyond(c, host_offset, bytes);
 	/* L1 tables that together are longer than the file overlap. */
 	c->l1_bytes += bytes;
 	if (c->l1_bytes > c->img->bytes + QCOW_MAX_L1_BYTES) {
