@@ -137,20 +137,33 @@ ends() {
 	[[ $got -eq $status ]] || die "qcowctl $*: status $got, not $status: $(cat err)"
 }
 
+# start_holder COMMAND...: it has its input from $feed, and ends at release
+start_holder() {
+	mkfifo in.fifo
+	"$@" <in.fifo >holder.log 2>&1 &
+	holder=$!
+	exec {feed}>in.fifo
+}
+# await_holder TEXT: until it says so
+await_holder() {
+	for _ in $(seq 100); do
+		grep -q "$1" holder.log && return
+		sleep 0.1
+	done
+	die "no '$1': $(cat holder.log)"
+}
 # hold IMAGE [OPTION...]: QEMU has it open until release
 hold() {
 	local image=$1
 	shift
-	mkfifo in.fifo
-	qemu-io "$@" -f qcow2 "$image" <in.fifo >qemu.log 2>&1 &
-	holder=$!
-	exec {feed}>in.fifo
+	start_holder qemu-io "$@" -f qcow2 "$image"
 	echo 'read 0 512' >&"$feed"
-	for _ in $(seq 100); do
-		grep -q 'read 512/512' qemu.log && return
-		sleep 0.1
-	done
-	die "qemu-io does not start: $(cat qemu.log)"
+	await_holder 'read 512/512'
+}
+# hold_lock ro|rw|share IMAGE: it is locked as qcowctl does it until release
+hold_lock() {
+	start_holder "$TEST_LOCK" "$@"
+	await_holder locked
 }
 release() {
 	exec {feed}>&-

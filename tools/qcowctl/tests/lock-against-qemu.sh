@@ -6,29 +6,18 @@ set -euo pipefail
 
 create raw base.raw 1M
 create qcow2 -b base.raw -F raw top
-hold() {
-	mkfifo in.fifo
-	"$TEST_LOCK" "$1" top <in.fifo >lock.log &
-	holder=$!
-	exec {feed}>in.fifo
-	for _ in $(seq 100); do
-		grep -q locked lock.log && return
-		sleep 0.1
-	done
-	die "no lock"
-}
 refused() {
 	! qemu-io "$@" >out 2>&1 || die "QEMU opened it: $*"
 	grep -q 'lock' out
 }
-hold ro
+hold_lock ro top
 refused -f qcow2 -c 'write 0 512' top
 refused -f raw -c 'write 0 512' base.raw
 qemu-io -r -f qcow2 -c 'read 0 512' top >/dev/null
 "$TEST_LOCK" ro top </dev/null | grep -q locked
 expect "$BUSY" 'is in use' attach top
 release
-hold rw
+hold_lock rw top
 refused -f qcow2 -c 'write 0 512' top
 refused -r -f qcow2 -c 'read 0 512' top
 expect "$BUSY" 'is in use' attach -r top

@@ -27,14 +27,6 @@ qemu-img snapshot -c one top
 expect_ready --force-share --snapshot one top
 
 # what is attached in this way is written to all the same
-mkfifo in.fifo
-"$TEST_LOCK" share top <in.fifo >lock.log &
-holder=$!
-exec {feed}>in.fifo
-for _ in $(seq 100); do
-	grep -q locked lock.log && break
-	sleep 0.1
-done
+hold_lock share top
 io top qcow2 'write 0 512'
-exec {feed}>&-
-wait "$holder"
+release
