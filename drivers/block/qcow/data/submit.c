@@ -76,17 +76,15 @@ void qcow_submitter_kick(struct qcow_submitter *submitter)
 {
 	const struct qcow_device *dev = submitter->dev;
 
-	if (!llist_empty(&submitter->waiting))
+	/* Behind the barrier of llist_add(): a worker that is running looks again before it ends. */
+	if (!llist_empty(&submitter->waiting) && !READ_ONCE(submitter->is_running))
 		queue_work(READ_ONCE(submitter->is_local) ? dev->submit_local_wq : dev->submit_wq,
 			   &submitter->work);
 }
 
-/* May run twice at a time, on either workqueue: each takes what there is. */
-static void submitter_work(struct work_struct *work)
+static void submitter_run_batch(struct qcow_submitter *submitter)
 {
-	struct qcow_submitter *submitter = container_of(work, struct qcow_submitter, work);
 	struct llist_node *waiting = llist_reverse_order(llist_del_all(&submitter->waiting));
-	unsigned int noio = memalloc_noio_save();
 	struct qcow_io *io, *next;
 	struct blk_plug plug;
 
@@ -94,6 +92,21 @@ static void submitter_work(struct work_struct *work)
 	llist_for_each_entry_safe(io, next, waiting, waiting)
 		qcow_store_submit(io);
 	blk_finish_plug(&plug);
+}
+
+/* May run twice at a time, on either workqueue: each takes what there is. */
+static void submitter_work(struct work_struct *work)
+{
+	struct qcow_submitter *submitter = container_of(work, struct qcow_submitter, work);
+	unsigned int noio = memalloc_noio_save();
+
+	do {
+		WRITE_ONCE(submitter->is_running, true);
+		submitter_run_batch(submitter);
+		/* Who adds after the look below queues the work. */
+		smp_store_mb(submitter->is_running, false);
+	} while (!llist_empty(&submitter->waiting) && !need_resched());
+	qcow_submitter_kick(submitter);
 	memalloc_noio_restore(noio);
 }
 

@@ -24,6 +24,7 @@ struct task_struct;
  * @last_task: that came last, to be compared only
  * @last_sleeps: how often it had gone to sleep by then
  * @is_local: the worker is to be one of this CPU
+ * @is_running: a worker is, and looks at @waiting once more: it need not be woken
  * @work: submits all of @waiting as one batch
  * @dev: whose workqueues @work runs on
  *
@@ -36,6 +37,7 @@ struct qcow_submitter {
 	const struct task_struct *last_task;
 	unsigned long last_sleeps;
 	bool is_local;
+	bool is_running;
 	struct work_struct work;
 	struct qcow_device *dev;
 };
