@@ -385,14 +385,14 @@ static int ram_flush(struct qcow_store *store)
 	return err;
 }
 
-static int ram_resize(struct qcow_store *store, u64 bytes)
+static int ram_resize(struct qcow_store *store, u64 bytes, u64 from)
 {
 	struct ram_disk *disk = disk_of(store);
 	int err = call_begin(disk, &disk->resizes);
 	u64 before = READ_ONCE(disk->bytes);
-	u64 from = min(bytes, disk->room);
-	u64 to = clamp(before, from, max(from, disk->room));
-	struct ram_change *c = change_create(from, to - from);
+	u64 begin = min(bytes, disk->room);
+	u64 end = clamp(before, begin, max(begin, disk->room));
+	struct ram_change *c = change_create(begin, end - begin);
 
 	WARN_ON_ONCE(!store->writable);
 	gate_wait(disk);

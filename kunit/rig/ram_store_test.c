@@ -202,7 +202,7 @@ static void unflushed_growth_is_kept_or_lost(struct kunit *test)
 		const u8 *added = f->disk->data + BYTES;
 
 		reset(f);
-		KUNIT_ASSERT_EQ(test, 0, f->store->ops->resize(f->store, BYTES + SECTOR_SIZE));
+		KUNIT_ASSERT_EQ(test, 0, f->store->ops->resize(f->store, BYTES + SECTOR_SIZE, 0));
 		KUNIT_ASSERT_EQ(test, (u64)BYTES + SECTOR_SIZE, f->store->bytes);
 		KUNIT_ASSERT_EQ(test, 0, put(f, 'b', BYTES, SECTOR_SIZE));
 		ram_disk_cut(f->disk, seed);
@@ -231,7 +231,7 @@ static void unflushed_truncation_brings_bytes_back(struct kunit *test)
 
 	for (seed = 0; seed < NR_SEEDS; seed++) {
 		reset(f);
-		KUNIT_ASSERT_EQ(test, 0, f->store->ops->resize(f->store, SECTOR_SIZE));
+		KUNIT_ASSERT_EQ(test, 0, f->store->ops->resize(f->store, SECTOR_SIZE, 0));
 		KUNIT_ASSERT_EQ(test, SECTORS - 1, count(f, 0));
 		ram_disk_cut(f->disk, seed);
 		lost += f->disk->bytes == BYTES;
@@ -246,10 +246,10 @@ static void what_is_added_reads_as_zeros(struct kunit *test)
 	struct fixture *f = fixture_create(test);
 
 	memset(f->disk->data + BYTES, 'x', BYTES);
-	KUNIT_EXPECT_EQ(test, 0, f->store->ops->resize(f->store, 2 * BYTES));
+	KUNIT_EXPECT_EQ(test, 0, f->store->ops->resize(f->store, 2 * BYTES, 0));
 	KUNIT_EXPECT_EQ(test, 0, get(f, BYTES, BYTES));
 	KUNIT_EXPECT_NULL(test, memchr_inv(f->buf, 0, BYTES));
-	KUNIT_EXPECT_EQ(test, -ENOSPC, f->store->ops->resize(f->store, 2 * BYTES + 1));
+	KUNIT_EXPECT_EQ(test, -ENOSPC, f->store->ops->resize(f->store, 2 * BYTES + 1, 0));
 	KUNIT_EXPECT_EQ(test, 2ULL * BYTES, f->store->bytes);
 }
 
@@ -266,7 +266,7 @@ static int call(struct fixture *f, unsigned int kind)
 	case CALL_FLUSH:
 		return f->store->ops->flush(f->store);
 	case CALL_RESIZE:
-		return f->store->ops->resize(f->store, BYTES + SECTOR_SIZE);
+		return f->store->ops->resize(f->store, BYTES + SECTOR_SIZE, 0);
 	default:
 		return f->store->ops->punch(f->store, SECTOR_SIZE, SECTOR_SIZE);
 	}

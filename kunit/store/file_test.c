@@ -106,19 +106,35 @@ static void resize_changes_the_file(struct kunit *test)
 	struct fixture *f = fixture_create(test);
 
 	KUNIT_EXPECT_EQ(test, 0, put(f, 'a', 0, BYTES));
-	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, 2 * BYTES));
+	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, 2 * BYTES, 0));
 	KUNIT_EXPECT_EQ(test, 2ULL * BYTES, f->store->bytes);
 	KUNIT_EXPECT_EQ(test, 2LL * BYTES, file_bytes(f));
 	expect_bytes(f, BYTES, BYTES, 0);
 	/* Reserved: a file of tmpfs has pages only where it has bytes or they were asked for. */
 	KUNIT_EXPECT_GE(test, (u64)file_inode(f->file)->i_blocks << SECTOR_SHIFT, 2ULL * BYTES);
 
-	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, 100));
+	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, 100, 0));
 	KUNIT_EXPECT_EQ(test, 100ULL, f->store->bytes);
 	KUNIT_EXPECT_EQ(test, 100LL, file_bytes(f));
-	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, BYTES));
+	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, BYTES, 0));
 	expect_bytes(f, 0, 100, 'a');
 	expect_bytes(f, 100, BYTES - 100, 0);
+}
+
+/* What lies between the old end and what will be written may be of any length. */
+static void resize_takes_space_from_there_on(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test);
+	blkcnt_t before = file_inode(f->file)->i_blocks;
+
+	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, SZ_1G, SZ_1G - SZ_64K));
+	KUNIT_EXPECT_EQ(test, (loff_t)SZ_1G, file_bytes(f));
+	KUNIT_EXPECT_EQ(test, (u64)before + (SZ_64K >> SECTOR_SHIFT),
+			(u64)file_inode(f->file)->i_blocks);
+	KUNIT_EXPECT_EQ(test, 0, put(f, 'a', SZ_1G - SZ_64K, SZ_64K));
+	expect_bytes(f, SZ_1G - SZ_128K, SZ_64K, 0);
+	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, SZ_1G + SZ_4K, SZ_1G + SZ_4K));
+	expect_bytes(f, SZ_1G, SZ_4K, 0);
 }
 
 static void refused_resize_changes_nothing(struct kunit *test)
@@ -127,8 +143,8 @@ static void refused_resize_changes_nothing(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, 0, put(f, 'a', 0, BYTES));
 	SHMEM_I(file_inode(f->file))->seals |= F_SEAL_GROW;
-	KUNIT_EXPECT_EQ(test, -EPERM, qcow_store_resize(f->store, BYTES + 1));
-	KUNIT_EXPECT_EQ(test, -EFBIG, qcow_store_resize(f->store, 1ULL << 63));
+	KUNIT_EXPECT_EQ(test, -EPERM, qcow_store_resize(f->store, BYTES + 1, 0));
+	KUNIT_EXPECT_EQ(test, -EFBIG, qcow_store_resize(f->store, 1ULL << 63, 0));
 	KUNIT_EXPECT_EQ(test, (u64)BYTES, f->store->bytes);
 	KUNIT_EXPECT_EQ(test, (loff_t)BYTES, file_bytes(f));
 	expect_bytes(f, 0, BYTES, 'a');
@@ -283,6 +299,7 @@ static void descriptor_is_given_back(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE(write_is_read_back),
 	KUNIT_CASE(resize_changes_the_file),
+	KUNIT_CASE(resize_takes_space_from_there_on),
 	KUNIT_CASE(refused_resize_changes_nothing),
 	KUNIT_CASE(punch_gives_space_back),
 	KUNIT_CASE(submitted_write_goes_to_a_worker),

@@ -229,7 +229,7 @@ static void read_only_store_takes_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EROFS, qcow_store_write(f->store, f->buf, 0, 512));
 	KUNIT_EXPECT_EQ(test, -EROFS, qcow_store_zero(f->store, 0, 512));
 	KUNIT_EXPECT_EQ(test, -EROFS, qcow_store_punch(f->store, 0, 512));
-	KUNIT_EXPECT_EQ(test, -EROFS, qcow_store_resize(f->store, 512));
+	KUNIT_EXPECT_EQ(test, -EROFS, qcow_store_resize(f->store, 512, 0));
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&f->disk->calls));
 	expect_model(f);
 }
@@ -238,17 +238,17 @@ static void resize_changes_the_length(struct kunit *test)
 {
 	struct fixture *f = fixture_create(test);
 
-	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, BYTES));
+	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, BYTES, 0));
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&f->disk->calls));
-	KUNIT_EXPECT_EQ(test, -ENOSPC, qcow_store_resize(f->store, ROOM + 1));
-	KUNIT_EXPECT_EQ(test, -EFBIG, qcow_store_resize(f->store, 1ULL << 63));
+	KUNIT_EXPECT_EQ(test, -ENOSPC, qcow_store_resize(f->store, ROOM + 1, 0));
+	KUNIT_EXPECT_EQ(test, -EFBIG, qcow_store_resize(f->store, 1ULL << 63, 0));
 	KUNIT_EXPECT_EQ(test, (u64)BYTES, f->store->bytes);
 
-	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, ROOM));
+	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, ROOM, 0));
 	KUNIT_EXPECT_EQ(test, (u64)ROOM, f->store->bytes);
 	KUNIT_EXPECT_EQ(test, 0, write_random(f, BYTES - 1, ROOM - BYTES + 1, false));
 	expect_model(f);
-	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, SZ_4K));
+	KUNIT_EXPECT_EQ(test, 0, qcow_store_resize(f->store, SZ_4K, 0));
 	KUNIT_EXPECT_EQ(test, (u64)SZ_4K, f->store->bytes);
 	KUNIT_EXPECT_EQ(test, -ENODATA, write_random(f, SZ_4K, 1, false));
 }
@@ -271,7 +271,7 @@ static void every_failure_is_told(struct kunit *test)
 	ram_disk_fail_call(f->disk, 1, -EIO);
 	KUNIT_EXPECT_EQ(test, -EIO, qcow_store_punch(f->store, 0, SZ_4K));
 	ram_disk_fail_call(f->disk, 1, -EIO);
-	KUNIT_EXPECT_EQ(test, -EIO, qcow_store_resize(f->store, ROOM));
+	KUNIT_EXPECT_EQ(test, -EIO, qcow_store_resize(f->store, ROOM, 0));
 	KUNIT_EXPECT_EQ(test, (u64)BYTES, f->store->bytes);
 
 	/* What a flush that failed has lost, no later one brings back. */

@@ -137,9 +137,9 @@ static int space_extend(struct qcow_space *space, u64 end)
 		return 0;
 	more = clamp_t(u64, store->bytes / 16, GROW_BYTES, GROW_MAX_BYTES);
 	more = round_up(max(bytes, store->bytes + more), 1ULL << cluster_bits(space));
-	err = qcow_store_resize(store, more);
+	err = qcow_store_resize(store, more, 0);
 	if (err && more > bytes)
-		err = qcow_store_resize(store, bytes);
+		err = qcow_store_resize(store, bytes, 0);
 	if (!err)
 		WRITE_ONCE(space->image->geo.file_bytes, store->bytes);
 	return err;
@@ -151,7 +151,7 @@ int qcow_space_extend(struct qcow_space *space, struct qcow_store *store, u64 en
 		return 0;
 	if (store == space->image->store)
 		return space_extend(space, DIV_ROUND_UP_ULL(end, 1U << cluster_bits(space)));
-	return qcow_store_resize(store, end);
+	return qcow_store_resize(store, end, 0);
 }
 
 /* Clusters behind the last one in use: @want if counts and file reach so far, else @min or more. */
@@ -442,7 +442,7 @@ void qcow_space_trim(struct qcow_space *space)
 
 	space_lower_end(space);
 	if (space->end << cluster_bits(space) < store->bytes)
-		qcow_store_resize(store, space->end << cluster_bits(space));
+		qcow_store_resize(store, space->end << cluster_bits(space), 0);
 }
 
 /* A file of version 1 ends where the image does. */

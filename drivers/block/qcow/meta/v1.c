@@ -414,7 +414,7 @@ void qcow_v1_pack_cut(struct qcow_meta *meta, const struct qcow_v1_pack *pack)
 	u64 end = (find_last_bit(pack->used, pack->nr) + 1) << pack->bits;
 
 	if (end < store->bytes)
-		qcow_store_resize(store, end);
+		qcow_store_resize(store, end, 0);
 }
 
 void qcow_v1_pack_destroy(struct qcow_v1_pack *pack)

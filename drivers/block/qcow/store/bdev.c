@@ -102,7 +102,7 @@ static int bdev_flush(struct qcow_store *store)
 	return blkdev_issue_flush(store_bdev(store));
 }
 
-static int bdev_resize(struct qcow_store *store, u64 bytes)
+static int bdev_resize(struct qcow_store *store, u64 bytes, u64 from)
 {
 	return bytes > store->bytes ? -ENOSPC : 0;
 }

@@ -252,24 +252,24 @@ static int file_flush(struct qcow_store *store)
 	return vfs_fsync_range(store->file, 0, LLONG_MAX, 1);
 }
 
-static int file_extend(struct qcow_store *store, u64 to)
+static int file_extend(struct qcow_store *store, u64 from, u64 to)
 {
 	struct file *file = store->file;
-	u64 from = store->bytes;
 	int err = -EOPNOTSUPP;
 
-	if (!store->sparse)
+	from = max(from, store->bytes);
+	if (!store->sparse && from < to)
 		err = vfs_fallocate(file, 0, from, to - from);
 	if (!err)
 		return 0;
 	if (err == -EOPNOTSUPP)
 		return vfs_truncate(&file->f_path, to);
 	/* Some of it may be there already, with the length of the file or behind its end. */
-	vfs_truncate(&file->f_path, from);
+	vfs_truncate(&file->f_path, store->bytes);
 	return err;
 }
 
-static int file_resize(struct qcow_store *store, u64 bytes)
+static int file_resize(struct qcow_store *store, u64 bytes, u64 from)
 {
 	struct file *file = store->file;
 	const struct cred *cred;
@@ -280,7 +280,7 @@ static int file_resize(struct qcow_store *store, u64 bytes)
 	/* The opener of the file has shown a right to write to it. */
 	cred = override_creds(file->f_cred);
 	if (bytes > store->bytes)
-		err = file_extend(store, bytes);
+		err = file_extend(store, from, bytes);
 	else
 		err = vfs_truncate(&file->f_path, bytes);
 	revert_creds(cred);

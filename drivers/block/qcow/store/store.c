@@ -484,7 +484,7 @@ int qcow_store_reserve(struct qcow_store *store, u64 pos, u64 len)
 	return err;
 }
 
-int qcow_store_resize(struct qcow_store *store, u64 bytes)
+int qcow_store_resize(struct qcow_store *store, u64 bytes, u64 from)
 {
 	unsigned int noio;
 	int err;
@@ -497,7 +497,7 @@ int qcow_store_resize(struct qcow_store *store, u64 bytes)
 		return 0;
 
 	noio = memalloc_noio_save();
-	err = store->ops->resize(store, bytes);
+	err = store->ops->resize(store, bytes, from);
 	memalloc_noio_restore(noio);
 	return err;
 }

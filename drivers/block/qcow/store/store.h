@@ -86,10 +86,10 @@ struct qcow_io {
  *          system, never for other I/O of the device.
  * @flush: all that had been written when it was called survives a power cut when it
  *         returns 0, and the length of the store too. Sleeps.
- * @resize: make the store @bytes long. What is new reads as zeros, and, where the file
- *          system can, has its space reserved: later writes do not meet -ENOSPC. A store
- *          that cannot change its length answers -ENOSPC to a longer one and 0 to a
- *          shorter one. Sleeps.
+ * @resize: make the store @bytes long. What is new reads as zeros; what of it is not in front of
+ *          @from has its space reserved, where the file system can: later writes do not meet
+ *          -ENOSPC. A store that cannot change its length answers -ENOSPC to a longer one and 0
+ *          to a shorter one. Sleeps.
  * @reserve: a later write to the range, which is inside the store, does not meet -ENOSPC, as
  *           far as the file system can promise that; NULL: there is nothing to do. Sleeps.
  * @punch: the range, multiples of @align, reads as zeros from now on and its space goes
@@ -103,7 +103,7 @@ struct qcow_store_ops {
 	ssize_t (*write)(struct qcow_store *store, const void *buf, u64 pos, size_t len);
 	void (*submit)(struct qcow_store *store, struct qcow_io *io);
 	int (*flush)(struct qcow_store *store);
-	int (*resize)(struct qcow_store *store, u64 bytes);
+	int (*resize)(struct qcow_store *store, u64 bytes, u64 from);
 	int (*reserve)(struct qcow_store *store, u64 pos, u64 len);
 	int (*punch)(struct qcow_store *store, u64 pos, u64 len);
 };
@@ -273,11 +273,12 @@ int qcow_store_flush(struct qcow_store *store);
  * qcow_store_resize() - change the length
  * @store: the store; @store->bytes is @bytes afterwards where it was not refused
  * @bytes: new length
+ * @from: what is new takes no space in front of this host offset
  *
  * Context: process context, may sleep; GFP_NOIO. The caller excludes other resizes.
  * Return: 0; -ENOSPC, -EFBIG, ...: nothing has changed.
  */
-int qcow_store_resize(struct qcow_store *store, u64 bytes);
+int qcow_store_resize(struct qcow_store *store, u64 bytes, u64 from);
 
 /**
  * qcow_store_reserve() - have space for what is inside the store and may be a hole
