@@ -69,6 +69,23 @@ static void what_was_there_is_waited_for(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, has_drained(f));
 }
 
+/* The I/O has left, a part of it has not, though the grace period began in between. */
+static void part_is_waited_for(struct kunit *test)
+{
+	struct fixture *f = fixture_create(test);
+	struct qcow_epoch *whole = qcow_inflight_enter(&f->inflight);
+	struct qcow_epoch *part;
+
+	qcow_inflight_drain(&f->inflight);
+	part = qcow_inflight_join(whole);
+	KUNIT_EXPECT_PTR_EQ(test, whole, part);
+	qcow_inflight_leave(whole);
+	KUNIT_EXPECT_FALSE(test, wait_for_completion_timeout(&f->drained, HZ / 5));
+	qcow_inflight_leave(part);
+	KUNIT_EXPECT_TRUE(test, has_drained(f));
+	KUNIT_EXPECT_NULL(test, qcow_inflight_join(NULL));
+}
+
 static void what_comes_later_is_not(struct kunit *test)
 {
 	struct fixture *f = fixture_create(test);
@@ -263,6 +280,7 @@ static void every_end_of_io_is_noticed(struct kunit *test)
 static struct kunit_case inflight_cases[] = {
 	KUNIT_CASE(nothing_drains_at_once),
 	KUNIT_CASE(what_was_there_is_waited_for),
+	KUNIT_CASE(part_is_waited_for),
 	KUNIT_CASE(what_comes_later_is_not),
 	KUNIT_CASE(clusters_are_used_again_after_all_io),
 	KUNIT_CASE(every_end_of_io_is_noticed),

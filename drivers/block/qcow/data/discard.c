@@ -223,6 +223,7 @@ static void zero_plan(struct qcow_meta_msg *msg)
 	u64 stop = req->pos + min(whole_clusters(req), most);
 	int ret = qcow_meta_begin(meta);
 
+	qcow_request_resume(req);
 	/* No more of a data file than has been given back. */
 	if (meta->image->geo.data_file)
 		stop = min(stop, discard_slice_end(meta->image, req->pos));
@@ -235,6 +236,8 @@ static void zero_plan(struct qcow_meta_msg *msg)
 		if (!ret && req->pos < stop && !qcow_request_has_slice(req))
 			break;
 	}
+	if (ret && qcow_request_await_space(req, ret))
+		return;
 	if (ret || req->pos == req->end)
 		qcow_write_end(req, ret);
 	else

@@ -126,6 +126,7 @@ void qcow_fragment_end(struct qcow_fragment *frag, int err)
 
 	if (unlikely(err))
 		qcow_request_fail(req, frag->guest, frag->io.len, err);
+	qcow_inflight_leave(frag->epoch);
 	fragment_free(frag);
 	qcow_request_put(req);
 }
@@ -138,8 +139,10 @@ bool qcow_fragment_take(struct qcow_fragment *frag, u32 len)
 	frag->guest = req->pos;
 	frag->io.iter = req->iter;
 	frag->io.len = len;
+	frag->epoch = NULL;
 	if (!last) {
 		atomic_inc(&req->refs);
+		frag->epoch = qcow_inflight_join(req->epoch);
 		qcow_request_skip(req, len);
 	}
 	return last;
@@ -233,6 +236,21 @@ bool qcow_request_has_slice(const struct qcow_request *req)
 
 	return !image->l1[qcow_slice_l1_idx(&image->geo, idx)] ||
 		qcow_cache_has(&image->l2, idx);
+}
+
+bool qcow_request_await_space(struct qcow_request *req, int err)
+{
+	if (!qcow_meta_await_space(req->dev->meta, &req->msg, err))
+		return false;
+	qcow_inflight_leave(req->epoch);
+	req->epoch = NULL;
+	return true;
+}
+
+void qcow_request_resume(struct qcow_request *req)
+{
+	if (!req->epoch)
+		req->epoch = qcow_inflight_enter(&req->dev->meta->inflight);
 }
 
 static void request_work(struct work_struct *work)

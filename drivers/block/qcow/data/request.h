@@ -25,6 +25,7 @@ struct qcow_request;
  * struct qcow_fragment - a part of a request that one I/O or one copy serves
  * @io: memory, and host range while the store reads straight into it
  * @req: the request; a reference is held until the fragment ends
+ * @epoch: in which it was mapped; NULL: that of the request, whose reference it has
  * @map: its source, of a read
  * @guest: its first guest byte
  * @waiter: parked until a cluster that another request decompresses is there
@@ -34,6 +35,7 @@ struct qcow_request;
 struct qcow_fragment {
 	struct qcow_io io;
 	struct qcow_request *req;
+	struct qcow_epoch *epoch;
 	struct qcow_mapping map;
 	u64 guest;
 	struct qcow_waiter waiter;
@@ -71,7 +73,7 @@ enum qcow_first {
  * @in_queue_rq: the block layer's task maps it, whose I/O is submitted as submit.c says
  * @is_listed: that task has submitted I/O of it
  * @is_handed: that task has handed I/O of it to a worker
- * @epoch: of a writable device, or NULL
+ * @epoch: of a writable device, or NULL; also while the request waits for space
  * @flush: of a flush
  * @status: of the bytes from @bad_start to @bad_end, under @dev->error_lock; the first error
  * @bad_start: first guest byte that failed
@@ -223,6 +225,23 @@ int qcow_write_step(struct qcow_request *req);
  * the metadata worker, before the end of the request.
  */
 bool qcow_request_has_slice(const struct qcow_request *req);
+
+/**
+ * qcow_request_await_space() - have a request that has found no space go on when there is some
+ * @req: the request; its @msg is run again then
+ * @err: what it has met
+ *
+ * Space that is reclaimed waits for all I/O that was mapped before it was dropped; so the request
+ * leaves that I/O, and maps anew when it goes on.
+ *
+ * Context: the metadata worker.
+ * Return: whether it waits; else @err is the outcome: it is no lack of space, or nothing is on its
+ * way back.
+ */
+bool qcow_request_await_space(struct qcow_request *req, int err);
+
+/* It goes on, if it had waited: it is I/O in flight again. Context: the metadata worker. */
+void qcow_request_resume(struct qcow_request *req);
 
 /* Nothing more of a write or discard is to come: with @err other than 0 the rest fails. */
 void qcow_write_end(struct qcow_request *req, int err);

@@ -15,8 +15,8 @@
  *
  * States of a request, named for what it waits for: mapped inline; a slice to be read (parked
  * on it, or its work item reads); the metadata worker (posted, or parked: behind another change,
- * for room, for a commit); data (its fragments are in the store or in a fill); linked and
- * ended. Several of its fragments may be in the later states while the rest of it is planned.
+ * for room, for a commit, for space); data (its fragments are in the store or in a fill); linked
+ * and ended. Several of its fragments may be in the later states while the rest of it is planned.
  */
 #include <linux/blk-mq.h>
 #include <linux/err.h>
@@ -131,11 +131,13 @@ static int plan_own(struct qcow_meta *meta, struct qcow_change *change, u64 gues
 	if (write_hits_metadata(meta, p->host, p->len))
 		return -EUCLEAN;
 	if (ext->kind == QCOW_EXTENT_DATA)
-		return qcow_space_extend(&meta->space, meta->image->data, p->host + p->len);
+		return qcow_space_extend(&meta->space, meta->image->data, p->host,
+					 p->host + p->len);
 
 	plan_remap(change, guest, p, 1ULL << g->subcluster_bits);
 	p->fill = has_beside(change, guest, p);
-	return qcow_space_extend(&meta->space, meta->image->data, change->host + change->len);
+	return qcow_space_extend(&meta->space, meta->image->data, change->host,
+				 change->host + change->len);
 }
 
 /* In a data file every guest byte has its place. */
@@ -145,7 +147,7 @@ static int plan_place_in_data_file(struct qcow_meta *meta, u64 guest, struct pla
 
 	p->host = guest;
 	*zero = (guest & ~mask) >= READ_ONCE(meta->image->data->bytes);
-	return qcow_space_extend(&meta->space, meta->image->data,
+	return qcow_space_extend(&meta->space, meta->image->data, guest,
 				 ((guest + p->len - 1) | mask) + 1);
 }
 
@@ -348,7 +350,9 @@ static int plan_step(struct qcow_request *req)
 	qcow_change_end(meta, &frag->change, err);
 cancel:
 	qcow_fragment_cancel(frag);
-	return err == -EINPROGRESS ? QCOW_STEP_GONE : err;
+	if (err == -EINPROGRESS || qcow_request_await_space(req, err))
+		return QCOW_STEP_GONE;
+	return err;
 }
 
 /* In the metadata worker: all of the memory at hand. */
@@ -357,6 +361,7 @@ static void write_plan(struct qcow_meta_msg *msg)
 	struct qcow_request *req = container_of(msg, struct qcow_request, msg);
 	int ret = qcow_meta_begin(req->dev->meta);
 
+	qcow_request_resume(req);
 	while (!ret) {
 		ret = plan_step(req);
 		if (ret == QCOW_STEP_GONE)

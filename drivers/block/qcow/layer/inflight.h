@@ -54,6 +54,14 @@ void qcow_inflight_destroy(struct qcow_inflight *inflight);
  */
 struct qcow_epoch *qcow_inflight_enter(struct qcow_inflight *inflight);
 
+/* A part of an I/O, which may end later and has its own qcow_inflight_leave(). Context: any. */
+static inline struct qcow_epoch *qcow_inflight_join(struct qcow_epoch *epoch)
+{
+	if (epoch)
+		percpu_ref_get(&epoch->ref);
+	return epoch;
+}
+
 /* The I/O has ended. Context: any. */
 static inline void qcow_inflight_leave(struct qcow_epoch *epoch)
 {

@@ -114,7 +114,7 @@ int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 gu
 	change->nr_fresh = 0;
 	change->freed = NULL;
 	err = change_load_slice(meta, change, guest, make_table, msg);
-	if (err == -EAGAIN) {
+	if (err == -EBUSY) {
 		qcow_commit_want(&meta->commit);
 		list_add_tail(&msg->node, &meta->await_commit);
 		return -EINPROGRESS;

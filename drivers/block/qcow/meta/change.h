@@ -69,8 +69,8 @@ struct qcow_change {
  * @msg: parked when the change has to wait; it is run again, and tries again then
  *
  * Context: the worker.
- * Return: 0; -EINPROGRESS: @msg has been parked and may be run at any time; -ENOSPC, -EUCLEAN,
- * -EIO, -ENOMEM.
+ * Return: 0; -EINPROGRESS: @msg has been parked and may be run at any time; errors as
+ * qcow_space_alloc(), -EUCLEAN, -EIO, -ENOMEM.
  */
 int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 guest, u64 *len,
 		      bool make_table, struct qcow_meta_msg *msg);

@@ -150,8 +150,10 @@ static void commit_end(struct qcow_meta_msg *msg)
 	commit->last_err = err;
 
 	commit_unpark(&meta->await_commit, &meta->urgent, err);
-	if (err)
+	if (err) {
 		commit_unpark(&meta->await_room, &meta->later, err);
+		commit_unpark(&meta->await_space, &meta->later, err);
+	}
 	list_splice_init(&commit->flushing, &flushes);
 	list_for_each_entry_safe(flush, next, &flushes, node)
 		flush->done(flush, err);

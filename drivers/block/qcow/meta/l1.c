@@ -288,7 +288,7 @@ static int l1_grow_table(struct qcow_meta *meta)
 	}
 	/* A commit that is running may write to the old table. */
 	if (l1->state == QCOW_L1_COUNTED || qcow_commit_is_running(&meta->commit))
-		return -EAGAIN;
+		return -EBUSY;
 	return l1_replace_table(meta);
 }
 

@@ -59,8 +59,8 @@ void qcow_l1_destroy(struct qcow_l1 *l1);
  *
  * Context: the worker; may sleep and do I/O, GFP_NOIO.
  * Return: 0; -EINPROGRESS: @msg has been parked, and is run again when the table is there, or with
- * its @err when that cannot be; -EAGAIN: try again after the next commit; -ENOSPC, -EUCLEAN, -EIO,
- * ...: nothing has changed.
+ * its @err when that cannot be; -EBUSY: try again after the next commit; else nothing has changed:
+ * errors as qcow_space_alloc(), -EUCLEAN, -EIO, ...
  */
 int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table, struct qcow_meta_msg *msg);
 

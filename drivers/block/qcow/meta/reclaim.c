@@ -212,6 +212,12 @@ void qcow_reclaim_reserved(struct qcow_meta *meta)
 	qcow_space_unreserve(&meta->space, &meta->reclaim.unused);
 }
 
+bool qcow_reclaim_is_pending(const struct qcow_meta *meta)
+{
+	return !list_empty(&meta->reclaim.dropped) || !list_empty(&meta->commit.dropped) ||
+		qcow_reclaim_is_busy(&meta->reclaim);
+}
+
 bool qcow_reclaim_is_busy(const struct qcow_reclaim *reclaim)
 {
 	return reclaim->is_draining || reclaim->is_punching ||

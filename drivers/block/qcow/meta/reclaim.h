@@ -101,6 +101,9 @@ bool qcow_reclaim_run(struct qcow_meta *meta);
 /* Reclaim what is set aside and not used, at detach. Context: the worker. */
 void qcow_reclaim_reserved(struct qcow_meta *meta);
 
+/* Whether any space is on its way back. Context: the worker. */
+bool qcow_reclaim_is_pending(const struct qcow_meta *meta);
+
 /* Whether anything but what waits for a commit is on its way. Context: the worker. */
 bool qcow_reclaim_is_busy(const struct qcow_reclaim *reclaim);
 

@@ -24,6 +24,9 @@
 /* Blocks without any count that qcow_refcounts_end() reads before it gives up. */
 #define EMPTY_BLOCKS	16
 
+/* Entries of the refcount table that are written whole or not at all. */
+#define SECTOR_ENTRIES	((u64)SECTOR_SIZE / sizeof(__be64))
+
 static u32 cluster_bits(const struct qcow_refcounts *rc)
 {
 	return rc->image->geo.cluster_bits;
@@ -54,6 +57,11 @@ u64 qcow_refcounts_max_run(const struct qcow_refcounts *rc)
 u64 qcow_refcounts_batch(const struct qcow_refcounts *rc)
 {
 	return BATCH_SLICES * slice_clusters(rc);
+}
+
+u32 qcow_refcounts_slices(const struct qcow_refcounts *rc, u32 bytes)
+{
+	return max(bytes / rc->tables.slice_bytes, 1U);
 }
 
 /* Clusters of a refcount table with so many entries. */
@@ -108,6 +116,19 @@ u64 qcow_refcounts_covered(const struct qcow_refcounts *rc, u64 cluster)
 	if (idx >= rc->entries || !rc->table[idx])
 		return 0;
 	return (idx + 1) * block_clusters(rc) - cluster;
+}
+
+u64 qcow_refcounts_next_covered(const struct qcow_refcounts *rc, u64 cluster)
+{
+	u64 idx = block_of(rc, cluster);
+
+	if (qcow_refcounts_covered(rc, cluster))
+		return cluster;
+	while (++idx < rc->entries) {
+		if (rc->table[idx])
+			return idx * block_clusters(rc);
+	}
+	return U64_MAX;
 }
 
 static u64 slice_idx(const struct qcow_refcounts *rc, u64 cluster)
@@ -195,11 +216,11 @@ static int refcount_block_end(struct qcow_refcounts *rc, u64 idx, u64 *end)
 	return 0;
 }
 
-int qcow_refcounts_end(struct qcow_refcounts *rc, u64 *end)
+int qcow_refcounts_end(struct qcow_refcounts *rc, u64 to, u64 *end)
 {
+	u64 idx = min(block_of(rc, to) + 1, rc->entries);
 	unsigned int empty = 0;
-	u64 idx = rc->entries;
-	int err;
+	int err = 0;
 
 	*end = 0;
 	while (idx--) {
@@ -207,13 +228,14 @@ int qcow_refcounts_end(struct qcow_refcounts *rc, u64 *end)
 			continue;
 		err = refcount_block_end(rc, idx, end);
 		if (err || *end)
-			return err;
+			break;
 		if (++empty == EMPTY_BLOCKS) {
 			*end = idx * block_clusters(rc);
-			return 0;
+			break;
 		}
 	}
-	return 0;
+	*end = min(*end, to);
+	return err;
 }
 
 static void refcount_set_range(struct qcow_refcounts *rc, struct qcow_slice *slice, u64 cluster,
@@ -336,105 +358,131 @@ int qcow_refcounts_dec(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 	return err;
 }
 
-/**
- * struct growth - what a new block needs; all of it lies in one piece
- * @blocks: new refcount blocks, for the clusters from the first one on
- * @entries: of the new table; 0: the old one has room
- * @table_clusters: of the new table
- */
-struct growth {
-	u64 blocks;
-	u64 entries;
-	u64 table_clusters;
-};
-
-static void refcount_plan_growth(const struct qcow_refcounts *rc, u64 cluster, struct growth *plan)
+/* Behind the last block that is there already and @growth would make; 0: there is none. */
+static u64 refcount_growth_meets(const struct qcow_refcounts *rc, const struct qcow_growth *growth)
 {
-	u64 idx = block_of(rc, cluster);
+	u64 idx = block_of(rc, growth->first);
+	u64 end = min(idx + growth->blocks, rc->entries);
+
+	for (; end > idx; end--) {
+		if (rc->table[end - 1])
+			return end;
+	}
+	return 0;
+}
+
+/* A new table has half as many entries more, if there may be so many. */
+static u64 refcount_more_entries(const struct qcow_refcounts *rc)
+{
+	return min(rc->entries + rc->entries / 2,
+		   (u64)QCOW_MAX_REFCOUNT_TABLE_BYTES / sizeof(*rc->table));
+}
+
+/* What is needed at @growth->first for @growth->nr clusters. */
+static void refcount_size_growth(const struct qcow_refcounts *rc, struct qcow_growth *growth)
+{
+	u64 idx = block_of(rc, growth->first);
 	u64 blocks;
 
-	*plan = (struct growth) { .blocks = 1 };
-	if (idx < rc->entries)
-		return;
+	growth->blocks = 1;
 	do {
-		blocks = plan->blocks;
-		plan->table_clusters = table_clusters(rc, max(idx + blocks,
-							      rc->entries + rc->entries / 2));
-		plan->blocks = block_of(rc, cluster + blocks + plan->table_clusters - 1) - idx + 1;
-	} while (plan->blocks != blocks);
-	plan->entries = (plan->table_clusters << cluster_bits(rc)) / sizeof(*rc->table);
+		blocks = growth->blocks;
+		growth->table_clusters = 0;
+		if (idx + blocks > rc->entries)
+			growth->table_clusters =
+				table_clusters(rc, max(idx + blocks, refcount_more_entries(rc)));
+		growth->blocks = block_of(rc, qcow_growth_end(growth) - 1) - idx + 1;
+	} while (growth->blocks != blocks);
+	growth->covers = idx * block_clusters(rc);
+	growth->entries = (growth->table_clusters << cluster_bits(rc)) / sizeof(*rc->table);
 }
 
-u64 qcow_refcounts_extend_clusters(const struct qcow_refcounts *rc, u64 cluster)
+int qcow_refcounts_plan(const struct qcow_refcounts *rc, u64 from, u64 nr,
+			struct qcow_growth *growth)
 {
-	struct growth plan;
+	u64 idx;
 
-	refcount_plan_growth(rc, cluster, &plan);
-	return plan.blocks + plan.table_clusters;
+	*growth = (struct qcow_growth) { .first = from, .nr = nr };
+	refcount_size_growth(rc, growth);
+	while ((idx = refcount_growth_meets(rc, growth))) {
+		growth->first = idx * block_clusters(rc);
+		refcount_size_growth(rc, growth);
+	}
+	return growth->table_clusters << cluster_bits(rc) > QCOW_MAX_REFCOUNT_TABLE_BYTES ?
+		-EFBIG : 0;
 }
 
-/* Block number @nr of a growth at @cluster, which takes @used clusters. */
-static int refcount_write_block(struct qcow_refcounts *rc, void *buf, u64 cluster, u64 nr, u64 used)
+/* Block number @nr, which counts the clusters up to @end as used. */
+static int refcount_write_block(struct qcow_refcounts *rc, void *buf,
+				const struct qcow_growth *growth, u64 nr, u64 end)
 {
-	u64 first = (block_of(rc, cluster) + nr) * block_clusters(rc);
-	u64 begin = max(first, cluster);
-	u64 end = min(first + block_clusters(rc), cluster + used);
+	u64 first = (block_of(rc, growth->first) + nr) * block_clusters(rc);
+	u64 begin = max(first, growth->first);
 
 	memset(buf, 0, 1U << cluster_bits(rc));
-	for (; begin < end; begin++)
+	for (end = min(first + block_clusters(rc), end); begin < end; begin++)
 		qcow_refcount_set(buf, rc->order, begin - first, 1);
-	return qcow_store_write(rc->image->store, buf, (cluster + nr) << cluster_bits(rc),
+	return qcow_store_write(rc->image->store, buf, (growth->first + nr) << cluster_bits(rc),
 				1U << cluster_bits(rc));
 }
 
-static int refcount_write_blocks(struct qcow_refcounts *rc, u64 cluster, const struct growth *plan)
+static int refcount_write_blocks(struct qcow_refcounts *rc, const struct qcow_growth *growth,
+				 bool used)
 {
+	u64 end = used ? qcow_growth_end(growth) : qcow_growth_metadata_end(growth);
 	void *buf = kvmalloc(1U << cluster_bits(rc), GFP_NOIO);
 	int err = 0;
 	u64 nr;
 
 	if (!buf)
 		return -ENOMEM;
-	for (nr = 0; nr < plan->blocks && !err; nr++)
-		err = refcount_write_block(rc, buf, cluster, nr,
-					   plan->blocks + plan->table_clusters);
+	for (nr = 0; nr < growth->blocks && !err; nr++)
+		err = refcount_write_block(rc, buf, growth, nr, end);
 	kvfree(buf);
-	if (!err)
-		err = qcow_overlap_add(rc->overlap, cluster << cluster_bits(rc),
-				       (plan->blocks + plan->table_clusters) << cluster_bits(rc));
-	return err;
+	return err ?: qcow_store_flush(rc->image->store);
 }
 
-static void refcount_fill_entries(const struct qcow_refcounts *rc, __be64 *table, u64 cluster,
-				  u64 nr)
+static void refcount_fill_entries(const struct qcow_refcounts *rc, __be64 *table,
+				  const struct qcow_growth *growth)
 {
-	u64 idx = block_of(rc, cluster);
 	u64 i;
 
-	for (i = 0; i < nr; i++)
-		table[idx + i] = cpu_to_be64(qcow_refcount_table_encode((cluster + i) <<
-									cluster_bits(rc)));
+	for (i = 0; i < growth->blocks; i++)
+		table[i] = cpu_to_be64(qcow_refcount_table_encode((growth->first + i) <<
+								  cluster_bits(rc)));
 }
 
-/* There is room in the table for a block that is durable. */
-static int refcount_link_block(struct qcow_refcounts *rc, u64 cluster)
+/*
+ * There is room in the table. What counts a block comes before it: a sector of the table is
+ * durable before the next one is written.
+ */
+static int refcount_link_blocks(struct qcow_refcounts *rc, const struct qcow_growth *growth)
 {
-	u64 idx = block_of(rc, cluster);
-	u64 host = rc->image->header.refcount_table_offset + idx * sizeof(*rc->table);
-	__be64 *entry = kmalloc(sizeof(*entry), GFP_NOIO);
-	int err;
+	u64 idx = block_of(rc, growth->first);
+	u64 end = idx + growth->blocks;
+	__be64 *entries, *linked;
+	u64 host, part;
+	int err = 0;
 
-	if (!entry)
+	entries = kvmalloc_array(growth->blocks, sizeof(*entries), GFP_NOIO);
+	if (!entries)
 		return -ENOMEM;
-	*entry = cpu_to_be64(qcow_refcount_table_encode(cluster << cluster_bits(rc)));
-	err = qcow_store_write(rc->image->store, entry, host, sizeof(*entry));
-	if (!err)
-		rc->table[idx] = *entry;
-	kfree(entry);
+	refcount_fill_entries(rc, entries, growth);
+	for (linked = entries; idx < end; idx += part, linked += part) {
+		part = min(SECTOR_ENTRIES - (idx & (SECTOR_ENTRIES - 1)), end - idx);
+		host = rc->image->header.refcount_table_offset + idx * sizeof(*entries);
+		err = qcow_store_write(rc->image->store, linked, host, part * sizeof(*entries));
+		if (!err && idx + part < end)
+			err = qcow_store_flush(rc->image->store);
+		if (err)
+			break;
+		memcpy(&rc->table[idx], linked, part * sizeof(*entries));
+	}
+	kvfree(entries);
 	return err;
 }
 
-static int refcount_move_table(struct qcow_refcounts *rc, u64 cluster, const struct growth *plan,
+static int refcount_move_table(struct qcow_refcounts *rc, const struct qcow_growth *growth,
 			       struct qcow_run *old)
 {
 	const struct qcow_header *h = &rc->image->header;
@@ -442,55 +490,51 @@ static int refcount_move_table(struct qcow_refcounts *rc, u64 cluster, const str
 		.first = h->refcount_table_offset >> cluster_bits(rc),
 		.nr = h->refcount_table_clusters,
 	};
-	u64 host = (cluster + plan->blocks) << cluster_bits(rc);
+	u64 host = (growth->first + growth->blocks) << cluster_bits(rc);
 	__be64 *table;
 	int err;
 
-	table = kvcalloc(plan->entries, sizeof(*table), GFP_NOIO);
+	table = kvcalloc(growth->entries, sizeof(*table), GFP_NOIO);
 	if (!table)
 		return -ENOMEM;
 	memcpy(table, rc->table, rc->entries * sizeof(*table));
-	refcount_fill_entries(rc, table, cluster, plan->blocks);
-	err = qcow_store_write(rc->image->store, table, host, plan->entries * sizeof(*table));
+	refcount_fill_entries(rc, table + block_of(rc, growth->first), growth);
+	err = qcow_store_write(rc->image->store, table, host, growth->entries * sizeof(*table));
 	if (!err)
 		err = qcow_store_flush(rc->image->store);
 	if (!err)
-		err = qcow_header_set_refcount_table(rc->image, host, plan->table_clusters);
+		err = qcow_header_set_refcount_table(rc->image, host, growth->table_clusters);
 	if (err) {
 		kvfree(table);
 		return err;
 	}
 	swap(rc->table, table);
 	kvfree(table);
-	rc->entries = plan->entries;
+	rc->entries = growth->entries;
 	qcow_overlap_del(rc->overlap, replaced.first << cluster_bits(rc),
 			 replaced.nr << cluster_bits(rc));
 	*old = replaced;
 	return 0;
 }
 
-int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used,
-			  struct qcow_run *old)
+int qcow_refcounts_grow(struct qcow_refcounts *rc, const struct qcow_growth *growth, bool used,
+			struct qcow_run *old)
 {
-	struct growth plan;
+	u64 host = growth->first << cluster_bits(rc);
+	u64 bytes = (growth->blocks + growth->table_clusters) << cluster_bits(rc);
 	int err;
 
 	*old = (struct qcow_run) {};
-	refcount_plan_growth(rc, cluster, &plan);
-	if (plan.table_clusters << cluster_bits(rc) > QCOW_MAX_REFCOUNT_TABLE_BYTES)
-		return -ENOSPC;
-	err = refcount_write_blocks(rc, cluster, &plan);
-	if (!err && plan.entries)
-		err = refcount_move_table(rc, cluster, &plan, old);
+	err = refcount_write_blocks(rc, growth, used);
+	if (!err)
+		err = qcow_overlap_add(rc->overlap, host, bytes);
+	if (!err && growth->entries)
+		err = refcount_move_table(rc, growth, old);
 	else if (!err)
-		err = qcow_store_flush(rc->image->store) ?: refcount_link_block(rc, cluster);
-	if (err) {
-		qcow_overlap_del(rc->overlap, cluster << cluster_bits(rc),
-				 (plan.blocks + plan.table_clusters) << cluster_bits(rc));
-		return err;
-	}
-	*used = plan.blocks + plan.table_clusters;
-	return 0;
+		err = refcount_link_blocks(rc, growth);
+	if (err && !qcow_refcounts_covered(rc, growth->first))
+		qcow_overlap_del(rc->overlap, host, bytes);
+	return err;
 }
 
 static int refcount_overlap_blocks(struct qcow_refcounts *rc, struct qcow_report *rep)

@@ -51,13 +51,14 @@ void qcow_refcounts_close(struct qcow_refcounts *rc);
 /**
  * qcow_refcounts_end() - where nothing is used any more
  * @rc: the counts
- * @end: number of the cluster behind the last one that has a count
+ * @to: number of the cluster behind the last one to be looked at
+ * @end: number of the cluster behind the last one of these that has a count
  *
  * Reads the last blocks only; may be too large by the clusters of some empty ones.
  *
  * Return: 0 or what reading brought.
  */
-int qcow_refcounts_end(struct qcow_refcounts *rc, u64 *end);
+int qcow_refcounts_end(struct qcow_refcounts *rc, u64 to, u64 *end);
 
 /**
  * qcow_refcounts_find() - find free clusters
@@ -80,32 +81,75 @@ int qcow_refcounts_find(struct qcow_refcounts *rc, u64 *from, u64 to, u64 *nr, u
  */
 u64 qcow_refcounts_covered(const struct qcow_refcounts *rc, u64 cluster);
 
+/* The first cluster from @cluster on that has a refcount block; U64_MAX: none has. */
+u64 qcow_refcounts_next_covered(const struct qcow_refcounts *rc, u64 cluster);
+
 /**
- * qcow_refcounts_extend() - give the clusters from @cluster on a refcount block
+ * struct qcow_growth - refcount blocks for clusters that have none
+ * @first: here the blocks begin
+ * @covers: the first cluster that they count, @first or in front of it
+ * @blocks: how many
+ * @table_clusters: of a new refcount table behind them; 0: the old one has room
+ * @entries: that it has
+ * @nr: clusters behind all of these that are counted as well
+ */
+struct qcow_growth {
+	u64 first;
+	u64 covers;
+	u64 blocks;
+	u64 table_clusters;
+	u64 entries;
+	u64 nr;
+};
+
+/* The cluster behind the blocks and the table; behind all that was asked for. */
+static inline u64 qcow_growth_metadata_end(const struct qcow_growth *growth)
+{
+	return growth->first + growth->blocks + growth->table_clusters;
+}
+
+static inline u64 qcow_growth_end(const struct qcow_growth *growth)
+{
+	return qcow_growth_metadata_end(growth) + growth->nr;
+}
+
+/**
+ * qcow_refcounts_plan() - which refcount blocks a run of clusters needs
  * @rc: the counts
- * @cluster: not covered; it and all behind it are free, and in the file
- * @used: how many of them the new metadata took
+ * @from: not in front of this cluster
+ * @nr: so many clusters, and the blocks and the table that count them, one after the other
+ * @growth: result: the first place where none of them has a block
+ *
+ * As the blocks and a new table lie in front of the run it may be of any length.
+ *
+ * Return: 0, or -EFBIG: the refcount table would be too large.
+ */
+int qcow_refcounts_plan(const struct qcow_refcounts *rc, u64 from, u64 nr,
+			struct qcow_growth *growth);
+
+/**
+ * qcow_refcounts_grow() - make the blocks
+ * @rc: the counts
+ * @growth: as planned; all of it is free and in the file
+ * @used: @growth->nr clusters are used, too
  * @old: the clusters of a table that has been replaced, to be reclaimed; @old->nr 0: none has
  *
- * New blocks, and a new table when the old one is full, lie at @cluster. The block is
- * durable before the table refers to it, and a table before the header does.
+ * Blocks are durable before the table refers to them, a block that counts others before those
+ * are referred to, and a table before the header refers to that.
  *
- * Return: 0 or -errno: nothing refers to what has been written.
+ * Return: 0 or -errno: nothing refers to what has been written, or all of it is right.
  */
-int qcow_refcounts_extend(struct qcow_refcounts *rc, u64 cluster, u64 *used,
-			  struct qcow_run *old);
+int qcow_refcounts_grow(struct qcow_refcounts *rc, const struct qcow_growth *growth, bool used,
+			struct qcow_run *old);
 
-/* How many clusters qcow_refcounts_extend() takes at @cluster, at most. */
-u64 qcow_refcounts_extend_clusters(const struct qcow_refcounts *rc, u64 cluster);
-
-/*
- * So many clusters one after the other can be appended, whatever the end of the image: a fresh
- * block counts itself and, behind it, these.
- */
+/* So many clusters one after the other a fresh block counts, behind itself. */
 u64 qcow_refcounts_max_run(const struct qcow_refcounts *rc);
 
 /* So many clusters one after the other have their counts in few slices. */
 u64 qcow_refcounts_batch(const struct qcow_refcounts *rc);
+
+/* Slices of counts that are so many bytes; one at least. */
+u32 qcow_refcounts_slices(const struct qcow_refcounts *rc, u32 bytes);
 
 /**
  * qcow_refcounts_set_used() - count free clusters as used once

@@ -3,6 +3,10 @@
  * Which host clusters are free. Clusters are reserved in batches, so that most allocations
  * touch no reference count; those of a batch that is not used up are leaked by a power cut
  * and given back by a detach.
+ *
+ * Clusters come from those that are known to be free, lowest first; from a look at some more of
+ * the counts, which goes on where the last one ended; from the end of the image. When that cannot
+ * grow the look at the counts goes on to its end, a piece in each turn of the worker.
  */
 #include <linux/fs.h>
 #include <linux/minmax.h>
@@ -17,6 +21,7 @@
 #include "meta/space.h"
 #include "meta/v1.h"
 #include "meta/worker.h"
+#include "meta/writeback.h"
 #include "store/store.h"
 
 /* Bytes that are reserved at once, and a cluster at least. */
@@ -26,8 +31,17 @@
 #define GROW_BYTES	SZ_4M
 #define GROW_MAX_BYTES	SZ_64M
 
-/* Slices of counts that one search for free clusters reads at most. */
-#define SCAN_SLICES	4
+/* Bytes of counts that a search for free clusters reads in one turn of the worker. */
+#define SCAN_BYTES	SZ_16K
+
+/* Runs of free clusters that are remembered; more are found again by their counts. */
+#define FREE_RUNS	32768
+
+/* Bits of a host offset in an entry of a table. */
+#define HOST_BITS	56
+
+/* Reserved clusters that are made free at once, with counts in few slices. */
+#define GIVE_BACK_CLUSTERS	256
 
 static struct qcow_meta *space_meta(struct qcow_space *space)
 {
@@ -67,16 +81,6 @@ static void run_insert(struct list_head *list, struct qcow_space_run *entry,
 	list_add_tail(&entry->node, list);
 }
 
-/* The same, if there is memory for it. */
-static bool run_try_insert(struct list_head *list, const struct qcow_run *run)
-{
-	struct qcow_space_run *entry = run_alloc(0);
-
-	if (entry)
-		run_insert(list, entry, run);
-	return entry;
-}
-
 /* Cut up to @max clusters off the first run that has @min; false: none has. */
 static bool run_cut(struct list_head *list, u64 min, u64 max, struct qcow_run *run)
 {
@@ -107,10 +111,10 @@ static void runs_drop(struct list_head *list)
 	INIT_LIST_HEAD(list);
 }
 
-/* Nothing refers to it and its count is 0. Without memory it is found again later. */
-static void space_add_free(struct qcow_space *space, const struct qcow_run *run)
+/* Nothing refers to them and their count is 0; @own: freed by this attach. */
+static void space_add_free(struct qcow_space *space, const struct qcow_run *run, bool own)
 {
-	if (!run_try_insert(&space->free, run))
+	if (!qcow_freemap_add(&space->free, run, own))
 		space->scanned = min(space->scanned, run->first);
 }
 
@@ -125,79 +129,171 @@ static int space_check_free(struct qcow_space *space, u64 first, u64 nr)
 	return -EUCLEAN;
 }
 
-/* The store reaches to cluster @end; more than that where it can. */
-static int space_extend(struct qcow_space *space, u64 end)
+/* The store ends at cluster @end. What has not been in it before cluster @first takes no space. */
+static int space_lengthen(struct qcow_space *space, u64 first, u64 end)
 {
 	struct qcow_store *store = space->image->store;
-	u64 bytes = end << cluster_bits(space);
-	u64 more;
 	int err;
 
-	if (bytes <= store->bytes)
-		return 0;
-	more = clamp_t(u64, store->bytes / 16, GROW_BYTES, GROW_MAX_BYTES);
-	more = round_up(max(bytes, store->bytes + more), 1ULL << cluster_bits(space));
-	err = qcow_store_resize(store, more, 0);
-	if (err && more > bytes)
-		err = qcow_store_resize(store, bytes, 0);
+	if (end > space->limit)
+		return -EFBIG;
+	err = qcow_store_resize(store, end << cluster_bits(space), first << cluster_bits(space));
 	if (!err)
 		WRITE_ONCE(space->image->geo.file_bytes, store->bytes);
 	return err;
 }
 
-int qcow_space_extend(struct qcow_space *space, struct qcow_store *store, u64 end)
+/* The store reaches to cluster @end, and further where it can. @first as above. */
+static int space_extend(struct qcow_space *space, u64 first, u64 end)
 {
+	const struct qcow_store *store = space->image->store;
+	u64 more;
+	int err;
+
+	if (end <= store->bytes >> cluster_bits(space))
+		return 0;
+	more = store->bytes + clamp_t(u64, store->bytes / 16, GROW_BYTES, GROW_MAX_BYTES);
+	more = max(end, DIV_ROUND_UP_ULL(more, 1U << cluster_bits(space)));
+	err = space_lengthen(space, first, more);
+	if (err && more > end)
+		err = space_lengthen(space, first, end);
+	return err;
+}
+
+int qcow_space_extend(struct qcow_space *space, struct qcow_store *store, u64 host, u64 end)
+{
+	u64 last;
+	int err;
+
 	if (likely(end <= store->bytes))
 		return 0;
-	if (store == space->image->store)
-		return space_extend(space, DIV_ROUND_UP_ULL(end, 1U << cluster_bits(space)));
-	return qcow_store_resize(store, end, 0);
+	if (store != space->image->store)
+		return qcow_store_resize(store, end, host);
+	last = DIV_ROUND_UP_ULL(end, 1U << cluster_bits(space));
+	err = space_extend(space, host >> cluster_bits(space), last);
+	if (!err)
+		space->keep = max(space->keep, last);
+	return err;
+}
+
+/* Refcount blocks for clusters that have none; @used: these are used, too. */
+static int space_grow(struct qcow_space *space, const struct qcow_growth *growth, bool used)
+{
+	u64 end = used ? qcow_growth_end(growth) : qcow_growth_metadata_end(growth);
+	struct qcow_run old;
+	int err;
+
+	err = space_check_free(space, growth->first, end - growth->first);
+	if (!err)
+		err = space_extend(space, growth->first, qcow_growth_end(growth));
+	if (!err)
+		err = qcow_refcounts_grow(&space->counts, growth, used, &old);
+	if (err)
+		return err;
+	space->scanned = min3(space->scanned, space->end, growth->covers);
+	space->end = max(space->end, end);
+	qcow_reclaim_drop_range(&space_meta(space)->reclaim, old.first << cluster_bits(space),
+				old.nr << cluster_bits(space));
+	return 0;
+}
+
+/* More clusters in one piece than a refcount block counts: behind all blocks for them. */
+static int space_append_long(struct qcow_space *space, u64 nr, struct qcow_run *run)
+{
+	struct qcow_growth growth;
+	int err;
+
+	err = qcow_refcounts_plan(&space->counts, space->end, nr, &growth);
+	if (!err)
+		err = space_grow(space, &growth, true);
+	*run = (struct qcow_run) { .first = qcow_growth_metadata_end(&growth), .nr = nr };
+	return err;
+}
+
+/* The end is further on, at @to; the @nr clusters there are for other allocations. */
+static int space_skip(struct qcow_space *space, u64 nr, u64 to)
+{
+	struct qcow_run run = {
+		.first = space->end, .nr = nr, .zero = space->end >= space->zero_from,
+	};
+	int err = 0;
+
+	/* What is passed over takes no space: counts may say anything. */
+	if (to > space->image->store->bytes >> cluster_bits(space))
+		err = space_lengthen(space, nr ? space->end : to, to);
+	if (err)
+		return err;
+	space_add_free(space, &run, false);
+	space->end = to;
+	return 0;
+}
+
+/*
+ * How many clusters are free at the end, up to @want, and counted. 0: less than @min, and the end
+ * has moved to where there are no refcount blocks. Clusters behind the end of the file are in use
+ * where a power cut has lost its growth and not the counts.
+ */
+static int space_find_end(struct qcow_space *space, u64 min, u64 want, u64 *nr)
+{
+	struct qcow_refcounts *counts = &space->counts;
+	u64 found, next, pos;
+	int err;
+
+	*nr = 0;
+	while (*nr < want && qcow_refcounts_covered(counts, space->end + *nr)) {
+		pos = space->end + *nr;
+		err = qcow_refcounts_find(counts, &pos, U64_MAX, &found, &next);
+		if (err)
+			return err;
+		if (found && pos == space->end + *nr) {
+			*nr = min(*nr + found, want);
+			continue;
+		}
+		if (*nr >= min)
+			return 0;
+		err = space_skip(space, *nr, found ? pos : next);
+		*nr = 0;
+		if (!err && !space->budget)
+			err = -EAGAIN;
+		if (err)
+			return err;
+		space->budget--;
+	}
+	if (*nr >= min)
+		return 0;
+	err = space_skip(space, *nr, space->end + *nr);
+	*nr = 0;
+	return err;
+}
+
+/* Free and counted clusters at the end: refcount blocks are made for them. */
+static int space_cover_end(struct qcow_space *space, u64 min, u64 want, u64 *nr)
+{
+	struct qcow_growth growth;
+	int err;
+
+	err = space_find_end(space, min, want, nr);
+	if (err || *nr)
+		return err;
+	err = qcow_refcounts_plan(&space->counts, space->end, min, &growth);
+	if (!err)
+		err = space_grow(space, &growth, false);
+	return err ?: space_find_end(space, min, want, nr);
 }
 
 /* Clusters behind the last one in use: @want if counts and file reach so far, else @min or more. */
 static int space_append(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
 {
-	struct qcow_run old;
-	u64 covered, used;
-	int err;
+	int err = 0;
 
-	if (space->counted && min > qcow_refcounts_max_run(&space->counts)) {
-		qcow_message(space->image,
-			     "%llu clusters in one piece: a refcount block counts %llu at most",
-			     min, qcow_refcounts_max_run(&space->counts));
-		return -ENOSPC;
-	}
-	while (space->counted) {
-		covered = qcow_refcounts_covered(&space->counts, space->end);
-		if (covered >= min) {
-			want = min(want, covered);
-			break;
-		}
-		if (covered) {
-			/* Too few for this allocation: they are for later ones. */
-			*run = (struct qcow_run) { .first = space->end, .nr = covered };
-			run->zero = space->end >= space->zero_from;
-			space_add_free(space, run);
-			space->end += covered;
-		}
-		used = qcow_refcounts_extend_clusters(&space->counts, space->end);
-		err = space_check_free(space, space->end, used);
-		if (!err)
-			err = space_extend(space, space->end + used);
-		if (err)
-			return err;
-		err = qcow_refcounts_extend(&space->counts, space->end, &used, &old);
-		if (err)
-			return err;
-		space->end += used;
-		qcow_reclaim_drop_range(&space_meta(space)->reclaim,
-					old.first << cluster_bits(space),
-					old.nr << cluster_bits(space));
-	}
-	err = space_extend(space, space->end + want);
+	if (space->counted)
+		err = space_cover_end(space, min, want, &want);
+	if (err)
+		return err;
+	err = space_extend(space, space->end, space->end + want);
 	if (err && want > min) {
 		want = min;
-		err = space_extend(space, space->end + want);
+		err = space_extend(space, space->end, space->end + want);
 	}
 	if (err)
 		return err;
@@ -208,45 +304,81 @@ static int space_append(struct qcow_space *space, u64 min, u64 want, struct qcow
 	return 0;
 }
 
-/* Read some more counts, to find clusters that were free before this attach. */
-static int space_scan(struct qcow_space *space)
+/* Look at some more counts, until there are so many; @run->nr 0: there are not. */
+static int space_scan(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
 {
-	unsigned int slices;
+	u64 next;
 	int err;
 
-	for (slices = 0; slices < SCAN_SLICES && space->scanned < space->end; slices++) {
-		struct qcow_run run = { .first = space->scanned };
-		u64 next;
+	run->nr = 0;
+	for (; space->budget && space->scanned < space->end; space->budget--) {
+		struct qcow_run found = {
+			.first = qcow_refcounts_next_covered(&space->counts, space->scanned),
+		};
 
-		err = qcow_refcounts_find(&space->counts, &run.first, space->end, &run.nr, &next);
+		if (found.first >= space->end) {
+			space->scanned = space->end;
+			break;
+		}
+		err = qcow_refcounts_find(&space->counts, &found.first, space->end, &found.nr,
+					  &next);
 		if (err)
 			return err;
 		space->scanned = next;
-		if (run.nr) {
-			if (!run_try_insert(&space->free, &run))
-				space->scanned = run.first;
-			return 0;
+		if (!found.nr)
+			continue;
+		if (!qcow_freemap_add(&space->free, &found, false)) {
+			space->scanned = found.first;
+			return space->full ? -ENOMEM : 0;
 		}
+		if (qcow_freemap_take(&space->free, min, want, run))
+			break;
 	}
 	return 0;
+}
+
+/* Clusters in front of the end that have no refcount block get one. */
+static int space_cover_hole(struct qcow_space *space, u64 min)
+{
+	struct qcow_growth growth;
+	int err;
+
+	err = qcow_refcounts_plan(&space->counts, 0, min, &growth);
+	if (err || growth.table_clusters || qcow_growth_end(&growth) > space->end)
+		return err ?: -ENOSPC;
+	return space_grow(space, &growth, false);
+}
+
+static bool space_is_searching(const struct qcow_space *space)
+{
+	return space->counted && space->scanned < space->end;
 }
 
 /* Clusters with a count of 0, wherever they come from. */
 static int space_find(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
 {
-	int err;
+	int err, hole = -ENOSPC;
 
-	if (run_cut(&space->free, min, want, run))
+	if (qcow_freemap_take(&space->free, min, want, run))
 		return 0;
-	/* What is in the list must not be found a second time. */
-	if (space->counted && list_empty(&space->free)) {
-		err = space_scan(space);
-		if (err)
+	if (space->counted) {
+		err = space_scan(space, min, want, run);
+		if (err || run->nr)
 			return err;
-		if (run_cut(&space->free, min, want, run))
-			return 0;
 	}
-	return space_append(space, min, want, run);
+	if (space->full && space_is_searching(space))
+		return -EAGAIN;
+	err = space_append(space, min, want, run);
+	space->full = qcow_space_is_full(err);
+	if (!space->full)
+		return err;
+	if (space_is_searching(space))
+		return -EAGAIN;
+	if (space->counted)
+		hole = space_cover_hole(space, min);
+	if (!qcow_space_is_full(hole))
+		return hole ?: -EAGAIN;
+	return err;
 }
 
 /* Reserve a batch in @entry, which is consumed if that works. */
@@ -261,19 +393,16 @@ static int space_refill(struct qcow_space *space, u64 min, u64 max, struct qcow_
 	err = space_find(space, min, want, &run);
 	if (err)
 		return err;
-	/* Free clusters may lie behind the end: counted there, and cut off. */
-	err = space_extend(space, run.first + run.nr);
-	if (err) {
-		space_add_free(space, &run);
-		return err;
-	}
-	err = space_check_free(space, run.first, run.nr);
+	/* The file may end within the last one. */
+	err = space_extend(space, run.first, run.first + run.nr);
+	if (!err)
+		err = space_check_free(space, run.first, run.nr);
 	if (!err && space->counted)
 		err = qcow_refcounts_set_used(&space->counts, run.first, run.nr);
 	if (!err)
 		run_insert(&space->reserved, entry, &run);
 	else if (err != -EUCLEAN)
-		space_add_free(space, &run);
+		space_add_free(space, &run, false);
 	return err;
 }
 
@@ -284,6 +413,8 @@ static int space_alloc_reserved(struct qcow_space *space, u64 min, u64 max, stru
 
 	if (run_cut(&space->reserved, min, max, run))
 		return 0;
+	if (space->counted && min > qcow_refcounts_max_run(&space->counts))
+		return space_append_long(space, min, run);
 	/* Once they are counted, memory for them must not be what is missing. */
 	entry = run_alloc(0);
 	err = entry ? space_refill(space, min, max, entry) : -ENOMEM;
@@ -317,11 +448,31 @@ static bool space_close_windows(struct qcow_space *space)
 	return some;
 }
 
+/* What is reserved is free again, as far as counts may be changed. Whether that is something. */
+static bool space_give_back(struct qcow_space *space)
+{
+	struct qcow_run run;
+	bool some = false;
+
+	while (qcow_writeback_has_room(space->image->cache) &&
+	       run_cut(&space->reserved, 1, GIVE_BACK_CLUSTERS, &run)) {
+		if (qcow_space_free(space, &run))
+			break;
+		some = true;
+	}
+	return some;
+}
+
 static int space_alloc(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
 {
 	int err = space_alloc_reserved(space, min, max, run);
 
-	if (err == -ENOSPC && space_close_windows(space))
+	if (!err || !(err == -EAGAIN || qcow_space_is_full(err)))
+		return err;
+	if (space_close_windows(space))
+		err = space_alloc_reserved(space, min, max, run);
+	/* What is reserved may be in pieces, and with what is beside it not. */
+	if (qcow_space_is_full(err) && min > 1 && space_give_back(space))
 		err = space_alloc_reserved(space, min, max, run);
 	return err;
 }
@@ -341,7 +492,7 @@ static int space_open_window(struct qcow_space *space, u64 guest, u64 max)
 		return 0;
 	err = space_alloc_reserved(space, guest - begin + 1, windows->nr, &run);
 	if (err)
-		return err == -ENOSPC ? 0 : err;
+		return err == -EAGAIN || err == -ENOMEM || qcow_space_is_full(err) ? 0 : err;
 	window = qcow_windows_replace(windows, begin);
 	space_close_window(space, window);
 	qcow_window_open(window, begin, &run);
@@ -408,7 +559,8 @@ int qcow_space_free(struct qcow_space *space, const struct qcow_run *run)
 	/* A table that a snapshot has shared may have been there. */
 	qcow_overlap_del(space->overlap, run->first << cluster_bits(space),
 			 run->nr << cluster_bits(space));
-	space_add_free(space, run);
+	space_add_free(space, run, true);
+	space->news = true;
 	return 0;
 }
 
@@ -418,31 +570,19 @@ void qcow_space_unreserve(struct qcow_space *space, struct list_head *unused)
 	list_splice_tail_init(&space->reserved, unused);
 }
 
-/* Clusters at the end that are free: the image ends before them. */
-static void space_lower_end(struct qcow_space *space)
-{
-	struct qcow_space_run *entry;
-	bool lower;
-
-	do {
-		lower = false;
-		list_for_each_entry(entry, &space->free, node) {
-			if (entry->run.nr && entry->run.first + entry->run.nr == space->end) {
-				space->end = entry->run.first;
-				entry->run.nr = 0;
-				lower = true;
-			}
-		}
-	} while (lower);
-}
-
 void qcow_space_trim(struct qcow_space *space)
 {
 	struct qcow_store *store = space->image->store;
+	u64 end = qcow_freemap_end(&space->free, max(space->end, space->keep), space->keep);
 
-	space_lower_end(space);
-	if (space->end << cluster_bits(space) < store->bytes)
-		qcow_store_resize(store, space->end << cluster_bits(space), 0);
+	if (end << cluster_bits(space) < store->bytes)
+		qcow_store_resize(store, end << cluster_bits(space), 0);
+}
+
+void qcow_space_begin_turn(struct qcow_space *space)
+{
+	if (space->counted)
+		space->budget = qcow_refcounts_slices(&space->counts, SCAN_BYTES);
 }
 
 /* A file of version 1 ends where the image does. */
@@ -466,23 +606,24 @@ int qcow_space_open(struct qcow_space *space, struct qcow_image *image,
 	u64 store_end = DIV_ROUND_UP_ULL(store->bytes, 1U << image->geo.cluster_bits);
 	int err;
 
-	INIT_LIST_HEAD(&space->free);
 	INIT_LIST_HEAD(&space->reserved);
 	qcow_windows_init(&space->windows, image->geo.cluster_bits);
 	space->image = image;
 	space->overlap = overlap;
 	space->counted = image->header.version > 1;
-	/* What a window does not use becomes a gap, which only moving clusters could fill. */
-	if (!space->counted)
-		space->windows.nr = 0;
+	/* Version 1 has no counts to find them again. */
+	qcow_freemap_init(&space->free, space->counted ? FREE_RUNS : U32_MAX);
+	space->limit = BIT_ULL(HOST_BITS - cluster_bits(space));
+	store_end = min(store_end, space->limit);
 	space->zero_from = store_end;
+	space->keep = store_end;
 	space->end = store_end;
 	if (!space->counted)
 		return space_open_v1(space, rep);
 	err = qcow_refcounts_open(&space->counts, image, overlap, rep);
 	if (err)
 		return err;
-	err = qcow_refcounts_end(&space->counts, &space->end);
+	err = qcow_refcounts_end(&space->counts, store_end, &space->end);
 	if (err)
 		qcow_refcounts_close(&space->counts);
 	return err;
@@ -492,6 +633,6 @@ void qcow_space_close(struct qcow_space *space)
 {
 	if (space->counted)
 		qcow_refcounts_close(&space->counts);
-	runs_drop(&space->free);
+	qcow_freemap_destroy(&space->free);
 	runs_drop(&space->reserved);
 }

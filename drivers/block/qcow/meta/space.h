@@ -12,6 +12,7 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+#include "meta/freemap.h"
 #include "meta/refcount.h"
 #include "meta/window.h"
 
@@ -36,25 +37,35 @@ struct qcow_space_run {
  * @overlap: where its metadata is
  * @counted: versions 2 and 3, @counts is there
  * @counts: reference counts
- * @free: runs that nothing refers to, their count is 0
+ * @free: clusters that nothing refers to, their count is 0
  * @reserved: runs whose count is 1, and nothing refers to them
  * @windows: the same, for guest clusters that are expected to be written
- * @end: number of the cluster behind the last one that was ever used
+ * @end: number of the cluster behind the last one that was ever used; there new ones are appended
+ * @keep: number of the cluster behind the last one that is not ours to cut off
+ * @limit: number of the first cluster that no entry of a table can refer to
  * @zero_from: number of the cluster from which on the store reads as zeros where nothing
  *             has been written
  * @scanned: no free cluster below it that is not in @free
+ * @budget: slices of counts that may be read still, in this turn of the worker
+ * @full: the store has refused to grow
+ * @news: a request that has found no space may find some if it tries again
  */
 struct qcow_space {
 	struct qcow_image *image;
 	struct qcow_overlap *overlap;
 	bool counted;
 	struct qcow_refcounts counts;
-	struct list_head free;
+	struct qcow_freemap free;
 	struct list_head reserved;
 	struct qcow_windows windows;
 	u64 end;
+	u64 keep;
+	u64 limit;
 	u64 zero_from;
 	u64 scanned;
+	u32 budget;
+	bool full;
+	bool news;
 };
 
 /**
@@ -69,9 +80,21 @@ struct qcow_space {
 int qcow_space_open(struct qcow_space *space, struct qcow_image *image,
 		    struct qcow_overlap *overlap, struct qcow_report *rep);
 
-/* Cut the file behind the last cluster in use, after a commit of what has been freed. */
+/*
+ * Cut off the end of the file what was appended or freed and is not used, after a commit of what
+ * has been freed.
+ */
 void qcow_space_trim(struct qcow_space *space);
 void qcow_space_close(struct qcow_space *space);
+
+/* A turn of the worker begins: so much of a search may be done in it. */
+void qcow_space_begin_turn(struct qcow_space *space);
+
+/* Whether the error says that there is no space, or that a store cannot become longer. */
+static inline bool qcow_space_is_full(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
+}
 
 /**
  * qcow_space_alloc() - clusters for metadata
@@ -80,7 +103,9 @@ void qcow_space_close(struct qcow_space *space);
  * @run: result; their count is 1, and it is durable before the commit writes what refers
  *       to them
  *
- * Return: 0; -ENOSPC; -EUCLEAN: free clusters turned out to hold metadata; -EIO, ...
+ * Return: 0; -EAGAIN: no space has been found yet, the search goes on in a later turn of the
+ * worker; an error of qcow_space_is_full(): there is none but what is being reclaimed; -EUCLEAN:
+ * free clusters turned out to hold metadata; -EIO, ...
  */
 int qcow_space_alloc(struct qcow_space *space, u64 nr, struct qcow_run *run);
 
@@ -100,14 +125,15 @@ int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct 
 void qcow_space_release(struct qcow_space *space, u64 first, u64 nr);
 
 /**
- * qcow_space_extend() - make a store at least so long
+ * qcow_space_extend() - make a store at least so long that clusters in use can be written
  * @space: of the image
  * @store: the image's own or its data file
- * @end: host byte behind the last one that will be written
+ * @host: their first byte
+ * @end: host byte behind the last one
  *
  * Return: 0, -ENOSPC, ...
  */
-int qcow_space_extend(struct qcow_space *space, struct qcow_store *store, u64 end);
+int qcow_space_extend(struct qcow_space *space, struct qcow_store *store, u64 host, u64 end);
 
 /**
  * qcow_space_unref() - drop one reference of all clusters that a host range touches

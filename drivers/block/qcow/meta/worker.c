@@ -9,6 +9,7 @@
  *                ^                                                 |
  *                |   +-- await_room    <- slices cannot be pinned -+
  *                +---+-- await_commit  <- a commit has to end -----+
+ *                    +-- await_space   <- none has been found -----+
  *                    +-- a change's    <- its clusters are held ---+
  *                    |   waiters                                   |
  *                    +-- an L2 table's <- it is being filled ------+
@@ -23,7 +24,8 @@
  * ended; a commit needs no memory, no slice and no other message, and a change in flight only
  * its data's I/O. await_commit ends with the commit that is running, or the next one. Waiters
  * of a change end with it, and a change never waits once it is in flight. Waiters of a new L2 table
- * end with its I/O.
+ * end with its I/O. await_space ends when all that is dropped has been reclaimed: that waits for a
+ * commit and for I/O in flight, which what is parked there is no part of.
  */
 #include <linux/completion.h>
 #include <linux/err.h>
@@ -228,6 +230,33 @@ static void meta_run_batch(struct qcow_meta *meta)
 	qcow_merge_kick(&meta->merge);
 }
 
+bool qcow_meta_await_space(struct qcow_meta *meta, struct qcow_meta_msg *msg, int err)
+{
+	if (err == -EAGAIN)
+		meta->space.news = true;
+	/* Nothing comes back while commits fail. */
+	else if (!qcow_space_is_full(err) || meta->commit.last_err ||
+		 !qcow_reclaim_is_pending(meta))
+		return false;
+	list_add_tail(&msg->node, &meta->await_space);
+	return true;
+}
+
+/* Return: whether what has waited for space goes on. */
+static bool meta_resume_space(struct qcow_meta *meta)
+{
+	if (list_empty(&meta->await_space))
+		return false;
+	if (meta->space.news || !qcow_reclaim_is_pending(meta)) {
+		meta->space.news = false;
+		list_splice_tail_init(&meta->await_space, &meta->later);
+		return true;
+	}
+	if (!list_empty(&meta->reclaim.dropped))
+		qcow_commit_want(&meta->commit);
+	return false;
+}
+
 static bool meta_has_work(const struct qcow_meta *meta)
 {
 	return !llist_empty(&meta->inbox) || !list_empty(&meta->later);
@@ -266,13 +295,14 @@ static void meta_work(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	struct qcow_meta_msg *msg, *next;
 	LIST_HEAD(idle);
-	bool reclaim;
+	bool more;
 
 	do {
+		qcow_space_begin_turn(&meta->space);
 		meta_run_batch(meta);
-		reclaim = qcow_reclaim_run(meta);
+		more = qcow_reclaim_run(meta);
 	} while (meta_has_work(meta));
-	if (reclaim)
+	if (meta_resume_space(meta) || more)
 		queue_work(meta->wq, &meta->work);
 	qcow_commit_start_wanted(meta);
 
@@ -411,6 +441,7 @@ static void meta_init(struct qcow_meta *meta, struct qcow_image *image)
 	INIT_LIST_HEAD(&meta->later);
 	INIT_LIST_HEAD(&meta->await_room);
 	INIT_LIST_HEAD(&meta->await_commit);
+	INIT_LIST_HEAD(&meta->await_space);
 	INIT_LIST_HEAD(&meta->await_idle);
 	meta->in_flight = RB_ROOT;
 	meta->corrupt_msg = (struct qcow_meta_msg) { .run = meta_set_corrupt, .urgent = true };

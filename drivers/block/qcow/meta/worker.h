@@ -48,6 +48,7 @@ struct qcow_v1_pack;
  * @later: received since @changes was sorted
  * @await_room: parked until slices can be made writable, in the order in which they came
  * @await_commit: parked until no commit is running
+ * @await_space: parked until there is space, or none is on its way back
  * @await_idle: parked until neither a commit nor a reclaim is under way
  * @overlap: where the metadata is
  * @space: host clusters
@@ -80,6 +81,7 @@ struct qcow_meta {
 	struct list_head later;
 	struct list_head await_room;
 	struct list_head await_commit;
+	struct list_head await_space;
 	struct list_head await_idle;
 	struct qcow_overlap overlap;
 	struct qcow_space space;
@@ -148,6 +150,17 @@ static inline bool qcow_meta_begun(const struct qcow_meta *meta)
 	/* Pairs with smp_store_release() in qcow_meta_begin(): so is the header. */
 	return smp_load_acquire(&meta->begun);
 }
+
+/**
+ * qcow_meta_await_space() - park a message that has found no space
+ * @meta: the metadata
+ * @msg: run again when it may find some, or when there is none; it is no I/O in flight meanwhile
+ * @err: what it has met
+ *
+ * Context: the worker.
+ * Return: whether it has been parked.
+ */
+bool qcow_meta_await_space(struct qcow_meta *meta, struct qcow_meta_msg *msg, int err);
 
 /* Nothing is written from now on. Context: any. */
 static inline void qcow_meta_fail(struct qcow_meta *meta)
