@@ -89,8 +89,11 @@ static int reclaim_room(struct qcow_meta *meta)
 	return -EAGAIN;
 }
 
+/* Counts that are wrong say nothing of what is free. */
 static void reclaim_leak(struct qcow_meta *meta, u64 host, u64 len, int err)
 {
+	if (err == -EUCLEAN)
+		qcow_meta_corrupt(meta);
 	qcow_message(meta->image, "%llu bytes at 0x%llx: cannot be freed: error %d", len, host,
 		     err);
 }

@@ -537,6 +537,55 @@ int qcow_refcounts_grow(struct qcow_refcounts *rc, const struct qcow_growth *gro
 	return err;
 }
 
+int qcow_refcounts_check(struct qcow_refcounts *rc, const char *what, u64 host, u64 len,
+			 u32 *budget, struct qcow_report *rep)
+{
+	u64 cluster = host >> cluster_bits(rc);
+	u64 end = ((host + len - 1) >> cluster_bits(rc)) + 1;
+	u64 count, nr;
+	int err;
+
+	for (; len && cluster < end; cluster += nr) {
+		nr = in_slice(rc, cluster, end - cluster);
+		if (!qcow_cache_has(&rc->tables, slice_idx(rc, cluster))) {
+			if (!*budget)
+				continue;
+			--*budget;
+		}
+		err = qcow_refcounts_get(rc, cluster, nr, &count, &nr);
+		if (!err && count)
+			continue;
+		if (err)
+			qcow_report(rep, "%s at 0x%llx: no reference count: error %d", what, host,
+				    err);
+		else
+			qcow_report(rep, "%s at 0x%llx: its reference count is 0", what, host);
+		return err ?: -EUCLEAN;
+	}
+	return 0;
+}
+
+int qcow_refcounts_check_own(struct qcow_refcounts *rc, u32 *budget, struct qcow_report *rep)
+{
+	const struct qcow_header *h = &rc->image->header;
+	struct qcow_flaw flaw;
+	u64 idx, block;
+	int err;
+
+	err = qcow_refcounts_check(rc, "refcount table", h->refcount_table_offset,
+				   (u64)h->refcount_table_clusters << h->cluster_bits, budget,
+				   rep);
+	for (idx = 0; idx < rc->entries && !err; idx++) {
+		/* Wrong entries have been refused before. */
+		err = qcow_image_go_on() ?:
+			refcount_decode(rc, be64_to_cpu(rc->table[idx]), &block, &flaw);
+		if (!err && block)
+			err = qcow_refcounts_check(rc, "refcount block", block,
+						   1U << h->cluster_bits, budget, rep);
+	}
+	return err;
+}
+
 static int refcount_overlap_blocks(struct qcow_refcounts *rc, struct qcow_report *rep)
 {
 	struct qcow_flaw flaw;

@@ -49,6 +49,24 @@ int qcow_refcounts_open(struct qcow_refcounts *rc, struct qcow_image *image,
 void qcow_refcounts_close(struct qcow_refcounts *rc);
 
 /**
+ * qcow_refcounts_check() - whether metadata is counted
+ * @rc: the counts
+ * @what: it is, for the message
+ * @host: its first byte
+ * @len: bytes
+ * @budget: slices of counts that may be read still; where no more may be, what is not cached
+ *          passes
+ * @rep: says what is not counted
+ *
+ * Return: 0; -EUCLEAN: a count is 0; or what reading brought.
+ */
+int qcow_refcounts_check(struct qcow_refcounts *rc, const char *what, u64 host, u64 len,
+			 u32 *budget, struct qcow_report *rep);
+
+/* The same of the refcount table and its blocks. */
+int qcow_refcounts_check_own(struct qcow_refcounts *rc, u32 *budget, struct qcow_report *rep);
+
+/**
  * qcow_refcounts_end() - where nothing is used any more
  * @rc: the counts
  * @to: number of the cluster behind the last one to be looked at

@@ -59,6 +59,9 @@
 /* L1 tables of all snapshots: 4,096 snapshots of 64 TiB in clusters of 64 KiB have as much. */
 #define MAX_SNAPSHOT_L1_BYTES	SZ_4G
 
+/* Slices of counts that an attach reads. */
+#define CHECK_SLICES	32
+
 static int meta_overlap_add(struct qcow_meta *meta, const char *what, u64 host, u64 len,
 			    struct qcow_report *rep)
 {
@@ -156,6 +159,47 @@ static int meta_check_image(const struct qcow_image *image, struct qcow_report *
 		return -EOPNOTSUPP;
 	}
 	return 0;
+}
+
+static int meta_check_l2_counts(struct qcow_meta *meta, u32 *budget, struct qcow_report *rep)
+{
+	const struct qcow_image *image = meta->image;
+	struct qcow_flaw flaw;
+	u64 table;
+	u32 i;
+	int err = 0;
+
+	for (i = 0; i < image->l1_entries && !err; i++) {
+		/* Wrong entries have been refused before. */
+		err = qcow_image_go_on() ?:
+			qcow_l1_decode(&image->geo, be64_to_cpu(image->l1[i]), &table, &flaw);
+		if (!err && table)
+			err = qcow_refcounts_check(&meta->space.counts, "L2 table", table,
+						   1U << image->geo.cluster_bits, budget, rep);
+	}
+	return err;
+}
+
+/*
+ * Metadata that is not counted: some writers do not count at all, so what is in use would be taken
+ * for free. A few slices of counts tell.
+ */
+static int meta_check_counts(struct qcow_meta *meta, struct qcow_report *rep)
+{
+	const struct qcow_header *h = &meta->image->header;
+	struct qcow_refcounts *counts = &meta->space.counts;
+	u32 budget = CHECK_SLICES;
+	int err;
+
+	if (!meta->space.counted)
+		return 0;
+	err = qcow_refcounts_check(counts, "header", 0, 1, &budget, rep);
+	if (!err)
+		err = qcow_refcounts_check(counts, "L1 table", h->l1_offset,
+					   (u64)h->l1_entries * sizeof(__be64), &budget, rep);
+	if (!err)
+		err = qcow_refcounts_check_own(counts, &budget, rep);
+	return err ?: meta_check_l2_counts(meta, &budget, rep);
 }
 
 void qcow_meta_post(struct qcow_meta *meta, struct qcow_meta_msg *msg)
@@ -476,6 +520,9 @@ struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_report 
 		err = qcow_space_open(&meta->space, image, &meta->overlap, rep);
 	if (err)
 		goto destroy_queues;
+	err = meta_check_counts(meta, rep);
+	if (err)
+		goto close_space;
 	/* Behind all other metadata, so that the directory is none of that. */
 	err = qcow_bitmaps_open(&meta->bitmaps, image, &meta->overlap, rep);
 	if (err)
@@ -527,6 +574,8 @@ static int meta_pack(struct qcow_meta *meta)
 
 static int meta_trim(struct qcow_meta *meta)
 {
+	if (READ_ONCE(meta->failed))
+		return 0;
 	if (meta->pack)
 		qcow_v1_pack_cut(meta, meta->pack);
 	else
