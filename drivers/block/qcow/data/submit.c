@@ -76,7 +76,7 @@ void qcow_submitter_kick(struct qcow_submitter *submitter)
 {
 	const struct qcow_device *dev = submitter->dev;
 
-	/* Behind the barrier of llist_add(): a worker that is running looks again before it ends. */
+	/* After the barrier of llist_add(): a worker that is running looks once more. */
 	if (!llist_empty(&submitter->waiting) && !READ_ONCE(submitter->is_running))
 		queue_work(READ_ONCE(submitter->is_local) ? dev->submit_local_wq : dev->submit_wq,
 			   &submitter->work);
