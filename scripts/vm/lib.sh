@@ -237,6 +237,9 @@ poke() {
 # peek FILE OFFSET BYTES: a big-endian number of 1, 2, 4 or 8 bytes.
 peek() { od -An -v -j "$(($2))" -N "$3" -t "u$3" --endian=big "$1" | tr -d ' \n'; }
 
+# counts IMAGE COMMAND...: look at its reference counts, or make them wrong; as guest/counts says.
+counts() { "$QCOW_ROOT/scripts/vm/guest/counts" "$@"; }
+
 # image_io FORMAT IMAGE COMMAND...: commands of qemu-io. A message of it is a
 # failure: its exit status does not tell.
 image_io() {

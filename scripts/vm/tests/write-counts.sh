@@ -7,8 +7,6 @@
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
-counts() { "$QCOW_ROOT/scripts/vm/guest/counts" "$@"; }
-
 # refused IMAGE REGEX: with the hint, unchanged; then the hint is followed
 refused() {
 	rm -rf kept

@@ -7,8 +7,6 @@
 # timeout: 150
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
-counts() { "$QCOW_ROOT/scripts/vm/guest/counts" "$@"; }
-
 # on_device BYTES: the image, on a block device of that length
 on_device() {
 	truncate -s "$1" image
