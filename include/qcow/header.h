@@ -214,6 +214,38 @@ int qcow_snapshot_next(const struct qcow_header *h, u64 file_bytes, const void *
 		       size_t *pos, u32 *idx, struct qcow_snapshot *snap, struct qcow_report *rep);
 
 /**
+ * qcow_snapshot_bytes() - length of the entry that qcow_snapshot_put() makes
+ * @snap: the snapshot
+ *
+ * Return: bytes; the next entry begins at the next multiple of 8.
+ */
+static inline u32 qcow_snapshot_bytes(const struct qcow_snapshot *snap)
+{
+	return sizeof(struct qcow_disk_snapshot) + sizeof(struct qcow_disk_snapshot_extra) +
+	       snap->id_len + snap->name_len;
+}
+
+/**
+ * qcow_snapshot_put() - make a snapshot table entry
+ * @snap: the snapshot; id and name have at most 65535 bytes each
+ * @buf: qcow_snapshot_bytes() bytes of the table, at a multiple of 8
+ *
+ * All versions get the extra data that QEMU writes. As there, a VM state whose length 32 bits do
+ * not hold is one of 0 bytes to programs that do not read the extra data.
+ */
+void qcow_snapshot_put(const struct qcow_snapshot *snap, void *buf);
+
+/**
+ * qcow_snapshot_id_number() - the number that an id begins with
+ * @snap: a snapshot
+ *
+ * A new snapshot has the highest number plus 1, as in QEMU, which makes it unique.
+ *
+ * Return: the number; 0: none; U64_MAX: that or a larger one.
+ */
+u64 qcow_snapshot_id_number(const struct qcow_snapshot *snap);
+
+/**
  * struct qcow_bitmaps_dir - where the directory of persistent bitmaps is
  * @host_offset: of the directory, bytes
  * @bytes: its length

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The snapshot table: entries of every age, its end, what it refuses.
+ * The snapshot table: entries of every age, its end, what it refuses; entries that are made.
  */
 #include <kunit/test.h>
 #include <qcow/header.h>
@@ -295,11 +295,111 @@ static void walk_judges(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, idx, 0);
 }
 
+static void check_same(struct kunit *test, const struct qcow_snapshot *a,
+		       const struct qcow_snapshot *b)
+{
+	KUNIT_EXPECT_EQ(test, a->l1_offset, b->l1_offset);
+	KUNIT_EXPECT_EQ(test, a->l1_entries, b->l1_entries);
+	KUNIT_EXPECT_EQ(test, a->disk_bytes, b->disk_bytes);
+	KUNIT_EXPECT_EQ(test, a->vm_state_bytes, b->vm_state_bytes);
+	KUNIT_EXPECT_EQ(test, a->date_sec, b->date_sec);
+	KUNIT_EXPECT_EQ(test, a->date_nsec, b->date_nsec);
+	KUNIT_EXPECT_EQ(test, a->vm_clock_nsec, b->vm_clock_nsec);
+	KUNIT_EXPECT_EQ(test, a->icount, b->icount);
+	KUNIT_ASSERT_EQ(test, a->id_len, b->id_len);
+	KUNIT_EXPECT_EQ(test, 0, memcmp(a->id, b->id, a->id_len));
+	KUNIT_ASSERT_EQ(test, a->name_len, b->name_len);
+	KUNIT_EXPECT_EQ(test, 0, memcmp(a->name, b->name, a->name_len));
+}
+
+/* What was put is what the walk meets, and nothing behind it changes. */
+static void put_is_met(struct kunit *test)
+{
+	const struct qcow_snapshot snaps[] = {
+		{ .l1_offset = 0x20000, .l1_entries = 3, .disk_bytes = 5 << 20,
+		  .vm_state_bytes = 0x1ffffffffULL, .date_sec = 0xf0000001, .date_nsec = 999999999,
+		  .vm_clock_nsec = 0x8000000000000001ULL, .icount = 0x123456789abULL, .id = "12",
+		  .id_len = 2, .name = "before the change", .name_len = 17 },
+		{ .disk_bytes = 512, .icount = U64_MAX, .id = "", .name = "" },
+		{ .l1_offset = 0x30000, .l1_entries = 1, .vm_state_bytes = U32_MAX, .id = "x",
+		  .id_len = 1, .name = "n", .name_len = 1 },
+	};
+	struct qcow_snapshot snap;
+	u8 *buf = table(test);
+	size_t pos = 0, end = 0, i;
+	u32 idx = 0;
+
+	for (i = 0; i < ARRAY_SIZE(snaps); i++) {
+		end = round_up(end, 8);
+		buf[end + qcow_snapshot_bytes(&snaps[i])] = 0x5a;
+		qcow_snapshot_put(&snaps[i], buf + end);
+		end += qcow_snapshot_bytes(&snaps[i]);
+		KUNIT_EXPECT_EQ(test, buf[end], 0x5a);
+	}
+	for (i = 0; i < ARRAY_SIZE(snaps); i++) {
+		KUNIT_ASSERT_EQ(test, 1, qcow_snapshot_next(&base, FILE_BYTES, buf, end, &pos,
+							    &idx, &snap, NULL));
+		check_same(test, &snap, &snaps[i]);
+	}
+	KUNIT_EXPECT_EQ(test, round_up(end, 8), pos);
+}
+
+/* A program that reads no extra data must not take a part of a VM state for the whole. */
+static void put_long_vm_state(struct kunit *test)
+{
+	struct qcow_snapshot snap = { .vm_state_bytes = U32_MAX, .id = "", .name = "" };
+	const struct qcow_disk_snapshot *disk;
+	u8 *buf = table(test);
+
+	disk = (const struct qcow_disk_snapshot *)buf;
+	qcow_snapshot_put(&snap, buf);
+	KUNIT_EXPECT_EQ(test, be32_to_cpu(disk->vm_state_bytes), U32_MAX);
+	snap.vm_state_bytes++;
+	qcow_snapshot_put(&snap, buf);
+	KUNIT_EXPECT_EQ(test, be32_to_cpu(disk->vm_state_bytes), 0);
+}
+
+struct id_case {
+	const char *name;
+	const char *id;
+	u64 number;
+};
+
+static const struct id_case id_cases[] = {
+	{ .name = "empty", .id = "", .number = 0 },
+	{ .name = "number", .id = "10", .number = 10 },
+	{ .name = "text", .id = "x1", .number = 0 },
+	{ .name = "number and text", .id = "7x9", .number = 7 },
+	{ .name = "zeros", .id = "0012", .number = 12 },
+	{ .name = "below the largest", .id = "18446744073709551614", .number = U64_MAX - 1 },
+	{ .name = "largest", .id = "18446744073709551615", .number = U64_MAX },
+	{ .name = "above the largest", .id = "18446744073709551616", .number = U64_MAX },
+	{ .name = "far above", .id = "99999999999999999999999", .number = U64_MAX },
+};
+
+static void id_desc(const struct id_case *c, char *desc)
+{
+	strscpy(desc, c->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(id, id_cases, id_desc);
+
+static void id_has_a_number(struct kunit *test)
+{
+	const struct id_case *c = test->param_value;
+	const struct qcow_snapshot snap = { .id = c->id, .id_len = strlen(c->id) };
+
+	KUNIT_EXPECT_EQ(test, c->number, qcow_snapshot_id_number(&snap));
+}
+
 static struct kunit_case snapshot_cases[] = {
 	KUNIT_CASE(walk_meets_all),
 	KUNIT_CASE_PARAM(extra_data_of_every_age, extra_gen_params),
 	KUNIT_CASE(walk_asks_for_more),
 	KUNIT_CASE_PARAM(walk_judges, refuse_gen_params),
+	KUNIT_CASE(put_is_met),
+	KUNIT_CASE(put_long_vm_state),
+	KUNIT_CASE_PARAM(id_has_a_number, id_gen_params),
 	{}
 };
 

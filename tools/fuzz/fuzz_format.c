@@ -118,6 +118,28 @@ static void check_snapshot(const struct image *image, const struct qcow_snapshot
 		is_inside(image, snap->l1_offset, 8ULL * snap->l1_entries));
 }
 
+/* Any entry can be made anew, with exactly its length, and is then met with the same values. */
+static void check_snapshot_put(const struct image *image, struct qcow_header h,
+			       const struct qcow_snapshot *snap)
+{
+	size_t pos = 0, len = qcow_snapshot_bytes(snap);
+	char *buf = malloc(len), *copy = malloc(len);
+	struct qcow_snapshot again;
+	u32 idx = 0;
+
+	require(buf && copy);
+	qcow_snapshot_put(snap, buf);
+	h.nr_snapshots = 1;
+	h.snapshots_offset = 0;
+	require(qcow_snapshot_next(&h, max_t(u64, image->file_bytes, len), buf, len, &pos, &idx,
+				   &again, NULL) == 1);
+	require(again.icount == snap->icount && again.disk_bytes == snap->disk_bytes);
+	qcow_snapshot_put(&again, copy);
+	require(!memcmp(buf, copy, len));
+	free(buf);
+	free(copy);
+}
+
 /* Reads more only when asked to. */
 static void check_snapshots(const struct image *image, const struct qcow_header *h)
 {
@@ -147,6 +169,7 @@ static void check_snapshots(const struct image *image, const struct qcow_header 
 		require(pos >= last + 40 && pos <= len + 7);
 		last = pos;
 		check_snapshot(image, &snap, buf, len);
+		check_snapshot_put(image, *h, &snap);
 	}
 	free(buf);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table of internal snapshots. Walks over bytes that the caller has read.
+ * The table of internal snapshots: walks over bytes that the caller has read, makes an entry. What
+ * an entry of another program has beyond the fields that are known is kept by copying its bytes.
  */
 #include <qcow/header.h>
 
@@ -112,4 +113,50 @@ int qcow_snapshot_next(const struct qcow_header *h, u64 file_bytes, const void *
 	*pos = round_up(end, 8);
 	(*idx)++;
 	return 1;
+}
+
+void qcow_snapshot_put(const struct qcow_snapshot *snap, void *buf)
+{
+	const struct qcow_disk_snapshot disk = {
+		.l1_offset = cpu_to_be64(snap->l1_offset),
+		.l1_entries = cpu_to_be32(snap->l1_entries),
+		.id_len = cpu_to_be16(snap->id_len),
+		.name_len = cpu_to_be16(snap->name_len),
+		.date_sec = cpu_to_be32(snap->date_sec),
+		.date_nsec = cpu_to_be32(snap->date_nsec),
+		.vm_clock_nsec = cpu_to_be64(snap->vm_clock_nsec),
+		.vm_state_bytes = cpu_to_be32(snap->vm_state_bytes <= U32_MAX ?
+					      snap->vm_state_bytes : 0),
+		.extra_len = cpu_to_be32(sizeof(struct qcow_disk_snapshot_extra)),
+	};
+	const struct qcow_disk_snapshot_extra extra = {
+		.vm_state_bytes = cpu_to_be64(snap->vm_state_bytes),
+		.disk_bytes = cpu_to_be64(snap->disk_bytes),
+		.icount = cpu_to_be64(snap->icount),
+	};
+	u8 *p = buf;
+
+	memcpy(p, &disk, sizeof(disk));
+	p += sizeof(disk);
+	memcpy(p, &extra, sizeof(extra));
+	p += sizeof(extra);
+	memcpy(p, snap->id, snap->id_len);
+	memcpy(p + snap->id_len, snap->name, snap->name_len);
+}
+
+u64 qcow_snapshot_id_number(const struct qcow_snapshot *snap)
+{
+	u64 number = 0;
+	u32 i;
+
+	for (i = 0; i < snap->id_len; i++) {
+		u8 digit = snap->id[i] - '0';
+
+		if (digit > 9)
+			break;
+		if (check_mul_overflow(number, (u64)10, &number) ||
+		    check_add_overflow(number, (u64)digit, &number))
+			return U64_MAX;
+	}
+	return number;
 }
