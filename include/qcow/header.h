@@ -110,6 +110,16 @@ int qcow_header_parse(struct qcow_header *h, const void *buf, size_t len, u64 fi
 u64 qcow_header_digest(const void *buf, size_t len, const void *name, size_t name_len);
 
 /**
+ * qcow_header_put() - put what changes while an image is in use into its header
+ * @h: the header, version 2 or 3
+ * @buf: the header as it is in the file, QCOW_V2_HEADER_BYTES or QCOW_V3_HEADER_BYTES of it
+ *
+ * That is the size, where the L1 table, the refcount table and the snapshot table are, and in
+ * version 3 the feature bits. It is all in the first 512 bytes of the file: one write changes it.
+ */
+void qcow_header_put(const struct qcow_header *h, void *buf);
+
+/**
  * qcow_header_geometry() - what mapping needs, from a validated header
  * @h: the header
  * @file_bytes: length of the file, which must hold L2 tables as a whole; S64_MAX: as for

@@ -483,6 +483,40 @@ static void parse_decodes_v3(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, h.length, 112);
 }
 
+/* What was put is parsed; of version 2, the bytes behind its header are something else's. */
+static void put_changes_what_it_says(struct kunit *test)
+{
+	u32 version;
+
+	for (version = 2; version <= 3; version++) {
+		size_t end = version == 2 ? QCOW_V2_HEADER_BYTES : QCOW_V3_HEADER_BYTES;
+		u8 *buf = build(test, version), *before = build(test, version);
+		struct qcow_header h, again;
+
+		KUNIT_ASSERT_EQ(test, 0, qcow_header_parse(&h, buf, BUF_BYTES, TIB, NULL));
+		qcow_header_put(&h, buf);
+		KUNIT_EXPECT_EQ(test, 0, memcmp(buf, before, end));
+
+		h.size = 7 * MIB;
+		h.l1_offset = 0x500000;
+		h.l1_entries = 9;
+		h.refcount_table_offset = 0x600000;
+		h.refcount_table_clusters = 3;
+		h.nr_snapshots = 2;
+		h.snapshots_offset = 0x700000;
+		if (version == 3) {
+			h.incompatible = QCOW_INCOMPAT_DIRTY | QCOW_INCOMPAT_CORRUPT;
+			h.compatible = QCOW_COMPAT_LAZY_REFCOUNTS;
+			h.autoclear = QCOW_AUTOCLEAR_BITMAPS | BIT_ULL(40);
+		}
+		memcpy(before, buf, BUF_BYTES);
+		qcow_header_put(&h, buf);
+		KUNIT_EXPECT_EQ(test, 0, memcmp(buf + end, before + end, BUF_BYTES - end));
+		KUNIT_ASSERT_EQ(test, 0, qcow_header_parse(&again, buf, BUF_BYTES, TIB, NULL));
+		KUNIT_EXPECT_EQ(test, 0, memcmp(&h, &again, sizeof(h)));
+	}
+}
+
 /* QEMU takes a name of no bytes as no backing file, so neither is met without the other. */
 static void parse_drops_empty_backing(struct kunit *test)
 {
@@ -596,6 +630,7 @@ static struct kunit_case header_cases[] = {
 	KUNIT_CASE(parse_decodes_v1),
 	KUNIT_CASE(parse_decodes_v2),
 	KUNIT_CASE(parse_decodes_v3),
+	KUNIT_CASE(put_changes_what_it_says),
 	KUNIT_CASE(parse_drops_empty_backing),
 	KUNIT_CASE(parse_names_features),
 	KUNIT_CASE_PARAM(span_covers_header, span_gen_params),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The header of an image: decode, validate, derive the geometry. Does not read the file, and
- * accepts encrypted, dirty and corrupt images.
+ * The header of an image: decode, validate, derive the geometry, change. Does not read the file,
+ * and accepts encrypted, dirty and corrupt images.
  */
 #include <qcow/header.h>
 
@@ -460,6 +460,25 @@ static u64 fnv1a(u64 hash, const u8 *p, size_t len)
 u64 qcow_header_digest(const void *buf, size_t len, const void *name, size_t name_len)
 {
 	return fnv1a(fnv1a(0xcbf29ce484222325ULL, buf, len), name, name_len);
+}
+
+void qcow_header_put(const struct qcow_header *h, void *buf)
+{
+	struct qcow_disk_header *disk = buf;
+
+	static_assert(QCOW_V3_HEADER_BYTES <= 512);
+	disk->size = cpu_to_be64(h->size);
+	disk->l1_entries = cpu_to_be32(h->l1_entries);
+	disk->l1_offset = cpu_to_be64(h->l1_offset);
+	disk->refcount_table_offset = cpu_to_be64(h->refcount_table_offset);
+	disk->refcount_table_clusters = cpu_to_be32(h->refcount_table_clusters);
+	disk->nr_snapshots = cpu_to_be32(h->nr_snapshots);
+	disk->snapshots_offset = cpu_to_be64(h->snapshots_offset);
+	if (h->version < 3)
+		return;
+	disk->incompatible_features = cpu_to_be64(h->incompatible);
+	disk->compatible_features = cpu_to_be64(h->compatible);
+	disk->autoclear_features = cpu_to_be64(h->autoclear);
 }
 
 /*
