@@ -48,15 +48,19 @@ static int disk_open(struct gendisk *disk, blk_mode_t mode)
 	return dev->detaching ? -ENXIO : 0;
 }
 
-static void disk_release(struct gendisk *disk)
+/* What a lazy detach waits for has ended, or some of it. */
+static void lazy_detach_locked(struct qcow_device *dev)
 {
-	struct qcow_device *dev = disk->private_data;
-
-	lockdep_assert_held(&disk->open_mutex);
-	if (dev->lazy && !dev->detaching && !disk_openers(disk)) {
+	lockdep_assert_held(&dev->disk->open_mutex);
+	if (dev->lazy && !dev->detaching && !dev->operating && !disk_openers(dev->disk)) {
 		dev->detaching = true;
 		queue_work(detach_wq, &dev->detach_work);
 	}
+}
+
+static void disk_release(struct gendisk *disk)
+{
+	lazy_detach_locked(disk->private_data);
 }
 
 static void disk_free(struct gendisk *disk)
@@ -610,7 +614,7 @@ err_free:
 }
 
 /* Decide under open_mutex, which excludes opens, whether this caller detaches, and when. */
-static int detach_begin(struct qcow_device *dev, bool lazy)
+static int detach_begin(struct qcow_device *dev, bool lazy, struct qcow_report *rep)
 {
 	int err = 0;
 
@@ -618,12 +622,14 @@ static int detach_begin(struct qcow_device *dev, bool lazy)
 	mutex_lock(&dev->disk->open_mutex);
 	if (dev->detaching) {
 		err = -ENXIO;
-	} else if (!disk_openers(dev->disk)) {
+	} else if (!dev->operating && !disk_openers(dev->disk)) {
 		dev->detaching = true;
 	} else if (lazy) {
 		dev->lazy = true;
 		err = -EINPROGRESS;
 	} else {
+		qcow_report(rep, dev->operating ? "%s: an operation is running on it" :
+						  "%s is open", dev->name);
 		err = -EBUSY;
 	}
 	mutex_unlock(&dev->disk->open_mutex);
@@ -638,15 +644,13 @@ int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep)
 	mutex_lock(&detach_lock);
 	dev = xa_load(&qcow_devices, index);
 	if (dev)
-		err = detach_begin(dev, lazy);
+		err = detach_begin(dev, lazy, rep);
 	if (!err)
 		xa_store(&qcow_devices, index, XA_ZERO_ENTRY, GFP_KERNEL);
 	mutex_unlock(&detach_lock);
 
 	if (err == -ENXIO)
 		qcow_report(rep, "qcow%u is not attached", index);
-	else if (err == -EBUSY)
-		qcow_report(rep, "qcow%u is open", index);
 	if (err)
 		return err;
 
@@ -655,6 +659,52 @@ int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep)
 		qcow_report(rep, "qcow%u is detached, and what was written last may be lost",
 			    index);
 	return err;
+}
+
+static int operation_begin(struct qcow_device *dev, struct qcow_report *rep)
+{
+	int err = 0;
+
+	lockdep_assert_held(&detach_lock);
+	mutex_lock(&dev->disk->open_mutex);
+	if (dev->detaching) {
+		err = -ENXIO;
+	} else if (dev->operating) {
+		qcow_report(rep, "%s: another operation is running on it", dev->name);
+		err = -EBUSY;
+	} else {
+		dev->operating = true;
+	}
+	mutex_unlock(&dev->disk->open_mutex);
+	return err;
+}
+
+struct qcow_device *qcow_device_get(unsigned int index, struct qcow_report *rep)
+{
+	struct qcow_device *dev;
+	int err = -ENXIO;
+
+	mutex_lock(&detach_lock);
+	dev = xa_load(&qcow_devices, index);
+	if (dev)
+		err = operation_begin(dev, rep);
+	mutex_unlock(&detach_lock);
+	if (err == -ENXIO)
+		qcow_report(rep, "qcow%u is not attached", index);
+	return err ? ERR_PTR(err) : dev;
+}
+
+void qcow_device_put(struct qcow_device *dev)
+{
+	struct gendisk *disk = dev->disk;
+
+	/* With open_mutex dropped a detach may take the device, and its disk, away. */
+	get_device(disk_to_dev(disk));
+	mutex_lock(&disk->open_mutex);
+	dev->operating = false;
+	lazy_detach_locked(dev);
+	mutex_unlock(&disk->open_mutex);
+	put_device(disk_to_dev(disk));
 }
 
 int qcow_device_module_init(void)

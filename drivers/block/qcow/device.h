@@ -44,6 +44,7 @@ struct qcow_meta;
  * @disk: the disk
  * @detaching: no more opens; set once, under @disk->open_mutex
  * @lazy: detach at the last close; under @disk->open_mutex
+ * @operating: a live operation is running on it, which keeps it; under @disk->open_mutex
  * @detach_work: detaches after the last close
  */
 struct qcow_device {
@@ -64,6 +65,7 @@ struct qcow_device {
 	struct gendisk *disk;
 	bool detaching;
 	bool lazy;
+	bool operating;
 	struct work_struct detach_work;
 };
 
@@ -98,13 +100,29 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 /**
  * qcow_device_detach() - remove the disk and let go of the files
  * @index: of the device
- * @lazy: when it is busy, at the last close
+ * @lazy: when it is busy, at the last close, or with the end of an operation
  * @rep: says what is wrong
  *
- * Return: 0; -ENXIO: no such device; -EBUSY: open; -EINPROGRESS: @lazy and still open;
+ * Return: 0; -ENXIO: no such device; -EBUSY: open, or an operation is running on it;
+ * -EINPROGRESS: @lazy and still busy;
  * -EIO, -ENOSPC, ...: it is detached, and what was written since its last flush may be lost.
  */
 int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep);
+
+/**
+ * qcow_device_get() - begin a live operation on a device
+ * @index: of the device
+ * @rep: says what is wrong
+ *
+ * A device has one operation at a time, and is not detached before qcow_device_put().
+ *
+ * Context: process context, may sleep.
+ * Return: the device or ERR_PTR: -ENXIO: no such device; -EBUSY: another operation is running.
+ */
+struct qcow_device *qcow_device_get(unsigned int index, struct qcow_report *rep);
+
+/* The operation has ended. A detach that was to wait for that begins. */
+void qcow_device_put(struct qcow_device *dev);
 
 /* Devices, and all that they are made of; once per module. */
 int qcow_device_module_init(void);

@@ -27,7 +27,6 @@
  * end with its I/O. await_space ends when all that is dropped has been reclaimed: that waits for a
  * commit and for I/O in flight, which what is parked there is no part of.
  */
-#include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/list_sort.h>
 #include <linux/rcupdate.h>
@@ -42,6 +41,7 @@
 #include "layer/image.h"
 #include "message.h"
 #include "meta/header.h"
+#include "meta/job.h"
 #include "meta/v1.h"
 #include "meta/worker.h"
 #include "meta/writeback.h"
@@ -360,49 +360,34 @@ static void meta_work(struct work_struct *work)
 }
 
 /**
- * struct meta_call - a function that a task has run by the worker, and waits for
- * @msg: the message
- * @meta: the metadata
- * @func: the function
- * @done: it has been run
- * @err: what it returned
+ * struct meta_call - a function that the detach has run by the worker
+ * @job: does it
+ * @func: the function, or NULL
+ * @idle: wait until nothing is under way any more
  */
 struct meta_call {
-	struct qcow_meta_msg msg;
-	struct qcow_meta *meta;
+	struct qcow_job job;
 	int (*func)(struct qcow_meta *meta);
-	struct completion done;
-	int err;
+	bool idle;
 };
 
-static void meta_call_end(struct qcow_meta_msg *msg)
+static int meta_call_step(struct qcow_job *job)
 {
-	struct meta_call *call = container_of(msg, struct meta_call, msg);
+	struct meta_call *call = container_of(job, struct meta_call, job);
 
-	call->err = call->func ? call->func(call->meta) : 0;
-	complete(&call->done);
-}
-
-static void meta_call_idle(struct qcow_meta_msg *msg)
-{
-	struct meta_call *call = container_of(msg, struct meta_call, msg);
-
-	msg->run = meta_call_end;
-	list_add_tail(&msg->node, &call->meta->await_idle);
+	if (call->idle) {
+		call->idle = false;
+		return qcow_job_await_idle(job);
+	}
+	return call->func ? call->func(job->meta) : 0;
 }
 
 /* Run @func in the worker, @idle: when nothing is under way any more. */
 static int meta_call(struct qcow_meta *meta, int (*func)(struct qcow_meta *meta), bool idle)
 {
-	struct meta_call call = {
-		.msg = { .run = idle ? meta_call_idle : meta_call_end, .urgent = true },
-		.meta = meta, .func = func,
-	};
+	struct meta_call call = { .job.step = meta_call_step, .func = func, .idle = idle };
 
-	init_completion(&call.done);
-	qcow_meta_post(meta, &call.msg);
-	wait_for_completion(&call.done);
-	return call.err;
+	return qcow_job_run(meta, &call.job);
 }
 
 /* What the autoclear features stand for is not kept true, but for a raw data file and bitmaps. */
