@@ -80,6 +80,35 @@ typedef struct rq_list qcow_rq_list;
 typedef struct request *qcow_rq_list;
 #endif
 
+/* Freezing the file system on a block device, counted. */
+#ifndef QCOW_HAVE_BDEV_FREEZE
+#define bdev_freeze(bdev)	freeze_bdev(bdev)
+#define bdev_thaw(bdev)		thaw_bdev(bdev)
+#endif
+
+/* No request is under way, and none begins. The caller allocates without I/O meanwhile. */
+#ifdef QCOW_HAVE_FREEZE_MEMFLAGS
+static inline void qcow_freeze_queue(struct request_queue *q)
+{
+	blk_mq_freeze_queue_nomemsave(q);
+}
+
+static inline void qcow_unfreeze_queue(struct request_queue *q)
+{
+	blk_mq_unfreeze_queue_nomemrestore(q);
+}
+#else
+static inline void qcow_freeze_queue(struct request_queue *q)
+{
+	blk_mq_freeze_queue(q);
+}
+
+static inline void qcow_unfreeze_queue(struct request_queue *q)
+{
+	blk_mq_unfreeze_queue(q);
+}
+#endif
+
 /* Of a workqueue that is not WQ_UNBOUND. */
 #ifndef QCOW_HAVE_WQ_PERCPU
 #define WQ_PERCPU	0

@@ -4,6 +4,7 @@
  * the result and the messages out.
  */
 #include <linux/capability.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -17,10 +18,13 @@
 #include "control.h"
 #include "device.h"
 #include "layer/cache.h"
+#include "meta/snapshot.h"
+#include "operation.h"
 
 #define ATTACH_FLAGS	(QCOW_ATTACH_READ_ONLY | QCOW_ATTACH_SNAPSHOT |		\
 			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED)
 #define DETACH_FLAGS	QCOW_DETACH_LAZY
+#define SNAPSHOT_FLAGS	QCOW_SNAPSHOT_FORCE
 
 static int report_create(struct qcow_report *rep, u32 size)
 {
@@ -197,6 +201,120 @@ static long ctl_detach(struct qcow_detach __user *user)
 	return ret;
 }
 
+static void freeze_put(struct qcow_freeze *freeze)
+{
+	while (freeze->nr)
+		fput(freeze->nodes[--freeze->nr]);
+	kfree(freeze->nodes);
+}
+
+static int freeze_get(struct qcow_freeze *freeze, const struct qcow_change_snapshot *args,
+		      struct qcow_report *rep)
+{
+	s32 __user *fds = u64_to_user_ptr(args->freeze);
+	u32 i;
+	s32 fd;
+
+	*freeze = (struct qcow_freeze) {};
+	if (!args->nr_freeze)
+		return 0;
+	freeze->nodes = kcalloc(args->nr_freeze, sizeof(*freeze->nodes), GFP_KERNEL);
+	if (!freeze->nodes)
+		return -ENOMEM;
+	for (i = 0; i < args->nr_freeze; i++) {
+		if (get_user(fd, &fds[i]))
+			goto fault;
+		freeze->nodes[i] = fget(fd);
+		if (!freeze->nodes[i]) {
+			qcow_report(rep, "descriptor %d is not open", fd);
+			freeze_put(freeze);
+			return -EBADF;
+		}
+		freeze->nr++;
+	}
+	return 0;
+
+fault:
+	freeze_put(freeze);
+	return -EFAULT;
+}
+
+static int check_snapshot(const struct qcow_change_snapshot *args, struct qcow_report *rep)
+{
+	if (args->flags & ~SNAPSHOT_FLAGS) {
+		qcow_report(rep, "unknown flags 0x%x", args->flags & ~SNAPSHOT_FLAGS);
+		return -EINVAL;
+	}
+	if (args->action > QCOW_SNAPSHOT_DELETE) {
+		qcow_report(rep, "unknown action %u", args->action);
+		return -EINVAL;
+	}
+	if (args->nr_freeze > QCOW_MAX_FREEZE) {
+		qcow_report(rep, "block devices: %u, at most %u", args->nr_freeze,
+			    QCOW_MAX_FREEZE);
+		return -EINVAL;
+	}
+	if (!args->id_len || args->id_len > QCOW_MAX_SNAPSHOT_TEXT ||
+	    args->name_len > QCOW_MAX_SNAPSHOT_TEXT) {
+		qcow_report(rep, "id of %u bytes, name of %u bytes: 1 to %u, and up to %u",
+			    args->id_len, args->name_len, QCOW_MAX_SNAPSHOT_TEXT,
+			    QCOW_MAX_SNAPSHOT_TEXT);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int change_snapshot(const struct qcow_change_snapshot *args, struct qcow_report *rep)
+{
+	struct qcow_snapshot_change change = {
+		.action = args->action, .id_len = args->id_len, .name_len = args->name_len,
+		.date_sec = args->date_sec, .date_nsec = args->date_nsec,
+	};
+	struct qcow_freeze freeze;
+	void *id, *name;
+	int err;
+
+	id = memdup_user(u64_to_user_ptr(args->id), args->id_len);
+	if (IS_ERR(id))
+		return PTR_ERR(id);
+	name = memdup_user(u64_to_user_ptr(args->name), args->name_len);
+	err = PTR_ERR_OR_ZERO(name);
+	if (err)
+		goto free_id;
+	change.id = id;
+	change.name = name;
+	err = freeze_get(&freeze, args, rep);
+	if (err)
+		goto free_name;
+	err = qcow_device_snapshot(args->index, &change, &freeze,
+				   args->flags & QCOW_SNAPSHOT_FORCE, rep);
+	freeze_put(&freeze);
+free_name:
+	kfree(name);
+free_id:
+	kfree(id);
+	return err;
+}
+
+static long ctl_change_snapshot(struct qcow_change_snapshot __user *user)
+{
+	struct qcow_report rep;
+	struct qcow_change_snapshot args = {};
+	int ret;
+
+	ret = read_args(&args, sizeof(args), user);
+	if (ret)
+		return ret;
+	ret = report_create(&rep, args.message_size);
+	if (ret)
+		return ret;
+	ret = check_snapshot(&args, &rep);
+	if (!ret)
+		ret = change_snapshot(&args, &rep);
+	report_finish(&rep, args.message);
+	return ret;
+}
+
 static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	if (_IOC_TYPE(cmd) != QCOW_IOCTL_TYPE)
@@ -210,6 +328,8 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ctl_attach((void __user *)arg);
 	case _IOC_NR(QCOW_DETACH):
 		return ctl_detach((void __user *)arg);
+	case _IOC_NR(QCOW_CHANGE_SNAPSHOT):
+		return ctl_change_snapshot((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}

@@ -128,8 +128,67 @@ struct qcow_detach {
 	__aligned_u64 message;
 };
 
+/**
+ * enum qcow_snapshot_action - what becomes of an internal snapshot
+ * @QCOW_SNAPSHOT_CREATE: the active state is kept as one
+ * @QCOW_SNAPSHOT_APPLY: the active state becomes what it holds; what was active is lost
+ * @QCOW_SNAPSHOT_DELETE: it goes away
+ */
+enum qcow_snapshot_action {
+	QCOW_SNAPSHOT_CREATE = 0,
+	QCOW_SNAPSHOT_APPLY = 1,
+	QCOW_SNAPSHOT_DELETE = 2,
+};
+
+/* struct qcow_change_snapshot: flags */
+#define QCOW_SNAPSHOT_FORCE	(1U << 0)	/* apply it though the device is open */
+
+/* Block devices whose file systems are frozen, and bytes of an id or a name, at most. */
+#define QCOW_MAX_FREEZE		4096
+#define QCOW_MAX_SNAPSHOT_TEXT	65535
+
+/**
+ * struct qcow_change_snapshot - argument of QCOW_CHANGE_SNAPSHOT
+ * @size: sizeof(struct qcow_change_snapshot)
+ * @flags: QCOW_SNAPSHOT_*
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @action: enum qcow_snapshot_action
+ * @nr_freeze: descriptors at @freeze, at most QCOW_MAX_FREEZE
+ * @freeze: address of an array of __s32, open block devices: the disk or partitions of it. Their
+ *          file systems are frozen until the call returns
+ * @id: address of the snapshot's id, as it is in the table
+ * @name: address of the name of one that is created
+ * @id_len: bytes at @id
+ * @name_len: bytes at @name
+ * @date_sec: the time to be kept with one that is created, UTC
+ * @date_nsec: sub-second part
+ *
+ * When the call fails the image is as before, unless the log says that it is read-only from then
+ * on. A power cut finds all of it done or nothing. One operation at a time runs on a device:
+ * -EBUSY, also for a detach meanwhile.
+ */
+struct qcow_change_snapshot {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+	__u32 action;
+	__u32 nr_freeze;
+	__aligned_u64 freeze;
+	__aligned_u64 id;
+	__aligned_u64 name;
+	__u32 id_len;
+	__u32 name_len;
+	__u32 date_sec;
+	__u32 date_nsec;
+};
+
 #define QCOW_IOCTL_TYPE		0xC3
 #define QCOW_ATTACH		_IOWR(QCOW_IOCTL_TYPE, 0x01, struct qcow_attach)
 #define QCOW_DETACH		_IOW(QCOW_IOCTL_TYPE, 0x02, struct qcow_detach)
+#define QCOW_CHANGE_SNAPSHOT	_IOW(QCOW_IOCTL_TYPE, 0x04, struct qcow_change_snapshot)
 
 #endif /* _UAPI_LINUX_QCOW_H */

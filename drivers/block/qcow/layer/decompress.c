@@ -236,6 +236,14 @@ void qcow_decompress_forget(struct qcow_image *image, u64 host)
 		qcow_cache_forget(cache, &image->cluster_index, host);
 }
 
+void qcow_decompress_clear(struct qcow_image *image)
+{
+	struct qcow_cache *cache = decompress_cache(image);
+
+	if (cache)
+		qcow_cache_clear(cache, &image->cluster_index);
+}
+
 u64 qcow_decompress_bytes(const struct qcow_image *image)
 {
 	struct qcow_cache *cache = decompress_cache(image);

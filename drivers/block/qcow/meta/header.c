@@ -61,6 +61,25 @@ int qcow_header_set_l1(struct qcow_image *image, u64 host, u32 entries)
 	return 0;
 }
 
+int qcow_header_set(struct qcow_image *image, const struct qcow_header *next)
+{
+	size_t len = next->version > 2 ? QCOW_V3_HEADER_BYTES : QCOW_V2_HEADER_BYTES;
+	void *buf = kmalloc(len, GFP_NOIO);
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	err = qcow_store_read(image->store, buf, 0, len);
+	if (!err) {
+		qcow_header_put(next, buf);
+		err = header_write(image, 0, buf, len);
+	}
+	kfree(buf);
+	if (!err)
+		image->header = *next;
+	return err;
+}
+
 int qcow_header_set_incompatible(struct qcow_image *image, u64 features)
 {
 	__be64 field = cpu_to_be64(features);

@@ -8,6 +8,7 @@
 
 #include <linux/types.h>
 
+struct qcow_header;
 struct qcow_image;
 
 /*
@@ -20,6 +21,9 @@ int qcow_header_set_refcount_table(struct qcow_image *image, u64 host, u32 clust
 
 /* Where the L1 table is, versions 2 and 3. */
 int qcow_header_set_l1(struct qcow_image *image, u64 host, u32 entries);
+
+/* All that qcow_header_put() puts, in one write; versions 2 and 3. */
+int qcow_header_set(struct qcow_image *image, const struct qcow_header *next);
 
 /* Feature bits, version 3. */
 int qcow_header_set_incompatible(struct qcow_image *image, u64 features);

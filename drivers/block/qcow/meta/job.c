@@ -27,7 +27,10 @@ int qcow_job_run(struct qcow_meta *meta, struct qcow_job *job)
 	job->meta = meta;
 	init_completion(&job->done);
 	qcow_meta_post(meta, &job->msg);
-	wait_for_completion(&job->done);
+	if (wait_for_completion_killable(&job->done)) {
+		WRITE_ONCE(job->cancelled, true);
+		wait_for_completion(&job->done);
+	}
 	return job->err;
 }
 

@@ -18,6 +18,7 @@ struct qcow_meta;
  * @step: called by the worker, which it has for itself meanwhile. It returns 0 or -errno: the job
  *        has ended; or -EINPROGRESS: it has been parked or posted, and is called again, from its
  *        beginning
+ * @cancelled: the task is being killed: a step that takes long ends with -EINTR, if it still can
  * @done: it has ended
  * @err: how
  *
@@ -31,6 +32,7 @@ struct qcow_job {
 	struct qcow_meta_msg msg;
 	struct qcow_meta *meta;
 	int (*step)(struct qcow_job *job);
+	bool cancelled;
 	struct completion done;
 	int err;
 };

@@ -238,7 +238,7 @@ int qcow_refcounts_end(struct qcow_refcounts *rc, u64 to, u64 *end)
 	return err;
 }
 
-static void refcount_set_range(struct qcow_refcounts *rc, struct qcow_slice *slice, u64 cluster,
+static void refcount_put_range(struct qcow_refcounts *rc, struct qcow_slice *slice, u64 cluster,
 			       u64 nr, u64 count)
 {
 	u64 idx = cluster & (slice_clusters(rc) - 1);
@@ -247,6 +247,31 @@ static void refcount_set_range(struct qcow_refcounts *rc, struct qcow_slice *sli
 	while (nr--)
 		qcow_refcount_set(slice->entries, rc->order, idx++, count);
 	qcow_writeback_end(slice);
+}
+
+/* The same counts in a shadow that has copied their block already. */
+static void refcount_follow(struct qcow_refcounts *shadow, u64 cluster, u64 nr, u64 count)
+{
+	struct qcow_slice *slice;
+	int err;
+
+	if (shadow->follow_err || !qcow_refcounts_covered(shadow, cluster))
+		return;
+	err = refcount_load_pinned(shadow, cluster, &slice);
+	if (err) {
+		shadow->follow_err = err;
+		return;
+	}
+	refcount_put_range(shadow, slice, cluster, nr, count);
+	qcow_writeback_put(slice);
+}
+
+static void refcount_set_range(struct qcow_refcounts *rc, struct qcow_slice *slice, u64 cluster,
+			       u64 nr, u64 count)
+{
+	refcount_put_range(rc, slice, cluster, nr, count);
+	if (rc->shadow)
+		refcount_follow(rc->shadow, cluster, nr, count);
 }
 
 /* Clusters from @cluster on, at most @nr, whose counts are in one slice. */
@@ -356,6 +381,163 @@ int qcow_refcounts_dec(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 		nr -= part;
 	}
 	return err;
+}
+
+static int refcount_inc_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
+{
+	u64 idx = cluster & (slice_clusters(rc) - 1);
+	struct qcow_slice *slice;
+	int err;
+
+	err = refcount_load_pinned(rc, cluster, &slice);
+	if (err)
+		return err;
+	for (; nr && !err; nr--, idx++, cluster++) {
+		u64 count = qcow_refcount_get(slice->entries, rc->order, idx);
+
+		if (!count) {
+			qcow_message(rc->image,
+				     "cluster 0x%llx: referred to, and its reference count is 0",
+				     cluster << cluster_bits(rc));
+			err = -EUCLEAN;
+		} else if (count == qcow_refcount_max(rc->order)) {
+			qcow_message(rc->image,
+				     "cluster 0x%llx: its reference count is %llu, refcount_order %u has room for no more",
+				     cluster << cluster_bits(rc), count, rc->order);
+			err = -ERANGE;
+		} else {
+			refcount_set_range(rc, slice, cluster, 1, count + 1);
+		}
+	}
+	qcow_writeback_put(slice);
+	return err;
+}
+
+int qcow_refcounts_inc(struct qcow_refcounts *rc, u64 cluster, u64 nr)
+{
+	int err = 0;
+
+	while (nr && !err) {
+		u64 part = in_slice(rc, cluster, nr);
+
+		err = refcount_inc_in_slice(rc, cluster, part);
+		cluster += part;
+		nr -= part;
+	}
+	return err;
+}
+
+int qcow_refcounts_write(struct qcow_refcounts *rc, struct qcow_batch *writes)
+{
+	LIST_HEAD(batch);
+	int err;
+
+	qcow_writeback_collect(&rc->tables, &batch);
+	err = qcow_writeback_write(&rc->tables, &batch, writes);
+	qcow_writeback_finish(rc->image->cache, &rc->tables, &batch, err);
+	return err;
+}
+
+int qcow_refcounts_begin_shadow(struct qcow_refcounts *rc, struct qcow_refcounts *shadow)
+{
+	*shadow = (struct qcow_refcounts) {
+		.image = rc->image, .overlap = rc->overlap, .order = rc->order,
+		.entries = rc->entries,
+	};
+	qcow_tables_init(&shadow->tables, rc->image->store, rc->tables.slice_bytes,
+			 refcount_locate_slice);
+	shadow->table = kvcalloc(rc->entries, sizeof(*shadow->table), GFP_NOIO);
+	if (!shadow->table)
+		return -ENOMEM;
+	rc->shadow = shadow;
+	return 0;
+}
+
+u64 qcow_refcounts_in_block(const struct qcow_refcounts *rc)
+{
+	return block_clusters(rc);
+}
+
+/* The counts as they are now, those that are not written yet too. */
+static int refcount_gather_block(struct qcow_refcounts *rc, u64 cluster, void *buf)
+{
+	u64 end = cluster + block_clusters(rc);
+	struct qcow_slice *slice;
+	int err;
+
+	for (; cluster < end; cluster += slice_clusters(rc)) {
+		err = refcount_load(rc, cluster, &slice);
+		if (err || !slice)
+			return err ?: -EUCLEAN;
+		memcpy(buf, slice->entries, rc->tables.slice_bytes);
+		buf += rc->tables.slice_bytes;
+		qcow_slice_put(rc->image->cache, slice);
+	}
+	return 0;
+}
+
+int qcow_refcounts_copy_block(struct qcow_refcounts *rc, u64 cluster, u64 host)
+{
+	u64 bytes = 1ULL << cluster_bits(rc);
+	void *buf = kvmalloc(bytes, GFP_NOIO);
+	int err = buf ? 0 : -ENOMEM;
+
+	if (!err)
+		err = refcount_gather_block(rc, cluster, buf);
+	if (!err)
+		err = qcow_store_write(rc->image->store, buf, host, bytes);
+	kvfree(buf);
+	if (!err)
+		rc->shadow->table[block_of(rc, cluster)] =
+			cpu_to_be64(qcow_refcount_table_encode(host));
+	return err;
+}
+
+int qcow_refcounts_write_table(struct qcow_refcounts *rc, u64 host, u64 clusters)
+{
+	struct qcow_refcounts *shadow = rc->shadow;
+	u64 bytes = clusters << cluster_bits(rc);
+	__be64 *table = kvzalloc(bytes, GFP_NOIO);
+	u64 idx;
+
+	if (!table)
+		return -ENOMEM;
+	memcpy(table, rc->table, rc->entries * sizeof(*table));
+	for (idx = 0; idx < shadow->entries; idx++) {
+		if (shadow->table[idx])
+			table[idx] = shadow->table[idx];
+	}
+	swap(shadow->table, table);
+	shadow->entries = bytes / sizeof(*table);
+	kvfree(table);
+	return qcow_store_write(rc->image->store, shadow->table, host, bytes);
+}
+
+void qcow_refcounts_use_shadow(struct qcow_refcounts *rc,
+			       void (*old)(struct qcow_refcounts *rc, u64 host))
+{
+	struct qcow_refcounts *shadow = rc->shadow;
+	u64 idx;
+
+	/* All has been written, and is read again from where it is now. */
+	qcow_cache_drop(rc->image->cache, &rc->tables);
+	for (idx = 0; idx < rc->entries; idx++) {
+		if (rc->table[idx] != shadow->table[idx])
+			old(rc, be64_to_cpu(rc->table[idx]) & QCOW_REFCOUNT_TABLE_OFFSET);
+	}
+	swap(rc->table, shadow->table);
+	rc->entries = shadow->entries;
+	qcow_refcounts_end_shadow(rc);
+}
+
+void qcow_refcounts_end_shadow(struct qcow_refcounts *rc)
+{
+	struct qcow_refcounts *shadow = rc->shadow;
+
+	rc->shadow = NULL;
+	qcow_writeback_drop(rc->image->cache, &shadow->tables);
+	qcow_cache_drop(rc->image->cache, &shadow->tables);
+	kvfree(shadow->table);
 }
 
 /* Behind the last block that is there already and @growth would make; 0: there is none. */

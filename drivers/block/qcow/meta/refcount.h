@@ -13,6 +13,7 @@
 #include "layer/cache.h"
 #include "meta/window.h"
 
+struct qcow_batch;
 struct qcow_overlap;
 struct qcow_image;
 struct qcow_report;
@@ -25,6 +26,8 @@ struct qcow_report;
  * @table: the refcount table, big endian as on disk
  * @entries: that it has
  * @order: a count has 1 << @order bits
+ * @shadow: counts that are to replace these, and follow what is allocated meanwhile; or NULL
+ * @follow_err: of a shadow: it could not follow
  */
 struct qcow_refcounts {
 	struct qcow_image *image;
@@ -33,6 +36,8 @@ struct qcow_refcounts {
 	__be64 *table;
 	u64 entries;
 	u32 order;
+	struct qcow_refcounts *shadow;
+	int follow_err;
 };
 
 /**
@@ -200,5 +205,64 @@ int qcow_refcounts_get(struct qcow_refcounts *rc, u64 cluster, u64 max, u64 *cou
  * Return: 0; -EUCLEAN: one has none; or what reading brought. Some may have changed then.
  */
 int qcow_refcounts_dec(struct qcow_refcounts *rc, u64 cluster, u64 nr);
+
+/**
+ * qcow_refcounts_inc() - one reference more, of clusters that have one
+ * @rc: the counts
+ * @cluster: number of the first cluster
+ * @nr: how many
+ *
+ * Return: 0; -EUCLEAN: a count is 0; -ERANGE: a count can be no larger; or what reading brought.
+ * Some may have changed then.
+ */
+int qcow_refcounts_inc(struct qcow_refcounts *rc, u64 cluster, u64 nr);
+
+/* Write what has changed, now. No commit is running. @writes: memory for the writes. */
+int qcow_refcounts_write(struct qcow_refcounts *rc, struct qcow_batch *writes);
+
+/**
+ * qcow_refcounts_begin_shadow() - begin to make counts that are to replace others
+ * @rc: those in use
+ * @shadow: result: without blocks
+ *
+ * A shadow has the counts of a block from qcow_refcounts_copy_block() on; all other blocks it
+ * shares with @rc.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int qcow_refcounts_begin_shadow(struct qcow_refcounts *rc, struct qcow_refcounts *shadow);
+
+/**
+ * qcow_refcounts_copy_block() - let the shadow have a block of its own
+ * @rc: the counts in use
+ * @cluster: the first that the block counts
+ * @host: offset of a cluster for the copy
+ *
+ * Return: 0, or what reading and writing brought.
+ */
+int qcow_refcounts_copy_block(struct qcow_refcounts *rc, u64 cluster, u64 host);
+
+/* Clusters that one block counts. */
+u64 qcow_refcounts_in_block(const struct qcow_refcounts *rc);
+
+/**
+ * qcow_refcounts_write_table() - write the shadow's refcount table
+ * @rc: the counts in use
+ * @host: offset of the table
+ * @clusters: that it has, enough for all blocks
+ *
+ * Return: 0, -ENOMEM, or what writing brought.
+ */
+int qcow_refcounts_write_table(struct qcow_refcounts *rc, u64 host, u64 clusters);
+
+/*
+ * The header refers to the shadow's table: its counts, all written, are those in use. @old is
+ * called with each block that is not any more.
+ */
+void qcow_refcounts_use_shadow(struct qcow_refcounts *rc,
+			       void (*old)(struct qcow_refcounts *rc, u64 host));
+
+/* There is no shadow any more. */
+void qcow_refcounts_end_shadow(struct qcow_refcounts *rc);
 
 #endif /* _QCOW_META_REFCOUNT_H */

@@ -81,6 +81,11 @@ static void run_insert(struct list_head *list, struct qcow_space_run *entry,
 	list_add_tail(&entry->node, list);
 }
 
+void qcow_space_run_add(struct list_head *list, const struct qcow_run *run)
+{
+	run_insert(list, run_alloc(__GFP_NOFAIL), run);
+}
+
 /* Cut up to @max clusters off the first run that has @min; false: none has. */
 static bool run_cut(struct list_head *list, u64 min, u64 max, struct qcow_run *run)
 {
@@ -432,7 +437,7 @@ static bool space_close_window(struct qcow_space *space, struct qcow_window *win
 	bool some = false;
 
 	while (qcow_window_drain(window, &run)) {
-		run_insert(&space->reserved, run_alloc(__GFP_NOFAIL), &run);
+		qcow_space_run_add(&space->reserved, &run);
 		some = true;
 	}
 	return some;
@@ -524,7 +529,7 @@ void qcow_space_release(struct qcow_space *space, u64 first, u64 nr)
 {
 	struct qcow_run run = { .first = first, .nr = nr };
 
-	run_insert(&space->reserved, run_alloc(__GFP_NOFAIL), &run);
+	qcow_space_run_add(&space->reserved, &run);
 }
 
 int qcow_space_unref(struct qcow_space *space, u64 host, u64 len, struct list_head *unused)
@@ -540,7 +545,7 @@ int qcow_space_unref(struct qcow_space *space, u64 host, u64 len, struct list_he
 		ret = !space->counted ? 0 :
 			qcow_refcounts_get(&space->counts, run.first, run.nr, &count, &run.nr);
 		if (!ret && count == 1)
-			run_insert(unused, run_alloc(__GFP_NOFAIL), &run);
+			qcow_space_run_add(unused, &run);
 		else if (!ret)
 			ret = qcow_refcounts_dec(&space->counts, run.first, run.nr);
 		err = err ?: ret;

@@ -31,6 +31,9 @@ struct qcow_space_run {
 	struct qcow_run run;
 };
 
+/* Append a run to a list, merged with the last one where it continues that. May sleep. */
+void qcow_space_run_add(struct list_head *list, const struct qcow_run *run);
+
 /**
  * struct qcow_space - the clusters of one image
  * @image: the image

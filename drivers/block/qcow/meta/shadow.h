@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Shadow paging: reference counts and tables are made in new clusters, beside those in use, and
+ * one write of the header's first sector puts them in their place. So counts and the flags that
+ * must agree with them (COPIED: the count is one) change at the same instant, and a power cut
+ * finds either all of the old or all of the new.
+ *
+ * Context of all functions: the metadata worker, while the device does no I/O and neither a commit
+ * nor a reclaim is under way; they may sleep and do I/O, GFP_NOIO.
+ */
+#ifndef _QCOW_META_SHADOW_H
+#define _QCOW_META_SHADOW_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include "meta/refcount.h"
+
+struct qcow_header;
+struct qcow_meta;
+
+/**
+ * struct qcow_shadow - metadata on its way
+ * @meta: of the image
+ * @counts: the new counts
+ * @taken: clusters for new metadata, struct qcow_space_run
+ * @unused: clusters that nothing refers to any more, likewise; their new count is 0 until
+ *          qcow_shadow_switch(), which has them reclaimed
+ * @cancelled: set from outside when the task that waits for all this is being killed
+ */
+struct qcow_shadow {
+	struct qcow_meta *meta;
+	struct qcow_refcounts counts;
+	struct list_head taken;
+	struct list_head unused;
+	const bool *cancelled;
+};
+
+/**
+ * qcow_shadow_begin() - begin with a copy of all counts
+ * @shadow: result
+ * @meta: of an image of version 2 or 3
+ * @cancelled: as struct qcow_shadow has it
+ *
+ * Return: 0; then qcow_shadow_switch() or qcow_shadow_abort(). -EINTR, -ENOSPC, -ENOMEM, -EIO, ...
+ */
+int qcow_shadow_begin(struct qcow_shadow *shadow, struct qcow_meta *meta, const bool *cancelled);
+
+/**
+ * qcow_shadow_alloc() - clusters for new metadata
+ * @shadow: the shadow
+ * @bytes: at least so many, in one piece; whole clusters are allocated, one at least
+ * @host: result
+ *
+ * Return: 0; -EINTR; errors as qcow_space_alloc().
+ */
+int qcow_shadow_alloc(struct qcow_shadow *shadow, u64 bytes, u64 *host);
+
+/* The same, with @buf of so many bytes written there and zeros behind it. */
+int qcow_shadow_put(struct qcow_shadow *shadow, const void *buf, u64 bytes, u64 *host);
+
+/**
+ * qcow_shadow_ref() - one reference more to all clusters that a host range touches
+ * @shadow: the shadow
+ * @host: first byte
+ * @len: bytes, 0: nothing
+ *
+ * Return: 0; -EUCLEAN: a cluster has no count; -ERANGE: its count can be no larger, named in the
+ * log; -EINTR, -EIO, ...
+ */
+int qcow_shadow_ref(struct qcow_shadow *shadow, u64 host, u64 len);
+
+/* The same with one reference less; the last one makes a cluster unused. */
+int qcow_shadow_unref(struct qcow_shadow *shadow, u64 host, u64 len);
+
+/**
+ * qcow_shadow_count() - a new count, and how far it goes
+ * @shadow: the shadow
+ * @cluster: number of the cluster
+ * @max: clusters wanted
+ * @count: result
+ * @nr: result: so many have that count
+ *
+ * Return: 0, -EINTR, or what reading brought.
+ */
+int qcow_shadow_count(struct qcow_shadow *shadow, u64 cluster, u64 max, u64 *count, u64 *nr);
+
+/**
+ * qcow_shadow_switch() - make it the metadata in use
+ * @shadow: the shadow, gone afterwards
+ * @next: what the header is to say, but for the refcount table, which is filled in
+ *
+ * All that has been allocated has been written. The caller puts what it has in memory of L1 and
+ * L2 tables right.
+ *
+ * Return: 0; else nothing has changed, but after an error of writing the header, which the log
+ * has: it may be either, and nothing is written any more.
+ */
+int qcow_shadow_switch(struct qcow_shadow *shadow, struct qcow_header *next);
+
+/* Give all of it up. */
+void qcow_shadow_abort(struct qcow_shadow *shadow);
+
+#endif /* _QCOW_META_SHADOW_H */

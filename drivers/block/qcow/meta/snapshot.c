@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Internal snapshots. One is an L1 table, and a count for each reference from what that leads to:
+ *
+ *          references               the active state's L1 table
+ *   create + the active state's     a new one; the snapshot has the old one
+ *   delete - the snapshot's         a new one, whose flags are what the counts have become
+ *   apply  + the snapshot's         a new one with the snapshot's entries
+ *          - the active state's
+ *
+ * Where a flag of an entry of the active state is not what its new count says, its L2 table is
+ * made anew, too. L2 tables of snapshots stay as they are: no flag there is ever looked at.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <qcow/header.h>
+#include <qcow/l2.h>
+#include <qcow/report.h>
+
+#include "format/format.h"
+#include "layer/decompress.h"
+#include "layer/image.h"
+#include "message.h"
+#include "meta/header.h"
+#include "meta/shadow.h"
+#include "meta/snapshot.h"
+#include "meta/worker.h"
+#include "meta/writeback.h"
+#include "store/store.h"
+
+/**
+ * struct snapshot_table - the snapshot table
+ * @buf: the table
+ * @bytes: that it has
+ * @begin: where the entry of the snapshot at hand is
+ * @end: behind it
+ * @snap: that entry
+ * @found: there is one
+ */
+struct snapshot_table {
+	void *buf;
+	u64 bytes;
+	u64 begin;
+	u64 end;
+	struct qcow_snapshot snap;
+	bool found;
+};
+
+/**
+ * struct snapshot_job - a change on its way
+ * @meta: of the image
+ * @change: what is to be done
+ * @rep: says what is wrong
+ * @shadow: counts and clusters
+ * @next: the header
+ * @table: the snapshot table
+ * @l1: entries of the new L1 table of the active state
+ * @l1_entries: how many
+ * @l2: memory for an L2 table
+ * @l2_host: where the one in @l2 is
+ * @is_changed: a flag in @l2 is not what it was
+ */
+struct snapshot_job {
+	struct qcow_meta *meta;
+	const struct qcow_snapshot_change *change;
+	struct qcow_report *rep;
+	struct qcow_shadow shadow;
+	struct qcow_header next;
+	struct snapshot_table table;
+	__be64 *l1;
+	u32 l1_entries;
+	__be64 *l2;
+	u64 l2_host;
+	bool is_changed;
+};
+
+/**
+ * struct l2_run - clusters that follow each other in an L2 table and in the file
+ * @idx: of the first entry
+ * @host: what it refers to
+ * @len: bytes
+ * @flagged: the entries have a flag that says whether their count is one
+ * @shared: it is not set
+ */
+struct l2_run {
+	u64 idx;
+	u64 host;
+	u64 len;
+	bool flagged;
+	bool shared;
+};
+
+static int snapshot_flaw(struct snapshot_job *job, const struct qcow_flaw *flaw, u64 table)
+{
+	qcow_report(job->rep, "table at 0x%llx, entry 0x%llx: %s 0x%llx", table, flaw->entry,
+		    flaw->what, flaw->value);
+	return -EUCLEAN;
+}
+
+/* Call a function for all that the L2 table at hand refers to. */
+static int snapshot_walk_l2(struct snapshot_job *job,
+			    int (*func)(struct snapshot_job *job, const struct l2_run *run))
+{
+	const struct qcow_geometry *g = &job->meta->image->geo;
+	u64 slice_guest = qcow_slice_guest(g, 1);
+	u64 mask = qcow_cluster_bytes(g) - 1;
+	u64 end = 1ULL << (g->cluster_bits + g->l2_bits);
+	struct qcow_extent ext;
+	struct qcow_flaw flaw;
+	u64 pos, skip;
+	int err = 0;
+
+	for (pos = 0; pos < end && !err; pos += ext.len) {
+		u64 in_slice = pos & (slice_guest - 1);
+		struct l2_run run = {};
+
+		if (qcow_l2_map(g, (void *)job->l2 + qcow_slice_in_table(g, pos / slice_guest),
+				in_slice, slice_guest - in_slice, &ext, &flaw))
+			return snapshot_flaw(job, &flaw, job->l2_host);
+		if (!ext.allocated)
+			continue;
+		/* Of a cluster in several extents the first one stands for all. */
+		skip = -pos & mask;
+		run.idx = (pos + skip) >> g->cluster_bits;
+		run.host = ext.host;
+		run.len = ext.compressed_len;
+		if (ext.kind != QCOW_EXTENT_COMPRESSED) {
+			if (skip >= ext.len)
+				continue;
+			run.host += skip;
+			run.len = (ext.len - skip + mask) & ~mask;
+			run.flagged = true;
+			run.shared = ext.shared;
+		}
+		err = func(job, &run);
+	}
+	return err;
+}
+
+/* Read the L2 table of an L1 entry; @job->l2_host 0: it has none. */
+static int snapshot_read_l2(struct snapshot_job *job, u64 entry)
+{
+	struct qcow_image *image = job->meta->image;
+	struct qcow_flaw flaw;
+	int err;
+
+	if (qcow_l1_decode(&image->geo, entry, &job->l2_host, &flaw))
+		return snapshot_flaw(job, &flaw, job->l2_host);
+	if (!job->l2_host)
+		return 0;
+	err = qcow_store_read(image->store, job->l2, job->l2_host,
+			      qcow_cluster_bytes(&image->geo));
+	if (err)
+		qcow_report(job->rep, "L2 table at 0x%llx: cannot be read: error %d",
+			    job->l2_host, err);
+	return err;
+}
+
+static int snapshot_ref_run(struct snapshot_job *job, const struct l2_run *run)
+{
+	return qcow_shadow_ref(&job->shadow, run->host, run->len);
+}
+
+static int snapshot_unref_run(struct snapshot_job *job, const struct l2_run *run)
+{
+	return qcow_shadow_unref(&job->shadow, run->host, run->len);
+}
+
+static int snapshot_walk_l1(struct snapshot_job *job, const __be64 *l1, u32 entries,
+			    int (*func)(struct snapshot_job *job, const struct l2_run *run))
+{
+	struct l2_run table = { .len = qcow_cluster_bytes(&job->meta->image->geo) };
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < entries && !err; i++) {
+		err = snapshot_read_l2(job, be64_to_cpu(l1[i]));
+		if (err || !job->l2_host)
+			continue;
+		table.host = job->l2_host;
+		err = func(job, &table);
+		if (!err)
+			err = snapshot_walk_l2(job, func);
+	}
+	return err;
+}
+
+/* The flag of each entry is what its count says. */
+static int snapshot_refresh_run(struct snapshot_job *job, const struct l2_run *run)
+{
+	const struct qcow_geometry *g = &job->meta->image->geo;
+	u64 cluster = run->host >> g->cluster_bits;
+	u64 end = ((run->host + run->len - 1) >> g->cluster_bits) + 1;
+	u64 words = 1ULL << (g->entry_bits - 3);
+	u64 idx = run->idx;
+	u64 count, nr;
+	bool shared;
+	int err;
+
+	for (; cluster < end; cluster += nr) {
+		err = qcow_shadow_count(&job->shadow, cluster, end - cluster, &count, &nr);
+		if (err)
+			return err;
+		if (!count) {
+			qcow_report(job->rep,
+				    "cluster 0x%llx: more references than its reference count",
+				    cluster << g->cluster_bits);
+			return -EUCLEAN;
+		}
+		shared = count > 1;
+		if (!run->flagged || run->shared == shared) {
+			idx += nr;
+			continue;
+		}
+		job->is_changed = true;
+		for (u64 last = idx + nr; idx < last; idx++)
+			job->l2[idx * words] ^= cpu_to_be64(g->copied);
+	}
+	return 0;
+}
+
+/* The entry for the L2 table at hand, of the active state. */
+static int snapshot_refresh_l2(struct snapshot_job *job, __be64 *entry)
+{
+	const struct qcow_geometry *g = &job->meta->image->geo;
+	u64 count = 1, nr;
+	int err;
+
+	job->is_changed = false;
+	err = snapshot_walk_l2(job, snapshot_refresh_run);
+	if (err)
+		return err;
+	if (job->is_changed) {
+		err = qcow_shadow_unref(&job->shadow, job->l2_host, qcow_cluster_bytes(g));
+		if (!err)
+			err = qcow_shadow_put(&job->shadow, job->l2, qcow_cluster_bytes(g),
+					      &job->l2_host);
+	} else {
+		err = qcow_shadow_count(&job->shadow, job->l2_host >> g->cluster_bits, 1, &count,
+					&nr);
+	}
+	*entry = cpu_to_be64(count == 1 ? qcow_l1_encode(g, job->l2_host) : job->l2_host);
+	return err;
+}
+
+static int snapshot_refresh(struct snapshot_job *job)
+{
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < job->l1_entries && !err; i++) {
+		err = snapshot_read_l2(job, be64_to_cpu(job->l1[i]));
+		if (!err && job->l2_host)
+			err = snapshot_refresh_l2(job, &job->l1[i]);
+	}
+	return err;
+}
+
+/* An L1 table in memory, with zeros behind it up to @entries; kvfree()able. */
+static int snapshot_read_l1(struct snapshot_job *job, u64 host, u32 there, u32 entries,
+			    __be64 **result)
+{
+	__be64 *l1 = kvcalloc(max(entries, 1U), sizeof(*l1), GFP_NOIO);
+	int err;
+
+	if (!l1)
+		return -ENOMEM;
+	err = qcow_store_read(job->meta->image->store, l1, host, there * sizeof(*l1));
+	if (err) {
+		qcow_report(job->rep, "L1 table at 0x%llx: cannot be read: error %d", host, err);
+		kvfree(l1);
+		return err;
+	}
+	*result = l1;
+	return 0;
+}
+
+static int snapshot_read_active(struct snapshot_job *job)
+{
+	const struct qcow_header *h = &job->meta->image->header;
+
+	job->l1_entries = max(h->l1_entries, job->meta->image->l1_entries);
+	return snapshot_read_l1(job, h->l1_offset, h->l1_entries, job->l1_entries, &job->l1);
+}
+
+static u64 l1_bytes(u32 entries)
+{
+	return (u64)entries * sizeof(__be64);
+}
+
+static int snapshot_get_bytes(const struct qcow_snapshot *snap, u32 position, void *data)
+{
+	return 0;
+}
+
+static bool is_wanted(const struct snapshot_job *job, const struct qcow_snapshot *snap)
+{
+	return snap->id_len == job->change->id_len &&
+	       !memcmp(snap->id, job->change->id, snap->id_len);
+}
+
+/* Read the table, and find the snapshot in it. */
+static int snapshot_read_table(struct snapshot_job *job)
+{
+	struct qcow_image *image = job->meta->image;
+	struct snapshot_table *t = &job->table;
+	struct qcow_snapshot snap;
+	size_t pos = 0;
+	u32 idx = 0;
+	int err;
+
+	err = qcow_image_walk_snapshots(image, snapshot_get_bytes, NULL, &t->bytes, job->rep);
+	if (err || !t->bytes)
+		return err;
+	t->buf = kvmalloc(t->bytes, GFP_NOIO);
+	if (!t->buf)
+		return -ENOMEM;
+	err = qcow_store_read_padded(image->store, t->buf, image->header.snapshots_offset,
+				     t->bytes);
+	if (err)
+		return err;
+	while (!t->found) {
+		t->begin = pos;
+		err = qcow_snapshot_next(&image->header, image->store->bytes, t->buf, t->bytes,
+					 &pos, &idx, &snap, job->rep);
+		if (err <= 0)
+			return err == -EAGAIN ? -EUCLEAN : err;
+		t->found = is_wanted(job, &snap);
+		t->end = pos;
+		t->snap = snap;
+	}
+	return 0;
+}
+
+/* A new snapshot table in the place of the old one. */
+static int snapshot_put_table(struct snapshot_job *job, const void *buf, u64 bytes, u32 nr)
+{
+	int err;
+
+	err = qcow_shadow_unref(&job->shadow, job->next.snapshots_offset, job->table.bytes);
+	job->next.nr_snapshots = nr;
+	job->next.snapshots_offset = 0;
+	if (err || !nr)
+		return err;
+	return qcow_shadow_put(&job->shadow, buf, bytes, &job->next.snapshots_offset);
+}
+
+/* A new L1 table of the active state. */
+static int snapshot_put_l1(struct snapshot_job *job)
+{
+	job->next.l1_entries = job->l1_entries;
+	if (!job->l1_entries)
+		return 0;
+	return qcow_shadow_put(&job->shadow, job->l1, l1_bytes(job->l1_entries),
+			       &job->next.l1_offset);
+}
+
+static int snapshot_append(struct snapshot_job *job)
+{
+	const struct qcow_snapshot_change *c = job->change;
+	const struct qcow_header *h = &job->meta->image->header;
+	struct snapshot_table *t = &job->table;
+	struct qcow_snapshot snap = {
+		.id = c->id, .id_len = c->id_len, .name = c->name, .name_len = c->name_len,
+		.date_sec = c->date_sec, .date_nsec = c->date_nsec, .icount = U64_MAX,
+		.l1_offset = h->l1_offset, .l1_entries = h->l1_entries, .disk_bytes = h->size,
+	};
+	u64 bytes = round_up(t->bytes + qcow_snapshot_bytes(&snap), 8);
+	void *buf;
+	int err;
+
+	if (h->nr_snapshots == QCOW_MAX_SNAPSHOTS || bytes > QCOW_MAX_SNAPSHOT_TABLE_BYTES) {
+		qcow_report(job->rep,
+			    "nr_snapshots %u, their table has %llu bytes: no room for another",
+			    h->nr_snapshots, t->bytes);
+		return -EFBIG;
+	}
+	buf = kvzalloc(bytes, GFP_NOIO);
+	if (!buf)
+		return -ENOMEM;
+	if (t->bytes)
+		memcpy(buf, t->buf, t->bytes);
+	qcow_snapshot_put(&snap, buf + t->bytes);
+	err = snapshot_put_table(job, buf, bytes, h->nr_snapshots + 1);
+	kvfree(buf);
+	return err;
+}
+
+static int snapshot_create(struct snapshot_job *job)
+{
+	int err = snapshot_read_active(job);
+
+	if (!err)
+		err = snapshot_walk_l1(job, job->l1, job->l1_entries, snapshot_ref_run);
+	return err ?: snapshot_append(job);
+}
+
+static int snapshot_delete(struct snapshot_job *job)
+{
+	const struct qcow_header *h = &job->meta->image->header;
+	struct snapshot_table *t = &job->table;
+	const struct qcow_snapshot *snap = &t->snap;
+	__be64 *l1;
+	int err;
+
+	err = snapshot_read_active(job);
+	if (!err)
+		err = snapshot_read_l1(job, snap->l1_offset, snap->l1_entries, snap->l1_entries,
+				       &l1);
+	if (err)
+		return err;
+	err = snapshot_walk_l1(job, l1, snap->l1_entries, snapshot_unref_run);
+	kvfree(l1);
+	if (!err)
+		err = qcow_shadow_unref(&job->shadow, snap->l1_offset, l1_bytes(snap->l1_entries));
+	if (!err)
+		err = qcow_shadow_unref(&job->shadow, h->l1_offset, l1_bytes(h->l1_entries));
+	if (err)
+		return err;
+	memmove(t->buf + t->begin, t->buf + t->end, t->bytes - t->end);
+	return snapshot_put_table(job, t->buf, t->bytes - (t->end - t->begin),
+				  h->nr_snapshots - 1);
+}
+
+static int snapshot_apply(struct snapshot_job *job)
+{
+	const struct qcow_header *h = &job->meta->image->header;
+	const struct qcow_snapshot *snap = &job->table.snap;
+	__be64 *old;
+	u32 needed;
+	int err;
+
+	job->next.size = snap->disk_bytes;
+	err = qcow_header_check_size(h, snap->disk_bytes, &needed, job->rep);
+	if (err)
+		return err;
+	job->l1_entries = max(needed, snap->l1_entries);
+	err = snapshot_read_l1(job, snap->l1_offset, snap->l1_entries, job->l1_entries, &job->l1);
+	if (!err)
+		err = snapshot_read_l1(job, h->l1_offset, h->l1_entries, h->l1_entries, &old);
+	if (err)
+		return err;
+	/* In this order: what both have never seems unused. */
+	err = snapshot_walk_l1(job, job->l1, job->l1_entries, snapshot_ref_run);
+	if (!err)
+		err = snapshot_walk_l1(job, old, h->l1_entries, snapshot_unref_run);
+	kvfree(old);
+	return err ?: qcow_shadow_unref(&job->shadow, h->l1_offset, l1_bytes(h->l1_entries));
+}
+
+static int snapshot_check(struct snapshot_job *job)
+{
+	const struct qcow_snapshot_change *c = job->change;
+	const struct qcow_meta *meta = job->meta;
+	const struct qcow_image *image = meta->image;
+
+	if (image->header.version < 2) {
+		qcow_report(job->rep, "version 1 has no snapshots");
+		return -EOPNOTSUPP;
+	}
+	if (image->geo.data_file) {
+		qcow_report(job->rep, "the data is in an external file, which has no snapshots");
+		return -EOPNOTSUPP;
+	}
+	if (!list_empty(&meta->l1.changed) || !list_empty(&meta->l1.fills) ||
+	    qcow_writeback_is_changed(&image->l2)) {
+		qcow_report(job->rep, "what has been written cannot be made durable");
+		return -EIO;
+	}
+	if (c->action == QCOW_SNAPSHOT_CREATE && job->table.found) {
+		qcow_report(job->rep, "snapshot %.*s: there is one already", (int)c->id_len, c->id);
+		return -EEXIST;
+	}
+	if (c->action != QCOW_SNAPSHOT_CREATE && !job->table.found) {
+		qcow_report(job->rep, "snapshot %.*s: there is none", (int)c->id_len, c->id);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+/* Of an L1 table that has been too short nothing is waited for any more. */
+static void snapshot_forget_longer(struct qcow_meta *meta)
+{
+	struct qcow_l1 *l1 = &meta->l1;
+
+	if (l1->state == QCOW_L1_FITS)
+		return;
+	qcow_space_release(&meta->space, l1->longer.first, l1->longer.nr);
+	l1->state = QCOW_L1_FITS;
+}
+
+static int snapshot_prepare(struct snapshot_job *job)
+{
+	int err;
+
+	switch (job->change->action) {
+	case QCOW_SNAPSHOT_CREATE:
+		err = snapshot_create(job);
+		break;
+	case QCOW_SNAPSHOT_APPLY:
+		err = snapshot_apply(job);
+		break;
+	default:
+		err = snapshot_delete(job);
+	}
+	if (!err)
+		err = snapshot_refresh(job);
+	return err ?: snapshot_put_l1(job);
+}
+
+/* What there is of tables in memory is that of the new active state. */
+static void snapshot_adopt(struct snapshot_job *job, __be64 *l1, u32 entries)
+{
+	struct qcow_meta *meta = job->meta;
+	struct qcow_image *image = meta->image;
+
+	qcow_cache_drop(image->cache, &image->l2);
+	qcow_decompress_clear(image);
+	memcpy(l1, job->l1, l1_bytes(min(entries, job->l1_entries)));
+	image->l1_bytes += l1_bytes(entries) - l1_bytes(image->l1_entries);
+	kvfree(image->l1);
+	image->l1 = l1;
+	image->l1_entries = entries;
+	image->size = round_down(image->header.size, SECTOR_SIZE);
+	image->geo.size = image->size;
+	meta->l1.disk_entries = image->header.l1_entries;
+}
+
+/* Return: 0, or an error; the shadow is gone. */
+static int snapshot_switch(struct snapshot_job *job)
+{
+	__be64 *l1 = NULL;
+	u32 entries;
+	int err;
+
+	err = qcow_header_check_size(&job->next, job->next.size, &entries, job->rep);
+	if (!err) {
+		l1 = kvcalloc(max(entries, 1U), sizeof(*l1), GFP_NOIO);
+		err = l1 ? 0 : -ENOMEM;
+	}
+	if (err) {
+		qcow_shadow_abort(&job->shadow);
+		return err;
+	}
+	err = qcow_shadow_switch(&job->shadow, &job->next);
+	if (err)
+		kvfree(l1);
+	else
+		snapshot_adopt(job, l1, entries);
+	return err;
+}
+
+static int snapshot_run(struct snapshot_job *job, const bool *cancelled)
+{
+	struct qcow_meta *meta = job->meta;
+	int err;
+
+	err = snapshot_read_table(job);
+	if (!err)
+		err = snapshot_check(job);
+	if (!err)
+		err = qcow_meta_begin(meta);
+	if (err)
+		return err;
+	snapshot_forget_longer(meta);
+	job->next = meta->image->header;
+	job->l2 = kvmalloc(qcow_cluster_bytes(&meta->image->geo), GFP_NOIO);
+	if (!job->l2)
+		return -ENOMEM;
+	err = qcow_shadow_begin(&job->shadow, meta, cancelled);
+	if (err)
+		return err;
+	err = snapshot_prepare(job);
+	if (err) {
+		qcow_shadow_abort(&job->shadow);
+		return err;
+	}
+	return snapshot_switch(job);
+}
+
+int qcow_snapshot_run(struct qcow_meta *meta, const struct qcow_snapshot_change *change,
+		      const bool *cancelled, struct qcow_report *rep)
+{
+	struct snapshot_job *job = kzalloc(sizeof(*job), GFP_NOIO);
+	int err;
+
+	if (!job)
+		return -ENOMEM;
+	job->meta = meta;
+	job->change = change;
+	job->rep = rep;
+	err = snapshot_run(job, cancelled);
+	kvfree(job->table.buf);
+	kvfree(job->l1);
+	kvfree(job->l2);
+	kfree(job);
+	return err;
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Live operations. While one replaces tables that requests look up without a lock, the queue is
+ * frozen: the requests under way end, what has been written is committed, and what reads ahead is
+ * stopped; new requests wait in the block layer. Everything else of an operation runs beside them.
+ */
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/sched/mm.h>
+#include <qcow/report.h>
+
+#include "compat.h"
+#include "device.h"
+#include "layer/image.h"
+#include "meta/job.h"
+#include "meta/snapshot.h"
+#include "meta/worker.h"
+#include "operation.h"
+
+/**
+ * struct snapshot_job - a change of a snapshot, as a job of the metadata worker
+ * @job: the job
+ * @change: what is to be done
+ * @rep: says what is wrong
+ * @is_idle: neither a commit nor a reclaim is under way
+ */
+struct snapshot_job {
+	struct qcow_job job;
+	struct qcow_snapshot_change *change;
+	struct qcow_report *rep;
+	bool is_idle;
+};
+
+/* Return: for device_resume(). Memory is allocated without I/O until then. */
+static unsigned int device_quiesce(struct qcow_device *dev)
+{
+	unsigned int noio = memalloc_noio_save();
+
+	qcow_freeze_queue(dev->disk->queue);
+	qcow_readahead_stop(&dev->chain->readahead);
+	qcow_decompress_ahead_stop(&dev->decompress_ahead);
+	return noio;
+}
+
+static void device_resume(struct qcow_device *dev, unsigned int noio)
+{
+	qcow_unfreeze_queue(dev->disk->queue);
+	memalloc_noio_restore(noio);
+}
+
+static struct block_device *node_bdev(struct file *node)
+{
+	return S_ISBLK(file_inode(node)->i_mode) ? I_BDEV(node->f_mapping->host) : NULL;
+}
+
+/* The first @nr nodes. */
+static void nodes_thaw(const struct qcow_freeze *freeze, u32 nr)
+{
+	while (nr--)
+		bdev_thaw(node_bdev(freeze->nodes[nr]));
+}
+
+/* File systems write what they have, and their journals are empty. */
+static int nodes_freeze(struct qcow_device *dev, const struct qcow_freeze *freeze,
+			struct qcow_report *rep)
+{
+	struct block_device *bdev;
+	int err;
+	u32 i;
+
+	for (i = 0; i < freeze->nr; i++) {
+		bdev = node_bdev(freeze->nodes[i]);
+		if (!bdev || bdev->bd_disk != dev->disk) {
+			qcow_report(rep, "%pD is no node of %s", freeze->nodes[i], dev->name);
+			err = -EINVAL;
+			break;
+		}
+		err = bdev_freeze(bdev);
+		if (err) {
+			qcow_report(rep, "%pg: its file system cannot be frozen: error %d", bdev,
+				    err);
+			break;
+		}
+	}
+	if (i == freeze->nr)
+		return 0;
+	nodes_thaw(freeze, i);
+	return err;
+}
+
+static int snapshot_job_step(struct qcow_job *job)
+{
+	struct snapshot_job *snapshot = container_of(job, struct snapshot_job, job);
+
+	if (!snapshot->is_idle) {
+		snapshot->is_idle = true;
+		return qcow_job_await_idle(job);
+	}
+	return qcow_snapshot_run(job->meta, snapshot->change, &job->cancelled, snapshot->rep);
+}
+
+static bool device_is_open(struct qcow_device *dev)
+{
+	bool open;
+
+	mutex_lock(&dev->disk->open_mutex);
+	open = disk_openers(dev->disk);
+	mutex_unlock(&dev->disk->open_mutex);
+	return open;
+}
+
+static int snapshot_check(struct qcow_device *dev, const struct qcow_snapshot_change *change,
+			  bool force, struct qcow_report *rep)
+{
+	if (!dev->meta) {
+		qcow_report(rep, "%s: attached read-only", dev->name);
+		return -EROFS;
+	}
+	if (change->action == QCOW_SNAPSHOT_APPLY && !force && device_is_open(dev)) {
+		qcow_report(rep, "%s is open", dev->name);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+/* The disk has other contents, and perhaps another size. */
+static void device_changed(struct qcow_device *dev)
+{
+	invalidate_bdev(dev->disk->part0);
+	if (!set_capacity_and_notify(dev->disk, dev->chain->size >> SECTOR_SHIFT))
+		kobject_uevent(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE);
+}
+
+static int snapshot_run(struct qcow_device *dev, struct qcow_snapshot_change *change,
+			struct qcow_report *rep)
+{
+	struct snapshot_job snapshot = {
+		.job.step = snapshot_job_step, .change = change, .rep = rep,
+	};
+	unsigned int noio = device_quiesce(dev);
+	int err;
+
+	err = qcow_commit_wait(dev->meta);
+	if (!err)
+		err = qcow_job_run(dev->meta, &snapshot.job);
+	device_resume(dev, noio);
+	if (!err && change->action == QCOW_SNAPSHOT_APPLY)
+		device_changed(dev);
+	return err;
+}
+
+int qcow_device_snapshot(unsigned int index, struct qcow_snapshot_change *change,
+			 const struct qcow_freeze *freeze, bool force, struct qcow_report *rep)
+{
+	struct qcow_device *dev = qcow_device_get(index, rep);
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	err = snapshot_check(dev, change, force, rep);
+	if (!err)
+		err = nodes_freeze(dev, freeze, rep);
+	if (!err) {
+		err = snapshot_run(dev, change, rep);
+		nodes_thaw(freeze, freeze->nr);
+	}
+	qcow_device_put(dev);
+	return err;
+}

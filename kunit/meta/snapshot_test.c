@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Snapshots of a device that a guest has written to: made, used and deleted in any order, with
+ * writes between. The power may go at each call of the store, and each call may fail once: what
+ * the active state and every snapshot hold is then as before the operation or as after it, and
+ * the image is whole.
+ *
+ * The module's parameters snapshot_cuts, snapshot_fails and snapshot_seed ask for more and for
+ * other ones.
+ */
+
+#include <kunit/resource.h>
+#include <kunit/test.h>
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/mutex.h>
+#include <linux/prandom.h>
+#include <linux/sizes.h>
+#include <qcow/ondisk.h>
+#include <qcow/report.h>
+
+#include "data/cow.h"
+#include "layer/image.h"
+#include "meta/snapshot.h"
+#include "operation.h"
+#include "rig/guest_model.h"
+#include "rig/image_fsck.h"
+#include "rig/ram_store.h"
+#include "rig/write_rig.h"
+
+static unsigned int snapshot_cuts = 600;
+module_param(snapshot_cuts, uint, 0444);
+MODULE_PARM_DESC(snapshot_cuts, "power cuts in operations on snapshots, over all kinds of images");
+
+static unsigned long snapshot_seed = 1;
+module_param(snapshot_seed, ulong, 0444);
+MODULE_PARM_DESC(snapshot_seed, "of these, of the operations and of what the guest does");
+
+static unsigned int snapshot_fails = 3;
+module_param(snapshot_fails, uint, 0444);
+MODULE_PARM_DESC(snapshot_fails, "of each operation, so many calls of the store are made to fail, one each time");
+
+#define MAX_SHOTS	3
+#define ROUNDS		6
+
+/* Operations of each thread of the guest between two of ours. */
+#define OPS		12
+
+/**
+ * struct shots - the snapshots of an image, in the order of its table
+ * @nr: how many
+ * @id: of each
+ * @data: what the disk held
+ */
+struct shots {
+	unsigned int nr;
+	u32 id[MAX_SHOTS];
+	void *data[MAX_SHOTS];
+};
+
+/**
+ * struct shot_test - a device and its snapshots
+ * @test: the test
+ * @rig: device and guest
+ * @rnd: what to do
+ * @lock: one check at a time
+ * @others: snapshots that the image had in the beginning, in front of all
+ * @before: the snapshots
+ * @after: as they are to be when the operation has ended
+ * @used: what the disk is to hold then; NULL: what it holds
+ * @next_id: of the next one
+ * @least: versions that must be there
+ * @nr: cuts so far
+ * @limit: no more after these
+ * @every: one call in so many is a cut
+ * @calls: so far, of the operation
+ * @bad: a cut went wrong
+ * @fails: which calls are to fail
+ * @first_call: before that of the operation
+ */
+struct shot_test {
+	struct kunit *test;
+	struct write_rig *rig;
+	struct rnd_state rnd;
+	struct mutex lock;	/* checks */
+	u32 others;
+	struct shots before;
+	struct shots after;
+	void *used;
+	u32 next_id;
+	u32 *least;
+	unsigned int nr;
+	unsigned int limit;
+	unsigned int every;
+	unsigned int calls;
+	bool bad;
+	struct rnd_state fails;
+	int first_call;
+};
+
+KUNIT_DEFINE_ACTION_WRAPPER(shot_action, kvfree, const void *);
+
+static u32 nr_on_disk(const void *disk)
+{
+	const struct qcow_disk_header *h = disk;
+
+	return be32_to_cpu(h->nr_snapshots);
+}
+
+static struct shot_test *shot_test_create(struct kunit *test)
+{
+	const struct write_case *c = test->param_value;
+	struct shot_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	t->test = test;
+	mutex_init(&t->lock);
+	t->rig = write_rig_create(test, c, snapshot_seed);
+	t->least = kunit_kcalloc(test, c->size / SECTOR_SIZE, sizeof(u32), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, t->least);
+	t->limit = DIV_ROUND_UP(snapshot_cuts, nr_write_cases);
+	t->every = 1;
+	if (c->version > 1)
+		t->others = nr_on_disk(t->rig->begin);
+	t->next_id = 1;
+	prandom_seed_state(&t->rnd, snapshot_seed);
+	prandom_seed_state(&t->fails, snapshot_seed);
+	return t;
+}
+
+static bool has_snapshots(const struct write_case *c)
+{
+	return c->version > 1 && c->refcount_bits != 1;
+}
+
+/* Counts of a few bits have no room for a reference from each snapshot. */
+static bool may_overflow(const struct write_case *c)
+{
+	return c->refcount_bits && c->refcount_bits < 4;
+}
+
+/* What @rig->copy holds: the active state, or the snapshot at a position. To @rig->guest. */
+static int read_state(struct write_rig *rig, u32 position)
+{
+	struct qcow_image_params params = {
+		.name = "shot", .snapshot = position, .cache_bytes = SZ_1M,
+	};
+	struct qcow_report rep = { .buf = rig->text, .size = sizeof(rig->text) };
+	struct qcow_store *store = ram_store_try(rig->copy);
+	struct qcow_image *image;
+	int err;
+
+	if (!store)
+		return -ENOMEM;
+	image = qcow_image_open(&params, store, NULL, &rep);
+	if (IS_ERR(image))
+		return PTR_ERR(image);
+	image->backing = rig->backing;
+	err = qcow_cow_read(image, 0, rig->guest, rig->c->size);
+	qcow_image_close(image);
+	return err;
+}
+
+static int check_shots(struct shot_test *t, const struct shots *shots)
+{
+	struct write_rig *rig = t->rig;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < shots->nr; i++) {
+		err = read_state(rig, t->others + i);
+		if (err)
+			return err;
+		if (memcmp(rig->guest, shots->data[i], rig->c->size)) {
+			snprintf(rig->text, sizeof(rig->text), "snapshot %u: other contents",
+				 shots->id[i]);
+			return -EUCLEAN;
+		}
+	}
+	return 0;
+}
+
+/* The active state: what the guest knows, or what the snapshot holds that is being used. */
+static int check_active(struct shot_test *t)
+{
+	struct write_rig *rig = t->rig;
+	int err = write_rig_check(rig, t->least, false);
+
+	if (!err || !t->used)
+		return err;
+	err = image_fsck(rig->fsck) ?: read_state(rig, QCOW_ACTIVE_STATE);
+	if (!err && memcmp(rig->guest, t->used, rig->c->size))
+		err = -EUCLEAN;
+	return err;
+}
+
+/* @rig->copy is as before or as after. */
+static int check_copy(struct shot_test *t)
+{
+	u32 nr = nr_on_disk(t->rig->copy->data) - t->others;
+	int err = check_active(t);
+
+	if (err)
+		return err;
+	if (nr == t->before.nr)
+		return check_shots(t, &t->before);
+	if (nr == t->after.nr)
+		return check_shots(t, &t->after);
+	snprintf(t->rig->text, sizeof(t->rig->text), "%u snapshots more than in the beginning", nr);
+	return -EUCLEAN;
+}
+
+static void try_cut(struct shot_test *t)
+{
+	int err;
+
+	ram_disk_imagine(t->rig->dev.disk, snapshot_seed + t->nr, t->rig->copy);
+	err = check_copy(t);
+	if (err)
+		kunit_err(t->test, "cut %u: error %d: %s", t->nr, err, t->rig->text);
+	t->bad = err;
+	t->nr++;
+}
+
+static void on_change(void *watcher)
+{
+	struct shot_test *t = watcher;
+
+	mutex_lock(&t->lock);
+	if (!t->bad && !(t->calls++ % t->every))
+		try_cut(t);
+	mutex_unlock(&t->lock);
+}
+
+static void expect_good(struct shot_test *t, const char *what, int nth)
+{
+	int err;
+
+	/* A cut may be looked at still. */
+	mutex_lock(&t->lock);
+	ram_disk_imagine(t->rig->dev.disk, 0, t->rig->copy);
+	err = check_copy(t);
+	mutex_unlock(&t->lock);
+	KUNIT_EXPECT_EQ_MSG(t->test, 0, err, "%s %d: %s", what, nth, t->rig->text);
+}
+
+static void write_some(struct shot_test *t)
+{
+	struct guest_load *load = &t->rig->load;
+
+	load->ops = OPS;
+	load->seed = prandom_u32_state(&t->rnd);
+	KUNIT_ASSERT_EQ_MSG(t->test, 0, guest_load_run(load), "%s", load->text);
+	KUNIT_ASSERT_EQ(t->test, 0, guest_load_flush(load, t->rig->promise));
+	guest_model_durable(t->rig->model, t->least);
+}
+
+/* What the device holds now; it lives as long as the test. */
+static void *contents(struct shot_test *t)
+{
+	size_t bytes = t->rig->c->size;
+	void *data = kvmalloc(bytes, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(t->test, data);
+	KUNIT_ASSERT_EQ(t->test, 0, kunit_add_action_or_reset(t->test, shot_action, data));
+	ram_disk_imagine(t->rig->dev.disk, 0, t->rig->copy);
+	KUNIT_ASSERT_EQ_MSG(t->test, 0, read_state(t->rig, QCOW_ACTIVE_STATE), "%s",
+			    t->rig->text);
+	memcpy(data, t->rig->guest, bytes);
+	return data;
+}
+
+static int run_action(struct shot_test *t, enum qcow_snapshot_action action, u32 id)
+{
+	char text[256] = "", digits[12];
+	struct qcow_report rep = { .buf = text, .size = sizeof(text) };
+	struct qcow_snapshot_change change = {
+		.action = action, .id = digits, .name = "kunit", .name_len = 5, .date_sec = 1,
+	};
+	int err;
+
+	change.id_len = snprintf(digits, sizeof(digits), "%u", id);
+	err = qcow_device_snapshot(t->rig->dev.index, &change, &(struct qcow_freeze) {}, true,
+				   &rep);
+	if (err)
+		kunit_info(t->test, "action %d: error %d: %s", action, err, text);
+	return err;
+}
+
+static void plan_create(struct shot_test *t)
+{
+	struct shots *s = &t->after;
+
+	s->id[s->nr] = t->next_id++;
+	s->data[s->nr++] = contents(t);
+}
+
+static void plan_delete(struct shot_test *t, unsigned int i)
+{
+	struct shots *s = &t->after;
+
+	s->nr--;
+	memmove(&s->id[i], &s->id[i + 1], (s->nr - i) * sizeof(s->id[0]));
+	memmove(&s->data[i], &s->data[i + 1], (s->nr - i) * sizeof(s->data[0]));
+}
+
+/* What is to come of an operation; cuts are looked at meanwhile. */
+static void plan(struct shot_test *t, enum qcow_snapshot_action action, unsigned int i)
+{
+	mutex_lock(&t->lock);
+	t->after = t->before;
+	t->used = NULL;
+	if (action == QCOW_SNAPSHOT_CREATE)
+		plan_create(t);
+	else if (action == QCOW_SNAPSHOT_DELETE)
+		plan_delete(t, i);
+	else
+		t->used = t->before.data[i];
+	t->calls = prandom_u32_state(&t->rnd) % t->every;
+	mutex_unlock(&t->lock);
+}
+
+/* One operation. Return: its error. */
+static int operate(struct shot_test *t, enum qcow_snapshot_action action, unsigned int i)
+{
+	u32 id = action == QCOW_SNAPSHOT_CREATE ? t->next_id : t->before.id[i];
+
+	plan(t, action, i);
+	return run_action(t, action, id);
+}
+
+/* It has been done. */
+static void settle(struct shot_test *t)
+{
+	mutex_lock(&t->lock);
+	t->before = t->after;
+	if (t->used) {
+		guest_model_adopt(t->rig->model, t->used);
+		guest_model_durable(t->rig->model, t->least);
+		t->used = NULL;
+	}
+	mutex_unlock(&t->lock);
+}
+
+static enum qcow_snapshot_action any_action(struct shot_test *t, unsigned int *i)
+{
+	enum qcow_snapshot_action action = prandom_u32_state(&t->rnd) % 3;
+
+	if (!t->before.nr)
+		action = QCOW_SNAPSHOT_CREATE;
+	else if (t->before.nr == MAX_SHOTS && action == QCOW_SNAPSHOT_CREATE)
+		action = QCOW_SNAPSHOT_DELETE;
+	*i = t->before.nr ? prandom_u32_state(&t->rnd) % t->before.nr : 0;
+	return action;
+}
+
+static void attach(struct shot_test *t)
+{
+	KUNIT_ASSERT_EQ(t->test, 0, ram_device_attach(&t->rig->dev));
+}
+
+/* Nothing is leaked by operations that have ended, nor by an attach that has. */
+static void detach(struct shot_test *t)
+{
+	KUNIT_ASSERT_EQ(t->test, 0, ram_device_detach(&t->rig->dev));
+	expect_good(t, "detach", t->nr);
+	KUNIT_EXPECT_EQ(t->test, t->rig->leaked, t->rig->fsck->leaked);
+}
+
+static void any_order(struct kunit *test)
+{
+	struct shot_test *t = shot_test_create(test);
+	unsigned int round, i;
+	int err;
+
+	if (!has_snapshots(test->param_value))
+		kunit_skip(test, "no snapshots");
+	attach(t);
+	for (round = 0; (round < ROUNDS || t->nr < t->limit) && !t->bad; round++) {
+		enum qcow_snapshot_action action = any_action(t, &i);
+
+		write_some(t);
+		t->rig->dev.disk->watcher = t;
+		t->rig->dev.disk->on_change = on_change;
+		err = operate(t, action, i);
+		t->rig->dev.disk->on_change = NULL;
+		if (err == -ERANGE && may_overflow(test->param_value))
+			t->after = t->before;
+		else
+			KUNIT_ASSERT_EQ_MSG(test, 0, err, "round %u, action %d", round, action);
+		settle(t);
+		expect_good(t, "round", round);
+		/* About as many calls as there are. */
+		t->every = max(t->calls / 16, 1U);
+		if (prandom_u32_state(&t->rnd) % 2) {
+			detach(t);
+			attach(t);
+		}
+	}
+	detach(t);
+	KUNIT_EXPECT_FALSE(test, t->bad);
+	kunit_info(test, "seed %lu, %u cuts, %u operations", snapshot_seed, t->nr, round);
+}
+
+/* A snapshot that has been written over, and one call of what is done next fails; 0: none. */
+static bool fail_nth(struct shot_test *t, enum qcow_snapshot_action action, int nth)
+{
+	struct ram_disk *disk = t->rig->dev.disk;
+	int err;
+
+	write_rig_restart(t->rig);
+	prandom_seed_state(&t->rnd, snapshot_seed);
+	t->before = (struct shots) {};
+	t->next_id = 1;
+	attach(t);
+	write_some(t);
+	KUNIT_ASSERT_EQ(t->test, 0, operate(t, QCOW_SNAPSHOT_CREATE, 0));
+	settle(t);
+	write_some(t);
+	t->first_call = atomic_read(&disk->calls);
+	ram_disk_fail_call(disk, nth, -EIO);
+	err = operate(t, action, 0);
+	if (!nth && !(err == -ERANGE && may_overflow(t->rig->c)))
+		KUNIT_EXPECT_EQ(t->test, 0, err);
+	disk->fail_at = 0;
+	/* The disk says after a failed flush that all is well. */
+	if (!err)
+		settle(t);
+	expect_good(t, "call", nth);
+	ram_device_detach(&t->rig->dev);
+	expect_good(t, "detach after call", nth);
+	return disk->failed;
+}
+
+static void fail_calls(struct shot_test *t, enum qcow_snapshot_action action)
+{
+	const atomic_t *calls = &t->rig->dev.disk->calls;
+	int nth, nr;
+
+	/* None fails. */
+	KUNIT_EXPECT_FALSE(t->test, fail_nth(t, action, 0));
+	nr = atomic_read(calls) - t->first_call;
+	KUNIT_EXPECT_GT(t->test, nr, 0);
+	for (nth = 1; nth <= nr; nth += 1 + prandom_u32_state(&t->fails) %
+						    (2 * nr / snapshot_fails + 1))
+		fail_nth(t, action, nth);
+	kunit_info(t->test, "action %d: %d calls", action, nr);
+}
+
+static void each_call_fails_once(struct kunit *test)
+{
+	struct shot_test *t = shot_test_create(test);
+
+	if (!has_snapshots(test->param_value))
+		kunit_skip(test, "no snapshots");
+	fail_calls(t, QCOW_SNAPSHOT_CREATE);
+	fail_calls(t, QCOW_SNAPSHOT_APPLY);
+	fail_calls(t, QCOW_SNAPSHOT_DELETE);
+}
+
+/* Version 1 has none, and a count of one bit has no room for a second reference. */
+static void refused(struct kunit *test)
+{
+	const struct write_case *c = test->param_value;
+	struct shot_test *t = shot_test_create(test);
+
+	if (has_snapshots(c))
+		kunit_skip(test, "has snapshots");
+	attach(t);
+	write_some(t);
+	KUNIT_EXPECT_EQ(test, c->version == 1 ? -EOPNOTSUPP : -ERANGE,
+			operate(t, QCOW_SNAPSHOT_CREATE, 0));
+	expect_good(t, "refused", 0);
+	write_some(t);
+	detach(t);
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE_PARAM(any_order, write_case_next),
+	KUNIT_CASE_PARAM(each_call_fails_once, write_case_next),
+	KUNIT_CASE_PARAM(refused, write_case_next),
+	{}
+};
+
+static struct kunit_suite suite = {
+	.name = "qcow_snapshots",
+	.suite_init = ram_device_suite_init,
+	.suite_exit = ram_device_suite_exit,
+	.test_cases = cases,
+};
+
+kunit_test_suite(suite);
