@@ -220,21 +220,29 @@ int image_not_qcow(const struct image *img, size_t len, int code);
  * @s: the table's entry, without its names
  * @id: NUL terminated copy
  * @name: NUL terminated copy
+ * @at: where the entry begins in the table, a multiple of 8 bytes
+ * @bytes: its length with the padding behind it, also that of the last entry
  */
 struct snapshot {
 	struct qcow_snapshot s;
 	char *id;
 	char *name;
+	size_t at;
+	size_t bytes;
 };
 
 /**
  * struct snapshots - the whole table
  * @list: in the order of the table
  * @nr: of them
+ * @raw: the table as it is in the file; the padding of the last entry may not be in it
+ * @raw_bytes: at @raw
  */
 struct snapshots {
 	struct snapshot *list;
 	u32 nr;
+	unsigned char *raw;
+	size_t raw_bytes;
 };
 
 /**
@@ -252,6 +260,29 @@ int snapshots_read(const struct image *img, struct snapshots *snaps);
  * @snaps: the table
  */
 void snapshots_free(struct snapshots *snaps);
+
+/**
+ * enum snapshot_key - where snapshots_lookup() looks first
+ * @SNAPSHOT_ID: among the ids
+ * @SNAPSHOT_NAME: among the names
+ */
+enum snapshot_key {
+	SNAPSHOT_ID,
+	SNAPSHOT_NAME,
+};
+
+/**
+ * snapshots_lookup() - find a snapshot in a table that has been read
+ * @img: the image, for messages
+ * @snaps: the table
+ * @what: id or name
+ * @first: what @what is taken for first; the first of the table that has it is meant
+ * @index: result, position in the table
+ *
+ * Return: 0 or QC_NOT_FOUND.
+ */
+int snapshots_lookup(const struct image *img, const struct snapshots *snaps, const char *what,
+		     enum snapshot_key first, u32 *index);
 
 /**
  * snapshots_find() - find a snapshot by its id or else by its name
@@ -597,6 +628,14 @@ bool extents_merge(struct guest_range *range, const struct guest_range *next);
  * Return: the tree.
  */
 struct json_object *info_image(const struct image *img, int *err);
+
+/**
+ * info_snapshots() - the snapshots of an image, with the keys of qemu-img info
+ * @snaps: the table
+ *
+ * Return: an array.
+ */
+struct json_object *info_snapshots(const struct snapshots *snaps);
 
 /**
  * info_print() - print a description as text for people

@@ -65,20 +65,24 @@ static struct json_object *snapshot_tree(const struct snapshot *snap)
 	return obj;
 }
 
+struct json_object *info_snapshots(const struct snapshots *snaps)
+{
+	struct json_object *list = json_object_new_array();
+	u32 i;
+
+	for (i = 0; i < snaps->nr; i++)
+		json_object_array_add(list, snapshot_tree(&snaps->list[i]));
+	return list;
+}
+
 static int add_snapshots(struct json_object *info, const struct image *img)
 {
 	struct snapshots snaps;
-	struct json_object *list;
-	u32 i;
 	int err;
 
 	err = snapshots_read(img, &snaps);
-	if (snaps.nr) {
-		list = json_object_new_array();
-		for (i = 0; i < snaps.nr; i++)
-			json_object_array_add(list, snapshot_tree(&snaps.list[i]));
-		json_object_object_add(info, "snapshots", list);
-	}
+	if (snaps.nr)
+		json_object_object_add(info, "snapshots", info_snapshots(&snaps));
 	snapshots_free(&snaps);
 	return err;
 }

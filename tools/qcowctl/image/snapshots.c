@@ -8,34 +8,30 @@
 
 #define FIRST_READ 4096U
 
-struct table {
-	unsigned char *buf;
-	size_t len;
-};
-
 /* Read more of the table; -ENODATA at the end of the file and at the limit. */
-static int table_grow(const struct image *img, struct table *t)
+static int table_grow(const struct image *img, struct snapshots *snaps)
 {
-	u64 left, len = t->len ? (u64)t->len * 2 : FIRST_READ;
+	u64 left, len = snaps->raw_bytes ? (u64)snaps->raw_bytes * 2 : FIRST_READ;
 	int err;
 
 	if (img->h.snapshots_offset >= img->bytes)
 		return -ENODATA;
 	left = img->bytes - img->h.snapshots_offset;
 	len = min_t(u64, len, min_t(u64, left, QCOW_MAX_SNAPSHOT_TABLE_BYTES));
-	if (len <= t->len)
+	if (len <= snaps->raw_bytes)
 		return -ENODATA;
 
-	t->buf = qc_grow(t->buf, len, 1);
-	err = image_pread(img->fd, t->buf + t->len, len - t->len,
-			  img->h.snapshots_offset + t->len);
+	snaps->raw = qc_grow(snaps->raw, len, 1);
+	err = image_pread(img->fd, snaps->raw + snaps->raw_bytes, len - snaps->raw_bytes,
+			  img->h.snapshots_offset + snaps->raw_bytes);
 	if (err)
 		return err;
-	t->len = len;
+	snaps->raw_bytes = len;
 	return 0;
 }
 
-static void snapshots_add(struct snapshots *snaps, const struct qcow_snapshot *s)
+static void snapshots_add(struct snapshots *snaps, const struct qcow_snapshot *s, size_t at,
+			  size_t bytes)
 {
 	struct snapshot *snap;
 
@@ -44,7 +40,9 @@ static void snapshots_add(struct snapshots *snaps, const struct qcow_snapshot *s
 	snap->s = *s;
 	snap->id = qc_strndup(s->id, s->id_len);
 	snap->name = qc_strndup(s->name, s->name_len);
-	/* Both point into the buffer of the table. */
+	snap->at = at;
+	snap->bytes = bytes;
+	/* Both point into the buffer of the table, which moves. */
 	snap->s.id = NULL;
 	snap->s.name = NULL;
 }
@@ -53,8 +51,7 @@ int snapshots_read(const struct image *img, struct snapshots *snaps)
 {
 	QC_REPORT(rep);
 	struct qcow_snapshot s;
-	struct table t = { 0 };
-	size_t pos = 0;
+	size_t pos = 0, at = 0;
 	u32 idx = 0;
 	int ret;
 
@@ -62,19 +59,20 @@ int snapshots_read(const struct image *img, struct snapshots *snaps)
 	if (img->raw || !img->h.nr_snapshots)
 		return 0;
 
-	ret = table_grow(img, &t);
+	ret = table_grow(img, snaps);
 	while (!ret) {
-		ret = qcow_snapshot_next(&img->h, S64_MAX, t.buf, t.len, &pos, &idx, &s, &rep);
+		ret = qcow_snapshot_next(&img->h, S64_MAX, snaps->raw, snaps->raw_bytes, &pos, &idx,
+					 &s, &rep);
 		if (ret == 1) {
-			snapshots_add(snaps, &s);
+			snapshots_add(snaps, &s, at, pos - at);
+			at = pos;
 			ret = 0;
 		} else if (ret == -EAGAIN) {
-			ret = table_grow(img, &t);
+			ret = table_grow(img, snaps);
 		} else {
 			break;
 		}
 	}
-	free(t.buf);
 	if (!ret)
 		return 0;
 
@@ -95,34 +93,53 @@ void snapshots_free(struct snapshots *snaps)
 		free(snaps->list[i].name);
 	}
 	free(snaps->list);
+	free(snaps->raw);
 	memset(snaps, 0, sizeof(*snaps));
+}
+
+static bool find_key(const struct snapshots *snaps, const char *what, enum snapshot_key key,
+		     u32 *index)
+{
+	u32 i;
+
+	for (i = 0; i < snaps->nr; i++) {
+		const struct snapshot *snap = &snaps->list[i];
+
+		if (!strcmp(key == SNAPSHOT_ID ? snap->id : snap->name, what)) {
+			*index = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+int snapshots_lookup(const struct image *img, const struct snapshots *snaps, const char *what,
+		     enum snapshot_key first, u32 *index)
+{
+	u32 i;
+
+	if (find_key(snaps, what, first, index) ||
+	    find_key(snaps, what, first == SNAPSHOT_ID ? SNAPSHOT_NAME : SNAPSHOT_ID, index))
+		return 0;
+	qc_fail(0, img->name, "no snapshot with the id or name '%s'", what);
+	for (i = 0; i < snaps->nr; i++)
+		qc_fail(0, img->name, "has snapshot %s '%s'", snaps->list[i].id,
+			snaps->list[i].name);
+	return QC_NOT_FOUND;
 }
 
 int snapshots_find(const struct image *img, const char *what, u32 *index)
 {
 	struct snapshots snaps;
-	bool found = false;
-	u32 i;
 	int err;
 
 	err = snapshots_read(img, &snaps);
-	for (i = 0; i < snaps.nr && !found; i++)
-		if (!strcmp(snaps.list[i].id, what)) {
-			*index = i;
-			found = true;
-		}
-	for (i = 0; i < snaps.nr && !found; i++)
-		if (!strcmp(snaps.list[i].name, what)) {
-			*index = i;
-			found = true;
-		}
-	if (!found && !err) {
-		err = QC_NOT_FOUND;
-		qc_fail(0, img->name, "no snapshot with the id or name '%s'", what);
-		for (i = 0; i < snaps.nr; i++)
-			qc_fail(0, img->name, "has snapshot %s '%s'", snaps.list[i].id,
-				snaps.list[i].name);
-	}
+	/* One that stands before what cannot be read is found. */
+	if (!err)
+		err = snapshots_lookup(img, &snaps, what, SNAPSHOT_ID, index);
+	else if (find_key(&snaps, what, SNAPSHOT_ID, index) ||
+		 find_key(&snaps, what, SNAPSHOT_NAME, index))
+		err = 0;
 	snapshots_free(&snaps);
-	return found ? QC_OK : err;
+	return err;
 }
