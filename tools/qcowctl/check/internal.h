@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the files of check/ share.
+ * What the files of check/ share, and what snapshot/ builds on: it runs a check first, and goes on
+ * from the counts in memory.
  *
  * A run counts in memory all references to clusters (meta.c, walk.c; entry.c, which does no
  * I/O, decodes them), loads the counts that the image has (structure.c) and compares both
@@ -599,6 +600,12 @@ int check_mark_clean(struct check *c);
 int check_rebuild(struct check *c);
 
 /* open.c */
+
+/**
+ * check_set_up() - geometry and widths, from the header
+ * @c: the check; its image has a valid header and its length is known
+ */
+void check_set_up(struct check *c);
 
 /**
  * check_open() - open and lock an image and read its header

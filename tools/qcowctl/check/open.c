@@ -76,6 +76,22 @@ static void replace_table_fields(struct check *c)
 	disk->refcount_table_clusters = cpu_to_be32(1U);
 }
 
+void check_set_up(struct check *c)
+{
+	const struct image *img = c->img;
+
+	qcow_header_geometry(&img->h, img->bytes, &c->g);
+	if (img->h.version != 1) {
+		c->order = img->h.refcount_order;
+		c->block_bits = qcow_refcount_block_bits(c->g.cluster_bits, c->order);
+	}
+	if (c->longest)
+		return;
+	if (check_add_overflow(img->bytes, 2 * c->g.size, &c->longest) ||
+	    check_add_overflow(c->longest, SLACK_BYTES, &c->longest))
+		c->longest = S64_MAX;
+}
+
 static int read_header(struct check *c)
 {
 	struct image *img = c->img;
@@ -92,11 +108,7 @@ static int read_header(struct check *c)
 			qc_fail(0, img->name, "the header is damaged");
 		return CHECK_FAILED;
 	}
-	qcow_header_geometry(&img->h, img->bytes, &c->g);
-	if (img->h.version != 1) {
-		c->order = img->h.refcount_order;
-		c->block_bits = qcow_refcount_block_bits(c->g.cluster_bits, c->order);
-	}
+	check_set_up(c);
 	return 0;
 }
 
@@ -111,13 +123,7 @@ int check_open(struct check *c, const char *name)
 		qc_hint("--force-share, to check it while it changes");
 	if (err)
 		return CHECK_FAILED;
-	err = read_header(c);
-	if (err)
-		return err;
-	if (check_add_overflow(c->img->bytes, 2 * c->g.size, &c->longest) ||
-	    check_add_overflow(c->longest, SLACK_BYTES, &c->longest))
-		c->longest = S64_MAX;
-	return 0;
+	return read_header(c);
 }
 
 int check_reopen(struct check *c)
