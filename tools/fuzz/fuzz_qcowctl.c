@@ -25,20 +25,33 @@ int qcowctl_main(int argc, char **argv);
 			 BIT_ULL(QC_UNSUPPORTED) | BIT_ULL(QC_POLICY) | BIT_ULL(QC_NOT_FOUND))
 #define CHECKED		(BIT_ULL(CHECK_OK) | BIT_ULL(CHECK_FAILED) | BIT_ULL(CHECK_CORRUPT) | \
 			 BIT_ULL(CHECK_LEAKS) | BIT_ULL(CHECK_NO_FORMAT))
+/* No status: the image is without corruptions when the command has succeeded. */
+#define CHANGES		BIT_ULL(62)
 
-static const struct run {
+struct run {
 	u64 allowed;
 	const char *args[MAX_ARGS];
-} runs[] = {
+};
+
+static const struct run runs[] = {
 	{ LOOKED, { "info", "image" } },
 	{ LOOKED, { "info", "--backing-chain", "--output", "json", "image" } },
 	{ LOOKED, { "map", "image" } },
 	{ LOOKED, { "map", "--output", "json", "--backing-format", "raw", "image" } },
+	{ LOOKED, { "snapshot", "-l", "image" } },
+	{ LOOKED | CHANGES, { "snapshot", "-c", "new", "image" } },
+	{ LOOKED | CHANGES, { "snapshot", "-a", "1", "image" } },
+	{ LOOKED | CHANGES, { "snapshot", "-d", "new", "image" } },
 	{ CHECKED, { "check", "image" } },
 	{ CHECKED, { "check", "--output", "json", "-r", "leaks", "image" } },
 	{ CHECKED, { "check", "-r", "all", "image" } },
 	/* What has been repaired, or not. */
 	{ LOOKED, { "map", "image" } },
+};
+
+/* Nothing else is changed, and a change makes none. */
+static const struct run whole = {
+	BIT_ULL(CHECK_OK) | BIT_ULL(CHECK_LEAKS), { "check", "image" },
 };
 
 static void write_file(const char *name, const uint8_t *data, size_t size, off_t bytes)
@@ -52,7 +65,7 @@ static void write_file(const char *name, const uint8_t *data, size_t size, off_t
 	close(fd);
 }
 
-static void run_command(const struct run *run)
+static int run_command(const struct run *run)
 {
 	char *argv[MAX_ARGS + 2] = { "qcowctl" };
 	int argc = 1, status;
@@ -65,7 +78,7 @@ static void run_command(const struct run *run)
 	optind = 0;
 	status = qcowctl_main(argc, argv);
 	if (status >= 0 && status < 64 && run->allowed & BIT_ULL(status))
-		return;
+		return status;
 	fprintf(stderr, "%s: ends with %d\n", run->args[0], status);
 	abort();
 }
@@ -76,7 +89,8 @@ static void run_all(const uint8_t *data, size_t size, off_t bytes)
 
 	write_file("image", data, size, bytes);
 	for (i = 0; i < ARRAY_SIZE(runs); i++)
-		run_command(&runs[i]);
+		if (run_command(&runs[i]) == QC_OK && runs[i].allowed & CHANGES)
+			run_command(&whole);
 }
 
 static char *directory;

@@ -29,6 +29,7 @@ extern const struct command cmd_detach;
 extern const struct command cmd_info;
 extern const struct command cmd_list;
 extern const struct command cmd_map;
+extern const struct command cmd_snapshot;
 
 /**
  * cmd_usage() - after a wrong command line, say where the help is

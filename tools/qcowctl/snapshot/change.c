@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Creates, applies and deletes a snapshot: opens and checks the image, refuses what cannot be
+ * done before anything is written, writes the new state beside the old one, makes it valid.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "snapshot/internal.h"
+
+/* QEMU shows no more of a name. */
+#define MAX_NAME 255
+
+static void hint_check(const struct change *ch)
+{
+	char *name = qc_quote(ch->img.name);
+
+	qc_hint("qcowctl check -r all %s", name);
+	free(name);
+}
+
+/* What the header alone says. */
+static int check_header(const struct change *ch)
+{
+	const struct qcow_header *h = &ch->img.h;
+
+	if (h->version == 1)
+		return qc_fail(QC_UNSUPPORTED, ch->img.name, "version 1 has no snapshots");
+	if (h->incompatible & QCOW_INCOMPAT_DATA_FILE)
+		return qc_fail(QC_UNSUPPORTED, ch->img.name,
+			       "has an external data file: there are no snapshots of that");
+	if (!(h->incompatible & (QCOW_INCOMPAT_DIRTY | QCOW_INCOMPAT_CORRUPT)))
+		return 0;
+	qc_fail(0, ch->img.name, "is marked %s, not changed",
+		h->incompatible & QCOW_INCOMPAT_CORRUPT ? "corrupt" : "dirty");
+	hint_check(ch);
+	return QC_BAD_IMAGE;
+}
+
+static int open_image(struct change *ch, const char *name)
+{
+	int err = policy_open_named(&ch->img, name, true);
+
+	if (!err)
+		err = lock_file(ch->img.fd, name, IMAGE_LOCK_WRITE);
+	if (!err)
+		err = image_read_header(&ch->img);
+	if (!err && ch->img.raw)
+		err = qc_fail(QC_NOT_QCOW, name, "is no QCOW image");
+	if (!err)
+		err = check_header(ch);
+	if (err)
+		return err;
+	ch->h = ch->img.h;
+	/* A program that writes to an image clears the autoclear bits that it does not know. */
+	ch->h.autoclear &= QCOW_AUTOCLEAR_BITMAPS;
+	return 0;
+}
+
+/* Everything is where its counts and flags say. Leaks do no harm. */
+static int check_image_whole(struct change *ch)
+{
+	struct check *c = &ch->c;
+	int err;
+
+	check_set_up(c);
+	err = check_run(c);
+	if (err || c->res.errors)
+		return QC_SYSTEM;
+	if (!c->res.corruptions && !c->beyond)
+		return 0;
+	if (c->res.corruptions)
+		qc_fail(0, ch->img.name, "is corrupt in %llu places, not changed",
+			c->res.corruptions);
+	else
+		qc_fail(0, ch->img.name, "ends at 0x%llx, a table at 0x%llx; not changed",
+			ch->img.bytes, c->beyond);
+	hint_check(ch);
+	return QC_BAD_IMAGE;
+}
+
+static int plan_create(struct change *ch, const char *name)
+{
+	struct qcow_snapshot *new = &ch->created;
+	struct timespec now;
+	u64 highest = 0;
+	u32 i;
+
+	if (strlen(name) > MAX_NAME)
+		return qc_fail(QC_USAGE, "-c", "the name has %zu bytes, at most %d are possible",
+			       strlen(name), MAX_NAME);
+	if (ch->snaps.nr == QCOW_MAX_SNAPSHOTS)
+		return qc_fail(QC_UNSUPPORTED, ch->img.name,
+			       "has %u snapshots, more are not supported", ch->snaps.nr);
+	for (i = 0; i < ch->snaps.nr; i++) {
+		const struct qcow_snapshot snap = {
+			.id = ch->snaps.list[i].id,
+			.id_len = strlen(ch->snaps.list[i].id),
+		};
+
+		highest = max(highest, qcow_snapshot_id_number(&snap));
+	}
+	if (highest == U64_MAX)
+		return qc_fail(QC_UNSUPPORTED, ch->img.name,
+			       "has a snapshot with the highest id, there is none for another");
+	clock_gettime(CLOCK_REALTIME, &now);
+	new->l1_offset = ch->img.h.l1_offset;
+	new->l1_entries = ch->img.h.l1_entries;
+	new->disk_bytes = ch->c.g.size;
+	new->date_sec = now.tv_sec;
+	new->date_nsec = now.tv_nsec;
+	new->id = qc_printf("%llu", highest + 1);
+	new->id_len = strlen(new->id);
+	new->name = name;
+	new->name_len = strlen(name);
+	ch->h.nr_snapshots++;
+	return 0;
+}
+
+/* Bitmaps say what has changed since some time, of a disk of this size. */
+static int refuse_bitmaps(const struct change *ch)
+{
+	struct qcow_bitmaps_dir dir;
+	int err;
+
+	QC_REPORT(rep);
+	if (!(ch->h.autoclear & QCOW_AUTOCLEAR_BITMAPS))
+		return 0;
+	err = qcow_bitmaps_find_dir(&ch->img.h, ch->img.head, ch->img.head_len, ch->img.bytes,
+				    &dir, &rep);
+	if (err) {
+		qc_lines(ch->img.name, rep.buf);
+		return image_exit_code(err);
+	}
+	if (!dir.nr)
+		return 0;
+	return qc_fail(QC_UNSUPPORTED, ch->img.name,
+		       "has %u bitmaps, which would not fit what is applied", dir.nr);
+}
+
+static int plan_apply(struct change *ch)
+{
+	const struct qcow_snapshot *s = &change_picked(ch)->s;
+	struct qcow_geometry g;
+	int err = refuse_bitmaps(ch);
+
+	if (err)
+		return err;
+	if (s->disk_bytes != ch->c.g.size) {
+		/* There, snapshots without a size of their own have that of the header. */
+		if (ch->h.version == 2)
+			return qc_fail(QC_UNSUPPORTED, ch->img.name,
+				       "has %llu bytes, the snapshot %llu: version 2 cannot change",
+				       ch->c.g.size, s->disk_bytes);
+		ch->h.size = s->disk_bytes;
+	}
+	qcow_header_geometry(&ch->h, ch->img.bytes, &g);
+	ch->h.l1_entries = max_t(u64, s->l1_entries, qcow_l1_needed(&g));
+	return 0;
+}
+
+static int plan(struct change *ch, const char *what)
+{
+	int err = snapshots_read(&ch->img, &ch->snaps);
+
+	if (err)
+		return err;
+	if (ch->verb == SNAPSHOT_CREATE)
+		return plan_create(ch, what);
+	/* As qemu-img, but that finds no id for a delete. */
+	err = snapshots_lookup(&ch->img, &ch->snaps, what,
+			       ch->verb == SNAPSHOT_DELETE ? SNAPSHOT_NAME : SNAPSHOT_ID,
+			       &ch->picked);
+	if (err)
+		return err;
+	if (ch->verb == SNAPSHOT_APPLY)
+		return plan_apply(ch);
+	ch->h.nr_snapshots--;
+	return 0;
+}
+
+/* The new state, without the counts of it. */
+static int write_tables(struct change *ch)
+{
+	int err = table_write_l2(ch);
+
+	if (!err)
+		err = table_write_l1(ch);
+	if (!err && ch->verb != SNAPSHOT_APPLY)
+		err = table_write_snapshots(ch);
+	if (!err && ch->verb == SNAPSHOT_DELETE)
+		err = count_drop_range(ch, change_picked(ch)->s.l1_offset,
+				       change_picked(ch)->s.l1_entries * sizeof(__be64));
+	return err;
+}
+
+static int sync_image(struct change *ch, const char *what)
+{
+	if (!fsync(ch->img.fd))
+		return 0;
+	return qc_fail_errno(QC_SYSTEM, errno, ch->img.name, "cannot make %s durable", what);
+}
+
+/* Before the switch, an error leaves the image as it was. */
+static int write_state(struct change *ch)
+{
+	int err = space_create(ch);
+
+	if (!err)
+		err = count_uses(ch);
+	if (!err)
+		err = count_changes(ch);
+	check_progress_stage(&ch->c, "writing");
+	if (!err)
+		err = write_tables(ch);
+	if (!err)
+		err = space_write(ch);
+	if (!err)
+		err = sync_image(ch, "the new tables");
+	check_progress_end(&ch->c);
+	return err;
+}
+
+/* The write after which the new state is the image's. */
+static int switch_over(struct change *ch)
+{
+	size_t len = ch->h.version == 2 ? QCOW_V2_HEADER_BYTES : QCOW_V3_HEADER_BYTES;
+	int err;
+
+	qcow_header_put(&ch->h, ch->img.head);
+	err = check_write(&ch->c, ch->img.head, len, 0) ? QC_SYSTEM : 0;
+	if (!err)
+		err = sync_image(ch, "the header");
+	if (err)
+		qc_fail(0, ch->img.name, "has the snapshots of before or of afterwards");
+	return err;
+}
+
+static int change(struct change *ch, const char *name, const char *what)
+{
+	int err = open_image(ch, name);
+
+	if (!err)
+		err = check_image_whole(ch);
+	if (!err)
+		err = plan(ch, what);
+	if (err)
+		return err;
+	err = write_state(ch);
+	if (err) {
+		space_release(ch, false);
+		return err;
+	}
+	err = switch_over(ch);
+	if (err)
+		return err;
+	space_release(ch, true);
+	return sync_image(ch, "what was freed");
+}
+
+int snapshot_change(const char *name, enum snapshot_verb verb, const char *what)
+{
+	struct change ch = {
+		.verb = verb,
+		.c = {
+			.quiet = true,
+			.progress.possible = isatty(STDERR_FILENO),
+		},
+	};
+	int err;
+
+	/* A limit of the file's length is an error as a full disk is. */
+	signal(SIGXFSZ, SIG_IGN);
+	image_init(&ch.img);
+	ch.c.img = &ch.img;
+	err = change(&ch, name, what);
+	free((char *)ch.created.id);
+	free(ch.use);
+	snapshots_free(&ch.snaps);
+	space_destroy(&ch);
+	check_close(&ch.c);
+	return err;
+}

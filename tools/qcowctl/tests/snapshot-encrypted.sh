@@ -1,0 +1,30 @@
+#!/bin/bash
+# Snapshots of encrypted images need no key.
+set -euo pipefail
+# shellcheck source=tools/qcowctl/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+in_memory
+secret=(--object "secret,id=key,data=secret")
+opened=driver=qcow2,file.filename=image,encrypt.key-secret=key
+encrypted_io() {
+	local command
+	local -a args=()
+	for command in "$@"; do
+		args+=(-c "$command")
+	done
+	qemu-io "${secret[@]}" --image-opts "${args[@]}" "$opened" >out || die "$*: $(cat out)"
+	! grep -q 'failed\|verification' out || die "$*: $(cat out)"
+}
+qemu-img create -q "${secret[@]}" -f qcow2 \
+	-o encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10 image 8M
+encrypted_io 'write -P 1 0 1M'
+"$QCOWCTL" snapshot -c one image
+encrypted_io 'write -P 2 512K 1M'
+"$QCOWCTL" snapshot -c two image
+"$QCOWCTL" snapshot -a one image
+encrypted_io 'read -P 1 0 1M'
+"$QCOWCTL" snapshot -d one image
+"$QCOWCTL" snapshot -a two image
+encrypted_io 'read -P 1 0 512K' 'read -P 2 512K 1M'
+qemu-img check -q "${secret[@]}" --image-opts "$opened"
