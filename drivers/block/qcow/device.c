@@ -325,6 +325,22 @@ static int files_get(struct qcow_device *dev, const struct qcow_attach *args,
 	return 0;
 }
 
+/* @file: an image or a data file, or NULL. */
+static int read_file_id(struct file *file, struct qcow_file_id *id)
+{
+	struct kstat stat;
+	int err;
+
+	if (!file)
+		return 0;
+	err = vfs_getattr(&file->f_path, &stat, STATX_INO, 0);
+	if (err)
+		return err;
+	id->dev = S_ISBLK(stat.mode) ? stat.rdev : stat.dev;
+	id->ino = stat.ino;
+	return 0;
+}
+
 /*
  * Layers from the last one up: the layer below is a part of the identity of each. @data: struct
  * open_chain.
@@ -338,6 +354,10 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 	int err;
 
 	err = files_get(dev, args, chain->layers, rep);
+	if (!err)
+		err = read_file_id(dev->files[0], &dev->ids[0]);
+	if (!err)
+		err = read_file_id(dev->files[1], &dev->ids[1]);
 	if (err)
 		return err;
 	do {

@@ -22,6 +22,17 @@ struct qcow_meta;
 #define QCOW_MAX_QUEUE_DEPTH		4096
 
 /**
+ * struct qcow_file_id - which file it is, as stat(2) in user space tells it
+ * @dev: of the file system, which inode and super block need not know (btrfs, overlayfs); of a
+ *       block device, itself
+ * @ino: of a regular file
+ */
+struct qcow_file_id {
+	dev_t dev;
+	u64 ino;
+};
+
+/**
  * struct qcow_device - one attached image
  * @index: N of /dev/qcowN
  * @name: "qcowN"
@@ -31,6 +42,8 @@ struct qcow_meta;
  * @files: what the device was attached with, of each layer an image and a data file or NULL;
  *         a shared layer may have been opened with other descriptors of the same files
  * @nr_files: of @files; 0 where the layers are no files, in tests
+ * @ids: of the first two of @files, taken at attach: the server of a file system that has to be
+ *       asked may be gone later
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
  * @decompress_ahead: compressed clusters that are likely to be read next
  * @meta: the metadata worker of the active image; NULL: read-only
@@ -54,6 +67,7 @@ struct qcow_device {
 	unsigned int depth;
 	struct file **files;
 	unsigned int nr_files;
+	struct qcow_file_id ids[2];
 	u32 snapshot;
 	struct qcow_decompress_ahead decompress_ahead;
 	struct qcow_meta *meta;

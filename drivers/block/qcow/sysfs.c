@@ -57,6 +57,30 @@ static ssize_t backing_show(struct device *dev, struct device_attribute *attr, c
 }
 static DEVICE_ATTR_RO(backing);
 
+/* Empty without a file. */
+static ssize_t emit_id(char *buf, const struct qcow_device *qdev, unsigned int nr)
+{
+	const struct qcow_file_id *id = &qdev->ids[nr];
+
+	if (nr >= qdev->nr_files || !qdev->files[nr])
+		return sysfs_emit(buf, "\n");
+	if (S_ISBLK(file_inode(qdev->files[nr])->i_mode))
+		return sysfs_emit(buf, "%u:%u\n", MAJOR(id->dev), MINOR(id->dev));
+	return sysfs_emit(buf, "%u:%u:%llu\n", MAJOR(id->dev), MINOR(id->dev), id->ino);
+}
+
+static ssize_t image_id_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return emit_id(buf, to_device(dev), 0);
+}
+static DEVICE_ATTR_RO(image_id);
+
+static ssize_t data_file_id_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return emit_id(buf, to_device(dev), 1);
+}
+static DEVICE_ATTR_RO(data_file_id);
+
 static ssize_t snapshot_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	u32 snapshot = to_device(dev)->snapshot;
@@ -132,6 +156,7 @@ QCOW_ATTR(inflated_bytes, "%llu", chain_figures(qdev).inflated);
 
 static struct attribute *qcow_attrs[] = {
 	&dev_attr_image.attr,
+	&dev_attr_image_id.attr,
 	&dev_attr_version.attr,
 	&dev_attr_cluster_size.attr,
 	&dev_attr_snapshot.attr,
@@ -139,6 +164,7 @@ static struct attribute *qcow_attrs[] = {
 	&dev_attr_shared_layers.attr,
 	&dev_attr_backing.attr,
 	&dev_attr_data_file.attr,
+	&dev_attr_data_file_id.attr,
 	&dev_attr_store.attr,
 	&dev_attr_direct_io.attr,
 	&dev_attr_lazy.attr,

@@ -37,7 +37,8 @@ import os
 names = {"SIZE": "size", "RO": "ro", "MAJ:MIN": "dev", "CLUSTER": "qcow/cluster_size",
          "DIO": "qcow/direct_io", "QUEUES": "qcow/nr_queues", "INFLATED": "qcow/inflated_bytes"}
 booleans = ("RO", "DIO", "LAZY")
-texts = ("NAME", "SNAPSHOT", "IMAGE", "BACKING", "DATA-FILE", "STORE", "MAJ:MIN")
+texts = ("NAME", "SNAPSHOT", "IMAGE", "IMAGE-ID", "BACKING", "DATA-FILE", "DATA-FILE-ID", "STORE",
+         "MAJ:MIN")
 
 with open("list.json") as f:
     devices = json.load(f)["qcowdevices"]

@@ -26,7 +26,7 @@ want = {
 wrong = {k: (a[k], v) for k, v in want.items() if a[k] != v}
 assert not wrong, wrong
 assert b["name"] == snap and b["snapshot"] is not None and b["dio"] is False, b
-missing = [k for k, v in a.items() if v is None and k not in ("snapshot", "data-file")]
+missing = [k for k, v in a.items() if v is None and k not in ("snapshot", "data-file", "data-file-id")]
 assert not missing, f"no attribute for {missing}"
 PY
 assert_eq "$(qcowctl list -n --raw -o NAME,DEPTH "$dev")" "$dev 2" "one device"

@@ -133,7 +133,7 @@ static int detach_what(int fd, const char *what, const struct detach_args *a)
 	size_t nr;
 	int err;
 
-	err = what ? sysfs_find(what, &list, &nr) : sysfs_devices("", &list, &nr);
+	err = what ? sysfs_find("", what, &list, &nr) : sysfs_devices("", &list, &nr);
 	if (!err)
 		err = detach_list(fd, list, nr, a);
 	free(list);

@@ -44,8 +44,10 @@ static const struct column columns[] = {
 	{ "SHARED-LAYERS", "qcow/shared_layers", NUMBER, SCOLS_FL_RIGHT,
 	  "how many of them other devices have, too" },
 	{ "IMAGE", "qcow/image", TEXT, 0, "image file" },
+	{ "IMAGE-ID", "qcow/image_id", TEXT, 0, "which file that is: MAJOR:MINOR:INODE" },
 	{ "BACKING", "qcow/backing", TEXT, 0, "its backing file" },
 	{ "DATA-FILE", "qcow/data_file", TEXT, 0, "its external data file" },
+	{ "DATA-FILE-ID", "qcow/data_file_id", TEXT, 0, "which file that is" },
 	{ "CLUSTER", "qcow/cluster_size", BYTES, SCOLS_FL_RIGHT, "cluster size" },
 	{ "DIO", "qcow/direct_io", BOOLEAN, SCOLS_FL_RIGHT, "direct I/O" },
 	{ "LAZY", "qcow/lazy", BOOLEAN, SCOLS_FL_RIGHT, "goes away at the last close" },
@@ -66,8 +68,9 @@ static const struct column columns[] = {
 #define DEFAULT_COLUMNS "NAME,SIZE,RO,VERSION,SNAPSHOT,DEPTH,IMAGE"
 
 static const char help[] =
-	"Usage: qcowctl list [OPTION]... [DEVICE]...\n"
-	"List the block devices that were made with attach.\n"
+	"Usage: qcowctl list [OPTION]... [DEVICE|IMAGE]...\n"
+	"List the block devices that were made with attach: all of them, or those that are\n"
+	"named, or that have an image that is named.\n"
 	"\n"
 	"  -J, --json          JSON\n"
 	"  -n, --noheadings    no line of headings\n"
@@ -285,32 +288,46 @@ static int add_device(struct libscols_table *table, const struct list_args *a, u
 	return 0;
 }
 
-static bool is_wanted(u32 index, int argc, char **argv)
-{
-	int i;
-	u32 n;
+/**
+ * struct wanted - the devices to list
+ * @list: their numbers
+ * @nr: of them
+ */
+struct wanted {
+	u32 *list;
+	size_t nr;
+};
 
-	for (i = optind; i < argc; i++)
-		if (sysfs_parse_name(argv[i], &n) && n == index)
+static bool is_wanted(const struct wanted *wanted, u32 index)
+{
+	size_t i;
+
+	for (i = 0; i < wanted->nr; i++)
+		if (wanted->list[i] == index)
 			return true;
-	return optind == argc;
+	return false;
 }
 
-static int check_wanted(const struct list_args *a, int argc, char **argv)
+/* What is found of all that is named, also when something is not. */
+static int find_wanted(const struct list_args *a, int argc, char **argv, struct wanted *wanted)
 {
-	int i, err = 0;
-	u32 n;
+	int i, err, first = 0;
 
 	for (i = optind; i < argc; i++) {
-		char *dev = NULL;
+		u32 *list;
+		size_t nr;
 
-		if (sysfs_parse_name(argv[i], &n))
-			dev = sysfs_read(a->root, n, "dev");
-		if (!dev)
-			err = qc_fail(QC_NOT_FOUND, argv[i], "no such device");
-		free(dev);
+		err = sysfs_find(a->root, argv[i], &list, &nr);
+		if (nr) {
+			wanted->list = qc_grow(wanted->list, wanted->nr + nr, sizeof(*list));
+			memcpy(wanted->list + wanted->nr, list, nr * sizeof(*list));
+			wanted->nr += nr;
+		}
+		free(list);
+		if (!first)
+			first = err;
 	}
-	return err;
+	return first;
 }
 
 /* libsmartcols leaves nothing to a terminal in a table, but in JSON. */
@@ -330,26 +347,29 @@ static bool print_table(struct libscols_table *table, bool json)
 
 static int list(const struct list_args *a, int argc, char **argv)
 {
+	struct wanted wanted = { 0 };
 	struct libscols_table *table;
 	u32 *devices;
 	size_t i, nr;
-	int err;
+	int err, find_err;
 
 	err = sysfs_devices(a->root, &devices, &nr);
 	if (err)
 		return err;
+	find_err = find_wanted(a, argc, argv, &wanted);
 	table = make_table(a);
 	if (!table)
 		err = qc_fail(QC_SYSTEM, "list", "out of memory");
 	for (i = 0; !err && i < nr; i++)
-		if (is_wanted(devices[i], argc, argv))
+		if (optind == argc || is_wanted(&wanted, devices[i]))
 			err = add_device(table, a, devices[i]);
 	/* An empty table prints nothing but, in JSON, its name. */
 	if (!err && (a->json || !scols_table_is_empty(table)) && !print_table(table, a->json))
 		err = qc_fail(QC_SYSTEM, "list", "cannot print");
 	scols_unref_table(table);
 	free(devices);
-	return err ? err : check_wanted(a, argc, argv);
+	free(wanted.list);
+	return err ? err : find_err;
 }
 
 static int run(const struct command *cmd, int argc, char **argv)

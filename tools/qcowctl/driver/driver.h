@@ -13,6 +13,7 @@
 #define QCOW_DEVICE_PREFIX "qcow"
 
 struct chain;
+struct stat;
 
 /* control.c: the control node and its ioctls */
 
@@ -106,15 +107,38 @@ bool sysfs_read_u64(const char *root, u32 index, const char *attr, u64 *value);
 bool sysfs_parse_name(const char *text, u32 *index);
 
 /**
+ * sysfs_file_id() - a file as the driver's attributes image_id and data_file_id show it
+ * @st: of a regular file or a block device
+ *
+ * Return: the text, allocated.
+ */
+char *sysfs_file_id(const struct stat *st);
+
+/**
+ * sysfs_find_value() - the devices whose attribute has a value
+ * @root: as sysfs_devices()
+ * @attr: name below /sys/block/qcowN
+ * @value: the value
+ * @list: result, device numbers; the caller frees it, also after an error
+ * @nr: of them
+ *
+ * Return: 0, also when there is none, or QC_SYSTEM.
+ */
+int sysfs_find_value(const char *root, const char *attr, const char *value, u32 **list,
+		     size_t *nr);
+
+/**
  * sysfs_find() - the devices that an argument stands for
- * @what: name of a device or of an image
+ * @root: as sysfs_devices()
+ * @what: name of a device or of an image; the names of no other images are looked at, which may
+ *        be where no server answers
  * @list: result, device numbers; several when an image is attached several times; the caller
  *        frees it, also after an error
  * @nr: of them
  *
  * Return: 0, QC_NOT_FOUND or QC_SYSTEM.
  */
-int sysfs_find(const char *what, u32 **list, size_t *nr);
+int sysfs_find(const char *root, const char *what, u32 **list, size_t *nr);
 
 /* busy.c */
 

@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "driver/driver.h"
-#include "image/image.h"
 
 static void append(u32 **list, size_t *nr, u32 index)
 {
@@ -106,14 +106,17 @@ bool sysfs_read_u64(const char *root, u32 index, const char *attr, u64 *value)
 }
 
 /* By device number: the node may have another name, or be that of a partition. */
-static int find_by_node(const char *what, const struct stat *st, u32 **list, size_t *nr)
+static int find_by_node(const char *root, const char *what, const struct stat *st, u32 **list,
+			size_t *nr)
 {
-	char path[64], real[PATH_MAX], *slash;
+	char *path = qc_printf("%s/sys/dev/block/%u:%u", root, major(st->st_rdev),
+			       minor(st->st_rdev));
+	char real[PATH_MAX], *slash;
+	bool known = realpath(path, real);
 	u32 index;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(st->st_rdev),
-		 minor(st->st_rdev));
-	if (!realpath(path, real))
+	free(path);
+	if (!known)
 		return 0;
 	slash = strrchr(real, '/');
 	if (sysfs_parse_name(slash + 1, &index)) {
@@ -122,39 +125,57 @@ static int find_by_node(const char *what, const struct stat *st, u32 **list, siz
 	}
 	*slash = '\0';
 	slash = strrchr(real, '/');
-	if (slash && sysfs_parse_name(slash + 1, &index)) {
-		qc_fail(0, what, "is a partition");
-		qc_hint("qcowctl detach /dev/" QCOW_DEVICE_PREFIX "%u", index);
-		return QC_NOT_FOUND;
-	}
+	if (slash && sysfs_parse_name(slash + 1, &index))
+		return qc_fail(QC_NOT_FOUND, what, "is a partition of /dev/"
+			       QCOW_DEVICE_PREFIX "%u", index);
 	return 0;
 }
 
-static int find_by_image(const char *what, const struct stat *st, u32 **list, size_t *nr)
+char *sysfs_file_id(const struct stat *st)
+{
+	if (S_ISBLK(st->st_mode))
+		return qc_printf("%u:%u", major(st->st_rdev), minor(st->st_rdev));
+	return qc_printf("%u:%u:%llu", major(st->st_dev), minor(st->st_dev),
+			 (unsigned long long)st->st_ino);
+}
+
+int sysfs_find_value(const char *root, const char *attr, const char *value, u32 **list,
+		     size_t *nr)
 {
 	size_t i, all_nr;
 	u32 *all;
 	int err;
 
-	err = sysfs_devices("", &all, &all_nr);
+	*list = NULL;
+	*nr = 0;
+	err = sysfs_devices(root, &all, &all_nr);
 	for (i = 0; !err && i < all_nr; i++) {
-		char *image = sysfs_read("", all[i], "qcow/image");
-		struct stat other;
-		bool same = false;
+		char *other = sysfs_read(root, all[i], attr);
 
-		if (image && st && !stat(image, &other))
-			same = image_same_file(st, &other);
-		else if (image)
-			same = !strcmp(image, what);
-		free(image);
-		if (same)
+		if (other && !strcmp(other, value))
 			append(list, nr, all[i]);
+		free(other);
 	}
 	free(all);
 	return err;
 }
 
-int sysfs_find(const char *what, u32 **list, size_t *nr)
+/* A file that is not there any more may still be attached by its name. */
+static int find_by_image(const char *root, const char *what, const struct stat *st, u32 **list,
+			 size_t *nr)
+{
+	char *id;
+	int err;
+
+	if (!st)
+		return sysfs_find_value(root, "qcow/image", what, list, nr);
+	id = sysfs_file_id(st);
+	err = sysfs_find_value(root, "qcow/image_id", id, list, nr);
+	free(id);
+	return err;
+}
+
+int sysfs_find(const char *root, const char *what, u32 **list, size_t *nr)
 {
 	struct stat st;
 	bool exists = !stat(what, &st);
@@ -165,16 +186,16 @@ int sysfs_find(const char *what, u32 **list, size_t *nr)
 	*nr = 0;
 	/* The name of a device needs no node in /dev, which may be missing or elsewhere. */
 	if (sysfs_parse_name(what, &index) && (!exists || S_ISBLK(st.st_mode))) {
-		char *dev = sysfs_read("", index, "dev");
+		char *dev = sysfs_read(root, index, "dev");
 
 		if (dev)
 			append(list, nr, index);
 		free(dev);
 	} else {
 		if (exists && S_ISBLK(st.st_mode))
-			err = find_by_node(what, &st, list, nr);
+			err = find_by_node(root, what, &st, list, nr);
 		if (!err && !*nr)
-			err = find_by_image(what, exists ? &st : NULL, list, nr);
+			err = find_by_image(root, what, exists ? &st : NULL, list, nr);
 	}
 	if (err || *nr)
 		return err;

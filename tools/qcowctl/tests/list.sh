@@ -37,6 +37,16 @@ assert a["ro"] is False and b["ro"] is True and b["lazy"] is True, (a, b)
 assert a["snapshot"] is None and a["backing"] is None and a["cache-limit"] == 32 << 20, a
 assert b["snapshot"] == "1" and b["depth"] == 2 and b["maj:min"] == "259:7", b
 '
+# an image that is named, by which file it is; a name that is gone as sysfs has it
+touch image unknown
+stat -c '%Hd:%Ld:%i' image >root/sys/block/qcow2/qcow/image_id
+ln -s image link
+[[ $(list -n --raw -o NAME link) == /dev/qcow2 ]]
+[[ $(list -n --raw -o NAME,IMAGE-ID qcow2 image) == "/dev/qcow2 $(stat -c '%Hd:%Ld:%i' image)" ]]
+[[ $(list -n --raw -o NAME /images/b.qcow2) == /dev/qcow10 ]]
+[[ $(list -n --raw -o NAME /images/b.qcow2 image | paste -sd' ') == '/dev/qcow2 /dev/qcow10' ]]
+expect "$NOT_FOUND" 'unknown: no such device, and no attached image' list --sysroot root unknown qcow2
+[[ $(wc -l <out) -eq 2 ]]
 expect "$NOT_FOUND" 'qcow3: no such device' list --sysroot root qcow3
 mkdir -p none/sys/block
 [[ -z $("$QCOWCTL" list --sysroot none) ]]
