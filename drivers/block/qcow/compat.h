@@ -38,6 +38,19 @@ static void fn##_disk(struct gendisk *disk, fmode_t mode)		\
 #define QCOW_DISK_RELEASE_OP(fn)	fn##_disk
 #endif
 
+/* getgeo takes a gendisk; QCOW_DISK_GETGEO(fn) and QCOW_DISK_GETGEO_OP(fn) as above. */
+#ifdef QCOW_HAVE_GETGEO_DISK
+#define QCOW_DISK_GETGEO(fn)
+#define QCOW_DISK_GETGEO_OP(fn)		fn
+#else
+#define QCOW_DISK_GETGEO(fn)						\
+static int fn##_bdev(struct block_device *bdev, struct hd_geometry *geo)	\
+{									\
+	return fn(bdev->bd_disk, geo);					\
+}
+#define QCOW_DISK_GETGEO_OP(fn)		fn##_bdev
+#endif
+
 #ifndef QCOW_HAVE_DISK_LIMITS
 /* Every disk of ours is non-rotational, as all are on 6.12 that do not say otherwise. */
 struct gendisk *qcow_disk_set_limits(struct gendisk *disk, const struct queue_limits *lim);

@@ -7,6 +7,7 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/file.h>
+#include <linux/hdreg.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -33,6 +34,14 @@
 
 /* Numbers that are taken; the device once it is published, a reserved entry before. */
 static DEFINE_XARRAY_ALLOC(qcow_devices);
+
+/* A geometry has so many sectors a track, heads, and cylinders at most. */
+#define GEO_SECTORS		63
+#define GEO_HEADS		255
+#define GEO_MAX_CYLINDERS	U16_MAX
+/* What a BIOS reaches with as many heads as an IDE disk can have. */
+#define GEO_IDE_HEADS		16
+#define GEO_IDE_CYLINDERS	1024
 
 /* Held from the look-up of a device to the decision that this caller detaches it. */
 static DEFINE_MUTEX(detach_lock);
@@ -68,13 +77,35 @@ static void disk_free(struct gendisk *disk)
 	kfree(disk->private_data);
 }
 
+/*
+ * No image has a geometry, and nothing in the kernel uses one: it is for boot loaders, partition
+ * tables of DOS and guests, which compare it with what firmware says. So it is what firmware
+ * translates: 16 heads of 63 sectors, as QEMU's IDE disks have, while that makes at most 1024
+ * cylinders (504 MiB), then 255 heads, as fdisk assumes. What is beyond 65535 cylinders (502 GiB)
+ * no geometry tells. The block layer has filled in where a partition starts.
+ */
+static int disk_getgeo(struct gendisk *disk, struct hd_geometry *geo)
+{
+	sector_t sectors = get_capacity(disk);
+
+	geo->sectors = GEO_SECTORS;
+	geo->heads = GEO_IDE_HEADS;
+	if (sectors > GEO_IDE_CYLINDERS * GEO_IDE_HEADS * GEO_SECTORS)
+		geo->heads = GEO_HEADS;
+	sector_div(sectors, geo->heads * geo->sectors);
+	geo->cylinders = clamp_t(sector_t, sectors, 1, GEO_MAX_CYLINDERS);
+	return 0;
+}
+
 QCOW_DISK_OPEN(disk_open)
 QCOW_DISK_RELEASE(disk_release)
+QCOW_DISK_GETGEO(disk_getgeo)
 
 static const struct block_device_operations disk_ops = {
 	.owner = THIS_MODULE,
 	.open = QCOW_DISK_OPEN_OP(disk_open),
 	.release = QCOW_DISK_RELEASE_OP(disk_release),
+	.getgeo = QCOW_DISK_GETGEO_OP(disk_getgeo),
 	.free_disk = disk_free,
 };
 
