@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qcowctl detach: removes devices, or prints what keeps them busy.
+ * qcowctl detach: removes devices, or prints what keeps them busy; with --delete the image
+ * files, too.
+ *
+ * What is deleted is found before the device is gone, which alone knows it, and looked at again
+ * afterwards. All that can be refused is refused before anything is detached; but only then does
+ * QEMU's lock tell whether something else has the file: another overlay, or a virtual machine.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "driver/driver.h"
+#include "image/image.h"
 
 #define RETRY_MS	100
 #define MAX_WAIT_SEC	(24 * 60 * 60)
@@ -18,17 +25,20 @@ static const char help[] =
 	"Remove block devices that were made with attach. An image that is attached\n"
 	"several times is detached everywhere.\n"
 	"\n"
+	"      --delete    then remove the image and its external data file\n"
 	"      --wait SEC  while a device is busy, try again for so long\n"
 	"      --lazy      a busy device goes away at its last close\n"
 	"  -a, --all       every device\n"
 	"  -h, --help      this text\n";
 
 enum {
-	OPT_WAIT = 256,
+	OPT_DELETE = 256,
+	OPT_WAIT,
 	OPT_LAZY,
 };
 
 static const struct option options[] = {
+	{ "delete", no_argument, NULL, OPT_DELETE },
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "lazy", no_argument, NULL, OPT_LAZY },
 	{ "all", no_argument, NULL, 'a' },
@@ -42,6 +52,7 @@ static const struct option options[] = {
 struct detach_args {
 	u32 wait_sec;
 	u32 flags;
+	bool delete;
 	bool all;
 	bool help;
 };
@@ -52,6 +63,9 @@ static int parse_args(struct detach_args *a, int argc, char **argv)
 
 	while ((opt = getopt_long(argc, argv, "ah", options, NULL)) != -1) {
 		switch (opt) {
+		case OPT_DELETE:
+			a->delete = true;
+			break;
 		case OPT_WAIT:
 			if (qc_parse_u32(optarg, MAX_WAIT_SEC, &a->wait_sec))
 				return qc_fail(QC_USAGE, "--wait", "'%s' is no number of seconds",
@@ -70,6 +84,9 @@ static int parse_args(struct detach_args *a, int argc, char **argv)
 			return QC_USAGE;
 		}
 	}
+	if (a->delete && (a->all || a->flags & QCOW_DETACH_LAZY))
+		return qc_fail(QC_USAGE, "detach", "--delete and %s exclude each other",
+			       a->all ? "--all" : "--lazy");
 	if (a->all && optind < argc)
 		return qc_fail(QC_USAGE, "detach", "--all and '%s' exclude each other",
 			       argv[optind]);
@@ -126,16 +143,114 @@ static int detach_list(int fd, const u32 *list, size_t nr, const struct detach_a
 	return first;
 }
 
+static bool contains(const u32 *list, size_t nr, u32 index)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		if (list[i] == index)
+			return true;
+	return false;
+}
+
+/* Refuse a file that a device has which is not to be detached. @attr: how it would have it. */
+static int check_others(const struct attached_file *file, const char *attr, const u32 *list,
+			size_t nr)
+{
+	size_t i, others_nr;
+	u32 *others;
+	int err;
+
+	if (file->fd < 0)
+		return 0;
+	err = sysfs_find_value("", attr, file->id, &others, &others_nr);
+	for (i = 0; !err && i < others_nr; i++) {
+		if (contains(list, nr, others[i]))
+			continue;
+		err = qc_fail(QC_BUSY, file->path, "/dev/" QCOW_DEVICE_PREFIX "%u has it, too",
+			      others[i]);
+	}
+	free(others);
+	return err;
+}
+
+/**
+ * struct doomed - what --delete removes
+ * @files: the image; its data file, or nothing
+ */
+struct doomed {
+	struct attached_file files[2];
+};
+
+/* All of @list have the same image. */
+static int doomed_open(struct doomed *d, const u32 *list, size_t nr)
+{
+	size_t i;
+	int err;
+
+	err = attached_open(&d->files[0], list[0], "image", "deleted");
+	if (!err)
+		err = attached_open(&d->files[1], list[0], "data_file", "deleted");
+	for (i = 0; !err && i < ARRAY_SIZE(d->files); i++) {
+		err = check_others(&d->files[i], "qcow/image_id", list, nr);
+		if (!err)
+			err = check_others(&d->files[i], "qcow/data_file_id", list, nr);
+	}
+	return err;
+}
+
+static int delete_file(const struct attached_file *file)
+{
+	int err = lock_file(file->fd, file->path, IMAGE_LOCK_WRITE);
+
+	if (!err && !attached_check(file))
+		err = qc_fail(QC_NOT_FOUND, file->path, "is another file by now");
+	if (!err && unlinkat(file->dir, file->base, 0))
+		err = qc_fail_errno(QC_SYSTEM, errno, file->path, "cannot remove");
+	if (!err && file->st.st_nlink > 1)
+		qc_warn(file->path, "is removed, but the file has another name, which stays");
+	return err;
+}
+
+/* @err: of the detach. */
+static int doomed_delete(const struct doomed *d, int err)
+{
+	bool detached = !err;
+	size_t i;
+
+	/* The image first: without it the data file is of no use, or a raw image. */
+	for (i = 0; i < ARRAY_SIZE(d->files); i++) {
+		if (d->files[i].fd < 0)
+			continue;
+		if (!err)
+			err = delete_file(&d->files[i]);
+		if (err)
+			qc_fail(0, d->files[i].path, detached ? "is detached, but not deleted" :
+				"is not deleted");
+	}
+	return err;
+}
+
 /* One argument, or all devices when there is none. The first failure is the result. */
 static int detach_what(int fd, const char *what, const struct detach_args *a)
 {
+	struct doomed doomed;
 	u32 *list;
-	size_t nr;
+	size_t i, nr;
 	int err;
 
+	for (i = 0; i < ARRAY_SIZE(doomed.files); i++)
+		attached_init(&doomed.files[i]);
 	err = what ? sysfs_find("", what, &list, &nr) : sysfs_devices("", &list, &nr);
-	if (!err)
+	if (!err && a->delete)
+		err = doomed_open(&doomed, list, nr);
+	if (!err) {
 		err = detach_list(fd, list, nr, a);
+		if (a->delete)
+			err = doomed_delete(&doomed, err);
+	}
+	for (i = 0; i < ARRAY_SIZE(doomed.files); i++)
+		attached_close(&doomed.files[i]);
 	free(list);
 	return err;
 }

@@ -6,6 +6,8 @@
 #ifndef QCOWCTL_DRIVER_H
 #define QCOWCTL_DRIVER_H
 
+#include <sys/stat.h>
+
 #include <uapi/linux/qcow.h>
 
 #include "qcowctl.h"
@@ -13,7 +15,6 @@
 #define QCOW_DEVICE_PREFIX "qcow"
 
 struct chain;
-struct stat;
 
 /* control.c: the control node and its ioctls */
 
@@ -139,6 +140,47 @@ int sysfs_find_value(const char *root, const char *attr, const char *value, u32 
  * Return: 0, QC_NOT_FOUND or QC_SYSTEM.
  */
 int sysfs_find(const char *root, const char *what, u32 **list, size_t *nr);
+
+/* files.c: the files of an attached image */
+
+/**
+ * struct attached_file - a file of a device, as a name in a directory
+ * @path: as the driver tells it; empty: the device has no such file
+ * @id: likewise, sysfs_file_id()
+ * @dir: the directory that @path is in, open for reading, or -1
+ * @base: last part of @path
+ * @fd: the file, open for reading, or -1
+ * @st: of it
+ */
+struct attached_file {
+	char *path;
+	char *id;
+	int dir;
+	const char *base;
+	int fd;
+	struct stat st;
+};
+
+/* Nothing is open; attached_close() is valid from now on. */
+void attached_init(struct attached_file *file);
+
+/* As after attached_init() afterwards. */
+void attached_close(struct attached_file *file);
+
+/**
+ * attached_open() - find a file of a device by its path
+ * @file: result, after attached_init()
+ * @index: of the device
+ * @attr: "image" or "data_file"
+ * @done: what is to happen to it, for a message: "deleted"
+ *
+ * Return: 0, also when the device has no such file; QC_NOT_FOUND: the path does not lead to
+ * that file, or not any more; QC_POLICY: it is a block device; QC_SYSTEM.
+ */
+int attached_open(struct attached_file *file, u32 index, const char *attr, const char *done);
+
+/* Whether the name still leads to the file that the device has, or has had. */
+bool attached_check(const struct attached_file *file);
 
 /* busy.c */
 

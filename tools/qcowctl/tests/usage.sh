@@ -17,6 +17,8 @@ expect "$USAGE" 'form qcowN' attach --device loop0 a
 expect "$USAGE" 'none of raw, qcow, qcow2' attach --backing-format vmdk a
 expect "$USAGE" 'no device and no image' detach
 expect "$USAGE" 'exclude each other' detach --all qcow0
+expect "$USAGE" '--delete and --lazy exclude each other' detach --delete --lazy qcow0
+expect "$USAGE" '--delete and --all exclude each other' detach --delete --all
 expect "$USAGE" 'no number of seconds' detach --wait soon qcow0
 expect "$USAGE" 'no column' list -o NAME,COLOUR
 expect "$USAGE" 'exclude each other' list -J --raw

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The files of an attached image, as names in directories.
+ *
+ * The driver tells the path that a file has now and which file it is. The path alone proves
+ * nothing: another mount may cover it here, or the file may have been removed and another one
+ * have its name. So the name is looked up again, not following a symbolic link, which no path of
+ * the kernel's ends in, and is good only while it leads to that very file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "driver/driver.h"
+#include "image/image.h"
+
+void attached_init(struct attached_file *file)
+{
+	*file = (struct attached_file) { .dir = -1, .fd = -1 };
+}
+
+void attached_close(struct attached_file *file)
+{
+	if (file->dir >= 0)
+		close(file->dir);
+	if (file->fd >= 0)
+		close(file->fd);
+	free(file->path);
+	free(file->id);
+	attached_init(file);
+}
+
+static bool is_same(const struct attached_file *file, const struct stat *st)
+{
+	char *id = sysfs_file_id(st);
+	bool same = S_ISREG(st->st_mode) && !strcmp(id, file->id);
+
+	free(id);
+	return same;
+}
+
+bool attached_check(const struct attached_file *file)
+{
+	struct stat st;
+
+	return !fstatat(file->dir, file->base, &st, AT_SYMLINK_NOFOLLOW) && is_same(file, &st);
+}
+
+static bool is_block_device(const char *id)
+{
+	return strchr(id, ':') == strrchr(id, ':');
+}
+
+static int open_name(struct attached_file *file, u32 index)
+{
+	char *dir = path_dirname(file->path);
+	int path_fd = -1, err = 0;
+	u64 bytes;
+
+	file->base = strrchr(file->path, '/') + 1;
+	file->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
+	if (file->dir >= 0)
+		path_fd = openat(file->dir, file->base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (path_fd < 0 || fstat(path_fd, &file->st))
+		err = qc_fail_errno(errno == ENOENT ? QC_NOT_FOUND : QC_SYSTEM, errno, file->path,
+				    "cannot find what " QCOW_DEVICE_PREFIX "%u has", index);
+	else if (!is_same(file, &file->st))
+		err = qc_fail(QC_NOT_FOUND, file->path,
+			      "is not the file that " QCOW_DEVICE_PREFIX "%u has", index);
+	if (!err)
+		err = image_open_file(path_fd, file->path, O_RDONLY, &file->fd, &file->st, &bytes);
+	if (path_fd >= 0)
+		close(path_fd);
+	return err;
+}
+
+int attached_open(struct attached_file *file, u32 index, const char *attr, const char *done)
+{
+	char *path_attr = qc_printf("qcow/%s", attr);
+	char *id_attr = qc_printf("qcow/%s_id", attr);
+	int err = 0;
+
+	file->path = sysfs_read("", index, path_attr);
+	file->id = sysfs_read("", index, id_attr);
+	free(path_attr);
+	free(id_attr);
+	if (!file->path || !file->id)
+		err = qc_fail(QC_NOT_FOUND, NULL, "/dev/" QCOW_DEVICE_PREFIX
+			      "%u: the driver does not tell which file it has", index);
+	else if (*file->id && is_block_device(file->id))
+		err = qc_fail(QC_POLICY, file->path, "is a block device, which is not %s", done);
+	else if (*file->id && *file->path != '/')
+		err = qc_fail(QC_NOT_FOUND, file->path, "cannot be reached from here");
+	else if (*file->id)
+		err = open_name(file, index);
+	return err;
+}
