@@ -19,6 +19,8 @@ expect "$USAGE" 'no device and no image' detach
 expect "$USAGE" 'exclude each other' detach --all qcow0
 expect "$USAGE" '--delete and --lazy exclude each other' detach --delete --lazy qcow0
 expect "$USAGE" '--delete and --all exclude each other' detach --delete --all
+expect "$USAGE" 'the new name are wanted, 1 given' rename a
+expect "$USAGE" 'the new name is empty' rename a ''
 expect "$USAGE" 'no number of seconds' detach --wait soon qcow0
 expect "$USAGE" 'no column' list -o NAME,COLOUR
 expect "$USAGE" 'exclude each other' list -J --raw
