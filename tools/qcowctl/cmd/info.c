@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qcowctl info: describes an image, or every layer of its chain.
+ * qcowctl info: describes an image, or every layer of its chain; with --dump all of its metadata.
  */
 #include <getopt.h>
 
 #include <json-c/json.h>
 
 #include "cmd/cmd.h"
+#include "driver/driver.h"
 #include "image/image.h"
 
 static const char help[] =
 	"Usage: qcowctl info [OPTION]... IMAGE\n"
+	"       qcowctl info --dump [--output FORMAT] IMAGE|DEVICE\n"
 	"Describe an image. Needs neither root nor the driver; exit status 3 says that it is\n"
 	"no QCOW image.\n"
 	"\n"
 	"      --backing-chain        all layers, not only the image itself\n"
+	"      --dump                 header and tables, entry by entry; of a device those of\n"
+	"                             the image that it has\n"
 	"      --output FORMAT        human (default) or json, as qemu-img info\n"
 	"      --allow-backing NAME   backing files may be in this directory too, or be\n"
 	"                             this file or block device\n"
@@ -25,6 +29,7 @@ static const char help[] =
 
 enum {
 	OPT_BACKING_CHAIN = 256,
+	OPT_DUMP,
 	OPT_OUTPUT,
 	OPT_ALLOW_BACKING,
 	OPT_BACKING,
@@ -33,6 +38,7 @@ enum {
 
 static const struct option options[] = {
 	{ "backing-chain", no_argument, NULL, OPT_BACKING_CHAIN },
+	{ "dump", no_argument, NULL, OPT_DUMP },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
 	{ "backing", required_argument, NULL, OPT_BACKING },
@@ -46,6 +52,7 @@ static const struct option options[] = {
  */
 struct info_args {
 	struct chain_options chain;
+	bool dump;
 	bool json;
 	bool help;
 };
@@ -55,6 +62,9 @@ static int parse_option(struct info_args *a, int opt)
 	switch (opt) {
 	case OPT_BACKING_CHAIN:
 		a->chain.top_only = false;
+		return 0;
+	case OPT_DUMP:
+		a->dump = true;
 		return 0;
 	case OPT_OUTPUT:
 		return cmd_parse_output(optarg, &a->json);
@@ -83,6 +93,8 @@ static int parse_args(struct info_args *a, int argc, char **argv)
 	}
 	if (!a->help && argc - optind != 1)
 		return qc_fail(QC_USAGE, "info", "one image is wanted, %d given", argc - optind);
+	if (a->dump && !a->chain.top_only)
+		return qc_fail(QC_USAGE, "info", "--dump and --backing-chain exclude each other");
 	return 0;
 }
 
@@ -134,6 +146,22 @@ static int info(struct info_args *a, const char *name)
 	return print_err ? print_err : err;
 }
 
+static int dump(struct info_args *a, const char *name)
+{
+	struct chain chain = { 0 };
+	char *path = NULL;
+	int err;
+
+	err = attached_path(name, &path);
+	if (!err)
+		err = chain_open(&chain, path ? path : name, &a->chain);
+	if (!err)
+		err = dump_image(&chain.images[0], a->json);
+	chain_close(&chain);
+	free(path);
+	return err;
+}
+
 static int run(const struct command *cmd, int argc, char **argv)
 {
 	struct info_args a = { .chain = { .top_only = true, .no_data = true } };
@@ -143,6 +171,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cmd_usage(cmd);
 	else if (!err && a.help)
 		cmd_help(cmd);
+	else if (!err && a.dump)
+		err = dump(&a, argv[optind]);
 	else if (!err)
 		err = info(&a, argv[optind]);
 	chain_options_free(&a.chain);

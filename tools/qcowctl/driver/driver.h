@@ -179,6 +179,15 @@ void attached_close(struct attached_file *file);
  */
 int attached_open(struct attached_file *file, u32 index, const char *attr, const char *done);
 
+/**
+ * attached_path() - the image of a device, by its path
+ * @what: a device of the driver, or anything else
+ * @path: result, allocated; NULL: @what is no such device
+ *
+ * Return: 0; QC_NOT_FOUND: the path does not lead to that file, or not any more; QC_SYSTEM.
+ */
+int attached_path(const char *what, char **path);
+
 /* Whether the name still leads to the file that the device has, or has had. */
 bool attached_check(const struct attached_file *file);
 

@@ -96,3 +96,48 @@ int attached_open(struct attached_file *file, u32 index, const char *attr, const
 		err = open_name(file, index);
 	return err;
 }
+
+static int check_path(u32 index, const char *path)
+{
+	char *id = sysfs_read("", index, "qcow/image_id"), *found = NULL;
+	struct stat st;
+	int err = 0;
+
+	if (stat(path, &st))
+		err = qc_fail_errno(QC_NOT_FOUND, errno, path,
+				    "cannot find what " QCOW_DEVICE_PREFIX "%u has", index);
+	else
+		found = sysfs_file_id(&st);
+	if (!err && (!id || strcmp(id, found)))
+		err = qc_fail(QC_NOT_FOUND, path, "is not the file that " QCOW_DEVICE_PREFIX
+			      "%u has", index);
+	free(found);
+	free(id);
+	return err;
+}
+
+int attached_path(const char *what, char **path)
+{
+	struct stat st;
+	bool exists = !stat(what, &st);
+	u32 *list = NULL, index;
+	size_t nr = 0;
+	char *id;
+	int err = 0;
+
+	*path = NULL;
+	if (exists && S_ISBLK(st.st_mode)) {
+		id = sysfs_file_id(&st);
+		err = sysfs_find_value("", "dev", id, &list, &nr);
+		free(id);
+	} else if (!exists && sysfs_parse_name(what, &index)) {
+		err = sysfs_find("", what, &list, &nr);
+	}
+	if (!err && nr) {
+		*path = sysfs_read("", list[0], "qcow/image");
+		err = *path ? check_path(list[0], *path) :
+			      qc_fail(QC_NOT_FOUND, what, "no such device");
+	}
+	free(list);
+	return err;
+}

@@ -618,6 +618,17 @@ bool extents_next(struct extents *ext, struct guest_range *range, int *err);
  */
 bool extents_merge(struct guest_range *range, const struct guest_range *next);
 
+/* dump.c, dump_print.c: the metadata of an image, entry by entry */
+
+/**
+ * dump_image() - print the header and every table of an image
+ * @img: the image, not raw
+ * @json: as JSON, else as text for people
+ *
+ * Return: 0, or the exit code of the first damaged entry, after messages; the rest is printed.
+ */
+int dump_image(const struct image *img, bool json);
+
 /* info.c, info_print.c: the description of one image, a tree with the keys of qemu-img info */
 
 /**

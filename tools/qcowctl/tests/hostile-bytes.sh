@@ -33,7 +33,8 @@ for step in range(300):
         data[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
     with open("bent", "wb") as f:
         f.write(data)
-    for command in (["info"], ["info", "--output", "json"], ["map"]):
+    for command in (["info"], ["info", "--output", "json"], ["map"],
+                    ["info", "--dump", "--output", "json"]):
         done = subprocess.run(
             [program, *command, "bent"], timeout=30, capture_output=True, check=False
         )

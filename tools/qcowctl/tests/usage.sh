@@ -26,3 +26,4 @@ expect "$USAGE" 'no column' list -o NAME,COLOUR
 expect "$USAGE" 'exclude each other' list -J --raw
 expect "$USAGE" 'human nor json' map --output xml a
 expect "$USAGE" 'human nor json' info --output xml a
+expect "$USAGE" 'one image is wanted, 0 given' info --dump
