@@ -3,27 +3,34 @@
  * qcowctl snapshot: lists, creates, applies and deletes internal snapshots.
  */
 #include <getopt.h>
+#include <sys/stat.h>
 
 #include "cmd/cmd.h"
+#include "driver/driver.h"
 #include "snapshot/snapshot.h"
 
 static const char help[] =
-	"Usage: qcowctl snapshot -l [--output FORMAT] IMAGE\n"
-	"       qcowctl snapshot -c|-a|-d SNAPSHOT IMAGE\n"
-	"List or change the internal snapshots of an image. Needs neither root nor the\n"
-	"driver; to change them, no other program may have the image open.\n"
+	"Usage: qcowctl snapshot -l [--output FORMAT] IMAGE|DEVICE\n"
+	"       qcowctl snapshot -c|-a|-d SNAPSHOT IMAGE|DEVICE\n"
+	"List or change the internal snapshots of an image. One that is attached may be\n"
+	"mounted and in use; else no other program may have it open, and neither root\n"
+	"nor the driver is needed.\n"
 	"\n"
 	"  -l, --list             list them\n"
 	"  -c, --create NAME      the present state becomes a snapshot with this name\n"
 	"  -a, --apply ID|NAME    the state of the snapshot becomes the present one; what is\n"
 	"                         in the image now is lost unless a snapshot has it\n"
 	"  -d, --delete NAME|ID   the snapshot goes away\n"
+	"      --force            -a of an attached image: though it is in use\n"
+	"      --no-freeze        -c of an attached image: do not freeze its file systems\n"
 	"      --output FORMAT    of -l: human (default) or json\n"
 	"  -q, --quiet            print nothing when all is well, as always\n"
 	"  -h, --help             this text\n";
 
 enum {
 	OPT_OUTPUT = 256,
+	OPT_FORCE,
+	OPT_NO_FREEZE,
 };
 
 static const struct option options[] = {
@@ -31,6 +38,8 @@ static const struct option options[] = {
 	{ "create", required_argument, NULL, 'c' },
 	{ "apply", required_argument, NULL, 'a' },
 	{ "delete", required_argument, NULL, 'd' },
+	{ "force", no_argument, NULL, OPT_FORCE },
+	{ "no-freeze", no_argument, NULL, OPT_NO_FREEZE },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
@@ -43,6 +52,7 @@ static const struct option options[] = {
  * @what: argument of the action
  * @output: --output was given
  * @json: with json
+ * @opts: for an attached image
  * @help: print the help
  */
 struct snapshot_args {
@@ -50,6 +60,7 @@ struct snapshot_args {
 	const char *what;
 	bool output;
 	bool json;
+	struct snapshot_options opts;
 	bool help;
 };
 
@@ -69,6 +80,12 @@ static int parse_option(struct snapshot_args *a, int opt)
 	case OPT_OUTPUT:
 		a->output = true;
 		return cmd_parse_output(optarg, &a->json);
+	case OPT_FORCE:
+		a->opts.force = true;
+		return 0;
+	case OPT_NO_FREEZE:
+		a->opts.no_freeze = true;
+		return 0;
 	case 'q':
 		return 0;
 	case 'h':
@@ -94,10 +111,38 @@ static int parse_args(struct snapshot_args *a, int argc, char **argv)
 		return qc_fail(QC_USAGE, "snapshot", "one of -l, -c, -a and -d is wanted");
 	if (a->output && a->action != 'l')
 		return qc_fail(QC_USAGE, "--output", "only with -l");
+	if (a->opts.force && a->action != 'a')
+		return qc_fail(QC_USAGE, "--force", "only with -a");
+	if (a->opts.no_freeze && a->action != 'c')
+		return qc_fail(QC_USAGE, "--no-freeze", "only with -c");
 	if (argc - optind != 1)
 		return qc_fail(QC_USAGE, "snapshot", "one image is wanted, %d given",
 			       argc - optind);
 	return 0;
+}
+
+/* The device that a name stands for, or that has the image to write to. */
+static int find_device(const char *name, u32 *index, bool *found)
+{
+	u32 *list = NULL;
+	struct stat st;
+	size_t nr = 0, i;
+	u64 read_only;
+	char *id;
+	int err;
+
+	*found = sysfs_parse_name(name, index);
+	if (*found || stat(name, &st))
+		return 0;
+	id = sysfs_file_id(&st);
+	err = sysfs_find_value("", "qcow/image_id", id, &list, &nr);
+	free(id);
+	for (i = 0; !err && i < nr && !*found; i++) {
+		*index = list[i];
+		*found = sysfs_read_u64("", *index, "ro", &read_only) && !read_only;
+	}
+	free(list);
+	return err;
 }
 
 static int change_image(const struct snapshot_args *a, const char *name)
@@ -105,7 +150,25 @@ static int change_image(const struct snapshot_args *a, const char *name)
 	enum snapshot_verb verb = a->action == 'c' ? SNAPSHOT_CREATE :
 				  a->action == 'a' ? SNAPSHOT_APPLY : SNAPSHOT_DELETE;
 
-	return snapshot_change(name, verb, a->what);
+	bool attached;
+	u32 index;
+	int err = find_device(name, &index, &attached);
+
+	if (err)
+		return err;
+	return attached ? snapshot_change_attached(index, verb, a->what, &a->opts) :
+			  snapshot_change(name, verb, a->what);
+}
+
+static int list(const struct snapshot_args *a, const char *name)
+{
+	char *path;
+	int err = attached_path(name, &path);
+
+	if (!err)
+		err = snapshot_list(path ? path : name, a->json);
+	free(path);
+	return err;
 }
 
 static int run(const struct command *cmd, int argc, char **argv)
@@ -120,7 +183,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 	if (a.help)
 		return cmd_help(cmd);
 	if (a.action == 'l')
-		return snapshot_list(argv[optind], a.json);
+		return list(&a, argv[optind]);
 	return change_image(&a, argv[optind]);
 }
 

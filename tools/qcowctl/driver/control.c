@@ -126,6 +126,7 @@ static int exit_code(int err)
 	case ELOOP:
 		return QC_BAD_IMAGE;
 	case EOPNOTSUPP:
+	case ERANGE:
 	case EROFS:
 	case ENOPKG:
 		return QC_UNSUPPORTED;
@@ -243,5 +244,22 @@ int control_detach(int fd, u32 index, u32 flags)
 	}
 	free(name);
 	free(text);
+	return exit_code(err);
+}
+
+int control_change_snapshot(int fd, struct qcow_change_snapshot *arg)
+{
+	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", arg->index);
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	int err;
+
+	arg->size = sizeof(*arg);
+	arg->message = (uintptr_t)text;
+	arg->message_size = QCOW_MAX_MESSAGE;
+	err = ioctl(fd, QCOW_CHANGE_SNAPSHOT, arg) ? errno : 0;
+	if (err && !qc_lines(name, text))
+		qc_fail_errno(0, err, name, "cannot change its snapshots");
+	free(text);
+	free(name);
 	return exit_code(err);
 }

@@ -47,6 +47,37 @@ int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, i
  */
 int control_detach(int fd, u32 index, u32 flags);
 
+/**
+ * control_change_snapshot() - QCOW_CHANGE_SNAPSHOT
+ * @fd: control node
+ * @arg: all but the message buffer
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_change_snapshot(int fd, struct qcow_change_snapshot *arg);
+
+/* nodes.c */
+
+/**
+ * struct nodes - the nodes of a disk and its partitions
+ * @fds: open for reading
+ * @nr: how many
+ */
+struct nodes {
+	int *fds;
+	u32 nr;
+};
+
+/**
+ * nodes_open() - open them
+ * @nodes: result; nodes_close() it also after an error
+ * @index: of the device
+ *
+ * Return: 0 or QC_SYSTEM.
+ */
+int nodes_open(struct nodes *nodes, u32 index);
+void nodes_close(struct nodes *nodes);
+
 /* settle.c */
 
 /**

@@ -285,6 +285,16 @@ int snapshots_lookup(const struct image *img, const struct snapshots *snaps, con
 		     enum snapshot_key first, u32 *index);
 
 /**
+ * snapshots_new_id() - the id of a snapshot that is to be created
+ * @img: the image, for messages
+ * @snaps: its table
+ * @id: result, allocated: the highest number that is there and 1, as QEMU has it
+ *
+ * Return: 0; QC_UNSUPPORTED: there is no room for another.
+ */
+int snapshots_new_id(const struct image *img, const struct snapshots *snaps, char **id);
+
+/**
  * snapshots_find() - find a snapshot by its id or else by its name
  * @img: the image, with a validated header
  * @what: id or name

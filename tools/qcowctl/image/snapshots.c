@@ -97,6 +97,28 @@ void snapshots_free(struct snapshots *snaps)
 	memset(snaps, 0, sizeof(*snaps));
 }
 
+int snapshots_new_id(const struct image *img, const struct snapshots *snaps, char **id)
+{
+	u64 highest = 0;
+	u32 i;
+
+	if (snaps->nr == QCOW_MAX_SNAPSHOTS)
+		return qc_fail(QC_UNSUPPORTED, img->name,
+			       "has %u snapshots, more are not supported", snaps->nr);
+	for (i = 0; i < snaps->nr; i++) {
+		const struct qcow_snapshot snap = {
+			.id = snaps->list[i].id, .id_len = strlen(snaps->list[i].id),
+		};
+
+		highest = max(highest, qcow_snapshot_id_number(&snap));
+	}
+	if (highest == U64_MAX)
+		return qc_fail(QC_UNSUPPORTED, img->name,
+			       "has a snapshot with the highest id, there is none for another");
+	*id = qc_printf("%llu", highest + 1);
+	return 0;
+}
+
 static bool find_key(const struct snapshots *snaps, const char *what, enum snapshot_key key,
 		     u32 *index)
 {

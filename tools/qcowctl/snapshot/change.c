@@ -85,33 +85,22 @@ static int plan_create(struct change *ch, const char *name)
 {
 	struct qcow_snapshot *new = &ch->created;
 	struct timespec now;
-	u64 highest = 0;
-	u32 i;
+	char *id;
+	int err;
 
 	if (strlen(name) > MAX_NAME)
 		return qc_fail(QC_USAGE, "-c", "the name has %zu bytes, at most %d are possible",
 			       strlen(name), MAX_NAME);
-	if (ch->snaps.nr == QCOW_MAX_SNAPSHOTS)
-		return qc_fail(QC_UNSUPPORTED, ch->img.name,
-			       "has %u snapshots, more are not supported", ch->snaps.nr);
-	for (i = 0; i < ch->snaps.nr; i++) {
-		const struct qcow_snapshot snap = {
-			.id = ch->snaps.list[i].id,
-			.id_len = strlen(ch->snaps.list[i].id),
-		};
-
-		highest = max(highest, qcow_snapshot_id_number(&snap));
-	}
-	if (highest == U64_MAX)
-		return qc_fail(QC_UNSUPPORTED, ch->img.name,
-			       "has a snapshot with the highest id, there is none for another");
+	err = snapshots_new_id(&ch->img, &ch->snaps, &id);
+	if (err)
+		return err;
 	clock_gettime(CLOCK_REALTIME, &now);
 	new->l1_offset = ch->img.h.l1_offset;
 	new->l1_entries = ch->img.h.l1_entries;
 	new->disk_bytes = ch->c.g.size;
 	new->date_sec = now.tv_sec;
 	new->date_nsec = now.tv_nsec;
-	new->id = qc_printf("%llu", highest + 1);
+	new->id = id;
 	new->id_len = strlen(new->id);
 	new->name = name;
 	new->name_len = strlen(name);

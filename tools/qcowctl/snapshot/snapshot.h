@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Internal snapshots of an image that nobody else has open.
+ * Internal snapshots of an image: of one that no other program has open, or an attached one.
  */
 #ifndef QCOWCTL_SNAPSHOT_H
 #define QCOWCTL_SNAPSHOT_H
 
 #include <stdbool.h>
+
+#include <qcow/types.h>
 
 /**
  * enum snapshot_verb - what to do
@@ -31,6 +33,29 @@ enum snapshot_verb {
  * not known what is on the disk.
  */
 int snapshot_change(const char *name, enum snapshot_verb verb, const char *what);
+
+/**
+ * struct snapshot_options - of an attached image
+ * @force: apply it though the device is open
+ * @no_freeze: do not freeze file systems on the device while a snapshot is created
+ */
+struct snapshot_options {
+	bool force;
+	bool no_freeze;
+};
+
+/**
+ * snapshot_change_attached() - the same of an attached image, by the driver
+ * @index: of the device
+ * @verb: what to do
+ * @what: as for snapshot_change()
+ * @opts: options
+ *
+ * Return: enum qc_exit; after an error the image is as before, unless the kernel's log says that it
+ * is read-only from then on.
+ */
+int snapshot_change_attached(u32 index, enum snapshot_verb verb, const char *what,
+			     const struct snapshot_options *opts);
 
 /**
  * snapshot_list() - print the snapshots of an image

@@ -431,6 +431,13 @@ static int snapshot_apply(struct snapshot_job *job)
 	u32 needed;
 	int err;
 
+	/* There, snapshots that do not say their size have that of the header. */
+	if (h->version == 2 && snap->disk_bytes != h->size) {
+		qcow_report(job->rep,
+			    "the image has %llu bytes, the snapshot %llu: version 2 cannot change",
+			    h->size, snap->disk_bytes);
+		return -EOPNOTSUPP;
+	}
 	job->next.size = snap->disk_bytes;
 	err = qcow_header_check_size(h, snap->disk_bytes, &needed, job->rep);
 	if (err)
