@@ -177,6 +177,7 @@ void qcow_ext_feature_name(const struct qcow_header *h, const void *buf, size_t 
  * @l1_offset: of its L1 table, bytes
  * @l1_entries: of that table
  * @disk_bytes: virtual size when it was created
+ * @sized: the table has that; else it is the image's
  * @vm_state_bytes: saved VM state, 0: none
  * @date_sec: time of creation, UTC
  * @date_nsec: sub-second part
@@ -191,6 +192,7 @@ struct qcow_snapshot {
 	u64 l1_offset;
 	u32 l1_entries;
 	u64 disk_bytes;
+	bool sized;
 	u64 vm_state_bytes;
 	u32 date_sec;
 	u32 date_nsec;
@@ -254,6 +256,32 @@ void qcow_snapshot_put(const struct qcow_snapshot *snap, void *buf);
  * Return: the number; 0: none; U64_MAX: that or a larger one.
  */
 u64 qcow_snapshot_id_number(const struct qcow_snapshot *snap);
+
+/**
+ * qcow_header_check_resize() - whether an image may get another size
+ * @h: the header
+ * @size: new virtual size, bytes
+ * @block_bytes: it must be a multiple of
+ * @shrink: it may be less than the present one
+ * @l1_entries: result: entries of the L1 table that it needs
+ * @rep: says why not
+ *
+ * Return: 0; -EINVAL: @size; -EFBIG: over a limit; -EOPNOTSUPP: encryption or persistent bitmaps;
+ * -EUCLEAN: marked corrupt or dirty.
+ */
+int qcow_header_check_resize(const struct qcow_header *h, u64 size, u32 block_bytes, bool shrink,
+			     u32 *l1_entries, struct qcow_report *rep);
+
+/**
+ * qcow_snapshot_check_resize() - whether a snapshot keeps its size when the image gets another
+ * @snap: from qcow_snapshot_next()
+ * @position: in the table
+ * @rep: says that it does not
+ *
+ * Return: 0 or -EOPNOTSUPP.
+ */
+int qcow_snapshot_check_resize(const struct qcow_snapshot *snap, u32 position,
+			       struct qcow_report *rep);
 
 /**
  * struct qcow_bitmaps_dir - where the directory of persistent bitmaps is

@@ -32,9 +32,8 @@ static void decode_extra(const struct qcow_header *h, struct qcow_snapshot *snap
 	memcpy(&extra, buf, min_t(size_t, extra_len, sizeof(extra)));
 	if (extra_len >= offsetof(struct qcow_disk_snapshot_extra, disk_bytes))
 		snap->vm_state_bytes = be64_to_cpu(extra.vm_state_bytes);
-	snap->disk_bytes = h->size;
-	if (extra_len >= offsetof(struct qcow_disk_snapshot_extra, icount))
-		snap->disk_bytes = be64_to_cpu(extra.disk_bytes);
+	snap->sized = extra_len >= offsetof(struct qcow_disk_snapshot_extra, icount);
+	snap->disk_bytes = snap->sized ? be64_to_cpu(extra.disk_bytes) : h->size;
 	snap->icount = U64_MAX;
 	if (extra_len >= sizeof(extra))
 		snap->icount = be64_to_cpu(extra.icount);
