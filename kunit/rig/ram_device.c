@@ -87,7 +87,7 @@ static int open_chain(struct qcow_device *dev, const struct qcow_attach *args, v
 	return 0;
 }
 
-static int open_disk(struct ram_device *dev)
+int ram_device_open(struct ram_device *dev)
 {
 	dev->file = bdev_file_open_by_dev(disk_devt(dev->qcow->disk), DEVICE_MODE, NULL, NULL);
 	if (IS_ERR(dev->file))
@@ -111,19 +111,24 @@ int ram_device_attach(struct ram_device *dev)
 		pr_err("attach: error %d: %s", dev->index, text);
 		return dev->index;
 	}
-	err = open_disk(dev);
+	err = ram_device_open(dev);
 	if (err)
 		qcow_device_detach(dev->index, false, NULL);
 	dev->attached = !err;
 	return err;
 }
 
-int ram_device_detach(struct ram_device *dev)
+void ram_device_close(struct ram_device *dev)
 {
-	dev->attached = false;
 	bdev_fput(dev->file);
 	/* In a kernel thread that is done by and by. */
 	flush_delayed_fput();
+}
+
+int ram_device_detach(struct ram_device *dev)
+{
+	dev->attached = false;
+	ram_device_close(dev);
 	return qcow_device_detach(dev->index, false, NULL);
 }
 

@@ -45,6 +45,10 @@ int ram_device_attach(struct ram_device *dev);
 /* Close and detach. Return: 0 or -errno. */
 int ram_device_detach(struct ram_device *dev);
 
+/* Close what ram_device_attach() has opened, for a while. */
+void ram_device_close(struct ram_device *dev);
+int ram_device_open(struct ram_device *dev);
+
 /* Read, or write with @opf, physically contiguous memory; wait for it. */
 int ram_device_rw(struct ram_device *dev, blk_opf_t opf, u32 sector, void *buf, u32 nr);
 

@@ -6,6 +6,7 @@
 #include <kunit/resource.h>
 #include <kunit/test.h>
 #include <linux/err.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <qcow/ondisk.h>
@@ -117,7 +118,7 @@ static void create_backing(struct write_rig *rig)
 
 	for (i = 0; i < rig->c->backing / SECTOR_SIZE; i++)
 		guest_stamp(rig->model, disk->data + i * SECTOR_SIZE, i, 0);
-	guest_model_begin(rig->model, 0, i, GUEST_STAMP);
+	guest_model_begin(rig->model, 0, min(i, rig->model->nr), GUEST_STAMP);
 	rig->dev.backing = disk;
 	rig->backing = image_open_raw(rig->test, disk);
 }

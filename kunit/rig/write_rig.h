@@ -23,7 +23,7 @@ struct qcow_image;
  * @cluster_bits: log2 of the cluster size
  * @refcount_bits: 0: 16
  * @size: of the guest's disk
- * @backing: bytes of a raw backing image, 0: none
+ * @backing: bytes of a raw backing image, which may be the longer one; 0: none
  * @extended: with subclusters
  * @mixed: it has clusters of all kinds in the beginning
  * @short_l1: the L1 table has one entry

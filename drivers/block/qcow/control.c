@@ -24,6 +24,7 @@
 #define ATTACH_FLAGS	(QCOW_ATTACH_READ_ONLY | QCOW_ATTACH_SNAPSHOT |		\
 			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED)
 #define DETACH_FLAGS	QCOW_DETACH_LAZY
+#define RESIZE_FLAGS	QCOW_RESIZE_SHRINK
 #define SNAPSHOT_FLAGS	QCOW_SNAPSHOT_FORCE
 
 static int report_create(struct qcow_report *rep, u32 size)
@@ -201,6 +202,30 @@ static long ctl_detach(struct qcow_detach __user *user)
 	return ret;
 }
 
+static long ctl_resize(struct qcow_resize __user *user)
+{
+	struct qcow_report rep;
+	struct qcow_resize args = {};
+	int ret;
+
+	ret = read_args(&args, sizeof(args), user);
+	if (ret)
+		return ret;
+	ret = report_create(&rep, args.message_size);
+	if (ret)
+		return ret;
+
+	if (args.flags & ~RESIZE_FLAGS) {
+		qcow_report(&rep, "unknown flags 0x%x", args.flags & ~RESIZE_FLAGS);
+		ret = -EINVAL;
+	} else {
+		ret = qcow_device_resize(args.index, args.bytes, args.flags & QCOW_RESIZE_SHRINK,
+					 &rep);
+	}
+	report_finish(&rep, args.message);
+	return ret;
+}
+
 static void freeze_put(struct qcow_freeze *freeze)
 {
 	while (freeze->nr)
@@ -328,6 +353,8 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ctl_attach((void __user *)arg);
 	case _IOC_NR(QCOW_DETACH):
 		return ctl_detach((void __user *)arg);
+	case _IOC_NR(QCOW_RESIZE):
+		return ctl_resize((void __user *)arg);
 	case _IOC_NR(QCOW_CHANGE_SNAPSHOT):
 		return ctl_change_snapshot((void __user *)arg);
 	default:

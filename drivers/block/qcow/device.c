@@ -54,7 +54,9 @@ static int disk_open(struct gendisk *disk, blk_mode_t mode)
 	struct qcow_device *dev = disk->private_data;
 
 	lockdep_assert_held(&disk->open_mutex);
-	return dev->detaching ? -ENXIO : 0;
+	if (dev->detaching)
+		return -ENXIO;
+	return dev->shut ? -EBUSY : 0;
 }
 
 /* What a lazy detach waits for has ended, or some of it. */
@@ -745,6 +747,21 @@ struct qcow_device *qcow_device_get(unsigned int index, struct qcow_report *rep)
 	return err ? ERR_PTR(err) : dev;
 }
 
+int qcow_device_shut(struct qcow_device *dev, struct qcow_report *rep)
+{
+	int err = 0;
+
+	mutex_lock(&dev->disk->open_mutex);
+	if (disk_openers(dev->disk)) {
+		qcow_report(rep, "%s is open", dev->name);
+		err = -EBUSY;
+	} else {
+		dev->shut = true;
+	}
+	mutex_unlock(&dev->disk->open_mutex);
+	return err;
+}
+
 void qcow_device_put(struct qcow_device *dev)
 {
 	struct gendisk *disk = dev->disk;
@@ -753,6 +770,7 @@ void qcow_device_put(struct qcow_device *dev)
 	get_device(disk_to_dev(disk));
 	mutex_lock(&disk->open_mutex);
 	dev->operating = false;
+	dev->shut = false;
 	lazy_detach_locked(dev);
 	mutex_unlock(&disk->open_mutex);
 	put_device(disk_to_dev(disk));

@@ -58,6 +58,7 @@ struct qcow_file_id {
  * @detaching: no more opens; set once, under @disk->open_mutex
  * @lazy: detach at the last close; under @disk->open_mutex
  * @operating: a live operation is running on it, which keeps it; under @disk->open_mutex
+ * @shut: and it cannot be opened meanwhile; likewise
  * @detach_work: detaches after the last close
  */
 struct qcow_device {
@@ -80,6 +81,7 @@ struct qcow_device {
 	bool detaching;
 	bool lazy;
 	bool operating;
+	bool shut;
 	struct work_struct detach_work;
 };
 
@@ -135,8 +137,32 @@ int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep);
  */
 struct qcow_device *qcow_device_get(unsigned int index, struct qcow_report *rep);
 
+/**
+ * qcow_device_shut() - have a device that is not open, and is not until the operation has ended
+ * @dev: from qcow_device_get()
+ * @rep: says that it is open
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or -EBUSY.
+ */
+int qcow_device_shut(struct qcow_device *dev, struct qcow_report *rep);
+
 /* The operation has ended. A detach that was to wait for that begins. */
 void qcow_device_put(struct qcow_device *dev);
+
+/**
+ * qcow_device_resize() - give a device and its image another size
+ * @index: of the device
+ * @bytes: the new size
+ * @shrink: it may be less than the present one
+ * @rep: says what is wrong
+ *
+ * Context: process context, may sleep.
+ * Return: 0; -ENXIO: no such device; -EBUSY: another operation is running, or to be shrunk and
+ * open; -EROFS: attached read-only; -EINVAL, -EFBIG: the size; -EOPNOTSUPP: what the image has does
+ * not go with another size; -EEXIST: to be shrunk, and in use there; -EUCLEAN, -ENOSPC, -EIO, ...
+ */
+int qcow_device_resize(unsigned int index, u64 bytes, bool shrink, struct qcow_report *rep);
 
 /* Devices, and all that they are made of; once per module. */
 int qcow_device_module_init(void);

@@ -99,16 +99,6 @@ static int snapshot_job_step(struct qcow_job *job)
 	return qcow_snapshot_run(job->meta, snapshot->change, &job->cancelled, snapshot->rep);
 }
 
-static bool device_is_open(struct qcow_device *dev)
-{
-	bool open;
-
-	mutex_lock(&dev->disk->open_mutex);
-	open = disk_openers(dev->disk);
-	mutex_unlock(&dev->disk->open_mutex);
-	return open;
-}
-
 static int snapshot_check(struct qcow_device *dev, const struct qcow_snapshot_change *change,
 			  bool force, struct qcow_report *rep)
 {
@@ -116,10 +106,8 @@ static int snapshot_check(struct qcow_device *dev, const struct qcow_snapshot_ch
 		qcow_report(rep, "%s: attached read-only", dev->name);
 		return -EROFS;
 	}
-	if (change->action == QCOW_SNAPSHOT_APPLY && !force && device_is_open(dev)) {
-		qcow_report(rep, "%s is open", dev->name);
-		return -EBUSY;
-	}
+	if (change->action == QCOW_SNAPSHOT_APPLY && !force)
+		return qcow_device_shut(dev, rep);
 	return 0;
 }
 

@@ -128,6 +128,31 @@ struct qcow_detach {
 	__aligned_u64 message;
 };
 
+/* struct qcow_resize: flags */
+#define QCOW_RESIZE_SHRINK	(1U << 0)	/* @bytes may be less than the present size */
+
+/**
+ * struct qcow_resize - argument of QCOW_RESIZE
+ * @size: sizeof(struct qcow_resize)
+ * @flags: QCOW_RESIZE_*
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @bytes: the new size, a multiple of the logical block size
+ *
+ * The device may be open and mounted while it grows; what is new reads as zeros. It is made smaller
+ * only when no process has it open and nothing is allocated in what goes. When the call fails the
+ * size is the old one. One operation at a time runs on a device: -EBUSY, for a detach as well.
+ */
+struct qcow_resize {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+	__aligned_u64 bytes;
+};
+
 /**
  * enum qcow_snapshot_action - what becomes of an internal snapshot
  * @QCOW_SNAPSHOT_CREATE: the active state is kept as one
@@ -189,6 +214,7 @@ struct qcow_change_snapshot {
 #define QCOW_IOCTL_TYPE		0xC3
 #define QCOW_ATTACH		_IOWR(QCOW_IOCTL_TYPE, 0x01, struct qcow_attach)
 #define QCOW_DETACH		_IOW(QCOW_IOCTL_TYPE, 0x02, struct qcow_detach)
+#define QCOW_RESIZE		_IOW(QCOW_IOCTL_TYPE, 0x03, struct qcow_resize)
 #define QCOW_CHANGE_SNAPSHOT	_IOW(QCOW_IOCTL_TYPE, 0x04, struct qcow_change_snapshot)
 
 #endif /* _UAPI_LINUX_QCOW_H */

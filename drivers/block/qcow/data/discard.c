@@ -13,6 +13,7 @@
 #include <linux/err.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <qcow/l2.h>
 
@@ -27,6 +28,9 @@
 
 /* Clusters that the metadata worker sets in one go; then other messages have their turn. */
 #define ZERO_CLUSTERS	1024
+
+/* Of a range behind the end of the disk that one request has; a multiple of any cluster size. */
+#define BEHIND_BYTES	((u64)SZ_1G)
 
 static struct bio_vec zero_bvecs[ZERO_PAGES];
 
@@ -47,8 +51,10 @@ static struct discard_effect discard_effect(struct qcow_request *req)
 	const struct request *rq = blk_mq_rq_from_pdu(req);
 	const struct qcow_image *image = req->dev->chain;
 
+	if (req_op(rq) == QCOW_OP_DROP_BEHIND)
+		return (struct discard_effect) {};
 	return (struct discard_effect) {
-		.zeroes = req_op(rq) == REQ_OP_WRITE_ZEROES,
+		.zeroes = req_op(rq) != REQ_OP_DISCARD,
 		.keep = rq->cmd_flags & REQ_NOUNMAP,
 		.mark = image->backing && req->pos < image->backing->size,
 	};
@@ -180,7 +186,7 @@ static u64 whole_clusters(const struct qcow_request *req)
 
 	if (req->pos & mask)
 		return 0;
-	if (req->end == image->size)
+	if (req->end == READ_ONCE(image->size))
 		return req->end - req->pos;
 	return (req->end & ~mask) - req->pos;
 }
@@ -311,6 +317,35 @@ static void discard_run(struct qcow_request *req, bool may_wait)
 void qcow_request_discard(struct qcow_request *req, struct request *rq)
 {
 	qcow_request_start(req, rq, discard_run);
+}
+
+/* A request without a bio, of whole clusters but at the ends. */
+static int discard_behind(struct qcow_device *dev, u64 guest, u32 len, bool drop)
+{
+	struct request *rq;
+	blk_status_t status;
+
+	rq = blk_mq_alloc_request(dev->disk->queue, drop ? QCOW_OP_DROP_BEHIND :
+							   QCOW_OP_ZERO_BEHIND, 0);
+	if (IS_ERR(rq))
+		return PTR_ERR(rq);
+	rq->__sector = guest >> SECTOR_SHIFT;
+	rq->__data_len = len;
+	status = blk_execute_rq(rq, false);
+	blk_mq_free_request(rq);
+	return blk_status_to_errno(status);
+}
+
+int qcow_request_zero_behind(struct qcow_device *dev, u64 guest, u64 len, bool drop)
+{
+	u64 end = guest + len;
+	int err = 0;
+
+	for (; guest < end && !err; guest += len) {
+		len = min(end, round_down(guest, BEHIND_BYTES) + BEHIND_BYTES) - guest;
+		err = discard_behind(dev, guest, len, drop);
+	}
+	return err;
 }
 
 void qcow_discard_module_init(void)

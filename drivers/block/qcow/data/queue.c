@@ -44,6 +44,8 @@ static blk_status_t queue_start(struct request *rq)
 		return BLK_STS_OK;
 	case REQ_OP_DISCARD:
 	case REQ_OP_WRITE_ZEROES:
+	case QCOW_OP_ZERO_BEHIND:
+	case QCOW_OP_DROP_BEHIND:
 		qcow_request_discard(req, rq);
 		return BLK_STS_OK;
 	case REQ_OP_FLUSH:

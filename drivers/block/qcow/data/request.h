@@ -21,6 +21,13 @@ struct qcow_device;
 struct qcow_epoch;
 struct qcow_request;
 
+/*
+ * Operations of the driver on its own device, which lead behind the end of the disk: the block
+ * layer would refuse others there.
+ */
+#define QCOW_OP_ZERO_BEHIND	REQ_OP_DRV_OUT
+#define QCOW_OP_DROP_BEHIND	REQ_OP_DRV_IN
+
 /**
  * struct qcow_fragment - a part of a request that one I/O or one copy serves
  * @io: memory, and host range while the store reads straight into it
@@ -121,6 +128,18 @@ void qcow_request_read(struct qcow_request *req, struct request *rq);
 /* The same for a write, and for a discard or write-zeroes. */
 void qcow_request_write(struct qcow_request *req, struct request *rq);
 void qcow_request_discard(struct qcow_request *req, struct request *rq);
+
+/**
+ * qcow_request_zero_behind() - make a guest range read as zeros that lies behind the disk
+ * @dev: the device; its image reaches to the range, or will
+ * @guest: first byte, a multiple of 512
+ * @len: bytes, likewise
+ * @drop: only drop what whole clusters of it have, as a discard does
+ *
+ * Context: process context, may sleep.
+ * Return: 0, -EIO, -ENOSPC, ...: of any part of it.
+ */
+int qcow_request_zero_behind(struct qcow_device *dev, u64 guest, u64 len, bool drop);
 
 /* blk_mq_ops.complete: hands the outcome to the block layer, byte range by byte range. */
 void qcow_request_complete(struct request *rq);

@@ -423,13 +423,16 @@ static int image_locate_slice(const struct qcow_tables *tables, u64 idx, u64 *ho
 	const struct qcow_image *image = container_of(tables, struct qcow_image, l2);
 	u64 l1_idx = qcow_slice_l1_idx(&image->geo, idx);
 	struct qcow_flaw flaw;
-	u64 table;
+	u64 entry, table;
+	bool there;
 
-	if (l1_idx >= image->l1_entries)
+	rcu_read_lock();
+	there = qcow_image_l1_entry(image, l1_idx, &entry);
+	rcu_read_unlock();
+	if (!there)
 		return -ENODATA;
-	/* The thread that maps through the entry logs its flaw. As in map_stretch(). */
-	if (qcow_l1_decode(&image->geo, be64_to_cpu(smp_load_acquire(&image->l1[l1_idx])), &table,
-			   &flaw))
+	/* The thread that maps through the entry logs its flaw. */
+	if (qcow_l1_decode(&image->geo, entry, &table, &flaw))
 		return -EUCLEAN;
 	if (!table)
 		return -ENODATA;

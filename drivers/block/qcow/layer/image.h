@@ -27,7 +27,8 @@ struct qcow_store;
 
 /**
  * struct qcow_image - one layer; immutable after open but for its caches and, in the active
- * image of a writable device, @l1 and what changes as the file grows
+ * image of a writable device, what changes as the file grows, and with the size @size, @l1,
+ * @l1_entries
  * @name: begins every message: the device of a writable image, the path of a read-only one
  * @messages: rate limit of messages on the I/O path
  * @raw: no format: guest offset is host offset
@@ -37,7 +38,8 @@ struct qcow_store;
  * @geo: not for raw
  * @store: metadata, and data unless @data is another; owned
  * @data: data clusters: @store, or the external data file; owned
- * @l1: L1 table of the active state or of the snapshot, big endian as on disk
+ * @l1: L1 table of the active state or of the snapshot, big endian as on disk; readers other than
+ *      the metadata worker use qcow_image_l1_entry()
  * @l1_entries: that @l1 has; what lies beyond is not allocated
  * @l1_bytes: of @l1 and of those of the layers below, at most QCOW_MAX_CHAIN_L1_BYTES
  * @cache: of slices of all tables of this image; owned
@@ -78,6 +80,46 @@ struct qcow_image {
 static inline bool qcow_image_raw_data(const struct qcow_image *image)
 {
 	return image->geo.data_file && image->header.autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE;
+}
+
+/**
+ * qcow_image_l1_entry() - an L1 entry, while the metadata worker may change it
+ * @image: the image
+ * @l1_idx: of the entry
+ * @entry: result, CPU order
+ *
+ * Context: under rcu_read_lock().
+ * Return: whether the table has such an entry.
+ */
+static __always_inline bool qcow_image_l1_entry(const struct qcow_image *image, u64 l1_idx,
+						u64 *entry)
+{
+	/* Pairs with smp_store_release() in qcow_image_replace_l1(): so long is the table. */
+	if (l1_idx >= smp_load_acquire(&image->l1_entries))
+		return false;
+	/* Pairs with smp_store_release() in l1_set_entry(): the file reaches to the L2 table. */
+	*entry = be64_to_cpu(smp_load_acquire(&READ_ONCE(image->l1)[l1_idx]));
+	return true;
+}
+
+/**
+ * qcow_image_replace_l1() - have a longer L1 table
+ * @image: the active image of a writable device
+ * @l1: it begins with what the present one has
+ * @entries: more than there are
+ *
+ * Context: the metadata worker.
+ * Return: the table that there was, or NULL; it is to be freed after a grace period of RCU.
+ */
+static inline __be64 *qcow_image_replace_l1(struct qcow_image *image, __be64 *l1, u32 entries)
+{
+	__be64 *old = image->l1;
+
+	/* Readers of the old table see what it had; entries change in the new one from now on. */
+	smp_store_release(&image->l1, l1);
+	/* Pairs with smp_load_acquire() in qcow_image_l1_entry(). */
+	smp_store_release(&image->l1_entries, entries);
+	return old;
 }
 
 /* Which state of an image to open. */

@@ -93,15 +93,14 @@ static __always_inline int map_stretch(struct walk *w, u64 guest, u64 max,
 	u64 idx = qcow_slice_idx(g, guest);
 	u64 l1_idx = qcow_slice_l1_idx(g, idx);
 	const struct qcow_slice *slice;
-	u64 table;
+	u64 entry, table;
 	int err;
 
-	if (l1_idx >= image->l1_entries) {
+	if (!qcow_image_l1_entry(image, l1_idx, &entry)) {
 		set_extent(ext, QCOW_EXTENT_HOLE, max);
 		return 0;
 	}
-	/* Pairs with smp_store_release() in l1_set_entry(): the file reaches to the table. */
-	err = qcow_l1_decode(g, be64_to_cpu(smp_load_acquire(&image->l1[l1_idx])), &table, flaw);
+	err = qcow_l1_decode(g, entry, &table, flaw);
 	if (err || !table) {
 		set_extent(ext, QCOW_EXTENT_HOLE,
 			   min(max, left_of(guest, g->cluster_bits + g->l2_bits)));
@@ -190,11 +189,12 @@ static __always_inline int map_chain(struct walk *w, u64 guest, struct qcow_mapp
 	int err;
 
 	for (; w->image; w->image = w->image->backing) {
+		u64 size = READ_ONCE(w->image->size);
 		u64 max;
 
-		if (guest >= w->image->size)
+		if (guest >= size)
 			break;
-		max = min(w->len, w->image->size - guest);
+		max = min(w->len, size - guest);
 		if (w->image->raw) {
 			*ext = (struct qcow_extent) {
 				.kind = QCOW_EXTENT_DATA, .allocated = true,
@@ -259,7 +259,7 @@ int qcow_map_top_try(struct qcow_image *top, u64 guest, u64 len, struct qcow_ext
 /* How much of what is wanted needs the slice that @w misses. */
 static u64 miss_len(const struct walk *w, u64 guest)
 {
-	return min3(w->len, w->image->size - guest,
+	return min3(w->len, READ_ONCE(w->image->size) - guest,
 		    qcow_slice_guest(&w->image->geo, w->miss_idx + 1) - guest);
 }
 

@@ -37,7 +37,8 @@ void qcow_readahead_hit(struct qcow_image *image, u64 idx)
 static void readahead_window(struct qcow_image *image, u64 first)
 {
 	u64 per_table = 1ULL << (image->geo.l2_bits - image->geo.slice_bits);
-	u64 end = min(round_up(first, WINDOW) + WINDOW, image->l1_entries * per_table);
+	u64 end = min(round_up(first, WINDOW) + WINDOW,
+		      READ_ONCE(image->l1_entries) * per_table);
 	u64 idx, nr;
 
 	for (idx = first; idx < end; idx += nr) {

@@ -42,18 +42,32 @@ int qcow_header_set_refcount_table(struct qcow_image *image, u64 host, u32 clust
 	return 0;
 }
 
-int qcow_header_set_l1(struct qcow_image *image, u64 host, u32 entries)
+static int header_write_l1_v1(struct qcow_image *image, u64 host)
+{
+	__be64 field = cpu_to_be64(host);
+
+	return header_write(image, offsetof(struct qcow_v1_disk_header, l1_offset), &field,
+			    sizeof(field));
+}
+
+static int header_write_l1(struct qcow_image *image, u64 host, u32 entries)
 {
 	struct {
 		__be32 entries;
 		__be64 offset;
 	} __packed fields = { cpu_to_be32(entries), cpu_to_be64(host) };
-	int err;
 
 	static_assert(offsetof(struct qcow_disk_header, l1_offset) ==
 		      offsetof(struct qcow_disk_header, l1_entries) + sizeof(__be32));
-	err = header_write(image, offsetof(struct qcow_disk_header, l1_entries), &fields,
-			   sizeof(fields));
+	return header_write(image, offsetof(struct qcow_disk_header, l1_entries), &fields,
+			    sizeof(fields));
+}
+
+int qcow_header_set_l1(struct qcow_image *image, u64 host, u32 entries)
+{
+	int err = image->header.version == 1 ? header_write_l1_v1(image, host) :
+					       header_write_l1(image, host, entries);
+
 	if (err)
 		return err;
 	image->header.l1_offset = host;
@@ -77,6 +91,18 @@ int qcow_header_set(struct qcow_image *image, const struct qcow_header *next)
 	kfree(buf);
 	if (!err)
 		image->header = *next;
+	return err;
+}
+
+int qcow_header_set_size(struct qcow_image *image, u64 bytes)
+{
+	size_t offset = image->header.version == 1 ? offsetof(struct qcow_v1_disk_header, size) :
+						     offsetof(struct qcow_disk_header, size);
+	__be64 field = cpu_to_be64(bytes);
+	int err = header_write(image, offset, &field, sizeof(field));
+
+	if (!err)
+		image->header.size = bytes;
 	return err;
 }
 

@@ -19,11 +19,14 @@ struct qcow_image;
 /* Where the refcount table is, versions 2 and 3. */
 int qcow_header_set_refcount_table(struct qcow_image *image, u64 host, u32 clusters);
 
-/* Where the L1 table is, versions 2 and 3. */
+/* Where the L1 table is. Version 1 has no field for its length. */
 int qcow_header_set_l1(struct qcow_image *image, u64 host, u32 entries);
 
 /* All that qcow_header_put() puts, in one write; versions 2 and 3. */
 int qcow_header_set(struct qcow_image *image, const struct qcow_header *next);
+
+/* Guest bytes. */
+int qcow_header_set_size(struct qcow_image *image, u64 bytes);
 
 /* Feature bits, version 3. */
 int qcow_header_set_incompatible(struct qcow_image *image, u64 features);

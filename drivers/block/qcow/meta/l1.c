@@ -18,6 +18,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <qcow/l2.h>
+#include <qcow/report.h>
 
 #include "layer/image.h"
 #include "message.h"
@@ -226,12 +227,11 @@ static struct l1_fill *l1_find_fill(struct qcow_meta *meta, u64 l1_idx)
 	return NULL;
 }
 
-/* Put a table with the same entries into the new clusters, durable. */
-static int l1_write_longer(struct qcow_meta *meta, u64 host)
+/* Put a table with the same entries, and zeros behind them, into new clusters, durable. */
+static int l1_write_table(struct qcow_meta *meta, u64 host, u64 new_bytes)
 {
 	struct qcow_image *image = meta->image;
 	u64 old_bytes = (u64)meta->l1.disk_entries * sizeof(__be64);
-	u64 new_bytes = meta->l1.longer.nr << image->geo.cluster_bits;
 	void *buf = kvzalloc(new_bytes, GFP_NOIO);
 	int err = buf ? 0 : -ENOMEM;
 
@@ -243,6 +243,27 @@ static int l1_write_longer(struct qcow_meta *meta, u64 host)
 	return err ?: qcow_store_flush(image->store);
 }
 
+/* The table of version 1 may share its first sector with the header, and its last one, too. */
+static void l1_drop_table(struct qcow_meta *meta, u64 host, u64 bytes)
+{
+	const struct qcow_image *image = meta->image;
+	u64 granule = 1ULL << meta->overlap.bits;
+	u64 begin = round_up(host, granule);
+	u64 end = host + bytes;
+
+	if (image->header.version > 1) {
+		qcow_overlap_del(&meta->overlap, host, bytes);
+		qcow_reclaim_drop_range(&meta->reclaim, host, bytes);
+		return;
+	}
+	if (begin < round_down(end, granule))
+		qcow_overlap_del(&meta->overlap, begin, round_down(end, granule) - begin);
+	begin = round_up(host, qcow_cluster_bytes(&image->geo));
+	end = round_down(end, qcow_cluster_bytes(&image->geo));
+	if (begin < end)
+		qcow_reclaim_drop_range(&meta->reclaim, begin, end - begin);
+}
+
 static int l1_replace_table(struct qcow_meta *meta)
 {
 	struct qcow_image *image = meta->image;
@@ -250,10 +271,10 @@ static int l1_replace_table(struct qcow_meta *meta)
 	u64 host = l1->longer.first << image->geo.cluster_bits;
 	u64 bytes = (u64)image->l1_entries * sizeof(__be64);
 	u64 old_host = image->header.l1_offset;
-	u64 old_bytes = (u64)l1->disk_entries * sizeof(__be64);
+	u64 old_bytes = (u64)image->header.l1_entries * sizeof(__be64);
 	int err;
 
-	err = l1_write_longer(meta, host);
+	err = l1_write_table(meta, host, l1->longer.nr << image->geo.cluster_bits);
 	if (!err)
 		err = qcow_overlap_add(&meta->overlap, host, bytes);
 	if (err) {
@@ -265,23 +286,28 @@ static int l1_replace_table(struct qcow_meta *meta)
 	err = qcow_header_set_l1(image, host, image->l1_entries);
 	if (err)
 		return err;
-	qcow_overlap_del(&meta->overlap, old_host, old_bytes);
+	l1_drop_table(meta, old_host, old_bytes);
 	l1->disk_entries = image->l1_entries;
 	l1->state = QCOW_L1_FITS;
-	qcow_reclaim_drop_range(&meta->reclaim, old_host, old_bytes);
 	return 0;
 }
 
 /* The table on disk is too short for the image. */
 static int l1_grow_table(struct qcow_meta *meta)
 {
-	u64 bytes = (u64)meta->image->l1_entries * sizeof(__be64);
+	u64 nr = bytes_to_clusters(meta->image, (u64)meta->image->l1_entries * sizeof(__be64));
 	struct qcow_l1 *l1 = &meta->l1;
 	int err;
 
+	/* The image has grown again; a commit that is running may find the other ones counted. */
+	if (l1->state != QCOW_L1_FITS && l1->longer.nr < nr) {
+		if (qcow_commit_is_running(&meta->commit))
+			return -EBUSY;
+		qcow_space_release(&meta->space, l1->longer.first, l1->longer.nr);
+		l1->state = QCOW_L1_FITS;
+	}
 	if (l1->state == QCOW_L1_FITS) {
-		err = qcow_space_alloc(&meta->space, bytes_to_clusters(meta->image, bytes),
-				       &l1->longer);
+		err = qcow_space_alloc(&meta->space, nr, &l1->longer);
 		if (err)
 			return err;
 		l1->state = QCOW_L1_COUNTED;
@@ -328,6 +354,73 @@ int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table, struct qcow_me
 	return l1_start_fill(meta, l1_idx, from, msg);
 }
 
+int qcow_l1_fit(struct qcow_meta *meta)
+{
+	return meta->l1.disk_entries < meta->image->l1_entries ? l1_grow_table(meta) : 0;
+}
+
+/* Tables that are there for a larger size: another writer has left them. */
+static int l1_adopt_table(struct qcow_meta *meta, u32 l1_idx, u64 entry, struct qcow_report *rep)
+{
+	const struct qcow_image *image = meta->image;
+	struct qcow_flaw flaw;
+	u64 table;
+	int err;
+
+	err = qcow_l1_decode(&image->geo, entry, &table, &flaw);
+	if (err) {
+		qcow_report(rep, "L1 entry %u, 0x%llx: %s 0x%llx", l1_idx, flaw.entry, flaw.what,
+			    flaw.value);
+		return err;
+	}
+	if (!table)
+		return 0;
+	if (qcow_overlap_hit(&meta->overlap, table, table_bytes(image))) {
+		qcow_report(rep, "L1 entry %u: L2 table at 0x%llx lies over other metadata", l1_idx,
+			    table);
+		return -EUCLEAN;
+	}
+	return qcow_overlap_add(&meta->overlap, table, table_bytes(image));
+}
+
+/* Entries from @first to @end of the table on disk, which those in memory do not reach. */
+static int l1_adopt(struct qcow_meta *meta, __be64 *l1, u32 first, u32 end,
+		    struct qcow_report *rep)
+{
+	struct qcow_image *image = meta->image;
+	u32 i;
+	int err;
+
+	if (first >= end)
+		return 0;
+	err = qcow_store_read(image->store, l1 + first,
+			      image->header.l1_offset + (u64)first * sizeof(*l1),
+			      (u64)(end - first) * sizeof(*l1));
+	if (err)
+		qcow_report(rep, "L1 table at 0x%llx: cannot be read: error %d",
+			    image->header.l1_offset, err);
+	for (i = first; i < end && !err; i++)
+		err = l1_adopt_table(meta, i, be64_to_cpu(l1[i]), rep);
+	return err;
+}
+
+int qcow_l1_lengthen(struct qcow_meta *meta, u32 entries, __be64 **l1, struct qcow_report *rep)
+{
+	struct qcow_image *image = meta->image;
+	u32 there = min(image->header.l1_entries, entries);
+	int err;
+
+	err = l1_adopt(meta, *l1, image->l1_entries, there, rep);
+	if (err)
+		return err;
+	if (image->l1_entries)
+		memcpy(*l1, image->l1, (u64)image->l1_entries * sizeof(**l1));
+	image->l1_bytes += (u64)(entries - image->l1_entries) * sizeof(**l1);
+	meta->l1.disk_entries = max(meta->l1.disk_entries, there);
+	*l1 = qcow_image_replace_l1(image, *l1, entries);
+	return 0;
+}
+
 int qcow_l1_move_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 to)
 {
 	struct qcow_image *image = meta->image;
@@ -346,6 +439,24 @@ int qcow_l1_move_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 to)
 	qcow_overlap_del(&meta->overlap, from, table_bytes(image));
 	l1_set_entry(meta, l1_idx, qcow_l1_encode(&image->geo, to), sector);
 	return 0;
+}
+
+int qcow_l1_move(struct qcow_meta *meta, u64 to)
+{
+	struct qcow_image *image = meta->image;
+	u64 bytes = (u64)meta->l1.disk_entries * sizeof(__be64);
+	u64 from = image->header.l1_offset;
+	int err;
+
+	err = l1_write_table(meta, to,
+			     bytes_to_clusters(image, bytes) << image->geo.cluster_bits);
+	if (!err)
+		err = qcow_overlap_add(&meta->overlap, to, bytes);
+	if (!err)
+		err = qcow_header_set_l1(image, to, meta->l1.disk_entries);
+	if (!err)
+		qcow_overlap_del(&meta->overlap, from, bytes);
+	return err;
 }
 
 bool qcow_l1_collect(struct qcow_meta *meta, struct list_head *batch)

@@ -14,6 +14,7 @@
 struct qcow_image;
 struct qcow_meta;
 struct qcow_meta_msg;
+struct qcow_report;
 
 /**
  * enum qcow_l1_state - whether the table on disk is long enough for the image
@@ -65,6 +66,28 @@ void qcow_l1_destroy(struct qcow_l1 *l1);
 int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table, struct qcow_meta_msg *msg);
 
 /**
+ * qcow_l1_lengthen() - have more entries in memory
+ * @meta: the metadata
+ * @entries: more than there are; that of a larger size
+ * @l1: memory for them, zeroed; afterwards the table that there was, to be freed after a grace
+ *      period of RCU, also when it is the one that was given
+ * @rep: says what is wrong with entries that the table on disk has beyond those in memory
+ *
+ * Context: the worker; may sleep and do I/O, GFP_NOIO.
+ * Return: 0; -EUCLEAN, -EIO, -ENOMEM: nothing has changed.
+ */
+int qcow_l1_lengthen(struct qcow_meta *meta, u32 entries, __be64 **l1, struct qcow_report *rep);
+
+/**
+ * qcow_l1_fit() - have a table on disk that is as long as the one in memory
+ * @meta: the metadata
+ *
+ * Context: the worker; may sleep and do I/O, GFP_NOIO.
+ * Return: 0; -EBUSY: try again after the next commit; else errors as qcow_space_alloc(), -EIO, ...
+ */
+int qcow_l1_fit(struct qcow_meta *meta);
+
+/**
  * qcow_l1_move_table() - have an L2 table somewhere else
  * @meta: the metadata
  * @l1_idx: of its entry
@@ -77,6 +100,16 @@ int qcow_l1_table(struct qcow_meta *meta, u64 l1_idx, u64 *table, struct qcow_me
  * Return: 0; -ENOMEM, -ENOSPC, -EIO, ...: nothing has changed.
  */
 int qcow_l1_move_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 to);
+
+/**
+ * qcow_l1_move() - have the L1 table of version 1 somewhere else
+ * @meta: the metadata; no commit is running, and none is due
+ * @to: clusters that nothing refers to
+ *
+ * Context: the worker; may sleep and do I/O, GFP_NOIO.
+ * Return: 0: the header says so, and it is durable; -ENOMEM, -EIO, ...: it may.
+ */
+int qcow_l1_move(struct qcow_meta *meta, u64 to);
 
 /**
  * qcow_l1_collect() - copy what has been changed, for a commit

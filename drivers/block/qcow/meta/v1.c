@@ -16,6 +16,9 @@
  * so many that they leave a gap that is large enough, and the table follows in another pass. One
  * that lies across the target stays: a gap shorter than a table may remain.
  *
+ * An L1 table that has become longer lies anywhere, and goes into a gap first, if one has room for
+ * it.
+ *
  * All that refers to a cluster is found by the same walk, so gaps that a power cut or another
  * program has left go, too. Compressed data, what does not lie at cluster borders, and a cluster
  * that two entries refer to, stay where they are. The order is that of any commit: data, a flush,
@@ -197,7 +200,7 @@ static int pack_mark_all(struct qcow_v1_pack *pack, struct qcow_image *image)
 	if (!err)
 		err = pack_mark(pack, h->backing_offset, h->backing_len, true);
 	if (!err)
-		err = pack_mark(pack, h->l1_offset, (u64)h->l1_entries * sizeof(__be64), true);
+		err = pack_mark(pack, h->l1_offset, (u64)h->l1_entries * sizeof(__be64), false);
 	return err ?: v1_walk_tables(image, pack_mark, pack, NULL);
 }
 
@@ -344,6 +347,27 @@ static int pack_move_table(struct qcow_meta *meta, struct qcow_v1_pack *pack, u6
 	return 0;
 }
 
+/* The L1 table lies behind the header, or at a cluster border once it has become longer. */
+static int pack_move_l1(struct qcow_meta *meta, struct qcow_v1_pack *pack)
+{
+	const struct qcow_header *h = &meta->image->header;
+	u64 nr = DIV_ROUND_UP_ULL((u64)h->l1_entries * sizeof(__be64), 1U << pack->bits);
+	u64 first = h->l1_offset >> pack->bits;
+	u64 to;
+	int err;
+
+	if (first + nr <= pack->target ||
+	    find_next_zero_bit(pack->movable, first + nr, first) < first + nr)
+		return 0;
+	to = bitmap_find_next_zero_area(pack->used, pack->target, 0, nr, 0);
+	if (to >= pack->target)
+		return 0;
+	err = qcow_l1_move(meta, to << pack->bits);
+	if (!err)
+		pack_note_moved(pack, first, to, nr);
+	return err;
+}
+
 /* One slice, and with the first one of a table the table. */
 static int pack_slice(struct qcow_meta *meta, struct qcow_v1_pack *pack, u64 *moved)
 {
@@ -396,6 +420,8 @@ bool qcow_v1_pack_step(struct qcow_meta *meta, struct qcow_v1_pack *pack)
 	const struct qcow_image *image = meta->image;
 	u64 moved = 0;
 
+	if (!pack->pass && !pack->slice && pack_move_l1(meta, pack))
+		return false;
 	while (find_next_bit(pack->used, pack->nr, pack->target) < pack->nr &&
 	       qcow_slice_l1_idx(&image->geo, pack->slice) < image->l1_entries) {
 		if (moved >= STEP_BYTES || !qcow_writeback_has_room(image->cache))

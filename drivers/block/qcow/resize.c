@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A device gets another size. To grow it may be in use:
+ *
+ *   worker: tables in memory reach to the new size     (meta/resize.c)
+ *   requests of the driver's own: what would show in the new range becomes zeros
+ *                                                      (data/discard.c)
+ *   worker: L1 table and header on disk
+ *   disk: the new capacity, and a uevent
+ *
+ * No request of others comes to the new range before the last step. After an error what has been
+ * allocated for it goes back.
+ *
+ * To shrink it must not be open: what a page cache or a file system has of it could be written
+ * while it is looked for data. Only the header changes; entries beyond the size say nothing.
+ */
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/minmax.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <linux/stat.h>
+#include <qcow/report.h>
+
+#include "data/request.h"
+#include "device.h"
+#include "layer/image.h"
+#include "layer/map.h"
+#include "meta/resize.h"
+#include "store/store.h"
+
+/* Bytes whose entries are looked at in one go. */
+#define LOOK_BYTES	(64ULL * SZ_1G)
+
+static int check_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
+{
+	return qcow_snapshot_check_resize(snap, position, data);
+}
+
+/* A data file that is a device is as long as it is. */
+static int check_data_file(const struct qcow_image *image, u64 bytes, struct qcow_report *rep)
+{
+	const struct file *file = image->data->file;
+	u64 there = READ_ONCE(image->data->bytes);
+
+	if (!image->geo.data_file || !file || S_ISREG(file_inode(file)->i_mode) || bytes <= there)
+		return 0;
+	qcow_report(rep, "new size is %llu, and the external data file is a device of %llu bytes",
+		    bytes, there);
+	return -ENOSPC;
+}
+
+static int resize_check(struct qcow_device *dev, u64 bytes, bool shrink, u32 *l1_entries,
+			struct qcow_report *rep)
+{
+	struct qcow_image *image = dev->chain;
+	u64 table_bytes;
+	int err;
+
+	if (!dev->meta) {
+		qcow_report(rep, "%s is attached read-only", dev->name);
+		return -EROFS;
+	}
+	err = qcow_header_check_resize(&image->header, bytes,
+				       queue_logical_block_size(dev->disk->queue), shrink,
+				       l1_entries, rep);
+	if (!err)
+		err = check_data_file(image, bytes, rep);
+	if (!err && image->header.nr_snapshots)
+		err = qcow_image_walk_snapshots(image, check_snapshot, rep, &table_bytes, rep);
+	return err;
+}
+
+/*
+ * Clusters that are not mapped read as zeros in the image, and so are to read in a raw data file
+ * that may have been longer; entries take care of whole ones.
+ */
+static int zero_raw_data(struct qcow_image *image, const struct qcow_resizing *r)
+{
+	u64 end = min(round_up(r->from, qcow_cluster_bytes(&image->geo)),
+		      READ_ONCE(image->data->bytes));
+
+	if (!qcow_image_raw_data(image) || end <= r->from)
+		return 0;
+	return qcow_store_zero(image->data, r->from, min(end, r->to) - r->from);
+}
+
+static int resize_grow(struct qcow_device *dev, struct qcow_resizing *r)
+{
+	int err;
+
+	err = zero_raw_data(dev->chain, r);
+	if (!err)
+		err = qcow_request_zero_behind(dev, r->from, r->zero_end - r->from, false);
+	if (!err)
+		err = qcow_resize_commit(dev->meta, r);
+	if (!err)
+		return 0;
+	/* The new size may be on disk after all: then what it has there must stay. */
+	if (!r->is_tried)
+		qcow_request_zero_behind(dev, r->from, r->zero_end - r->from, true);
+	qcow_resize_undo(dev->meta, r);
+	return err;
+}
+
+/* That nothing has space in what goes; entries that say zeros may stay. */
+static int check_unused(struct qcow_image *image, u64 from, u64 to, struct qcow_report *rep)
+{
+	struct qcow_extent ext;
+	u64 pos;
+	int err;
+
+	for (pos = from; pos < to; pos += ext.len) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		err = qcow_map_top_wait(image, pos, min(to - pos, LOOK_BYTES), NULL, &ext);
+		if (err) {
+			qcow_report(rep, "guest offset %llu: cannot be looked up: error %d", pos,
+				    err);
+			return err;
+		}
+		if (ext.allocated || ext.kind == QCOW_EXTENT_COMPRESSED) {
+			qcow_report(rep, "new size is %llu, and guest offset %llu is in use", from,
+				    pos);
+			return -EEXIST;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Nothing writes to it any more, and so it stays. */
+static int resize_shrink(struct qcow_device *dev, struct qcow_resizing *r, struct qcow_report *rep)
+{
+	int err = qcow_device_shut(dev, rep);
+
+	if (!err)
+		err = check_unused(dev->chain, r->to, r->from, rep);
+	return err ?: qcow_resize_commit(dev->meta, r);
+}
+
+static int resize(struct qcow_device *dev, u64 bytes, bool shrink, struct qcow_report *rep)
+{
+	struct qcow_resizing r = { .to = bytes };
+	int err;
+
+	err = resize_check(dev, bytes, shrink, &r.l1_entries, rep);
+	if (err || bytes == dev->chain->size)
+		return err;
+	err = qcow_resize_begin(dev->meta, &r, rep);
+	if (!err)
+		err = r.to > r.from ? resize_grow(dev, &r) : resize_shrink(dev, &r, rep);
+	if (err)
+		return err;
+	set_capacity_and_notify(dev->disk, bytes >> SECTOR_SHIFT);
+	pr_info("%s: %llu bytes, %llu before\n", dev->name, r.to, r.from);
+	return 0;
+}
+
+int qcow_device_resize(unsigned int index, u64 bytes, bool shrink, struct qcow_report *rep)
+{
+	struct qcow_device *dev = qcow_device_get(index, rep);
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	err = resize(dev, bytes, shrink, rep);
+	qcow_device_put(dev);
+	return err;
+}
