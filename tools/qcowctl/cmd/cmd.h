@@ -31,6 +31,7 @@ extern const struct command cmd_list;
 extern const struct command cmd_map;
 extern const struct command cmd_snapshot;
 extern const struct command cmd_rename;
+extern const struct command cmd_resize;
 
 /**
  * cmd_usage() - after a wrong command line, say where the help is

@@ -257,9 +257,42 @@ int control_change_snapshot(int fd, struct qcow_change_snapshot *arg)
 	arg->message = (uintptr_t)text;
 	arg->message_size = QCOW_MAX_MESSAGE;
 	err = ioctl(fd, QCOW_CHANGE_SNAPSHOT, arg) ? errno : 0;
-	if (err && !qc_lines(name, text))
+	if (err == ENOTTY) {
+		qc_fail(0, name, "the driver that is loaded is older, and has no snapshots of it");
+		err = EOPNOTSUPP;
+	} else if (err && !qc_lines(name, text)) {
 		qc_fail_errno(0, err, name, "cannot change its snapshots");
+		if (err == EPERM)
+			qc_hint("run it as root");
+	}
 	free(text);
 	free(name);
+	return exit_code(err);
+}
+
+int control_resize(int fd, u32 index, u64 bytes, u32 flags)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	struct qcow_resize arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.index = index,
+		.message_size = QCOW_MAX_MESSAGE,
+		.message = (uintptr_t)text,
+		.bytes = bytes,
+	};
+	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
+	int err = ioctl(fd, QCOW_RESIZE, &arg) ? errno : 0;
+
+	if (err == ENOTTY) {
+		qc_fail(0, name, "the driver that is loaded is older, and cannot resize it");
+		err = EOPNOTSUPP;
+	} else if (err && !qc_lines(name, text)) {
+		qc_fail_errno(0, err, name, "cannot resize");
+		if (err == EPERM)
+			qc_hint("run it as root");
+	}
+	free(name);
+	free(text);
 	return exit_code(err);
 }

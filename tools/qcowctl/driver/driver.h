@@ -56,6 +56,17 @@ int control_detach(int fd, u32 index, u32 flags);
  */
 int control_change_snapshot(int fd, struct qcow_change_snapshot *arg);
 
+/**
+ * control_resize() - QCOW_RESIZE
+ * @fd: control node
+ * @index: of the device
+ * @bytes: new size
+ * @flags: QCOW_RESIZE_*
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_resize(int fd, u32 index, u64 bytes, u32 flags);
+
 /* nodes.c */
 
 /**

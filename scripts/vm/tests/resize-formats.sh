@@ -1,0 +1,122 @@
+#!/bin/bash
+# What is new when a device grows reads as zeros in every version, over a longer backing file and
+# with a data file; snapshots keep their size. It shrinks when it is closed and nothing is in what
+# goes; what cannot be is refused, and nothing has changed.
+# kernels: 6.12 6.1 debug
+# timeout: 300
+. "$QCOW_ROOT/scripts/vm/lib.sh"
+
+size_of() { blockdev --getsize64 "$1"; }
+virtual_size() { qemu-img info --output json "$1" | sed -n 's/^    "virtual-size": \([0-9]*\).*/\1/p'; }
+# assert_zeros DEVICE FROM TO
+assert_zeros() {
+	cmp -n $(($3 - $2)) -i "$2:0" "$1" /dev/zero || fail "$1 has something from $2 to $3"
+}
+
+echo "a longer backing file"
+fill base 9M
+for format in 'qcow ' 'qcow2 -o compat=0.10' 'qcow2 -o cluster_size=4K' 'qcow2 -o extended_l2=on'; do
+	# version 1 states none
+	stated=()
+	[[ $format == qcow2* ]] || stated=(--backing-format raw)
+	for to in 5M 6144512 700M; do
+		rm -f over
+		# shellcheck disable=SC2086 # options
+		qemu-img create -q -f $format -b base -F raw over 3146240
+		dev=$(attach "${stated[@]}" over)
+		dd if=/dev/urandom of="$dev" bs=512 seek=6143 count=2 conv=fsync status=none
+		dd if="$dev" of=raw bs=1M status=none
+		qcowctl resize -q "$to" "$dev"
+		new=$(size_of "$dev")
+		assert_eq "$new" "$(numfmt --from=iec "$to")" "size"
+		assert_zeros "$dev" 3146240 "$new"
+		cmp -n 3146240 raw "$dev"
+		dd if=/dev/urandom of="$dev" bs=512 seek=$((new / 512 - 1)) count=1 conv=fsync,notrunc \
+			status=none
+		truncate -s "$new" raw
+		dd if="$dev" of=raw bs=512 skip=$((new / 512 - 1)) seek=$((new / 512 - 1)) count=1 \
+			conv=notrunc status=none
+		detach "$dev"
+		assert_clean over
+		assert_eq "$(virtual_size over)" "$new" "virtual size"
+		assert_image_is raw over "${format%% *}"
+	done
+done
+
+echo "an external data file"
+for raw in on off; do
+	rm -f image data
+	qemu-img create -q -f qcow2 -o "data_file=data,data_file_raw=$raw" image 1049088
+	# older content behind the end
+	truncate -s 1049088 data
+	fill behind 4M
+	cat behind >>data
+	dev=$(attach image)
+	dd if=behind of="$dev" bs=512 seek=2047 count=2 conv=fsync status=none
+	qcowctl resize -q 16M "$dev"
+	assert_zeros "$dev" 1049088 $((16 << 20))
+	dd if="$dev" of=raw bs=1M status=none
+	detach "$dev"
+	assert_clean image
+	assert_image_is raw image
+	assert_eq "$(stat -c %s data)" $((16 << 20)) "bytes of the data file"
+	[[ $raw == off ]] || cmp raw data
+done
+
+echo "snapshots"
+fill noise 2M
+qemu-img convert -O qcow2 noise image
+qemu-img snapshot -c one image
+dev=$(attach image)
+qcowctl resize -q 3G "$dev"
+dd if=/dev/zero of="$dev" bs=64K count=40 conv=fsync,notrunc status=none
+detach "$dev"
+assert_clean image
+dev=$(attach -r --snapshot one image)
+assert_eq "$(size_of "$dev")" $((2 << 20)) "size of the snapshot"
+cmp noise "$dev"
+detach "$dev"
+qemu-img snapshot -a one image
+assert_eq "$(virtual_size image)" $((2 << 20)) "virtual size of what was applied"
+assert_image_is noise image
+
+echo "shrinking"
+qemu-img create -q -f qcow2 image 1G
+dev=$(attach image)
+dd if=noise of="$dev" bs=1M seek=600 oflag=direct status=none
+assert_fails "new size 734003200 is less than the present one, 1073741824" qcowctl resize 700M "$dev"
+exec {held}<"$dev"
+assert_fails "is open" qcowctl resize --shrink 700M "$dev"
+exec {held}<&-
+assert_fails "new size is 629145600, and guest offset 629145600 is in use" \
+	qcowctl resize --shrink 600M "$dev"
+assert_eq "$(size_of "$dev")" $((1 << 30)) "size"
+wait_for 10 qcowctl resize --shrink -q -300M "$dev"
+assert_eq "$(size_of "$dev")" $((724 << 20)) "size"
+blkdiscard -o $((600 << 20)) -l $((2 << 20)) "$dev"
+wait_for 10 qcowctl resize --shrink -q 512M "$dev"
+assert_eq "$(size_of "$dev")" $((512 << 20)) "size"
+qcowctl resize -q 1G "$dev"
+assert_zeros "$dev" $((512 << 20)) $((1 << 30))
+detach --wait 10 "$dev"
+assert_clean image
+assert_eq "$(virtual_size image)" $((1 << 30)) "virtual size"
+
+echo "refused"
+dev=$(attach --logical-block-size 4096 image)
+assert_fails "new size is 1073742336, must be a multiple of 4096" qcowctl resize +512 "$dev"
+assert_fails "needs [0-9]* L1 table entries, at most 4194304" qcowctl resize 4P "$dev"
+assert_fails "cannot have 9223372036854775808 less" qcowctl resize -8E "$dev"
+assert_fails "must be a multiple of 4096" qcowctl resize --shrink 0 "$dev"
+assert_eq "$(size_of "$dev")" $((1 << 30)) "size"
+detach --wait 10 "$dev"
+dev=$(attach -r image)
+assert_fails "is attached read-only" qcowctl resize 2G "$dev"
+detach --wait 10 "$dev"
+qemu-img bitmap --add image some
+dev=$(attach image)
+assert_fails "the image has persistent bitmaps" qcowctl resize 2G "$dev"
+detach --wait 10 "$dev"
+assert_fails "no such device, and no attached image" qcowctl resize 2G image
+assert_eq "$(virtual_size image)" $((1 << 30)) "virtual size"
+assert_clean image
