@@ -162,7 +162,7 @@ static int resize(const struct resize_args *a)
 	size_t nr;
 	int err;
 
-	err = sysfs_find(a->what, &list, &nr);
+	err = sysfs_find("", a->what, &list, &nr);
 	if (!err && nr > 1)
 		err = qc_fail(QC_UNSUPPORTED, a->what,
 			      "is attached %zu times, read-only, and cannot be resized", nr);
