@@ -17,6 +17,8 @@ ATTACH_FORMAT = "<IIQIIIIIIQQIIQ"
 ATTACH_BYTES = struct.calcsize(ATTACH_FORMAT)
 DETACH_FORMAT = "<IIIIQ"
 DETACH_BYTES = struct.calcsize(DETACH_FORMAT)
+RESIZE_FORMAT = "<IIIIQQ"
+RESIZE_BYTES = struct.calcsize(RESIZE_FORMAT)
 LAYER_FORMAT = "<iiII"
 MESSAGE_BYTES = 4096
 
@@ -27,6 +29,7 @@ def command(direction, number, size, kind=0xC3):
 
 ATTACH = command(3, 1, ATTACH_BYTES)
 DETACH = command(1, 2, DETACH_BYTES)
+RESIZE = command(1, 3, RESIZE_BYTES)
 
 control = os.open("/dev/qcow-control", os.O_RDWR)
 message = ""
@@ -87,6 +90,17 @@ def detach(index, flags=0, size=DETACH_BYTES, tail=b"", request=DETACH, fd=None)
     text = ctypes.create_string_buffer(MESSAGE_BYTES)
     fields = bytearray(struct.pack(DETACH_FORMAT, size, flags, index, MESSAGE_BYTES,
                                    ctypes.addressof(text))) + tail
+    err = call(request, fields, fd)
+    message = text.value.decode()
+    return err
+
+
+def resize(index, size_bytes, flags=0, size=RESIZE_BYTES, tail=b"", request=RESIZE, fd=None):
+    """errno"""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    fields = bytearray(struct.pack(RESIZE_FORMAT, size, flags, index, MESSAGE_BYTES,
+                                   ctypes.addressof(text), size_bytes)) + tail
     err = call(request, fields, fd)
     message = text.value.decode()
     return err

@@ -136,6 +136,22 @@ for bit in range(1, 32):
     expect(f"detach: flag {bit}", q.detach(index, 1 << bit), errno.EINVAL, "unknown flags")
 for other in (0, 1048576, q.ANY):
     expect(f"detach: number {other}", q.detach(other), errno.ENXIO, "is not attached")
+
+# resize
+expect("resize: an address nobody has", q.call(q.RESIZE, 8), errno.EFAULT)
+for size in (0, 3, 4097, 0xffffffff):
+    expect(f"resize: size {size}", q.resize(index, 1 << 21, size=size), errno.EINVAL)
+expect("resize: longer, not all zeros", q.resize(index, 1 << 21, size=q.RESIZE_BYTES + 8,
+                                                 tail=b"\0\0\0\0\1\0\0\0"), errno.E2BIG)
+for bit in range(1, 32):
+    expect(f"resize: flag {bit}", q.resize(index, 1 << 21, 1 << bit), errno.EINVAL,
+           "unknown flags")
+for other in (0, 1048576, q.ANY):
+    expect(f"resize: number {other}", q.resize(other, 1 << 21), errno.ENXIO, "is not attached")
+expect("resize: read-only", q.resize(index, 1 << 21), errno.EROFS, "is attached read-only")
+expect("resize: longer, zeros", q.resize(index, 1 << 21, size=q.RESIZE_BYTES + 8, tail=bytes(8)),
+       errno.EROFS)
+
 held = os.open("/dev/qcow1048575", os.O_RDONLY)
 expect("detach: open", q.detach(index), errno.EBUSY, "is open")
 expect("detach: open, lazily", q.detach(index, q.LAZY), errno.EINPROGRESS)

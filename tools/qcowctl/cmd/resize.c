@@ -163,6 +163,8 @@ static int resize(const struct resize_args *a)
 	int err;
 
 	err = sysfs_find("", a->what, &list, &nr);
+	if (err == QC_NOT_FOUND && !access(a->what, F_OK))
+		qc_hint("qcowctl attach: an image is resized while it is attached");
 	if (!err && nr > 1)
 		err = qc_fail(QC_UNSUPPORTED, a->what,
 			      "is attached %zu times, read-only, and cannot be resized", nr);
