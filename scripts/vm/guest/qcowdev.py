@@ -19,6 +19,8 @@ DETACH_FORMAT = "<IIIIQ"
 DETACH_BYTES = struct.calcsize(DETACH_FORMAT)
 RESIZE_FORMAT = "<IIIIQQ"
 RESIZE_BYTES = struct.calcsize(RESIZE_FORMAT)
+SNAPSHOT_FORMAT = "<IIIIQIIQQQIIII"
+SNAPSHOT_BYTES = struct.calcsize(SNAPSHOT_FORMAT)
 LAYER_FORMAT = "<iiII"
 MESSAGE_BYTES = 4096
 
@@ -30,6 +32,8 @@ def command(direction, number, size, kind=0xC3):
 ATTACH = command(3, 1, ATTACH_BYTES)
 DETACH = command(1, 2, DETACH_BYTES)
 RESIZE = command(1, 3, RESIZE_BYTES)
+CHANGE_SNAPSHOT = command(1, 4, SNAPSHOT_BYTES)
+CREATE, APPLY, DELETE = range(3)
 
 control = os.open("/dev/qcow-control", os.O_RDWR)
 message = ""
@@ -102,6 +106,28 @@ def resize(index, size_bytes, flags=0, size=RESIZE_BYTES, tail=b"", request=RESI
     fields = bytearray(struct.pack(RESIZE_FORMAT, size, flags, index, MESSAGE_BYTES,
                                    ctypes.addressof(text), size_bytes)) + tail
     err = call(request, fields, fd)
+    message = text.value.decode()
+    return err
+
+
+def change_snapshot(index, action, snapshot=b"1", label=b"", flags=0, nodes=(), nr_nodes=None,
+                    nodes_at=None, id_at=None, id_bytes=None, name_at=None, name_bytes=None,
+                    size=SNAPSHOT_BYTES, tail=b""):
+    """errno; addresses and lengths are those of the texts and of `nodes`, or what is given"""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    texts = [ctypes.create_string_buffer(part) for part in (snapshot, label)]
+    fds = (ctypes.c_int * max(len(nodes), 1))(*nodes)
+
+    def given(value, other):
+        return other if value is None else value
+
+    fields = bytearray(struct.pack(
+        SNAPSHOT_FORMAT, size, flags, index, MESSAGE_BYTES, ctypes.addressof(text), action,
+        given(nr_nodes, len(nodes)), given(nodes_at, ctypes.addressof(fds)),
+        given(id_at, ctypes.addressof(texts[0])), given(name_at, ctypes.addressof(texts[1])),
+        given(id_bytes, len(snapshot)), given(name_bytes, len(label)), 1, 0)) + tail
+    err = call(CHANGE_SNAPSHOT, fields)
     message = text.value.decode()
     return err
 

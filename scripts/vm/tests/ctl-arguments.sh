@@ -152,6 +152,49 @@ expect("resize: read-only", q.resize(index, 1 << 21), errno.EROFS, "is attached 
 expect("resize: longer, zeros", q.resize(index, 1 << 21, size=q.RESIZE_BYTES + 8, tail=bytes(8)),
        errno.EROFS)
 
+# snapshots, changed
+snap = q.change_snapshot
+expect("snapshot: an address nobody has", q.call(q.CHANGE_SNAPSHOT, 8), errno.EFAULT)
+for size in (0, 3, 4097, 0xffffffff):
+    expect(f"snapshot: size {size}", snap(index, q.CREATE, size=size), errno.EINVAL)
+expect("snapshot: longer, not all zeros", snap(index, q.CREATE, size=q.SNAPSHOT_BYTES + 8,
+                                               tail=b"\1" + bytes(7)), errno.E2BIG)
+for bit in range(1, 32):
+    expect(f"snapshot: flag {bit}", snap(index, q.CREATE, flags=1 << bit), errno.EINVAL,
+           "unknown flags")
+for action in (3, 0xffffffff):
+    expect(f"snapshot: action {action}", snap(index, action), errno.EINVAL, "unknown action")
+for other in (0, 1048576, q.ANY):
+    expect(f"snapshot: number {other}", snap(other, q.CREATE), errno.ENXIO, "is not attached")
+for length in (0, 65536, 0xffffffff):
+    expect(f"snapshot: id of {length}", snap(index, q.CREATE, id_bytes=length), errno.EINVAL,
+           f"id of {length} bytes")
+expect("snapshot: a long name", snap(index, q.CREATE, name_bytes=65536), errno.EINVAL,
+       "name of 65536 bytes")
+expect("snapshot: id nowhere", snap(index, q.CREATE, id_at=8), errno.EFAULT)
+expect("snapshot: name nowhere", snap(index, q.CREATE, name_at=8, name_bytes=1), errno.EFAULT)
+expect("snapshot: many nodes", snap(index, q.CREATE, nr_nodes=4097), errno.EINVAL,
+       "block devices: 4097")
+expect("snapshot: nodes nowhere", snap(index, q.CREATE, nr_nodes=1, nodes_at=8), errno.EFAULT)
+expect("snapshot: a node that is closed", snap(index, q.CREATE, nodes=(99,)), errno.EBADF,
+       "descriptor 99")
+for action in (q.CREATE, q.APPLY, q.DELETE):
+    expect("snapshot: read-only", snap(index, action), errno.EROFS, "read-only")
+err, other = q.attach((os.open("overlay", os.O_RDWR),), image, flags=0)
+expect("an overlay to be written to", err, 0)
+expect("snapshot: a node that is a file", snap(other, q.CREATE, nodes=image), errno.EINVAL,
+       "is no node of")
+node = os.open("/dev/qcow1048575", os.O_RDONLY)
+expect("snapshot: a node of another disk", snap(other, q.CREATE, nodes=(node,)), errno.EINVAL,
+       "is no node of")
+os.close(node)
+expect("snapshot: none", snap(other, q.DELETE), errno.ENOENT, "snapshot 1: there is none")
+expect("snapshot: longer, zeros", snap(other, q.CREATE, size=q.SNAPSHOT_BYTES + 8,
+                                       tail=bytes(8)), 0)
+expect("snapshot: there is one", snap(other, q.CREATE), errno.EEXIST, "there is one already")
+expect("snapshot: deleted", snap(other, q.DELETE), 0)
+expect("detached", q.detach(other), 0)
+
 held = os.open("/dev/qcow1048575", os.O_RDONLY)
 expect("detach: open", q.detach(index), errno.EBUSY, "is open")
 expect("detach: open, lazily", q.detach(index, q.LAZY), errno.EINPROGRESS)

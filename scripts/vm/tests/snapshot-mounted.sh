@@ -63,6 +63,26 @@ for i in 1 3 4; do
 	detach "$dev"
 done
 
+# a snapshot keeps its size, and the disk has that again when it is applied
+qemu-img create -q -f qcow2 sized 64M
+dev=$(attach sized)
+dd if=/dev/urandom of="$dev" bs=1M seek=60 count=4 oflag=direct status=none
+dd if="$dev" of=small.raw bs=1M status=none
+qcowctl snapshot -c small "$dev"
+qcowctl resize -q 96M "$dev"
+dd if=/dev/urandom of="$dev" bs=1M seek=90 count=4 oflag=direct status=none
+dd if="$dev" of=large.raw bs=1M status=none
+qcowctl snapshot -c large "$dev"
+for state in small large small; do
+	qcowctl snapshot -a "$state" "$dev"
+	cmp "$dev" "$state.raw"
+done
+detach "$dev"
+assert_clean sized
+assert_image_is small.raw sized
+qemu-img snapshot -a large sized
+assert_image_is large.raw sized
+
 # what cannot be: nothing changes
 cp image before
 dev=$(attach -r image)
