@@ -1,7 +1,7 @@
 #!/bin/bash
 # rename of an image that is attached, mounted and written to: sysfs shows the new path, the
 # device goes on, and what is attached is not replaced.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"

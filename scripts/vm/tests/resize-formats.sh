@@ -2,7 +2,7 @@
 # What is new when a device grows reads as zeros in every version, over a longer backing file and
 # with a data file; snapshots keep their size. It shrinks when it is closed and nothing is in what
 # goes; what cannot be is refused, and nothing has changed.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12
 # timeout: 400
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
