@@ -37,8 +37,9 @@ static unsigned int device_quiesce(struct qcow_device *dev)
 	unsigned int noio = memalloc_noio_save();
 
 	qcow_freeze_queue(dev->disk->queue);
-	qcow_readahead_stop(&dev->chain->readahead);
+	/* The first one may start the second one. */
 	qcow_decompress_ahead_stop(&dev->decompress_ahead);
+	qcow_readahead_stop(&dev->chain->readahead);
 	return noio;
 }
 
@@ -99,16 +100,21 @@ static int snapshot_job_step(struct qcow_job *job)
 	return qcow_snapshot_run(job->meta, snapshot->change, &job->cancelled, snapshot->rep);
 }
 
-static int snapshot_check(struct qcow_device *dev, const struct qcow_snapshot_change *change,
+static int snapshot_check(struct qcow_device *dev, struct qcow_snapshot_change *change,
 			  bool force, struct qcow_report *rep)
 {
+	int err;
+
 	if (!dev->meta) {
 		qcow_report(rep, "%s: attached read-only", dev->name);
 		return -EROFS;
 	}
-	if (change->action == QCOW_SNAPSHOT_APPLY && !force)
-		return qcow_device_shut(dev, rep);
-	return 0;
+	change->block_bytes = queue_logical_block_size(dev->disk->queue);
+	if (change->action != QCOW_SNAPSHOT_APPLY)
+		return 0;
+	err = qcow_device_shut(dev, force ? NULL : rep);
+	change->is_shut = !err;
+	return force ? 0 : err;
 }
 
 /* The disk has other contents, and perhaps another size. */

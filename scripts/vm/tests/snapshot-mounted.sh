@@ -83,6 +83,25 @@ assert_image_is small.raw sized
 qemu-img snapshot -a large sized
 assert_image_is large.raw sized
 
+# a disk that has become smaller, and a partition and an L1 table that have not
+qemu-img create -q -f qcow2 -o cluster_size=4K shrunk 64M
+dev=$(attach shrunk)
+sfdisk -q "$dev" <<<$'label: dos\nsize=60M\n'
+wait_for 10 test -b "${dev}p1"
+qcowctl resize -q --shrink 8M "$dev"
+qcowctl snapshot -c one "$dev"
+dd if=/dev/urandom of="$dev" bs=1M count=8 oflag=direct conv=notrunc status=none
+dd if="$dev" of=shrunk.raw bs=1M status=none
+assert_fails "error" dd if=/dev/zero of="${dev}p1" bs=64K seek=300 count=1 oflag=direct
+qcowctl snapshot -a one "$dev"
+qcowctl resize -q 64M "$dev"
+qcowctl snapshot -c two "$dev"
+dd if=shrunk.raw of="$dev" bs=1M oflag=direct conv=notrunc status=none
+detach "$dev"
+assert_clean shrunk
+truncate -s 64M shrunk.raw
+assert_image_is shrunk.raw shrunk
+
 # what cannot be: nothing changes
 cp image before
 dev=$(attach -r image)

@@ -31,10 +31,13 @@ int nodes_open(struct nodes *nodes, u32 index)
 	char *path = qc_printf("/sys/block/%s", name);
 	DIR *dir = opendir(path);
 	struct dirent *entry;
-	int err;
+	int err = 0;
 
 	*nodes = (struct nodes) { 0 };
-	err = node_open(nodes, name);
+	if (!dir)
+		err = qc_fail_errno(QC_SYSTEM, errno, path, "cannot be read");
+	if (!err)
+		err = node_open(nodes, name);
 	/* Partitions are directories in it that begin with its name. */
 	while (!err && dir && (entry = readdir(dir))) {
 		if (!strncmp(entry->d_name, name, strlen(name)))

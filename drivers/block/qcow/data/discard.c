@@ -13,6 +13,7 @@
 #include <linux/err.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <qcow/l2.h>
@@ -342,6 +343,10 @@ int qcow_request_zero_behind(struct qcow_device *dev, u64 guest, u64 len, bool d
 	int err = 0;
 
 	for (; guest < end && !err; guest += len) {
+		/* What is not wanted any more goes all the same. */
+		if (!drop && fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 		len = min(end, round_down(guest, BEHIND_BYTES) + BEHIND_BYTES) - guest;
 		err = discard_behind(dev, guest, len, drop);
 	}

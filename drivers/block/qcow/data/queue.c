@@ -33,6 +33,11 @@ static blk_status_t queue_start(struct request *rq)
 	/* The block layer lets a stray write through to a read-only disk, with a warning. */
 	if (req_op(rq) != REQ_OP_READ && !req->dev->meta)
 		return BLK_STS_NOTSUPP;
+	/* A partition may reach beyond a disk that has become smaller. */
+	if (unlikely(blk_rq_pos(rq) + blk_rq_sectors(rq) >
+		     READ_ONCE(req->dev->chain->size) >> SECTOR_SHIFT) &&
+	    !blk_rq_is_passthrough(rq) && blk_rq_sectors(rq))
+		return BLK_STS_IOERR;
 
 	blk_mq_start_request(rq);
 	switch (req_op(rq)) {

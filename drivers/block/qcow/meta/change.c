@@ -52,6 +52,8 @@ static int change_find_table(struct qcow_meta *meta, u64 guest, bool make, u64 *
 	struct qcow_flaw flaw;
 	int err;
 
+	if (WARN_ON_ONCE(l1_idx >= image->l1_entries))
+		return -EIO;
 	err = qcow_l1_decode(&image->geo, be64_to_cpu(image->l1[l1_idx]), table, &flaw);
 	if (err) {
 		qcow_message_flaw(image, &flaw);

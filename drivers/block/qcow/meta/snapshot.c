@@ -23,6 +23,7 @@
 #include "layer/image.h"
 #include "message.h"
 #include "meta/header.h"
+#include "meta/overlap.h"
 #include "meta/shadow.h"
 #include "meta/snapshot.h"
 #include "meta/worker.h"
@@ -237,8 +238,11 @@ static int snapshot_refresh_l2(struct snapshot_job *job, __be64 *entry)
 			err = qcow_shadow_put(&job->shadow, job->l2, qcow_cluster_bytes(g),
 					      &job->l2_host);
 	} else {
-		err = qcow_shadow_count(&job->shadow, job->l2_host >> g->cluster_bits, 1, &count,
-					&nr);
+		/* Of a snapshot that is applied: nothing else may be written there. */
+		err = qcow_overlap_add(&job->meta->overlap, job->l2_host, qcow_cluster_bytes(g));
+		if (!err)
+			err = qcow_shadow_count(&job->shadow, job->l2_host >> g->cluster_bits, 1,
+						&count, &nr);
 	}
 	*entry = cpu_to_be64(count == 1 ? qcow_l1_encode(g, job->l2_host) : job->l2_host);
 	return err;
@@ -423,6 +427,41 @@ static int snapshot_delete(struct snapshot_job *job)
 				  h->nr_snapshots - 1);
 }
 
+static int snapshot_keeps_size(const struct qcow_snapshot *snap, u32 position, void *data)
+{
+	return qcow_snapshot_check_resize(snap, position, data);
+}
+
+/* With the snapshot the disk gets another size. */
+static int snapshot_check_size(struct snapshot_job *job)
+{
+	struct qcow_image *image = job->meta->image;
+	const struct qcow_header *h = &image->header;
+	const struct qcow_snapshot *snap = &job->table.snap;
+	u64 bytes;
+	u32 entries;
+	int err;
+
+	/* There, snapshots that do not say their size have that of the header. */
+	if (h->version == 2) {
+		qcow_report(job->rep,
+			    "the image has %llu bytes, the snapshot %llu: version 2 cannot change",
+			    h->size, snap->disk_bytes);
+		return -EOPNOTSUPP;
+	}
+	/* Requests may be on their way to what goes. */
+	if (snap->disk_bytes < h->size && !job->change->is_shut) {
+		qcow_report(job->rep, "the device is open, has %llu bytes, and the snapshot %llu",
+			    h->size, snap->disk_bytes);
+		return -EBUSY;
+	}
+	err = qcow_header_check_resize(h, snap->disk_bytes, job->change->block_bytes, true,
+				       &entries, job->rep);
+	if (err)
+		return err;
+	return qcow_image_walk_snapshots(image, snapshot_keeps_size, job->rep, &bytes, job->rep);
+}
+
 static int snapshot_apply(struct snapshot_job *job)
 {
 	const struct qcow_header *h = &job->meta->image->header;
@@ -431,17 +470,12 @@ static int snapshot_apply(struct snapshot_job *job)
 	u32 needed;
 	int err;
 
-	/* There, snapshots that do not say their size have that of the header. */
-	if (h->version == 2 && snap->disk_bytes != h->size) {
-		qcow_report(job->rep,
-			    "the image has %llu bytes, the snapshot %llu: version 2 cannot change",
-			    h->size, snap->disk_bytes);
-		return -EOPNOTSUPP;
-	}
-	job->next.size = snap->disk_bytes;
 	err = qcow_header_check_size(h, snap->disk_bytes, &needed, job->rep);
+	if (!err && snap->disk_bytes != h->size)
+		err = snapshot_check_size(job);
 	if (err)
 		return err;
+	job->next.size = snap->disk_bytes;
 	job->l1_entries = max(needed, snap->l1_entries);
 	err = snapshot_read_l1(job, snap->l1_offset, snap->l1_entries, job->l1_entries, &job->l1);
 	if (!err)
@@ -531,17 +565,27 @@ static void snapshot_adopt(struct snapshot_job *job, __be64 *l1, u32 entries)
 	image->l1_entries = entries;
 	image->size = round_down(image->header.size, SECTOR_SIZE);
 	image->geo.size = image->size;
-	meta->l1.disk_entries = image->header.l1_entries;
+	/* What the table on disk has behind that stays as it is. */
+	meta->l1.disk_entries = min(image->header.l1_entries, entries);
 }
 
 /* Return: 0, or an error; the shadow is gone. */
 static int snapshot_switch(struct snapshot_job *job)
 {
+	const struct qcow_image *image = job->meta->image;
 	__be64 *l1 = NULL;
-	u32 entries;
+	u32 entries = 0;
 	int err;
 
 	err = qcow_header_check_size(&job->next, job->next.size, &entries, job->rep);
+	/* It does not become shorter: the L2 tables behind are known as such. */
+	entries = max(entries, image->l1_entries);
+	if (!err && image->l1_bytes + l1_bytes(entries) - l1_bytes(image->l1_entries) >
+	    QCOW_MAX_CHAIN_L1_BYTES) {
+		qcow_report(job->rep, "L1 tables of this layer and those below: more than %llu bytes",
+			    QCOW_MAX_CHAIN_L1_BYTES);
+		err = -EFBIG;
+	}
 	if (!err) {
 		l1 = kvcalloc(max(entries, 1U), sizeof(*l1), GFP_NOIO);
 		err = l1 ? 0 : -ENOMEM;

@@ -23,6 +23,8 @@ struct qcow_report;
  * @name_len: bytes at @name
  * @date_sec: its time, UTC
  * @date_nsec: sub-second part
+ * @block_bytes: logical block size of the device
+ * @is_shut: it is not open, and cannot be opened meanwhile
  */
 struct qcow_snapshot_change {
 	enum qcow_snapshot_action action;
@@ -32,6 +34,8 @@ struct qcow_snapshot_change {
 	u32 name_len;
 	u32 date_sec;
 	u32 date_nsec;
+	u32 block_bytes;
+	bool is_shut;
 };
 
 /**
