@@ -582,7 +582,8 @@ static int snapshot_switch(struct snapshot_job *job)
 	entries = max(entries, image->l1_entries);
 	if (!err && image->l1_bytes + l1_bytes(entries) - l1_bytes(image->l1_entries) >
 	    QCOW_MAX_CHAIN_L1_BYTES) {
-		qcow_report(job->rep, "L1 tables of this layer and those below: more than %llu bytes",
+		qcow_report(job->rep,
+			    "L1 tables of this layer and those below: more than %llu bytes",
 			    QCOW_MAX_CHAIN_L1_BYTES);
 		err = -EFBIG;
 	}
