@@ -1,7 +1,7 @@
 #!/bin/bash
 # A device grows while a file system on it is written to; partitions stay, there is a uevent, and
 # the file system grows into it.
-# kernels: 6.12 debug
+# kernels: 6.12
 # timeout: 300
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
