@@ -343,8 +343,26 @@ int qcow_refcounts_get(struct qcow_refcounts *rc, u64 cluster, u64 max, u64 *cou
 	return 0;
 }
 
-/* Clusters whose counts are in one slice. */
-static int refcount_dec_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
+/* Whether a count can change so; the log says why not. */
+static int refcount_check_change(const struct qcow_refcounts *rc, u64 cluster, u64 count,
+				 bool more)
+{
+	if (!count) {
+		qcow_message(rc->image, "cluster 0x%llx: %s, and its reference count is 0",
+			     cluster << cluster_bits(rc), more ? "referred to" : "freed");
+		return -EUCLEAN;
+	}
+	if (more && count == qcow_refcount_max(rc->order)) {
+		qcow_message(rc->image,
+			     "cluster 0x%llx: its reference count is %llu, refcount_order %u has room for no more",
+			     cluster << cluster_bits(rc), count, rc->order);
+		return -ERANGE;
+	}
+	return 0;
+}
+
+/* One reference more or less, of clusters whose counts are in one slice. */
+static int refcount_change_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr, bool more)
 {
 	u64 idx = cluster & (slice_clusters(rc) - 1);
 	struct qcow_slice *slice;
@@ -356,75 +374,36 @@ static int refcount_dec_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 	for (; nr && !err; nr--, idx++, cluster++) {
 		u64 count = qcow_refcount_get(slice->entries, rc->order, idx);
 
-		if (!count) {
-			qcow_message(rc->image,
-				     "cluster 0x%llx: freed, and its reference count is 0",
-				     cluster << cluster_bits(rc));
-			err = -EUCLEAN;
-		} else {
-			refcount_set_range(rc, slice, cluster, 1, count - 1);
-		}
+		err = refcount_check_change(rc, cluster, count, more);
+		if (!err)
+			refcount_set_range(rc, slice, cluster, 1, more ? count + 1 : count - 1);
 	}
 	qcow_writeback_put(slice);
+	return err;
+}
+
+static int refcount_change(struct qcow_refcounts *rc, u64 cluster, u64 nr, bool more)
+{
+	int err = 0;
+
+	while (nr && !err) {
+		u64 part = in_slice(rc, cluster, nr);
+
+		err = refcount_change_in_slice(rc, cluster, part, more);
+		cluster += part;
+		nr -= part;
+	}
 	return err;
 }
 
 int qcow_refcounts_dec(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 {
-	int err = 0;
-
-	while (nr && !err) {
-		u64 part = in_slice(rc, cluster, nr);
-
-		err = refcount_dec_in_slice(rc, cluster, part);
-		cluster += part;
-		nr -= part;
-	}
-	return err;
-}
-
-static int refcount_inc_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
-{
-	u64 idx = cluster & (slice_clusters(rc) - 1);
-	struct qcow_slice *slice;
-	int err;
-
-	err = refcount_load_pinned(rc, cluster, &slice);
-	if (err)
-		return err;
-	for (; nr && !err; nr--, idx++, cluster++) {
-		u64 count = qcow_refcount_get(slice->entries, rc->order, idx);
-
-		if (!count) {
-			qcow_message(rc->image,
-				     "cluster 0x%llx: referred to, and its reference count is 0",
-				     cluster << cluster_bits(rc));
-			err = -EUCLEAN;
-		} else if (count == qcow_refcount_max(rc->order)) {
-			qcow_message(rc->image,
-				     "cluster 0x%llx: its reference count is %llu, refcount_order %u has room for no more",
-				     cluster << cluster_bits(rc), count, rc->order);
-			err = -ERANGE;
-		} else {
-			refcount_set_range(rc, slice, cluster, 1, count + 1);
-		}
-	}
-	qcow_writeback_put(slice);
-	return err;
+	return refcount_change(rc, cluster, nr, false);
 }
 
 int qcow_refcounts_inc(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 {
-	int err = 0;
-
-	while (nr && !err) {
-		u64 part = in_slice(rc, cluster, nr);
-
-		err = refcount_inc_in_slice(rc, cluster, part);
-		cluster += part;
-		nr -= part;
-	}
-	return err;
+	return refcount_change(rc, cluster, nr, true);
 }
 
 int qcow_refcounts_write(struct qcow_refcounts *rc, struct qcow_batch *writes)
