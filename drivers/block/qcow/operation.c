@@ -22,13 +22,11 @@
  * @job: the job
  * @change: what is to be done
  * @rep: says what is wrong
- * @is_idle: neither a commit nor a reclaim is under way
  */
 struct snapshot_job {
 	struct qcow_job job;
 	struct qcow_snapshot_change *change;
 	struct qcow_report *rep;
-	bool is_idle;
 };
 
 /* Return: for device_resume(). Memory is allocated without I/O until then. */
@@ -93,10 +91,6 @@ static int snapshot_job_step(struct qcow_job *job)
 {
 	struct snapshot_job *snapshot = container_of(job, struct snapshot_job, job);
 
-	if (!snapshot->is_idle) {
-		snapshot->is_idle = true;
-		return qcow_job_await_idle(job);
-	}
 	return qcow_snapshot_run(job->meta, snapshot->change, &job->cancelled, snapshot->rep);
 }
 
@@ -129,7 +123,8 @@ static int snapshot_run(struct qcow_device *dev, struct qcow_snapshot_change *ch
 			struct qcow_report *rep)
 {
 	struct snapshot_job snapshot = {
-		.job.step = snapshot_job_step, .change = change, .rep = rep,
+		.job = { .step = snapshot_job_step, .idle = true },
+		.change = change, .rep = rep,
 	};
 	unsigned int noio = device_quiesce(dev);
 	int err;

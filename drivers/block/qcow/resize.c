@@ -34,11 +34,6 @@
 /* Bytes whose entries are looked at in one go. */
 #define LOOK_BYTES	(64ULL * SZ_1G)
 
-static int check_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
-{
-	return qcow_snapshot_check_resize(snap, position, data);
-}
-
 /* A data file that is a device is as long as it is. */
 static int check_data_file(const struct qcow_image *image, u64 bytes, struct qcow_report *rep)
 {
@@ -56,21 +51,15 @@ static int resize_check(struct qcow_device *dev, u64 bytes, bool shrink, u32 *l1
 			struct qcow_report *rep)
 {
 	struct qcow_image *image = dev->chain;
-	u64 table_bytes;
 	int err;
 
 	if (!dev->meta) {
 		qcow_report(rep, "%s is attached read-only", dev->name);
 		return -EROFS;
 	}
-	err = qcow_header_check_resize(&image->header, bytes,
-				       queue_logical_block_size(dev->disk->queue), shrink,
-				       l1_entries, rep);
-	if (!err)
-		err = check_data_file(image, bytes, rep);
-	if (!err && image->header.nr_snapshots)
-		err = qcow_image_walk_snapshots(image, check_snapshot, rep, &table_bytes, rep);
-	return err;
+	err = qcow_resize_check(image, bytes, queue_logical_block_size(dev->disk->queue), shrink,
+				l1_entries, rep);
+	return err ?: check_data_file(image, bytes, rep);
 }
 
 /*

@@ -339,6 +339,20 @@ static int image_select_state(struct qcow_image *image, u32 snapshot, u64 *l1_of
 	return 0;
 }
 
+int qcow_image_check_l1_bytes(const struct qcow_image *image, u32 entries,
+			      struct qcow_report *rep)
+{
+	u64 bytes = image->l1_bytes + (u64)entries * sizeof(*image->l1) -
+		    (u64)image->l1_entries * sizeof(*image->l1);
+
+	if (bytes <= QCOW_MAX_CHAIN_L1_BYTES)
+		return 0;
+	qcow_report(rep,
+		    "L1 tables of this layer and those below have %llu bytes, at most %llu are supported",
+		    bytes, QCOW_MAX_CHAIN_L1_BYTES);
+	return -EFBIG;
+}
+
 /* As much as the size needs; an image that is written to gets the rest of that, too. */
 static int image_read_l1(struct qcow_image *image, bool writable, u64 l1_offset, u32 l1_entries,
 			 struct qcow_report *rep)
@@ -354,13 +368,10 @@ static int image_read_l1(struct qcow_image *image, bool writable, u64 l1_offset,
 	}
 	if (!entries)
 		return 0;
+	err = qcow_image_check_l1_bytes(image, entries, rep);
+	if (err)
+		return err;
 	image->l1_bytes += (u64)entries * sizeof(*image->l1);
-	if (image->l1_bytes > QCOW_MAX_CHAIN_L1_BYTES) {
-		qcow_report(rep,
-			    "L1 tables of this layer and those below have %llu bytes, at most %llu are supported",
-			    image->l1_bytes, QCOW_MAX_CHAIN_L1_BYTES);
-		return -EFBIG;
-	}
 	image->l1 = kvcalloc(entries, sizeof(*image->l1), GFP_KERNEL_ACCOUNT);
 	if (!image->l1)
 		return -ENOMEM;

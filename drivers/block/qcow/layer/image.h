@@ -122,6 +122,24 @@ static inline __be64 *qcow_image_replace_l1(struct qcow_image *image, __be64 *l1
 	return old;
 }
 
+/* It has another size. Context: the metadata worker. */
+static inline void qcow_image_set_size(struct qcow_image *image, u64 bytes)
+{
+	WRITE_ONCE(image->size, bytes);
+	WRITE_ONCE(image->geo.size, bytes);
+}
+
+/**
+ * qcow_image_check_l1_bytes() - refuse L1 tables that take too much memory
+ * @image: the image
+ * @entries: that its table is to have, instead of those it has
+ * @rep: says so
+ *
+ * Return: 0 or -EFBIG.
+ */
+int qcow_image_check_l1_bytes(const struct qcow_image *image, u32 entries,
+			      struct qcow_report *rep);
+
 /* Which state of an image to open. */
 #define QCOW_ACTIVE_STATE	(~0U)
 

@@ -12,6 +12,11 @@ static void job_step(struct qcow_meta_msg *msg)
 	int err = msg->err;
 
 	msg->err = 0;
+	if (job->idle) {
+		job->idle = false;
+		list_add_tail(&msg->node, &job->meta->await_idle);
+		return;
+	}
 	if (!err)
 		err = job->step(job);
 	if (err == -EINPROGRESS)
@@ -34,24 +39,12 @@ int qcow_job_run(struct qcow_meta *meta, struct qcow_job *job)
 	return job->err;
 }
 
-int qcow_job_yield(struct qcow_job *job)
-{
-	list_add_tail(&job->msg.node, &job->meta->later);
-	return -EINPROGRESS;
-}
-
 int qcow_job_await_commit(struct qcow_job *job)
 {
 	struct qcow_meta *meta = job->meta;
 
 	qcow_commit_want(&meta->commit);
 	list_add_tail(&job->msg.node, &meta->await_commit);
-	return -EINPROGRESS;
-}
-
-int qcow_job_await_idle(struct qcow_job *job)
-{
-	list_add_tail(&job->msg.node, &job->meta->await_idle);
 	return -EINPROGRESS;
 }
 

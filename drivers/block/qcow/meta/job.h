@@ -18,6 +18,7 @@ struct qcow_meta;
  * @step: called by the worker, which it has for itself meanwhile. It returns 0 or -errno: the job
  *        has ended; or -EINPROGRESS: it has been parked or posted, and is called again, from its
  *        beginning
+ * @idle: it begins when neither a commit nor a reclaim is under way; set by the caller
  * @cancelled: the task is being killed: a step that takes long ends with -EINTR, if it still can
  * @done: it has ended
  * @err: how
@@ -32,6 +33,7 @@ struct qcow_job {
 	struct qcow_meta_msg msg;
 	struct qcow_meta *meta;
 	int (*step)(struct qcow_job *job);
+	bool idle;
 	bool cancelled;
 	struct completion done;
 	int err;
@@ -40,7 +42,7 @@ struct qcow_job {
 /**
  * qcow_job_run() - have a job done, and wait for its end
  * @meta: the metadata
- * @job: on the caller's stack; @job->step is set
+ * @job: on the caller's stack; @job->step is set, @job->idle where that is wanted
  *
  * Context: process context but that of the worker, a commit, or I/O of the device; may sleep.
  * Return: what @job->step returned last, or the error of what the job has waited for.
@@ -51,14 +53,8 @@ int qcow_job_run(struct qcow_meta *meta, struct qcow_job *job);
  * For a step, which returns what these return. Context: the worker.
  */
 
-/* Other messages have their turn. Return: -EINPROGRESS. */
-int qcow_job_yield(struct qcow_job *job);
-
 /* Parked until a commit has ended: one that is running, else the next. Return: -EINPROGRESS. */
 int qcow_job_await_commit(struct qcow_job *job);
-
-/* Parked until neither a commit nor a reclaim is under way. Return: -EINPROGRESS. */
-int qcow_job_await_idle(struct qcow_job *job);
 
 /*
  * @err: of an allocation. Parked until there is space. Return: -EINPROGRESS; or @err: it is no lack

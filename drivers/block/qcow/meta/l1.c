@@ -227,6 +227,16 @@ static struct l1_fill *l1_find_fill(struct qcow_meta *meta, u64 l1_idx)
 	return NULL;
 }
 
+void qcow_l1_release_longer(struct qcow_meta *meta)
+{
+	struct qcow_l1 *l1 = &meta->l1;
+
+	if (l1->state == QCOW_L1_FITS)
+		return;
+	qcow_space_release(&meta->space, l1->longer.first, l1->longer.nr);
+	l1->state = QCOW_L1_FITS;
+}
+
 /* Put a table with the same entries, and zeros behind them, into new clusters, durable. */
 static int l1_write_table(struct qcow_meta *meta, u64 host, u64 new_bytes)
 {
@@ -278,8 +288,7 @@ static int l1_replace_table(struct qcow_meta *meta)
 	if (!err)
 		err = qcow_overlap_add(&meta->overlap, host, bytes);
 	if (err) {
-		qcow_space_release(&meta->space, l1->longer.first, l1->longer.nr);
-		l1->state = QCOW_L1_FITS;
+		qcow_l1_release_longer(meta);
 		return err;
 	}
 	/* After an error the header may refer to them: they stay where they are. */
@@ -303,8 +312,7 @@ static int l1_grow_table(struct qcow_meta *meta)
 	if (l1->state != QCOW_L1_FITS && l1->longer.nr < nr) {
 		if (qcow_commit_is_running(&meta->commit))
 			return -EBUSY;
-		qcow_space_release(&meta->space, l1->longer.first, l1->longer.nr);
-		l1->state = QCOW_L1_FITS;
+		qcow_l1_release_longer(meta);
 	}
 	if (l1->state == QCOW_L1_FITS) {
 		err = qcow_space_alloc(&meta->space, nr, &l1->longer);

@@ -111,6 +111,9 @@ int qcow_l1_move_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 to);
  */
 int qcow_l1_move(struct qcow_meta *meta, u64 to);
 
+/* Clusters for a longer table, if there are any, are not wanted. No commit runs. The worker. */
+void qcow_l1_release_longer(struct qcow_meta *meta);
+
 /**
  * qcow_l1_collect() - copy what has been changed, for a commit
  * @meta: the metadata

@@ -42,10 +42,22 @@ struct resize_job {
 	struct qcow_report *rep;
 };
 
-static void resize_set_size(struct qcow_image *image, u64 bytes)
+static int resize_check_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
 {
-	WRITE_ONCE(image->size, bytes);
-	WRITE_ONCE(image->geo.size, bytes);
+	return qcow_snapshot_check_resize(snap, position, data);
+}
+
+int qcow_resize_check(struct qcow_image *image, u64 bytes, u32 block_bytes, bool shrink,
+		      u32 *l1_entries, struct qcow_report *rep)
+{
+	u64 table_bytes;
+	int err;
+
+	err = qcow_header_check_resize(&image->header, bytes, block_bytes, shrink, l1_entries,
+				       rep);
+	if (err || !image->header.nr_snapshots)
+		return err;
+	return qcow_image_walk_snapshots(image, resize_check_snapshot, rep, &table_bytes, rep);
 }
 
 /* Guest bytes that a table maps which is there, and lies beyond the old size or reaches beyond. */
@@ -89,20 +101,8 @@ static int begin_step(struct qcow_job *job)
 		return err;
 	resize_find_zeros(image, resizing);
 	if (resizing->to > resizing->from)
-		resize_set_size(image, resizing->to);
+		qcow_image_set_size(image, resizing->to);
 	return 0;
-}
-
-static int check_l1_bytes(const struct qcow_image *image, u32 entries, struct qcow_report *rep)
-{
-	u64 bytes = image->l1_bytes + (u64)(entries - image->l1_entries) * sizeof(*image->l1);
-
-	if (bytes <= QCOW_MAX_CHAIN_L1_BYTES)
-		return 0;
-	qcow_report(rep,
-		    "L1 tables of this layer and those below would have %llu bytes, at most %llu are supported",
-		    bytes, QCOW_MAX_CHAIN_L1_BYTES);
-	return -EFBIG;
 }
 
 int qcow_resize_begin(struct qcow_meta *meta, struct qcow_resizing *resizing,
@@ -117,7 +117,7 @@ int qcow_resize_begin(struct qcow_meta *meta, struct qcow_resizing *resizing,
 	resizing->from = image->size;
 	/* Only a resize changes how many there are. */
 	if (resizing->l1_entries > image->l1_entries) {
-		err = check_l1_bytes(image, resizing->l1_entries, rep);
+		err = qcow_image_check_l1_bytes(image, resizing->l1_entries, rep);
 		if (err)
 			return err;
 		resize.l1 = kvcalloc(resizing->l1_entries, sizeof(*resize.l1), GFP_KERNEL_ACCOUNT);
@@ -167,7 +167,7 @@ static int commit_step(struct qcow_job *job)
 	err = qcow_header_set_size(image, resizing->to);
 	if (err)
 		return err;
-	resize_set_size(image, resizing->to);
+	qcow_image_set_size(image, resizing->to);
 	/* That it is longer for a while does no harm. */
 	resize_data_file(image, resizing->to, false);
 	return 0;
@@ -186,7 +186,7 @@ static int undo_step(struct qcow_job *job)
 {
 	struct resize_job *resize = container_of(job, struct resize_job, job);
 
-	resize_set_size(job->meta->image, resize->resizing->from);
+	qcow_image_set_size(job->meta->image, resize->resizing->from);
 	return 0;
 }
 

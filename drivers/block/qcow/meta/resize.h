@@ -14,6 +14,7 @@
 
 #include <linux/types.h>
 
+struct qcow_image;
 struct qcow_meta;
 struct qcow_report;
 
@@ -34,9 +35,25 @@ struct qcow_resizing {
 };
 
 /**
+ * qcow_resize_check() - whether the active image may get another size
+ * @image: the image
+ * @bytes: new size
+ * @block_bytes: logical block size of the device
+ * @shrink: it may be less than the present one
+ * @l1_entries: result: entries of the L1 table that it needs
+ * @rep: says why not
+ *
+ * Context: process context, no other operation on the device; may sleep.
+ * Return: 0; errors as qcow_header_check_resize() and qcow_image_walk_snapshots(); -EOPNOTSUPP: a
+ * snapshot would not keep its size.
+ */
+int qcow_resize_check(struct qcow_image *image, u64 bytes, u32 block_bytes, bool shrink,
+		      u32 *l1_entries, struct qcow_report *rep);
+
+/**
  * qcow_resize_begin() - have tables in memory for the longer of both sizes
  * @meta: the metadata
- * @resizing: @to and @l1_entries are set, qcow_header_check_resize() has passed them
+ * @resizing: @to and @l1_entries are set, qcow_resize_check() has passed them
  * @rep: says why not
  *
  * Context: process context but that of the worker; may sleep.

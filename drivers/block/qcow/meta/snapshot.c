@@ -24,6 +24,7 @@
 #include "message.h"
 #include "meta/header.h"
 #include "meta/overlap.h"
+#include "meta/resize.h"
 #include "meta/shadow.h"
 #include "meta/snapshot.h"
 #include "meta/worker.h"
@@ -427,20 +428,13 @@ static int snapshot_delete(struct snapshot_job *job)
 				  h->nr_snapshots - 1);
 }
 
-static int snapshot_keeps_size(const struct qcow_snapshot *snap, u32 position, void *data)
-{
-	return qcow_snapshot_check_resize(snap, position, data);
-}
-
 /* With the snapshot the disk gets another size. */
 static int snapshot_check_size(struct snapshot_job *job)
 {
 	struct qcow_image *image = job->meta->image;
 	const struct qcow_header *h = &image->header;
 	const struct qcow_snapshot *snap = &job->table.snap;
-	u64 bytes;
 	u32 entries;
-	int err;
 
 	/* There, snapshots that do not say their size have that of the header. */
 	if (h->version == 2) {
@@ -455,11 +449,8 @@ static int snapshot_check_size(struct snapshot_job *job)
 			    h->size, snap->disk_bytes);
 		return -EBUSY;
 	}
-	err = qcow_header_check_resize(h, snap->disk_bytes, job->change->block_bytes, true,
-				       &entries, job->rep);
-	if (err)
-		return err;
-	return qcow_image_walk_snapshots(image, snapshot_keeps_size, job->rep, &bytes, job->rep);
+	return qcow_resize_check(image, snap->disk_bytes, job->change->block_bytes, true, &entries,
+				 job->rep);
 }
 
 static int snapshot_apply(struct snapshot_job *job)
@@ -520,17 +511,6 @@ static int snapshot_check(struct snapshot_job *job)
 	return 0;
 }
 
-/* Of an L1 table that has been too short nothing is waited for any more. */
-static void snapshot_forget_longer(struct qcow_meta *meta)
-{
-	struct qcow_l1 *l1 = &meta->l1;
-
-	if (l1->state == QCOW_L1_FITS)
-		return;
-	qcow_space_release(&meta->space, l1->longer.first, l1->longer.nr);
-	l1->state = QCOW_L1_FITS;
-}
-
 static int snapshot_prepare(struct snapshot_job *job)
 {
 	int err;
@@ -563,8 +543,7 @@ static void snapshot_adopt(struct snapshot_job *job, __be64 *l1, u32 entries)
 	kvfree(image->l1);
 	image->l1 = l1;
 	image->l1_entries = entries;
-	image->size = round_down(image->header.size, SECTOR_SIZE);
-	image->geo.size = image->size;
+	qcow_image_set_size(image, round_down(image->header.size, SECTOR_SIZE));
 	/* What the table on disk has behind that stays as it is. */
 	meta->l1.disk_entries = min(image->header.l1_entries, entries);
 }
@@ -580,13 +559,8 @@ static int snapshot_switch(struct snapshot_job *job)
 	err = qcow_header_check_size(&job->next, job->next.size, &entries, job->rep);
 	/* It does not become shorter: the L2 tables behind are known as such. */
 	entries = max(entries, image->l1_entries);
-	if (!err && image->l1_bytes + l1_bytes(entries) - l1_bytes(image->l1_entries) >
-	    QCOW_MAX_CHAIN_L1_BYTES) {
-		qcow_report(job->rep,
-			    "L1 tables of this layer and those below: more than %llu bytes",
-			    QCOW_MAX_CHAIN_L1_BYTES);
-		err = -EFBIG;
-	}
+	if (!err)
+		err = qcow_image_check_l1_bytes(image, entries, job->rep);
 	if (!err) {
 		l1 = kvcalloc(max(entries, 1U), sizeof(*l1), GFP_NOIO);
 		err = l1 ? 0 : -ENOMEM;
@@ -615,7 +589,8 @@ static int snapshot_run(struct snapshot_job *job, const bool *cancelled)
 		err = qcow_meta_begin(meta);
 	if (err)
 		return err;
-	snapshot_forget_longer(meta);
+	/* The new table is long enough. */
+	qcow_l1_release_longer(meta);
 	job->next = meta->image->header;
 	job->l2 = kvmalloc(qcow_cluster_bytes(&meta->image->geo), GFP_NOIO);
 	if (!job->l2)

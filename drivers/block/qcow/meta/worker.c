@@ -363,29 +363,25 @@ static void meta_work(struct work_struct *work)
  * struct meta_call - a function that the detach has run by the worker
  * @job: does it
  * @func: the function, or NULL
- * @idle: wait until nothing is under way any more
  */
 struct meta_call {
 	struct qcow_job job;
 	int (*func)(struct qcow_meta *meta);
-	bool idle;
 };
 
 static int meta_call_step(struct qcow_job *job)
 {
 	struct meta_call *call = container_of(job, struct meta_call, job);
 
-	if (call->idle) {
-		call->idle = false;
-		return qcow_job_await_idle(job);
-	}
 	return call->func ? call->func(job->meta) : 0;
 }
 
 /* Run @func in the worker, @idle: when nothing is under way any more. */
 static int meta_call(struct qcow_meta *meta, int (*func)(struct qcow_meta *meta), bool idle)
 {
-	struct meta_call call = { .job.step = meta_call_step, .func = func, .idle = idle };
+	struct meta_call call = {
+		.job = { .step = meta_call_step, .idle = idle }, .func = func,
+	};
 
 	return qcow_job_run(meta, &call.job);
 }
