@@ -59,15 +59,32 @@ static int read_args(void *args, size_t known, void __user *user)
 	return copy_struct_from_user(args, known, user, size);
 }
 
+static int check_flags(u32 flags, u32 known, struct qcow_report *rep)
+{
+	if (!(flags & ~known))
+		return 0;
+	qcow_report(rep, "unknown flags 0x%x", flags & ~known);
+	return -EINVAL;
+}
+
+/* Read an argument and make the report; @message_size is in @args. */
+static int call_begin(void *args, size_t known, void __user *user, const u32 *message_size,
+		      struct qcow_report *rep)
+{
+	int err = read_args(args, known, user);
+
+	return err ?: report_create(rep, *message_size);
+}
+
 static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 {
 	bool read_only = args->flags & QCOW_ATTACH_READ_ONLY;
 	u32 min_cache = read_only ? QCOW_CACHE_MIN_BYTES : QCOW_CACHE_MIN_WRITE_BYTES;
+	int err;
 
-	if (args->flags & ~ATTACH_FLAGS) {
-		qcow_report(rep, "unknown flags 0x%x", args->flags & ~ATTACH_FLAGS);
-		return -EINVAL;
-	}
+	err = check_flags(args->flags, ATTACH_FLAGS, rep);
+	if (err)
+		return err;
 	if ((args->flags & QCOW_ATTACH_DIRECT) && (args->flags & QCOW_ATTACH_BUFFERED)) {
 		qcow_report(rep, "direct and buffered I/O exclude each other");
 		return -EINVAL;
@@ -185,19 +202,13 @@ static long ctl_detach(struct qcow_detach __user *user)
 	struct qcow_detach args = {};
 	int ret;
 
-	ret = read_args(&args, sizeof(args), user);
-	if (ret)
-		return ret;
-	ret = report_create(&rep, args.message_size);
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
 	if (ret)
 		return ret;
 
-	if (args.flags & ~DETACH_FLAGS) {
-		qcow_report(&rep, "unknown flags 0x%x", args.flags & ~DETACH_FLAGS);
-		ret = -EINVAL;
-	} else {
+	ret = check_flags(args.flags, DETACH_FLAGS, &rep);
+	if (!ret)
 		ret = qcow_device_detach(args.index, args.flags & QCOW_DETACH_LAZY, &rep);
-	}
 	report_finish(&rep, args.message);
 	return ret;
 }
@@ -208,20 +219,14 @@ static long ctl_resize(struct qcow_resize __user *user)
 	struct qcow_resize args = {};
 	int ret;
 
-	ret = read_args(&args, sizeof(args), user);
-	if (ret)
-		return ret;
-	ret = report_create(&rep, args.message_size);
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
 	if (ret)
 		return ret;
 
-	if (args.flags & ~RESIZE_FLAGS) {
-		qcow_report(&rep, "unknown flags 0x%x", args.flags & ~RESIZE_FLAGS);
-		ret = -EINVAL;
-	} else {
+	ret = check_flags(args.flags, RESIZE_FLAGS, &rep);
+	if (!ret)
 		ret = qcow_device_resize(args.index, args.bytes, args.flags & QCOW_RESIZE_SHRINK,
 					 &rep);
-	}
 	report_finish(&rep, args.message);
 	return ret;
 }
@@ -266,10 +271,10 @@ fault:
 
 static int check_snapshot(const struct qcow_change_snapshot *args, struct qcow_report *rep)
 {
-	if (args->flags & ~SNAPSHOT_FLAGS) {
-		qcow_report(rep, "unknown flags 0x%x", args->flags & ~SNAPSHOT_FLAGS);
-		return -EINVAL;
-	}
+	int err = check_flags(args->flags, SNAPSHOT_FLAGS, rep);
+
+	if (err)
+		return err;
 	if (args->action > QCOW_SNAPSHOT_DELETE) {
 		qcow_report(rep, "unknown action %u", args->action);
 		return -EINVAL;
@@ -327,10 +332,7 @@ static long ctl_change_snapshot(struct qcow_change_snapshot __user *user)
 	struct qcow_change_snapshot args = {};
 	int ret;
 
-	ret = read_args(&args, sizeof(args), user);
-	if (ret)
-		return ret;
-	ret = report_create(&rep, args.message_size);
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
 	if (ret)
 		return ret;
 	ret = check_snapshot(&args, &rep);
