@@ -42,21 +42,12 @@ static void encode_v2(const struct qcow_header *h, struct qcow_disk_header *disk
 	disk->backing_offset = cpu_to_be64(h->backing_offset);
 	disk->backing_size = cpu_to_be32(h->backing_len);
 	disk->cluster_bits = cpu_to_be32(h->cluster_bits);
-	disk->size = cpu_to_be64(h->size);
 	disk->crypt_method = cpu_to_be32(h->crypt_method);
-	disk->l1_entries = cpu_to_be32(h->l1_entries);
-	disk->l1_offset = cpu_to_be64(h->l1_offset);
-	disk->refcount_table_offset = cpu_to_be64(h->refcount_table_offset);
-	disk->refcount_table_clusters = cpu_to_be32(h->refcount_table_clusters);
-	disk->nr_snapshots = cpu_to_be32(h->nr_snapshots);
-	disk->snapshots_offset = cpu_to_be64(h->snapshots_offset);
+	qcow_header_put(h, disk);
 }
 
 static void encode_v3(const struct qcow_header *h, struct qcow_disk_header *disk)
 {
-	disk->incompatible_features = cpu_to_be64(h->incompatible);
-	disk->compatible_features = cpu_to_be64(h->compatible);
-	disk->autoclear_features = cpu_to_be64(h->autoclear);
 	disk->refcount_order = cpu_to_be32(h->refcount_order);
 	disk->header_length = cpu_to_be32(h->length);
 	disk->compression_type = h->compression_type;

@@ -39,10 +39,11 @@ struct parts {
 	size_t nr;
 };
 
-static void parts_add(struct parts *parts, const char *name, char *sysfs)
+static int parts_add(const char *name, const char *path, void *data)
 {
+	struct parts *parts = data;
 	unsigned int major_nr = 0, minor_nr = 0;
-	char *attr = qc_printf("%s/dev", sysfs);
+	char *attr = qc_printf("%s/dev", path);
 	FILE *f = fopen(attr, "re");
 	struct part *part;
 
@@ -50,33 +51,16 @@ static void parts_add(struct parts *parts, const char *name, char *sysfs)
 	if (!f || fscanf(f, "%u:%u", &major_nr, &minor_nr) != 2) {
 		if (f)
 			fclose(f);
-		free(sysfs);
-		return;
+		return 0;
 	}
 	fclose(f);
 	parts->list = qc_grow(parts->list, parts->nr + 1, sizeof(*parts->list));
 	part = &parts->list[parts->nr++];
 	part->name = qc_strdup(name);
 	part->node = qc_printf("/dev/%s", name);
-	part->sysfs = sysfs;
+	part->sysfs = qc_strdup(path);
 	part->dev = makedev(major_nr, minor_nr);
-}
-
-static void parts_find(struct parts *parts, u32 index)
-{
-	char *name = qc_printf(QCOW_DEVICE_PREFIX "%u", index);
-	char *path = qc_printf("/sys/block/%s", name);
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-
-	parts_add(parts, name, qc_strdup(path));
-	while (dir && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, name, strlen(name)))
-			parts_add(parts, entry->d_name, qc_printf("%s/%s", path, entry->d_name));
-	if (dir)
-		closedir(dir);
-	free(path);
-	free(name);
+	return 0;
 }
 
 static void parts_free(struct parts *parts)
@@ -336,7 +320,7 @@ void busy_explain(u32 index)
 	struct parts parts = { 0 };
 	size_t i;
 
-	parts_find(&parts, index);
+	sysfs_each_node(index, parts_add, &parts);
 	explain_mounts(&parts, "/proc/self/mountinfo", "");
 	explain_swaps(&parts);
 	for (i = 0; i < parts.nr; i++)

@@ -247,27 +247,40 @@ int control_detach(int fd, u32 index, u32 flags)
 	return exit_code(err);
 }
 
+/*
+ * A live operation. @text: the message buffer of @arg; @cannot: what an older driver does not do;
+ * @failed: where it says nothing.
+ */
+static int call_operation(int fd, unsigned long request, void *arg, u32 index, const char *text,
+			  const char *cannot, const char *failed)
+{
+	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
+	int err = ioctl(fd, request, arg) ? errno : 0;
+
+	if (err == ENOTTY) {
+		qc_fail(0, name, "the driver that is loaded is older, and %s", cannot);
+		err = EOPNOTSUPP;
+	} else if (err && !qc_lines(name, text)) {
+		qc_fail_errno(0, err, name, "%s", failed);
+		if (err == EPERM)
+			qc_hint("run it as root");
+	}
+	free(name);
+	return exit_code(err);
+}
+
 int control_change_snapshot(int fd, struct qcow_change_snapshot *arg)
 {
-	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", arg->index);
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);
 	int err;
 
 	arg->size = sizeof(*arg);
 	arg->message = (uintptr_t)text;
 	arg->message_size = QCOW_MAX_MESSAGE;
-	err = ioctl(fd, QCOW_CHANGE_SNAPSHOT, arg) ? errno : 0;
-	if (err == ENOTTY) {
-		qc_fail(0, name, "the driver that is loaded is older, and has no snapshots of it");
-		err = EOPNOTSUPP;
-	} else if (err && !qc_lines(name, text)) {
-		qc_fail_errno(0, err, name, "cannot change its snapshots");
-		if (err == EPERM)
-			qc_hint("run it as root");
-	}
+	err = call_operation(fd, QCOW_CHANGE_SNAPSHOT, arg, arg->index, text,
+			     "has no snapshots of it", "cannot change its snapshots");
 	free(text);
-	free(name);
-	return exit_code(err);
+	return err;
 }
 
 int control_resize(int fd, u32 index, u64 bytes, u32 flags)
@@ -281,18 +294,9 @@ int control_resize(int fd, u32 index, u64 bytes, u32 flags)
 		.message = (uintptr_t)text,
 		.bytes = bytes,
 	};
-	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
-	int err = ioctl(fd, QCOW_RESIZE, &arg) ? errno : 0;
+	int err = call_operation(fd, QCOW_RESIZE, &arg, index, text, "cannot resize it",
+				 "cannot resize");
 
-	if (err == ENOTTY) {
-		qc_fail(0, name, "the driver that is loaded is older, and cannot resize it");
-		err = EOPNOTSUPP;
-	} else if (err && !qc_lines(name, text)) {
-		qc_fail_errno(0, err, name, "cannot resize");
-		if (err == EPERM)
-			qc_hint("run it as root");
-	}
-	free(name);
 	free(text);
-	return exit_code(err);
+	return err;
 }

@@ -112,6 +112,17 @@ void settle_device(u32 index);
 int sysfs_devices(const char *root, u32 **list, size_t *nr);
 
 /**
+ * sysfs_each_node() - call a function for a disk, and then for each of its partitions
+ * @index: of the device
+ * @func: gets the name of the node and its directory in sysfs; other than 0 ends the walk
+ * @data: for @func
+ *
+ * Return: what @func returned last; -errno: partitions cannot be looked for.
+ */
+int sysfs_each_node(u32 index, int (*func)(const char *name, const char *path, void *data),
+		    void *data);
+
+/**
  * sysfs_read_file() - read an attribute of any kind
  * @path: of the attribute
  *

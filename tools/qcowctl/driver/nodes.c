@@ -2,19 +2,20 @@
 /*
  * The nodes of a disk and its partitions, whose file systems the driver freezes.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "driver/driver.h"
 
-static int node_open(struct nodes *nodes, const char *name)
+static int node_open(const char *name, const char *sysfs_path, void *data)
 {
 	char *path = qc_printf("/dev/%s", name);
+	struct nodes *nodes = data;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int err = 0;
 
+	(void)sysfs_path;
 	if (fd < 0) {
 		err = qc_fail_errno(QC_SYSTEM, errno, path, "cannot open, so not freeze it");
 	} else {
@@ -27,26 +28,13 @@ static int node_open(struct nodes *nodes, const char *name)
 
 int nodes_open(struct nodes *nodes, u32 index)
 {
-	char *name = qc_printf(QCOW_DEVICE_PREFIX "%u", index);
-	char *path = qc_printf("/sys/block/%s", name);
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	int err = 0;
+	int err;
 
 	*nodes = (struct nodes) { 0 };
-	if (!dir)
-		err = qc_fail_errno(QC_SYSTEM, errno, path, "cannot be read");
-	if (!err)
-		err = node_open(nodes, name);
-	/* Partitions are directories in it that begin with its name. */
-	while (!err && dir && (entry = readdir(dir))) {
-		if (!strncmp(entry->d_name, name, strlen(name)))
-			err = node_open(nodes, entry->d_name);
-	}
-	if (dir)
-		closedir(dir);
-	free(path);
-	free(name);
+	err = sysfs_each_node(index, node_open, nodes);
+	if (err < 0)
+		err = qc_fail_errno(QC_SYSTEM, -err, "/sys/block", "partitions of "
+				    QCOW_DEVICE_PREFIX "%u cannot be looked for", index);
 	return err;
 }
 

@@ -4,7 +4,6 @@
  * runs, until it has processed their events; else (initramfs) until devtmpfs has the nodes. A
  * timeout is no error: the device works.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -66,34 +65,17 @@ static bool node_there(const char *sysfs_path, const char *name)
 	return done;
 }
 
-static bool one_ready(struct udev *udev, const char *path, const char *name)
+static int not_ready(const char *name, const char *path, void *data)
 {
-	return udev ? udev_done(udev, path) : node_there(path, name);
+	struct udev *udev = data;
+
+	return udev ? !udev_done(udev, path) : !node_there(path, name);
 }
 
-/* The disk and its partitions, which are directories in it that begin with its name. */
+/* The disk and its partitions. */
 static bool all_ready(struct udev *udev, u32 index)
 {
-	char *name = qc_printf(QCOW_DEVICE_PREFIX "%u", index);
-	char *path = qc_printf("/sys/block/%s", name);
-	bool ready = one_ready(udev, path, name);
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-
-	while (ready && dir && (entry = readdir(dir))) {
-		char *part;
-
-		if (strncmp(entry->d_name, name, strlen(name)))
-			continue;
-		part = qc_printf("%s/%s", path, entry->d_name);
-		ready = one_ready(udev, part, entry->d_name);
-		free(part);
-	}
-	if (dir)
-		closedir(dir);
-	free(path);
-	free(name);
-	return ready;
+	return sysfs_each_node(index, not_ready, udev) <= 0;
 }
 
 void settle_device(u32 index)

@@ -60,6 +60,43 @@ int sysfs_devices(const char *root, u32 **list, size_t *nr)
 	return 0;
 }
 
+/* Partitions are directories in that of the disk which begin with its name. */
+static int each_partition(const char *name, const char *path,
+			  int (*func)(const char *name, const char *path, void *data), void *data)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int ret = 0;
+
+	if (!dir)
+		return -errno;
+	while (!ret && (entry = readdir(dir))) {
+		char *part;
+
+		if (strncmp(entry->d_name, name, strlen(name)))
+			continue;
+		part = qc_printf("%s/%s", path, entry->d_name);
+		ret = func(entry->d_name, part, data);
+		free(part);
+	}
+	closedir(dir);
+	return ret;
+}
+
+int sysfs_each_node(u32 index, int (*func)(const char *name, const char *path, void *data),
+		    void *data)
+{
+	char *name = qc_printf(QCOW_DEVICE_PREFIX "%u", index);
+	char *path = qc_printf("/sys/block/%s", name);
+	int ret = func(name, path, data);
+
+	if (!ret)
+		ret = each_partition(name, path, func, data);
+	free(path);
+	free(name);
+	return ret;
+}
+
 char *sysfs_read_file(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

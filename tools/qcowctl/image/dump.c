@@ -449,31 +449,45 @@ static void dump_snapshots(struct dump *d)
 		d->err = err;
 }
 
-static void dump_l1(struct dump *d, struct table *t)
+/* All entries of an L1 table or the refcount table; @add: what one that is not zero says. */
+static void dump_table(struct dump *d, struct table *t, const char *what, const char *key,
+		       void (*add)(struct dump *d, struct json_object *obj, u64 idx, u64 entry))
 {
 	struct json_object *obj;
-	struct qcow_flaw flaw;
-	u64 idx, nr, entry, host;
-	char where[48];
+	u64 idx, nr, entry;
 
-	dump_title(&d->out, "L1 table at %#llx, %llu entries:", t->host_offset, t->nr);
-	dump_open(&d->out, "l1_table", "[");
+	dump_open(&d->out, key, "[");
 	for (idx = 0; idx < t->nr && !ferror(stdout); idx += nr) {
-		nr = dump_run(d, t, idx, "L1 table");
+		nr = dump_run(d, t, idx, what);
 		if (nr)
 			continue;
 		nr = 1;
 		table_entry(d, t, idx, &entry);
 		obj = new_record(idx, 1);
 		add_hex(obj, "entry", entry, 16);
-		add_u64(obj, "l2_offset", entry & d->g.l1_offset_mask);
-		add_flag(obj, "copied", entry & d->g.copied);
-		snprintf(where, sizeof(where), "L1 entry %llu: 0x%llx", idx, entry);
-		if (qcow_l1_decode(&d->g, entry, &host, &flaw))
-			note_flaw(d, obj, where, &flaw);
+		add(d, obj, idx, entry);
 		dump_record(&d->out, obj);
 	}
 	dump_close(&d->out, "]");
+}
+
+static void add_l1_entry(struct dump *d, struct json_object *obj, u64 idx, u64 entry)
+{
+	struct qcow_flaw flaw;
+	char where[48];
+	u64 host;
+
+	add_u64(obj, "l2_offset", entry & d->g.l1_offset_mask);
+	add_flag(obj, "copied", entry & d->g.copied);
+	snprintf(where, sizeof(where), "L1 entry %llu: 0x%llx", idx, entry);
+	if (qcow_l1_decode(&d->g, entry, &host, &flaw))
+		note_flaw(d, obj, where, &flaw);
+}
+
+static void dump_l1(struct dump *d, struct table *t)
+{
+	dump_title(&d->out, "L1 table at %#llx, %llu entries:", t->host_offset, t->nr);
+	dump_table(d, t, "L1 table", "l1_table", add_l1_entry);
 }
 
 static const char *const kinds[] = {
@@ -586,22 +600,29 @@ static void dump_bad_slice(struct dump *d, u64 slice_idx, int err)
 	dump_record(&d->out, obj);
 }
 
+/* An object for a table or block, with the list of its entries. @key: where the entry is for it. */
+static void dump_open_entries(struct dump *d, const char *key, u64 idx, u64 host)
+{
+	struct json_object *obj = json_object_new_object();
+
+	dump_open(&d->out, NULL, "{");
+	if (d->out.json) {
+		add_u64(obj, key, idx);
+		add_u64(obj, "offset", host);
+	}
+	dump_fields(&d->out, NULL, obj);
+	dump_open(&d->out, "entries", "[");
+}
+
 static void dump_l2(struct dump *d, u64 l1_idx, u64 host, void *slice)
 {
 	u32 slices = 1U << (d->g.l2_bits - d->g.slice_bits);
-	struct json_object *obj = json_object_new_object();
 	struct zero_run run = { 0 };
 	u32 i;
 	int err;
 
 	dump_title(&d->out, "L2 table at %#llx, of L1 entry %llu:", host, l1_idx);
-	dump_open(&d->out, NULL, "{");
-	if (d->out.json) {
-		add_u64(obj, "l1_index", l1_idx);
-		add_u64(obj, "offset", host);
-	}
-	dump_fields(&d->out, NULL, obj);
-	dump_open(&d->out, "entries", "[");
+	dump_open_entries(d, "l1_index", l1_idx, host);
 	for (i = 0; i < slices && !ferror(stdout); i++) {
 		u64 slice_idx = l1_idx * slices + i;
 
@@ -636,31 +657,22 @@ static void dump_l2_tables(struct dump *d, struct table *t)
 	free(slice);
 }
 
+static void add_refcount_entry(struct dump *d, struct json_object *obj, u64 idx, u64 entry)
+{
+	struct qcow_flaw flaw;
+	char where[64];
+	u64 block;
+
+	add_u64(obj, "block_offset", entry & QCOW_REFCOUNT_TABLE_OFFSET);
+	snprintf(where, sizeof(where), "refcount table entry %llu: 0x%llx", idx, entry);
+	if (qcow_refcount_table_decode(d->img->h.cluster_bits, S64_MAX, entry, &block, &flaw))
+		note_flaw(d, obj, where, &flaw);
+}
+
 static void dump_refcount_table(struct dump *d, struct table *t)
 {
-	struct json_object *obj;
-	struct qcow_flaw flaw;
-	u64 idx, nr, entry, block;
-	char where[64];
-
 	dump_title(&d->out, "refcount table at %#llx, %llu entries:", t->host_offset, t->nr);
-	dump_open(&d->out, "refcount_table", "[");
-	for (idx = 0; idx < t->nr && !ferror(stdout); idx += nr) {
-		nr = dump_run(d, t, idx, "refcount table");
-		if (nr)
-			continue;
-		nr = 1;
-		table_entry(d, t, idx, &entry);
-		obj = new_record(idx, 1);
-		add_hex(obj, "entry", entry, 16);
-		add_u64(obj, "block_offset", entry & QCOW_REFCOUNT_TABLE_OFFSET);
-		snprintf(where, sizeof(where), "refcount table entry %llu: 0x%llx", idx, entry);
-		if (qcow_refcount_table_decode(d->img->h.cluster_bits, S64_MAX, entry, &block,
-					       &flaw))
-			note_flaw(d, obj, where, &flaw);
-		dump_record(&d->out, obj);
-	}
-	dump_close(&d->out, "]");
+	dump_table(d, t, "refcount table", "refcount_table", add_refcount_entry);
 }
 
 /* Neighbours with the same count are one record. */
@@ -702,14 +714,7 @@ static void dump_refcount_blocks(struct dump *d, struct table *t)
 					       &flaw) || !host)
 			continue;
 		dump_title(&d->out, "refcount block at %#llx, of table entry %llu:", host, idx);
-		dump_open(&d->out, NULL, "{");
-		obj = json_object_new_object();
-		if (d->out.json) {
-			add_u64(obj, "table_index", idx);
-			add_u64(obj, "offset", host);
-		}
-		dump_fields(&d->out, NULL, obj);
-		dump_open(&d->out, "entries", "[");
+		dump_open_entries(d, "table_index", idx, host);
 		err = image_pread_padded(d->img, block, bytes, host);
 		if (err) {
 			obj = json_object_new_object();
