@@ -222,7 +222,6 @@ static int check_fresh(struct resize_rig *r, struct qcow_image *image, bool must
 		snprintf(r->text, sizeof(r->text), "size is %llu", image->size);
 		return -EUCLEAN;
 	}
-	image->backing = r->rig->backing;
 	err = qcow_cow_read(image, from, r->fresh, fresh_bytes(r->rc));
 	if (!err && memchr_inv(r->fresh, 0, fresh_bytes(r->rc))) {
 		snprintf(r->text, sizeof(r->text), "the new range holds something at %zu",
@@ -235,24 +234,14 @@ static int check_fresh(struct resize_rig *r, struct qcow_image *image, bool must
 /* @must: it has the new size. */
 static int check_copy(struct resize_rig *r, const u32 *least, bool writable, bool must)
 {
-	struct qcow_image_params params = {
-		.name = "cut", .snapshot = QCOW_ACTIVE_STATE, .cache_bytes = SZ_1M,
-	};
-	struct qcow_report rep = { .buf = r->text, .size = sizeof(r->text) };
-	struct qcow_store *store;
 	struct qcow_image *image;
 	int err = write_rig_check(r->rig, least, writable);
 
-	if (err) {
+	image = err ? ERR_PTR(err) : write_rig_open(r->rig, QCOW_ACTIVE_STATE);
+	if (IS_ERR(image)) {
 		strscpy(r->text, r->rig->text, sizeof(r->text));
-		return err;
-	}
-	store = ram_store_try(r->rig->copy);
-	if (!store)
-		return -ENOMEM;
-	image = qcow_image_open(&params, store, NULL, &rep);
-	if (IS_ERR(image))
 		return PTR_ERR(image);
+	}
 	err = check_fresh(r, image, must);
 	qcow_image_close(image);
 	return err;

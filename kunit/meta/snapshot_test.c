@@ -143,20 +143,11 @@ static bool may_overflow(const struct write_case *c)
 /* What @rig->copy holds: the active state, or the snapshot at a position. To @rig->guest. */
 static int read_state(struct write_rig *rig, u32 position)
 {
-	struct qcow_image_params params = {
-		.name = "shot", .snapshot = position, .cache_bytes = SZ_1M,
-	};
-	struct qcow_report rep = { .buf = rig->text, .size = sizeof(rig->text) };
-	struct qcow_store *store = ram_store_try(rig->copy);
-	struct qcow_image *image;
+	struct qcow_image *image = write_rig_open(rig, position);
 	int err;
 
-	if (!store)
-		return -ENOMEM;
-	image = qcow_image_open(&params, store, NULL, &rep);
 	if (IS_ERR(image))
 		return PTR_ERR(image);
-	image->backing = rig->backing;
 	err = qcow_cow_read(image, 0, rig->guest, rig->c->size);
 	qcow_image_close(image);
 	return err;

@@ -214,19 +214,37 @@ static int try_writer(struct write_rig *rig, struct qcow_image *image, struct qc
 	return 0;
 }
 
-static int check_image(struct write_rig *rig, struct qcow_image *image, const u32 *least,
-		       bool writable, struct qcow_report *rep)
+struct qcow_image *write_rig_open(struct write_rig *rig, u32 snapshot)
 {
+	struct qcow_image_params params = {
+		.name = "cut", .writable = snapshot == QCOW_ACTIVE_STATE, .snapshot = snapshot,
+		.cache_bytes = SZ_1M,
+	};
+	struct qcow_report rep = { .buf = rig->text, .size = sizeof(rig->text) };
+	struct qcow_store *store = ram_store_try(rig->copy);
+	struct qcow_image *image;
+
+	if (!store)
+		return ERR_PTR(-ENOMEM);
+	image = qcow_image_open(&params, store, NULL, &rep);
+	if (!IS_ERR(image))
+		image->backing = rig->backing;
+	return image;
+}
+
+static int check_image(struct write_rig *rig, struct qcow_image *image, const u32 *least,
+		       bool writable)
+{
+	struct qcow_report rep = { .buf = rig->text, .size = sizeof(rig->text) };
 	int err = 0;
 
-	image->backing = rig->backing;
 	if (writable)
-		err = try_writer(rig, image, rep);
+		err = try_writer(rig, image, &rep);
 	if (err)
 		return err;
 	err = qcow_cow_read(image, 0, rig->guest, rig->c->size);
 	if (err) {
-		qcow_report(rep, "reading it: error %d", err);
+		qcow_report(&rep, "reading it: error %d", err);
 		return err;
 	}
 	return guest_model_check(rig->model, least, 0, rig->model->nr, rig->guest, rig->text,
@@ -235,12 +253,6 @@ static int check_image(struct write_rig *rig, struct qcow_image *image, const u3
 
 int write_rig_check(struct write_rig *rig, const u32 *least, bool writable)
 {
-	struct qcow_image_params params = {
-		.name = "cut", .writable = true, .snapshot = QCOW_ACTIVE_STATE,
-		.cache_bytes = SZ_1M,
-	};
-	struct qcow_report rep = { .buf = rig->text, .size = sizeof(rig->text) };
-	struct qcow_store *store;
 	struct qcow_image *image;
 	int err = image_fsck(rig->fsck);
 
@@ -248,13 +260,10 @@ int write_rig_check(struct write_rig *rig, const u32 *least, bool writable)
 		strscpy(rig->text, rig->fsck->text, sizeof(rig->text));
 		return err;
 	}
-	store = ram_store_try(rig->copy);
-	if (!store)
-		return -ENOMEM;
-	image = qcow_image_open(&params, store, NULL, &rep);
+	image = write_rig_open(rig, QCOW_ACTIVE_STATE);
 	if (IS_ERR(image))
 		return PTR_ERR(image);
-	err = check_image(rig, image, least, writable, &rep);
+	err = check_image(rig, image, least, writable);
 	qcow_image_close(image);
 	return err;
 }

@@ -93,6 +93,16 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 void write_rig_restart(struct write_rig *rig);
 
 /**
+ * write_rig_open() - open @copy over the rig's backing image
+ * @rig: the rig
+ * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
+ *
+ * Context: any that may sleep.
+ * Return: the image, to be closed, or ERR_PTR with @text.
+ */
+struct qcow_image *write_rig_open(struct write_rig *rig, u32 snapshot);
+
+/**
  * write_rig_check() - whether @copy is a good image with what was promised
  * @rig: the rig; one check at a time
  * @least: of each sector, the version that must not be missing

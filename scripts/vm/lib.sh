@@ -349,3 +349,29 @@ python() {
 assert_same_reads() {
 	"$QCOW_ROOT/scripts/vm/guest/compare" -s "${SEED:?}" "$@" || fail "compare $*"
 }
+
+# mount_silent DIR: a file system over it whose server does not answer, as a dead NFS.
+mount_silent() {
+	modprobe fuse
+	python3 - "$1" <<-'PY' &
+	import ctypes, os, sys, time
+	where = sys.argv[1]
+	fuse = os.open("/dev/fuse", os.O_RDWR)
+	options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
+	name = where.encode()
+	if ctypes.CDLL(None).mount(name, name, b"fuse", 0, options):
+	    raise SystemExit("no fuse")
+	root = os.open(where, os.O_PATH)
+	open(where + "-ready", "w").close()
+	time.sleep(120)
+	PY
+	silent_server=$!
+	wait_for 20 test -e "$1-ready"
+}
+
+# umount_silent DIR: the end of that.
+umount_silent() {
+	kill "$silent_server"
+	wait "$silent_server" || true
+	umount "$1"
+}

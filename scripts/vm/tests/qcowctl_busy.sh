@@ -46,26 +46,12 @@ kill "$holder"
 wait "$holder" || true
 
 # a file system whose server does not answer, as a dead NFS: nobody looks at what is open there
-modprobe fuse
 mkdir dead
-python3 - <<'PY' &
-import ctypes, os, time
-fuse = os.open("/dev/fuse", os.O_RDWR)
-options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
-if ctypes.CDLL(None).mount(b"dead", b"dead", b"fuse", 0, options):
-    raise SystemExit("no fuse")
-root = os.open("dead", os.O_PATH)
-open("dead-ready", "w").close()
-time.sleep(120)
-PY
-server=$!
-wait_for 20 test -e dead-ready
+mount_silent dead
 exec {fd}<"$dev"
 assert_fails "$dev: is open in process $$ \(" timeout 20 qcowctl detach "$dev"
 exec {fd}<&-
-kill "$server"
-wait "$server" || true
-umount dead
+umount_silent dead
 
 sleep 120 3<"$dev" &
 holder=$!

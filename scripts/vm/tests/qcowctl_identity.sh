@@ -67,23 +67,9 @@ mkdir away
 cp image away/image
 dev=$(attach -r away/image)
 attach -r image >/dev/null
-modprobe fuse
-python3 - <<'PY' &
-import ctypes, os, time
-fuse = os.open("/dev/fuse", os.O_RDWR)
-options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
-if ctypes.CDLL(None).mount(b"away", b"away", b"fuse", 0, options):
-    raise SystemExit("no fuse")
-root = os.open("away", os.O_PATH)
-open("away-ready", "w").close()
-time.sleep(120)
-PY
-server=$!
-wait_for 20 test -e away-ready
+mount_silent away
 assert timeout 20 qcowctl list image >/dev/null
 assert timeout 20 qcowctl detach image
 assert_eq "$(timeout 20 qcowctl list -n --raw -o NAME)" "$dev" "what is left"
-kill "$server"
-wait "$server" || true
-umount away
+umount_silent away
 detach away/image
