@@ -81,7 +81,10 @@ compare() {
 }
 number=0
 for options in "${all_options[@]}"; do
-	size=6M done_so_far='' ids=() next=1
+	size=6M done_so_far='' ids=() next=1 most=$steps
+	# three compressed clusters share one, and QEMU counts one more for a while: 15 at most;
+	# counts that are full are the subject of snapshot-refused.sh
+	[[ $options != *refcount_bits=4* ]] || most=3
 	[[ $options != *cluster_size=2M* ]] || size=24M
 	cluster=$(sed -E 's/.*cluster_size=([0-9]+[KM]?).*/\1/; t; s/.*/64K/' <<<"$options")
 	qemu-img create -q -f qcow2 -o "$options" want "$size"
@@ -107,6 +110,7 @@ for options in "${all_options[@]}"; do
 				io "$image" qcow2 "${writes[@]}"
 			done ;;
 		2 | 3 | 4)
+			[[ ${#ids[@]} -lt $most ]] || continue
 			done_so_far+=" -c n$next"
 			both c "n$next"
 			ids+=("$next")
