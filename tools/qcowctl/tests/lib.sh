@@ -36,6 +36,21 @@ create() {
 	qemu-img create -q -f "$@"
 }
 
+# QEMU's options for the key of an encrypted image.
+secret=(--object "secret,id=key,data=secret")
+
+# create_luks FILE SIZE. QEMU measures how fast the machine is, which fails now and then on a busy
+# one.
+create_luks() {
+	local try
+	for try in {1..20}; do
+		create qcow2 "${secret[@]}" \
+			-o encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10 "$@" \
+			>out 2>&1 && return
+	done
+	die "$try tries: $(cat out)"
+}
+
 # QEMU ends with 1 after a good conversion to a compressed version 1 image.
 create_v1_compressed() {
 	qemu-img convert -c -f raw -O qcow "$1" "$2" 2>/dev/null || [[ -s $2 ]]

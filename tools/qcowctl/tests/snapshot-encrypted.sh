@@ -5,7 +5,6 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 in_memory
-secret=(--object "secret,id=key,data=secret")
 opened=driver=qcow2,file.filename=image,encrypt.key-secret=key
 encrypted_io() {
 	local command
@@ -16,8 +15,7 @@ encrypted_io() {
 	qemu-io "${secret[@]}" --image-opts "${args[@]}" "$opened" >out || die "$*: $(cat out)"
 	! grep -q 'failed\|verification' out || die "$*: $(cat out)"
 }
-qemu-img create -q "${secret[@]}" -f qcow2 \
-	-o encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10 image 8M
+create_luks image 8M
 encrypted_io 'write -P 1 0 1M'
 "$QCOWCTL" snapshot -c one image
 encrypted_io 'write -P 2 512K 1M'
