@@ -13,8 +13,6 @@
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/stat.h>
-#include <linux/string_helpers.h>
 #include <linux/xarray.h>
 #include <qcow/report.h>
 
@@ -22,6 +20,7 @@
 #include "layer/decompress.h"
 #include "data/request.h"
 #include "device.h"
+#include "files.h"
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
@@ -111,65 +110,6 @@ static const struct block_device_operations disk_ops = {
 	.free_disk = disk_free,
 };
 
-/*
- * The identity of a file: of a block device the device and not the node it was opened by, of a
- * file in an overlay file system the inode that has its bytes.
- */
-static struct inode *file_id(const struct file *file)
-{
-	return file->f_mapping->host;
-}
-
-static int read_layer_file(struct file *file, struct qcow_layer_file *lf)
-{
-	struct kstat stat;
-	int err;
-
-	if (!file)
-		return 0;
-	lf->id = file_id(file);
-	/* What is written to a block device changes no time of it. */
-	if (!S_ISREG(file_inode(file)->i_mode)) {
-		lf->bytes = i_size_read(file_id(file));
-		return 0;
-	}
-	err = vfs_getattr(&file->f_path, &stat, STATX_SIZE | STATX_MTIME, 0);
-	lf->bytes = stat.size;
-	lf->mtime = stat.mtime;
-	return err;
-}
-
-/**
- * struct open_layer - a layer of open files
- * @p: for layer.c
- * @image: the image
- * @data: its external data file, or NULL
- */
-struct open_layer {
-	struct qcow_layer_params p;
-	struct file *image;
-	struct file *data;
-};
-
-static int layer_open_stores(const struct qcow_layer_params *p, struct workqueue_struct *wq,
-			     struct qcow_store **store, struct qcow_store **data,
-			     struct qcow_report *rep)
-{
-	const struct open_layer *layer = container_of(p, struct open_layer, p);
-
-	*store = qcow_store_open(layer->image, p->image.writable, p->direct, wq, rep);
-	if (IS_ERR(*store))
-		return PTR_ERR(*store);
-	if (!layer->data)
-		return 0;
-	*data = qcow_store_open(layer->data, p->image.writable, p->direct, wq, rep);
-	if (IS_ERR(*data)) {
-		qcow_store_destroy(*store);
-		return PTR_ERR(*data);
-	}
-	return 0;
-}
-
 static enum qcow_direct wanted_direct(const struct qcow_attach *args)
 {
 	if (args->flags & QCOW_ATTACH_DIRECT)
@@ -177,19 +117,6 @@ static enum qcow_direct wanted_direct(const struct qcow_attach *args)
 	if (args->flags & QCOW_ATTACH_BUFFERED)
 		return QCOW_DIRECT_OFF;
 	return QCOW_DIRECT_AUTO;
-}
-
-/* How messages begin that are about the image and not about this device alone. */
-static char *shared_name(struct file *file)
-{
-	char *path = kstrdup_quotable_file(file, GFP_KERNEL);
-	char *name;
-
-	if (!path)
-		return NULL;
-	name = kasprintf(GFP_KERNEL, "qcow: %s", path);
-	kfree(path);
-	return name;
 }
 
 /**
@@ -207,7 +134,7 @@ static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_
 				     struct qcow_image *backing, struct qcow_report *rep)
 {
 	bool writable = !depth && !(args->flags & QCOW_ATTACH_READ_ONLY);
-	struct open_layer layer = {
+	struct qcow_open_layer layer = {
 		.image = dev->files[2 * depth],
 		.data = dev->files[2 * depth + 1],
 		.p = {
@@ -222,61 +149,44 @@ static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_
 			.direct = wanted_direct(args),
 			.backing = backing,
 			.wq = dev->wq,
-			.open = layer_open_stores,
 		},
 	};
-	struct qcow_image *image;
-	char *name = NULL;
-	int err;
 
-	err = read_layer_file(layer.image, &layer.p.file);
-	if (!err)
-		err = read_layer_file(layer.data, &layer.p.data);
-	if (err)
-		return ERR_PTR(err);
-
-	if (!writable) {
-		name = shared_name(layer.image);
-		if (!name)
-			return ERR_PTR(-ENOMEM);
-	}
-	layer.p.image.name = name ?: dev->name;
-	image = qcow_layer_get(&layer.p, rep);
-	kfree(name);
-	return image;
+	return qcow_files_open_layer(&layer, dev->name, rep);
 }
 
 /* A file that one of two devices writes to, or is to, and the other has in its chain. */
-static struct file *find_conflict(const struct qcow_device *dev, bool writable,
-				  const struct qcow_device *other)
+static struct file *find_conflict(struct file **files, unsigned int nr_files, bool writable,
+				  struct qcow_device *other)
 {
+	struct file *found = NULL;
 	unsigned int i, j;
 
+	down_read(&other->chain_lock);
 	/* What is written to is in the first layer: an image and its data file. */
-	for (i = 0; i < dev->nr_files; i++) {
-		for (j = 0; j < other->nr_files; j++) {
+	for (i = 0; i < nr_files && !found; i++) {
+		for (j = 0; j < other->nr_files && !found; j++) {
 			if (!(writable && i < 2) && !(other->meta && j < 2))
 				continue;
-			if (dev->files[i] && other->files[j] &&
-			    file_id(dev->files[i]) == file_id(other->files[j]))
-				return dev->files[i];
+			if (files[i] && other->files[j] &&
+			    qcow_files_inode(files[i]) == qcow_files_inode(other->files[j]))
+				found = files[i];
 		}
 	}
-	return NULL;
+	up_read(&other->chain_lock);
+	return found;
 }
 
-/* Report the device that keeps @dev from using a layer. */
-static void report_busy(const struct qcow_device *dev, const struct qcow_attach *args,
-			struct qcow_report *rep)
+void qcow_device_report_busy(struct file **files, unsigned int nr_files, bool writable,
+			     struct qcow_report *rep)
 {
-	bool writable = !(args->flags & QCOW_ATTACH_READ_ONLY);
 	struct qcow_device *other;
 	struct file *file = NULL;
 	unsigned long index;
 
 	mutex_lock(&detach_lock);
 	xa_for_each(&qcow_devices, index, other) {
-		file = find_conflict(dev, writable, other);
+		file = find_conflict(files, nr_files, writable, other);
 		if (file) {
 			qcow_report(rep, "%pD is in use by %s", file, other->name);
 			break;
@@ -310,22 +220,13 @@ static int check_loop(const struct qcow_device *dev, unsigned int last, struct q
 	unsigned int i;
 
 	for (i = 0; i < last; i++) {
-		if (dev->files[i] && file_id(dev->files[i]) == file_id(dev->files[last])) {
+		if (dev->files[i] &&
+		    qcow_files_inode(dev->files[i]) == qcow_files_inode(dev->files[last])) {
 			qcow_report(rep, "the backing chain has this file already");
 			return -ELOOP;
 		}
 	}
 	return 0;
-}
-
-static int file_get(struct file **file, int fd, bool writable, struct qcow_report *rep)
-{
-	*file = fget(fd);
-	if (!*file) {
-		qcow_report(rep, "descriptor %d is not open", fd);
-		return -EBADF;
-	}
-	return qcow_store_check(*file, writable, rep);
 }
 
 /* The files are the device's from here on, whatever becomes of the descriptors. */
@@ -341,12 +242,12 @@ static int files_get(struct qcow_device *dev, const struct qcow_attach *args,
 		return -ENOMEM;
 	dev->nr_files = 2 * args->nr_layers;
 	for (i = 0; i < args->nr_layers; i++) {
-		err = file_get(&dev->files[2 * i], layers[i].image_fd, writable && !i, rep);
+		err = qcow_files_get(&dev->files[2 * i], layers[i].image_fd, writable && !i, rep);
 		if (!err)
 			err = check_loop(dev, 2 * i, rep);
 		if (!err && layers[i].data_fd >= 0) {
-			err = file_get(&dev->files[2 * i + 1], layers[i].data_fd, writable && !i,
-				       rep);
+			err = qcow_files_get(&dev->files[2 * i + 1], layers[i].data_fd,
+					     writable && !i, rep);
 			if (!err)
 				err = check_loop(dev, 2 * i + 1, rep);
 		}
@@ -355,22 +256,6 @@ static int files_get(struct qcow_device *dev, const struct qcow_attach *args,
 			return err;
 		}
 	}
-	return 0;
-}
-
-/* @file: an image or a data file, or NULL. */
-static int read_file_id(struct file *file, struct qcow_file_id *id)
-{
-	struct kstat stat;
-	int err;
-
-	if (!file)
-		return 0;
-	err = vfs_getattr(&file->f_path, &stat, STATX_INO, 0);
-	if (err)
-		return err;
-	id->dev = S_ISBLK(stat.mode) ? stat.rdev : stat.dev;
-	id->ino = stat.ino;
 	return 0;
 }
 
@@ -388,9 +273,9 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 
 	err = files_get(dev, args, chain->layers, rep);
 	if (!err)
-		err = read_file_id(dev->files[0], &dev->ids[0]);
+		err = qcow_files_read_id(dev->files[0], &dev->ids[0]);
 	if (!err)
-		err = read_file_id(dev->files[1], &dev->ids[1]);
+		err = qcow_files_read_id(dev->files[1], &dev->ids[1]);
 	if (err)
 		return err;
 	do {
@@ -398,7 +283,9 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 		image = layer_open(dev, args, chain, depth, backing, rep);
 		if (IS_ERR(image)) {
 			if (PTR_ERR(image) == -EBUSY)
-				report_busy(dev, args, rep);
+				qcow_device_report_busy(dev->files, dev->nr_files,
+							!(args->flags & QCOW_ATTACH_READ_ONLY),
+							rep);
 			report_depth(depth, rep);
 			qcow_layer_put(backing);
 			return PTR_ERR(image);
@@ -432,7 +319,7 @@ static unsigned int chain_depth(const struct qcow_image *image)
 	return depth;
 }
 
-static u32 chain_mem_align(const struct qcow_image *image)
+u32 qcow_device_mem_align(const struct qcow_image *image)
 {
 	u32 align = SECTOR_SIZE;
 
@@ -454,7 +341,7 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
 		.max_hw_sectors = SZ_4M >> SECTOR_SHIFT,
 		.max_segments = 1024,
 		.max_segment_size = UINT_MAX,
-		.dma_alignment = chain_mem_align(top) - 1,
+		.dma_alignment = qcow_device_mem_align(top) - 1,
 	};
 	struct blk_mq_tag_set *set = &dev->tag_set;
 	struct gendisk *disk;
@@ -611,6 +498,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	if (!dev)
 		return -ENOMEM;
 	spin_lock_init(&dev->error_lock);
+	init_rwsem(&dev->chain_lock);
 	INIT_WORK(&dev->detach_work, detach_work);
 	dev->snapshot = args->flags & QCOW_ATTACH_SNAPSHOT ? args->snapshot : QCOW_ACTIVE_STATE;
 

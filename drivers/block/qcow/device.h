@@ -6,11 +6,13 @@
 #define _QCOW_DEVICE_H
 
 #include <linux/blk-mq.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
 #include <uapi/linux/qcow.h>
 
+#include "files.h"
 #include "layer/decompress_ahead.h"
 
 struct file;
@@ -22,28 +24,19 @@ struct qcow_meta;
 #define QCOW_MAX_QUEUE_DEPTH		4096
 
 /**
- * struct qcow_file_id - which file it is, as stat(2) in user space tells it
- * @dev: of the file system, which inode and super block need not know (btrfs, overlayfs); of a
- *       block device, itself
- * @ino: of a regular file
- */
-struct qcow_file_id {
-	dev_t dev;
-	u64 ino;
-};
-
-/**
  * struct qcow_device - one attached image
  * @index: N of /dev/qcowN
  * @name: "qcowN"
+ * @chain_lock: that, and all down to @ids and @meta, for readers beside the queue: an overlay
+ *              changes them while the queue is frozen
  * @chain: the active image, its backing images behind it; those that are read-only are shared
  *         with other devices
  * @depth: layers of @chain
  * @files: what the device was attached with, of each layer an image and a data file or NULL;
  *         a shared layer may have been opened with other descriptors of the same files
  * @nr_files: of @files; 0 where the layers are no files, in tests
- * @ids: of the first two of @files, taken at attach: the server of a file system that has to be
- *       asked may be gone later
+ * @ids: of the first two of @files, taken when they came: the server of a file system that has
+ *       to be asked may be gone later
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
  * @decompress_ahead: compressed clusters that are likely to be read next
  * @meta: the metadata worker of the active image; NULL: read-only
@@ -64,6 +57,7 @@ struct qcow_file_id {
 struct qcow_device {
 	unsigned int index;
 	char name[DISK_NAME_LEN];
+	struct rw_semaphore chain_lock;	/* the group below, and @meta; see above */
 	struct qcow_image *chain;
 	unsigned int depth;
 	struct file **files;
@@ -149,6 +143,21 @@ int qcow_device_shut(struct qcow_device *dev, struct qcow_report *rep);
 
 /* The operation has ended. A detach that was to wait for that begins. */
 void qcow_device_put(struct qcow_device *dev);
+
+/**
+ * qcow_device_report_busy() - say which device keeps a file from being used
+ * @files: images and data files by turns, the first two of a layer that is written to
+ * @nr_files: of them
+ * @writable: whether they are
+ * @rep: says it
+ *
+ * Context: process context, may sleep.
+ */
+void qcow_device_report_busy(struct file **files, unsigned int nr_files, bool writable,
+			     struct qcow_report *rep);
+
+/* What the stores of a chain ask of the memory of a request: aligned to so many bytes. */
+u32 qcow_device_mem_align(const struct qcow_image *image);
 
 /**
  * qcow_device_resize() - give a device and its image another size

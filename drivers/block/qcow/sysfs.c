@@ -21,11 +21,12 @@ static struct qcow_device *to_device(struct device *dev)
 }
 
 /* One line with the path of a file as its opener sees it now; empty without a file. */
-static ssize_t emit_path(char *buf, const struct qcow_device *qdev, unsigned int nr)
+static ssize_t emit_path_locked(char *buf, const struct qcow_device *qdev, unsigned int nr)
 {
 	char *path;
 	size_t len;
 
+	lockdep_assert_held(&qdev->chain_lock);
 	if (nr >= qdev->nr_files || !qdev->files[nr])
 		return sysfs_emit(buf, "\n");
 
@@ -37,6 +38,16 @@ static ssize_t emit_path(char *buf, const struct qcow_device *qdev, unsigned int
 	memmove(buf, path, len);
 	buf[len] = '\n';
 	return len + 1;
+}
+
+static ssize_t emit_path(char *buf, struct qcow_device *qdev, unsigned int nr)
+{
+	ssize_t ret;
+
+	down_read(&qdev->chain_lock);
+	ret = emit_path_locked(buf, qdev, nr);
+	up_read(&qdev->chain_lock);
+	return ret;
 }
 
 static ssize_t image_show(struct device *dev, struct device_attribute *attr, char *buf)
@@ -58,15 +69,26 @@ static ssize_t backing_show(struct device *dev, struct device_attribute *attr, c
 static DEVICE_ATTR_RO(backing);
 
 /* Empty without a file. */
-static ssize_t emit_id(char *buf, const struct qcow_device *qdev, unsigned int nr)
+static ssize_t emit_id_locked(char *buf, const struct qcow_device *qdev, unsigned int nr)
 {
 	const struct qcow_file_id *id = &qdev->ids[nr];
 
+	lockdep_assert_held(&qdev->chain_lock);
 	if (nr >= qdev->nr_files || !qdev->files[nr])
 		return sysfs_emit(buf, "\n");
 	if (S_ISBLK(file_inode(qdev->files[nr])->i_mode))
 		return sysfs_emit(buf, "%u:%u\n", MAJOR(id->dev), MINOR(id->dev));
 	return sysfs_emit(buf, "%u:%u:%llu\n", MAJOR(id->dev), MINOR(id->dev), id->ino);
+}
+
+static ssize_t emit_id(char *buf, struct qcow_device *qdev, unsigned int nr)
+{
+	ssize_t ret;
+
+	down_read(&qdev->chain_lock);
+	ret = emit_id_locked(buf, qdev, nr);
+	up_read(&qdev->chain_lock);
+	return ret;
 }
 
 static ssize_t image_id_show(struct device *dev, struct device_attribute *attr, char *buf)
@@ -90,12 +112,6 @@ static ssize_t snapshot_show(struct device *dev, struct device_attribute *attr, 
 	return sysfs_emit(buf, "%u\n", snapshot);
 }
 static DEVICE_ATTR_RO(snapshot);
-
-static ssize_t store_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%s\n", to_device(dev)->chain->store->ops->name);
-}
-static DEVICE_ATTR_RO(store);
 
 /**
  * struct chain_figures - what all layers of a chain have in memory
@@ -134,12 +150,17 @@ static struct chain_figures chain_figures(const struct qcow_device *qdev)
 static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,		\
 			    char *buf)							\
 {											\
-	const struct qcow_device *qdev = to_device(dev);				\
+	struct qcow_device *qdev = to_device(dev);					\
+	ssize_t ret;									\
 											\
-	return sysfs_emit(buf, _type "\n", _value);					\
+	down_read(&qdev->chain_lock);							\
+	ret = sysfs_emit(buf, _type "\n", _value);					\
+	up_read(&qdev->chain_lock);							\
+	return ret;									\
 }											\
 static DEVICE_ATTR_RO(_name)
 
+QCOW_ATTR(store, "%s", qdev->chain->store->ops->name);
 QCOW_ATTR(version, "%u", qdev->chain->header.version);
 QCOW_ATTR(cluster_size, "%llu", qcow_cluster_bytes(&qdev->chain->geo));
 QCOW_ATTR(depth, "%u", qdev->depth);
