@@ -20,6 +20,7 @@
 #include "layer/cache.h"
 #include "meta/snapshot.h"
 #include "operation.h"
+#include "overlay.h"
 
 #define ATTACH_FLAGS	(QCOW_ATTACH_READ_ONLY | QCOW_ATTACH_SNAPSHOT |		\
 			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED)
@@ -238,20 +239,24 @@ static void freeze_put(struct qcow_freeze *freeze)
 	kfree(freeze->nodes);
 }
 
-static int freeze_get(struct qcow_freeze *freeze, const struct qcow_change_snapshot *args,
-		      struct qcow_report *rep)
+/* @user: address of @nr descriptors. */
+static int freeze_get(struct qcow_freeze *freeze, u64 user, u32 nr, struct qcow_report *rep)
 {
-	s32 __user *fds = u64_to_user_ptr(args->freeze);
+	s32 __user *fds = u64_to_user_ptr(user);
 	u32 i;
 	s32 fd;
 
 	*freeze = (struct qcow_freeze) {};
-	if (!args->nr_freeze)
+	if (nr > QCOW_MAX_FREEZE) {
+		qcow_report(rep, "block devices: %u, at most %u", nr, QCOW_MAX_FREEZE);
+		return -EINVAL;
+	}
+	if (!nr)
 		return 0;
-	freeze->nodes = kcalloc(args->nr_freeze, sizeof(*freeze->nodes), GFP_KERNEL);
+	freeze->nodes = kcalloc(nr, sizeof(*freeze->nodes), GFP_KERNEL);
 	if (!freeze->nodes)
 		return -ENOMEM;
-	for (i = 0; i < args->nr_freeze; i++) {
+	for (i = 0; i < nr; i++) {
 		if (get_user(fd, &fds[i]))
 			goto fault;
 		freeze->nodes[i] = fget(fd);
@@ -277,11 +282,6 @@ static int check_snapshot(const struct qcow_change_snapshot *args, struct qcow_r
 		return err;
 	if (args->action > QCOW_SNAPSHOT_DELETE) {
 		qcow_report(rep, "unknown action %u", args->action);
-		return -EINVAL;
-	}
-	if (args->nr_freeze > QCOW_MAX_FREEZE) {
-		qcow_report(rep, "block devices: %u, at most %u", args->nr_freeze,
-			    QCOW_MAX_FREEZE);
 		return -EINVAL;
 	}
 	if (!args->id_len || args->id_len > QCOW_MAX_SNAPSHOT_TEXT ||
@@ -313,7 +313,7 @@ static int change_snapshot(const struct qcow_change_snapshot *args, struct qcow_
 		goto free_id;
 	change.id = id;
 	change.name = name;
-	err = freeze_get(&freeze, args, rep);
+	err = freeze_get(&freeze, args->freeze, args->nr_freeze, rep);
 	if (err)
 		goto free_name;
 	err = qcow_device_snapshot(args->index, &change, &freeze,
@@ -342,6 +342,27 @@ static long ctl_change_snapshot(struct qcow_change_snapshot __user *user)
 	return ret;
 }
 
+static long ctl_overlay(struct qcow_overlay __user *user)
+{
+	struct qcow_report rep;
+	struct qcow_overlay args = {};
+	struct qcow_freeze freeze;
+	int ret;
+
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
+	if (ret)
+		return ret;
+	ret = check_flags(args.flags, 0, &rep);
+	if (!ret)
+		ret = freeze_get(&freeze, args.freeze, args.nr_freeze, &rep);
+	if (!ret) {
+		ret = qcow_device_overlay(&args, &freeze, &rep);
+		freeze_put(&freeze);
+	}
+	report_finish(&rep, args.message);
+	return ret;
+}
+
 static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	if (_IOC_TYPE(cmd) != QCOW_IOCTL_TYPE)
@@ -359,6 +380,8 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ctl_resize((void __user *)arg);
 	case _IOC_NR(QCOW_CHANGE_SNAPSHOT):
 		return ctl_change_snapshot((void __user *)arg);
+	case _IOC_NR(QCOW_OVERLAY):
+		return ctl_overlay((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}

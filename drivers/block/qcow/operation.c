@@ -29,8 +29,7 @@ struct snapshot_job {
 	struct qcow_report *rep;
 };
 
-/* Return: for device_resume(). Memory is allocated without I/O until then. */
-static unsigned int device_quiesce(struct qcow_device *dev)
+unsigned int qcow_device_quiesce(struct qcow_device *dev)
 {
 	unsigned int noio = memalloc_noio_save();
 
@@ -41,7 +40,7 @@ static unsigned int device_quiesce(struct qcow_device *dev)
 	return noio;
 }
 
-static void device_resume(struct qcow_device *dev, unsigned int noio)
+void qcow_device_resume(struct qcow_device *dev, unsigned int noio)
 {
 	qcow_unfreeze_queue(dev->disk->queue);
 	memalloc_noio_restore(noio);
@@ -59,9 +58,8 @@ static void nodes_thaw(const struct qcow_freeze *freeze, u32 nr)
 		bdev_thaw(node_bdev(freeze->nodes[nr]));
 }
 
-/* File systems write what they have, and their journals are empty. */
-static int nodes_freeze(struct qcow_device *dev, const struct qcow_freeze *freeze,
-			struct qcow_report *rep)
+int qcow_device_freeze(struct qcow_device *dev, const struct qcow_freeze *freeze,
+		       struct qcow_report *rep)
 {
 	struct block_device *bdev;
 	int err;
@@ -85,6 +83,11 @@ static int nodes_freeze(struct qcow_device *dev, const struct qcow_freeze *freez
 		return 0;
 	nodes_thaw(freeze, i);
 	return err;
+}
+
+void qcow_device_thaw(const struct qcow_freeze *freeze)
+{
+	nodes_thaw(freeze, freeze->nr);
 }
 
 static int snapshot_job_step(struct qcow_job *job)
@@ -126,13 +129,13 @@ static int snapshot_run(struct qcow_device *dev, struct qcow_snapshot_change *ch
 		.job = { .step = snapshot_job_step, .idle = true },
 		.change = change, .rep = rep,
 	};
-	unsigned int noio = device_quiesce(dev);
+	unsigned int noio = qcow_device_quiesce(dev);
 	int err;
 
 	err = qcow_commit_wait(dev->meta);
 	if (!err)
 		err = qcow_job_run(dev->meta, &snapshot.job);
-	device_resume(dev, noio);
+	qcow_device_resume(dev, noio);
 	if (!err && change->action == QCOW_SNAPSHOT_APPLY)
 		device_changed(dev);
 	return err;
@@ -148,10 +151,10 @@ int qcow_device_snapshot(unsigned int index, struct qcow_snapshot_change *change
 		return PTR_ERR(dev);
 	err = snapshot_check(dev, change, force, rep);
 	if (!err)
-		err = nodes_freeze(dev, freeze, rep);
+		err = qcow_device_freeze(dev, freeze, rep);
 	if (!err) {
 		err = snapshot_run(dev, change, rep);
-		nodes_thaw(freeze, freeze->nr);
+		qcow_device_thaw(freeze);
 	}
 	qcow_device_put(dev);
 	return err;

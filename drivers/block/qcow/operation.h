@@ -8,6 +8,7 @@
 #include <linux/types.h>
 
 struct file;
+struct qcow_device;
 struct qcow_report;
 struct qcow_snapshot_change;
 
@@ -20,6 +21,34 @@ struct qcow_freeze {
 	struct file **nodes;
 	u32 nr;
 };
+
+/**
+ * qcow_device_freeze() - freeze file systems on a device
+ * @dev: from qcow_device_get()
+ * @freeze: which
+ * @rep: says what is wrong
+ *
+ * They write what they have, and their journals are empty.
+ *
+ * Context: process context, may sleep.
+ * Return: 0; -EINVAL: a node is of another disk; what freezing brought: all are as before.
+ */
+int qcow_device_freeze(struct qcow_device *dev, const struct qcow_freeze *freeze,
+		       struct qcow_report *rep);
+void qcow_device_thaw(const struct qcow_freeze *freeze);
+
+/**
+ * qcow_device_quiesce() - no request is under way, and nothing reads ahead in the active image
+ * @dev: from qcow_device_get()
+ *
+ * Requests that come wait in the block layer. Until qcow_device_resume() the task allocates
+ * without I/O, and waits for nothing that could wait for the device.
+ *
+ * Context: process context, may sleep.
+ * Return: for qcow_device_resume().
+ */
+unsigned int qcow_device_quiesce(struct qcow_device *dev);
+void qcow_device_resume(struct qcow_device *dev, unsigned int noio);
 
 /**
  * qcow_device_snapshot() - create, apply or delete a snapshot of the active image

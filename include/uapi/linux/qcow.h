@@ -211,10 +211,46 @@ struct qcow_change_snapshot {
 	__u32 date_nsec;
 };
 
+/**
+ * struct qcow_overlay - argument of QCOW_OVERLAY
+ * @size: sizeof(struct qcow_overlay)
+ * @flags: 0
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @overlay_fd: an empty image as long as the device, open for reading and writing, with image locks
+ *              as for QCOW_ATTACH; what it has for a backing file is not looked at. It has been
+ *              flushed, and its directory, too
+ * @image_fd: the active image, opened once more, for reading only; image locks taken on this
+ *            descriptor stay when those of the one that the device has had go
+ * @data_fd: its external data file, likewise, or -1
+ * @nr_freeze: descriptors at @freeze, at most QCOW_MAX_FREEZE
+ * @freeze: address of an array of __s32, open block devices: the disk or partitions of it. Their
+ *          file systems are frozen until the overlay is there
+ *
+ * The overlay takes the place of the active image, which becomes a read-only layer below it; other
+ * devices and programs may read it from now on. The device may be open and mounted. When the call
+ * fails all is as before. One operation at a time runs on a device: -EBUSY, also for a detach
+ * meanwhile.
+ */
+struct qcow_overlay {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+	__s32 overlay_fd;
+	__s32 image_fd;
+	__s32 data_fd;
+	__u32 nr_freeze;
+	__aligned_u64 freeze;
+};
+
 #define QCOW_IOCTL_TYPE		0xC3
 #define QCOW_ATTACH		_IOWR(QCOW_IOCTL_TYPE, 0x01, struct qcow_attach)
 #define QCOW_DETACH		_IOW(QCOW_IOCTL_TYPE, 0x02, struct qcow_detach)
 #define QCOW_RESIZE		_IOW(QCOW_IOCTL_TYPE, 0x03, struct qcow_resize)
 #define QCOW_CHANGE_SNAPSHOT	_IOW(QCOW_IOCTL_TYPE, 0x04, struct qcow_change_snapshot)
+#define QCOW_OVERLAY		_IOW(QCOW_IOCTL_TYPE, 0x05, struct qcow_overlay)
 
 #endif /* _UAPI_LINUX_QCOW_H */

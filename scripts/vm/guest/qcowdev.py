@@ -21,6 +21,8 @@ RESIZE_FORMAT = "<IIIIQQ"
 RESIZE_BYTES = struct.calcsize(RESIZE_FORMAT)
 SNAPSHOT_FORMAT = "<IIIIQIIQQQIIII"
 SNAPSHOT_BYTES = struct.calcsize(SNAPSHOT_FORMAT)
+OVERLAY_FORMAT = "<IIIIQiiiIQ"
+OVERLAY_BYTES = struct.calcsize(OVERLAY_FORMAT)
 LAYER_FORMAT = "<iiII"
 MESSAGE_BYTES = 4096
 
@@ -33,6 +35,7 @@ ATTACH = command(3, 1, ATTACH_BYTES)
 DETACH = command(1, 2, DETACH_BYTES)
 RESIZE = command(1, 3, RESIZE_BYTES)
 CHANGE_SNAPSHOT = command(1, 4, SNAPSHOT_BYTES)
+OVERLAY = command(1, 5, OVERLAY_BYTES)
 CREATE, APPLY, DELETE = range(3)
 
 control = os.open("/dev/qcow-control", os.O_RDWR)
@@ -95,6 +98,21 @@ def detach(index, flags=0, size=DETACH_BYTES, tail=b"", request=DETACH, fd=None)
     fields = bytearray(struct.pack(DETACH_FORMAT, size, flags, index, MESSAGE_BYTES,
                                    ctypes.addressof(text))) + tail
     err = call(request, fields, fd)
+    message = text.value.decode()
+    return err
+
+
+def overlay(index, top, image, data=-1, flags=0, nodes=(), nr_nodes=None, nodes_at=None,
+            size=OVERLAY_BYTES, tail=b"", request=OVERLAY):
+    """errno. What the kernel said is in `message`."""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    fds = (ctypes.c_int32 * max(len(nodes), 1))(*nodes)
+    fields = bytearray(struct.pack(
+        OVERLAY_FORMAT, size, flags, index, MESSAGE_BYTES, ctypes.addressof(text), top, image,
+        data, len(nodes) if nr_nodes is None else nr_nodes,
+        ctypes.addressof(fds) if nodes_at is None else nodes_at)) + bytearray(tail)
+    err = call(request, fields)
     message = text.value.decode()
     return err
 

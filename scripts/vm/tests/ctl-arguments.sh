@@ -195,6 +195,25 @@ expect("snapshot: there is one", snap(other, q.CREATE), errno.EEXIST, "there is 
 expect("snapshot: deleted", snap(other, q.DELETE), 0)
 expect("detached", q.detach(other), 0)
 
+# an overlay put on top
+expect("overlay: an address nobody has", q.call(q.OVERLAY, 8), errno.EFAULT)
+for size in (0, 3, 4097, 0xffffffff):
+    expect(f"overlay: size {size}", q.overlay(index, fd, fd, size=size), errno.EINVAL)
+expect("overlay: longer, not all zeros", q.overlay(index, fd, fd, size=q.OVERLAY_BYTES + 8,
+                                                   tail=b"\1" + bytes(7)), errno.E2BIG)
+for bit in range(32):
+    expect(f"overlay: flag {bit}", q.overlay(index, fd, fd, flags=1 << bit), errno.EINVAL,
+           "unknown flags")
+for other in (0, 1048576, q.ANY):
+    expect(f"overlay: number {other}", q.overlay(other, fd, fd), errno.ENXIO, "is not attached")
+expect("overlay: many nodes", q.overlay(index, fd, fd, nr_nodes=4097), errno.EINVAL,
+       "block devices: 4097")
+expect("overlay: nodes nowhere", q.overlay(index, fd, fd, nr_nodes=1, nodes_at=8), errno.EFAULT)
+expect("overlay: a node that is closed", q.overlay(index, fd, fd, nodes=(99,)), errno.EBADF,
+       "descriptor 99")
+expect("overlay: read-only", q.overlay(index, fd, fd, size=q.OVERLAY_BYTES + 8, tail=bytes(8)),
+       errno.EROFS, "is attached read-only")
+
 held = os.open("/dev/qcow1048575", os.O_RDONLY)
 expect("detach: open", q.detach(index), errno.EBUSY, "is open")
 expect("detach: open, lazily", q.detach(index, q.LAZY), errno.EINPROGRESS)

@@ -108,6 +108,20 @@ static int image_digest(struct qcow_image *image, const void *head, size_t head_
 	return err;
 }
 
+int qcow_image_renew_digest(struct qcow_image *image, struct qcow_report *rep)
+{
+	size_t len;
+	void *buf;
+	int err;
+
+	err = image_read_header(image, &buf, &len, rep);
+	if (err)
+		return err;
+	err = image_digest(image, buf, len, rep);
+	kvfree(buf);
+	return err;
+}
+
 int qcow_image_check_digest(const struct qcow_image *image, u64 digest, struct qcow_report *rep)
 {
 	if (!digest || digest == image->digest)
@@ -508,6 +522,21 @@ struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qco
 		return ERR_PTR(err);
 	}
 	return image;
+}
+
+void qcow_image_replace_stores(struct qcow_image *image, struct qcow_store *store,
+			       struct qcow_store *data, struct qcow_store **old_store,
+			       struct qcow_store **old_data)
+{
+	*old_store = image->store;
+	*old_data = image->data != image->store ? image->data : NULL;
+	/* The files have changed since these were opened. */
+	WRITE_ONCE(store->bytes, image->store->bytes);
+	if (data)
+		WRITE_ONCE(data->bytes, image->data->bytes);
+	image->store = store;
+	image->data = data ?: store;
+	image->l2.store = store;
 }
 
 void qcow_image_close(struct qcow_image *image)

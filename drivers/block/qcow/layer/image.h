@@ -204,6 +204,30 @@ static inline int qcow_image_go_on(void)
 int qcow_image_check_digest(const struct qcow_image *image, u64 digest, struct qcow_report *rep);
 
 /**
+ * qcow_image_renew_digest() - read the header again for @image->digest
+ * @image: open, and not raw; it has been written to, and is no more
+ * @rep: says what is wrong
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or -errno.
+ */
+int qcow_image_renew_digest(struct qcow_image *image, struct qcow_report *rep);
+
+/**
+ * qcow_image_replace_stores() - read an image from other stores of the same files
+ * @image: no reader is left, and nothing is written to it
+ * @store: metadata, and data unless @data is another; the image's from now on
+ * @data: the external data file or NULL; likewise
+ * @old_store: result, what the image had; the caller's from now on
+ * @old_data: result, likewise, or NULL
+ *
+ * Context: process context.
+ */
+void qcow_image_replace_stores(struct qcow_image *image, struct qcow_store *store,
+			       struct qcow_store *data, struct qcow_store **old_store,
+			       struct qcow_store **old_data);
+
+/**
  * qcow_image_walk_snapshots() - call a function for each entry of the snapshot table
  * @image: open
  * @func: called with each entry, whose texts point into the table, and its position; other

@@ -59,7 +59,9 @@ enum qcow_shared_state {
  * @wq: of its stores, or NULL: they use the device's
  *
  * @node, @state and @users change under @layers_lock, the rest is as it is from
- * QCOW_SHARED_OPEN on.
+ * QCOW_SHARED_OPEN on; but for a layer that is written to no more, which gets its @wq, then is
+ * not @writable, with new keys @file and @data, under @layers_lock; and for @backing of one that
+ * is put on top of another.
  */
 struct qcow_shared {
 	struct list_head node;
@@ -176,6 +178,12 @@ static void shared_put(struct qcow_shared *layer)
 	}
 }
 
+/* Works of the stores wait for what is below the layer, never for another layer. */
+static struct workqueue_struct *layer_create_queue(void)
+{
+	return alloc_workqueue("qcow-layer", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+}
+
 static struct qcow_image *layer_open_image(struct qcow_shared *layer,
 					   const struct qcow_layer_params *p,
 					   struct qcow_report *rep)
@@ -185,8 +193,7 @@ static struct qcow_image *layer_open_image(struct qcow_shared *layer,
 	int err;
 
 	if (!layer->writable) {
-		/* Works of the stores wait for what is below the layer, never for another layer. */
-		layer->wq = alloc_workqueue("qcow-layer", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+		layer->wq = layer_create_queue();
 		if (!layer->wq)
 			return ERR_PTR(-ENOMEM);
 	}
@@ -298,6 +305,69 @@ void qcow_layer_put(struct qcow_image *layer)
 {
 	if (layer)
 		shared_put(layer->shared);
+}
+
+bool qcow_layer_is_buffered(const struct qcow_image *layer)
+{
+	return layer->shared->buffered;
+}
+
+void qcow_layer_stack(struct qcow_image *top, struct qcow_image *below)
+{
+	mutex_lock(&layers_lock);
+	top->backing = below;
+	top->shared->backing = below;
+	mutex_unlock(&layers_lock);
+}
+
+int qcow_layer_reopen(const struct qcow_layer_params *p, struct qcow_reopened *again,
+		      struct qcow_report *rep)
+{
+	int err = -ENOMEM;
+
+	*again = (struct qcow_reopened) {
+		.name = kstrdup(p->image.name, GFP_KERNEL), .wq = layer_create_queue(),
+	};
+	if (again->name && again->wq)
+		err = p->open(p, again->wq, &again->store, &again->data, rep);
+	if (err) {
+		again->store = NULL;
+		again->data = NULL;
+		qcow_reopened_destroy(again);
+	}
+	return err;
+}
+
+void qcow_reopened_destroy(struct qcow_reopened *again)
+{
+	if (again->data)
+		qcow_store_destroy(again->data);
+	if (again->store)
+		qcow_store_destroy(again->store);
+	if (again->wq)
+		destroy_workqueue(again->wq);
+	kfree(again->name);
+	*again = (struct qcow_reopened) {};
+}
+
+void qcow_layer_end_writing(struct qcow_image *layer, struct qcow_reopened *again)
+{
+	struct qcow_reopened was = { .name = layer->name };
+
+	qcow_image_replace_stores(layer, again->store, again->data, &was.store, &was.data);
+	layer->name = again->name;
+	layer->shared->wq = again->wq;
+	*again = was;
+}
+
+void qcow_layer_share(struct qcow_image *layer, const struct qcow_layer_file *file,
+		      const struct qcow_layer_file *data)
+{
+	mutex_lock(&layers_lock);
+	layer->shared->file = *file;
+	layer->shared->data = *data;
+	layer->shared->writable = false;
+	mutex_unlock(&layers_lock);
 }
 
 unsigned int qcow_layer_shared(const struct qcow_image *top)

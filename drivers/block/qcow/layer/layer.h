@@ -89,6 +89,67 @@ struct qcow_image *qcow_layer_get(const struct qcow_layer_params *p, struct qcow
  */
 void qcow_layer_put(struct qcow_image *layer);
 
+/* Whether a layer was opened with QCOW_DIRECT_OFF. */
+bool qcow_layer_is_buffered(const struct qcow_image *layer);
+
+/**
+ * qcow_layer_stack() - put a layer that is written to on top of another
+ * @top: the layer; it has none below
+ * @below: the caller's reference is that of @top from now on
+ *
+ * Context: process context; no reader has @top yet.
+ */
+void qcow_layer_stack(struct qcow_image *top, struct qcow_image *below);
+
+/**
+ * struct qcow_reopened - what a layer is read from when it is written to no more
+ * @name: of it then
+ * @store: of the image, not written to
+ * @data: of the data file, or NULL
+ * @wq: of both
+ */
+struct qcow_reopened {
+	char *name;
+	struct qcow_store *store;
+	struct qcow_store *data;
+	struct workqueue_struct *wq;
+};
+
+/**
+ * qcow_layer_reopen() - open the files of a layer that is written to once more, to read
+ * @p: how: @p->open, @p->direct, and @p->image.name for messages
+ * @again: result, for qcow_reopened_destroy()
+ * @rep: says what is wrong
+ *
+ * Context: process context, may sleep.
+ * Return: 0, -ENOMEM or what @p->open returned.
+ */
+int qcow_layer_reopen(const struct qcow_layer_params *p, struct qcow_reopened *again,
+		      struct qcow_report *rep);
+
+/* Close what is in it, if anything. Context: process context, may sleep. */
+void qcow_reopened_destroy(struct qcow_reopened *again);
+
+/**
+ * qcow_layer_end_writing() - read a layer from other stores from now on
+ * @layer: written to, and its metadata has been destroyed
+ * @again: they; afterwards it has what the layer has had
+ *
+ * Context: process context; no reader is under way.
+ */
+void qcow_layer_end_writing(struct qcow_image *layer, struct qcow_reopened *again);
+
+/**
+ * qcow_layer_share() - let other chains contain a layer that has been written to
+ * @layer: after qcow_layer_end_writing()
+ * @file: its file, as it is now
+ * @data: its data file, likewise
+ *
+ * Context: process context.
+ */
+void qcow_layer_share(struct qcow_image *layer, const struct qcow_layer_file *file,
+		      const struct qcow_layer_file *data);
+
 /* How many layers of a chain other chains contain as well. Context: process context. */
 unsigned int qcow_layer_shared(const struct qcow_image *top);
 

@@ -565,7 +565,7 @@ static int meta_trim(struct qcow_meta *meta)
 }
 
 /* All that was written is durable; then the counts of what is not needed after all. */
-static int meta_settle(struct qcow_meta *meta)
+static int meta_settle(struct qcow_meta *meta, bool pack)
 {
 	int err;
 
@@ -579,7 +579,7 @@ static int meta_settle(struct qcow_meta *meta)
 	meta_call(meta, meta_release_reserved, false);
 	meta_call(meta, NULL, true);
 	err = qcow_commit_wait(meta);
-	if (!err && !meta->space.counted)
+	if (!err && pack && !meta->space.counted)
 		err = meta_pack(meta);
 	if (err)
 		return err;
@@ -594,20 +594,21 @@ static int meta_close(struct qcow_meta *meta)
 	return 0;
 }
 
-int qcow_meta_destroy(struct qcow_meta *meta)
+/* Nothing is left to be done; the image is as a detach leaves it. */
+static int meta_end(struct qcow_meta *meta, bool pack)
 {
-	int err = 0;
+	int err;
 
-	qcow_readahead_stop(&meta->image->readahead);
-	meta->image->inflight = NULL;
-	if (meta->begun) {
-		meta_call(meta, meta_close, false);
-		err = meta_settle(meta);
-		if (err)
-			qcow_message(meta->image,
-				     "detach: what was written last may be lost: error %d", err);
-		meta_call(meta, NULL, true);
-	}
+	if (!meta->begun)
+		return 0;
+	meta_call(meta, meta_close, false);
+	err = meta_settle(meta, pack);
+	meta_call(meta, NULL, true);
+	return err;
+}
+
+static void meta_free(struct qcow_meta *meta)
+{
 	/* Tasks that have posted, or handed on, the last I/O are done with that. */
 	synchronize_rcu();
 	destroy_workqueue(meta->wq);
@@ -621,5 +622,26 @@ int qcow_meta_destroy(struct qcow_meta *meta)
 	qcow_overlap_destroy(&meta->overlap);
 	qcow_v1_pack_destroy(meta->pack);
 	kfree(meta);
+}
+
+int qcow_meta_destroy(struct qcow_meta *meta)
+{
+	int err;
+
+	qcow_readahead_stop(&meta->image->readahead);
+	meta->image->inflight = NULL;
+	err = meta_end(meta, true);
+	if (err)
+		qcow_message(meta->image, "detach: what was written last may be lost: error %d",
+			     err);
+	meta_free(meta);
+	return err;
+}
+
+int qcow_meta_retire(struct qcow_meta *meta)
+{
+	int err = meta_end(meta, false);
+
+	meta_free(meta);
 	return err;
 }

@@ -123,6 +123,18 @@ struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_report 
 int qcow_meta_destroy(struct qcow_meta *meta);
 
 /**
+ * qcow_meta_retire() - the same of an image that others go on reading meanwhile, and afterwards
+ * @meta: the metadata; it has been committed, nothing has been written since, and no I/O counts on
+ *        its grace periods
+ *
+ * So clusters stay where they are, also in version 1.
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or -errno: space may have leaked.
+ */
+int qcow_meta_retire(struct qcow_meta *meta);
+
+/**
  * qcow_meta_post() - have a message run by the worker
  * @meta: the metadata
  * @msg: @run, @urgent and @guest are set; it belongs to the worker until @run is called, which

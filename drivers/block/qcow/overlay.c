@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * External snapshots of a device in use: its active image becomes a read-only layer, which other
+ * chains may contain, and an empty overlay takes its place.
+ *
+ *   the overlay opened, its metadata worker made; the files of the image opened once more, to read
+ *   what has been written is committed, so that little is left for the pause
+ *   queue frozen:  the rest is committed; the chain gets its new top
+ *   the old worker ends: the image is as a detach leaves it
+ *   queue frozen:  the image is read from the other descriptors
+ *   the old descriptors are closed, and with them locks to write go; the layer is shared
+ *
+ * Until the new top is there, whatever fails leaves the device as it was. From then on nothing can
+ * fail that matters: all that the image has is durable. Space that was reserved in it may leak, and
+ * it may stay this device's alone until the detach.
+ *
+ * What an overlay writes is never durable before all that lies below: the commit in the pause ends
+ * with a flush of the image, and no write goes to the overlay before.
+ *
+ * One pause instead of two was considered. Ending the worker takes several commits, reclaims and
+ * a truncation, and the device need not wait for that: nobody looks for what is freed there.
+ */
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <qcow/report.h>
+
+#include "device.h"
+#include "files.h"
+#include "layer/cache.h"
+#include "layer/image.h"
+#include "layer/layer.h"
+#include "meta/commit.h"
+#include "meta/worker.h"
+#include "operation.h"
+#include "overlay.h"
+#include "store/store.h"
+
+/* What shows through must be all of the disk, at its place. */
+static int check_top(const struct qcow_device *dev, const struct qcow_image *top,
+		     struct qcow_report *rep)
+{
+	u32 align = qcow_device_mem_align(top);
+	u32 i;
+
+	if (top->size != dev->chain->size) {
+		qcow_report(rep, "size of the overlay: %llu, must be that of the device, %llu",
+			    top->size, dev->chain->size);
+		return -EINVAL;
+	}
+	for (i = 0; i < top->l1_entries; i++) {
+		if (top->l1[i]) {
+			qcow_report(rep, "the overlay is not empty: L1 entry %u is 0x%llx", i,
+				    be64_to_cpu(top->l1[i]));
+			return -EINVAL;
+		}
+	}
+	/* Requests that wait meanwhile are aligned as the queue has asked for. */
+	if (align > queue_dma_alignment(dev->disk->queue) + 1) {
+		qcow_report(rep,
+			    "the disk of the overlay takes memory aligned to %u bytes, the device was attached for %u",
+			    align, queue_dma_alignment(dev->disk->queue) + 1);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+/* The queue is frozen. */
+static void replace_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
+			struct qcow_meta *meta)
+{
+	/* I/O of the device is that of the new worker. */
+	dev->chain->inflight = NULL;
+	qcow_layer_stack(parts->top, dev->chain);
+	qcow_decompress_ahead_init(&dev->decompress_ahead, parts->top);
+
+	down_write(&dev->chain_lock);
+	dev->chain = parts->top;
+	dev->depth++;
+	dev->meta = meta;
+	swap(dev->files, parts->files);
+	swap(dev->nr_files, parts->nr_files);
+	memcpy(dev->ids, parts->ids, sizeof(dev->ids));
+	up_write(&dev->chain_lock);
+	qcow_store_attached(parts->top->store);
+}
+
+/* The first pause. Return: 0, or -errno: all is as before. */
+static int take_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
+		    struct qcow_meta *meta, const struct qcow_freeze *freeze,
+		    struct qcow_report *rep)
+{
+	unsigned int noio;
+	int err;
+
+	err = qcow_device_freeze(dev, freeze, rep);
+	if (err)
+		return err;
+	err = qcow_commit_wait(dev->meta);
+	if (!err) {
+		noio = qcow_device_quiesce(dev);
+		err = qcow_commit_wait(dev->meta);
+		if (!err)
+			replace_top(dev, parts, meta);
+		qcow_device_resume(dev, noio);
+	}
+	qcow_device_thaw(freeze);
+	if (err)
+		qcow_report(rep, "%s: what has been written cannot be made durable: error %d",
+			    dev->name, err);
+	return err;
+}
+
+/* The second pause: @old is read only from now on. */
+static void end_writing(struct qcow_device *dev, struct qcow_image *old,
+			struct qcow_reopened *again)
+{
+	unsigned int noio = qcow_device_quiesce(dev);
+
+	qcow_readahead_stop(&old->readahead);
+	qcow_layer_end_writing(old, again);
+	qcow_device_resume(dev, noio);
+}
+
+int qcow_overlay_run(struct qcow_device *dev, struct qcow_overlay_parts *parts,
+		     const struct qcow_freeze *freeze, struct qcow_report *rep)
+{
+	struct qcow_meta *old_meta = dev->meta;
+	struct qcow_image *old = dev->chain;
+	struct qcow_meta *meta;
+	int err;
+
+	err = check_top(dev, parts->top, rep);
+	if (err)
+		return err;
+	meta = qcow_meta_create(parts->top, rep);
+	if (IS_ERR(meta))
+		return PTR_ERR(meta);
+	err = take_top(dev, parts, meta, freeze, rep);
+	if (err) {
+		qcow_meta_destroy(meta);
+		return err;
+	}
+	err = qcow_meta_retire(old_meta);
+	if (err)
+		pr_warn("%s: the layer below the overlay may have leaked space: error %d\n",
+			dev->name, err);
+	end_writing(dev, old, &parts->again);
+	pr_info("%s: an overlay, %u layers\n", dev->name, dev->depth);
+	return 0;
+}
+
+/**
+ * struct overlay_files - descriptors of a call
+ * @top: the overlay
+ * @image: the active image, open to be read
+ * @data: its data file, likewise, or NULL
+ */
+struct overlay_files {
+	struct file *top;
+	struct file *image;
+	struct file *data;
+};
+
+static void overlay_files_put(struct overlay_files *files)
+{
+	if (files->data)
+		fput(files->data);
+	if (files->image)
+		fput(files->image);
+	if (files->top)
+		fput(files->top);
+}
+
+/* A file of the active image, once more. @what: of the device. */
+static int get_again(struct file **file, int fd, const struct file *what,
+		     struct qcow_device *dev, struct qcow_report *rep)
+{
+	int err = qcow_files_get(file, fd, false, rep);
+
+	if (err)
+		return err;
+	if (qcow_files_inode(*file) != qcow_files_inode(what)) {
+		qcow_report(rep, "%pD is not %pD, which %s has", *file, what, dev->name);
+		return -EINVAL;
+	}
+	if ((*file)->f_mode & FMODE_WRITE) {
+		qcow_report(rep, "%pD is open for writing, and will only be read", *file);
+		return -EBADF;
+	}
+	return 0;
+}
+
+static int overlay_files_get(struct overlay_files *files, struct qcow_device *dev,
+			     const struct qcow_overlay *args, struct qcow_report *rep)
+{
+	struct file *data = dev->files[1];
+	int err;
+
+	err = qcow_files_get(&files->top, args->overlay_fd, true, rep);
+	if (!err)
+		err = get_again(&files->image, args->image_fd, dev->files[0], dev, rep);
+	if (!err && (args->data_fd >= 0) != !!data) {
+		qcow_report(rep, data ? "%s has an external data file, and none was given" :
+					"%s has no external data file, and one was given",
+			    dev->name);
+		err = -EINVAL;
+	}
+	if (!err && data)
+		err = get_again(&files->data, args->data_fd, data, dev, rep);
+	return err;
+}
+
+/* What the device has been attached with, and the overlay's file in front. */
+static int make_files(struct qcow_overlay_parts *parts, const struct overlay_files *files,
+		      const struct qcow_device *dev)
+{
+	int err = qcow_files_read_id(files->top, &parts->ids[0]);
+
+	if (err)
+		return err;
+	parts->nr_files = dev->nr_files + 2;
+	parts->files = kvcalloc(parts->nr_files, sizeof(*parts->files), GFP_KERNEL);
+	if (!parts->files)
+		return -ENOMEM;
+	parts->files[0] = files->top;
+	parts->files[2] = files->image;
+	parts->files[3] = files->data;
+	memcpy(parts->files + 4, dev->files + 2, (dev->nr_files - 2) * sizeof(*dev->files));
+	return 0;
+}
+
+/* As the device was attached, if not with direct I/O or none: that was possible there. */
+static enum qcow_direct wanted_direct(const struct qcow_image *image)
+{
+	return qcow_layer_is_buffered(image) ? QCOW_DIRECT_OFF : QCOW_DIRECT_AUTO;
+}
+
+static int open_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
+		    struct file *file, struct qcow_report *rep)
+{
+	struct qcow_image *old = dev->chain;
+	struct qcow_open_layer layer = {
+		.image = file,
+		.p = {
+			.image = {
+				.writable = true,
+				.snapshot = QCOW_ACTIVE_STATE,
+				.cache_bytes = READ_ONCE(old->cache->limit),
+				.l1_bytes_below = old->l1_bytes,
+			},
+			.direct = wanted_direct(old),
+			.wq = dev->wq,
+		},
+	};
+	struct qcow_image *top = qcow_files_open_layer(&layer, dev->name, rep);
+
+	if (top == ERR_PTR(-EBUSY))
+		qcow_device_report_busy(&file, 1, true, rep);
+	if (IS_ERR(top))
+		return PTR_ERR(top);
+	parts->top = top;
+	return 0;
+}
+
+static int reopen(struct qcow_device *dev, struct qcow_overlay_parts *parts,
+		  struct qcow_open_layer *layer, struct qcow_report *rep)
+{
+	char *name = qcow_files_name(layer->image);
+	int err;
+
+	if (!name)
+		return -ENOMEM;
+	layer->p.image.name = name;
+	layer->p.direct = wanted_direct(dev->chain);
+	layer->p.open = qcow_files_open_stores;
+	err = qcow_layer_reopen(&layer->p, &parts->again, rep);
+	kfree(name);
+	return err;
+}
+
+/* Its digest, length and times are those of the last write. */
+static void share(struct qcow_device *dev, struct qcow_open_layer *layer)
+{
+	struct qcow_image *image = dev->chain->backing;
+	int err = qcow_files_read_state(layer);
+
+	if (!err)
+		err = qcow_image_renew_digest(image, NULL);
+	if (!err)
+		qcow_layer_share(image, &layer->p.file, &layer->p.data);
+	else
+		pr_warn("%s: no other device can have %pD until the detach: error %d\n", dev->name,
+			layer->image, err);
+}
+
+static int overlay_check(const struct qcow_device *dev, struct qcow_report *rep)
+{
+	if (!dev->meta) {
+		qcow_report(rep, "%s is attached read-only", dev->name);
+		return -EROFS;
+	}
+	if (dev->depth >= QCOW_MAX_LAYERS) {
+		qcow_report(rep, "%s has %u layers, and cannot have more", dev->name, dev->depth);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int overlay(struct qcow_device *dev, const struct qcow_overlay *args,
+		   const struct qcow_freeze *freeze, struct qcow_report *rep)
+{
+	struct qcow_overlay_parts parts = {};
+	struct overlay_files files = {};
+	struct qcow_open_layer below = {};
+	int err;
+
+	err = overlay_check(dev, rep);
+	if (!err)
+		err = overlay_files_get(&files, dev, args, rep);
+	if (!err)
+		err = make_files(&parts, &files, dev);
+	if (!err)
+		err = open_top(dev, &parts, files.top, rep);
+	below.image = files.image;
+	below.data = files.data;
+	if (!err)
+		err = reopen(dev, &parts, &below, rep);
+	if (!err)
+		err = qcow_overlay_run(dev, &parts, freeze, rep);
+	if (!err) {
+		/* The device has them now, and @parts what it has had. */
+		files = (struct overlay_files) { .image = parts.files[0], .data = parts.files[1] };
+		share(dev, &below);
+	} else {
+		qcow_layer_put(parts.top);
+	}
+	qcow_reopened_destroy(&parts.again);
+	kvfree(parts.files);
+	overlay_files_put(&files);
+	return err;
+}
+
+int qcow_device_overlay(const struct qcow_overlay *args, const struct qcow_freeze *freeze,
+			struct qcow_report *rep)
+{
+	struct qcow_device *dev = qcow_device_get(args->index, rep);
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	err = overlay(dev, args, freeze, rep);
+	qcow_device_put(dev);
+	return err;
+}
