@@ -91,7 +91,7 @@ static int write_files(struct target *image, struct target *data, const struct l
 	return err;
 }
 
-static int make(const char *name, const struct create_spec *spec, bool force)
+static int make(const char *name, const struct create_spec *spec, enum target_old old)
 {
 	struct target image, data = { .fd = -1, .old_fd = -1 };
 	struct layout layout;
@@ -103,10 +103,10 @@ static int make(const char *name, const struct create_spec *spec, bool force)
 		layout_free(&layout);
 		return err;
 	}
-	err = target_open(&image, name, force);
+	err = target_open(&image, name, old);
 	if (!err && spec->data_file) {
 		data_name = name_beside(name, spec->data_file);
-		err = target_open(&data, data_name, force);
+		err = target_open(&data, data_name, old);
 	}
 	if (!err)
 		err = write_files(&image, &data, &layout, spec);
@@ -127,5 +127,6 @@ int create_image(const char *name, const struct create_options *opts, bool unsaf
 		err = check_backing(name, unsafe, &spec);
 	if (!err && !spec.has_size)
 		err = qc_fail(QC_USAGE, "size", "none is given");
-	return err ? err : make(name, &spec, opts->force);
+	return err ? err : make(name, &spec, opts->force ? TARGET_REPLACE :
+					opts->exclusive ? TARGET_NONE : TARGET_EMPTY);
 }

@@ -31,11 +31,13 @@ enum create_opt {
  * @value: each or NULL; allocated
  * @format: format of the new image, "qcow" or "qcow2", or NULL
  * @force: replace what is there
+ * @exclusive: nothing may be there, not even an empty file or a device
  */
 struct create_options {
 	char *value[CREATE_NR_OPTS];
 	const char *format;
 	bool force;
+	bool exclusive;
 };
 
 /**

@@ -120,10 +120,23 @@ int layout_plan(struct layout *layout, const struct create_spec *spec, const cha
 void layout_free(struct layout *layout);
 
 /**
+ * enum target_old - what may be there already
+ * @TARGET_EMPTY: an empty file, a block device without an image
+ * @TARGET_REPLACE: any regular file or block device
+ * @TARGET_NONE: nothing
+ */
+enum target_old {
+	TARGET_EMPTY,
+	TARGET_REPLACE,
+	TARGET_NONE,
+};
+
+/**
  * struct target - a file that is created or replaced
  * @name: as the user wrote it
  * @path: without symbolic links
  * @temp: new file beside it that takes its name in the end, or NULL
+ * @exclusive: it does so only while there is no other with that name
  * @fd: what is written to: @temp, or a block device itself
  * @old_fd: the existing file or block device, locked, or -1
  * @st: of @old_fd
@@ -133,6 +146,7 @@ struct target {
 	char *name;
 	char *path;
 	char *temp;
+	bool exclusive;
 	int fd;
 	int old_fd;
 	struct stat st;
@@ -143,15 +157,15 @@ struct target {
  * target_open() - prepare to create or replace a file
  * @t: result; target_close() it in any case
  * @name: of the file; a symbolic link to it is followed
- * @force: also where there is something already: a file that is not empty, an image on a device
+ * @old: what may be there already
  *
  * An existing regular file is locked and stays as it is until target_commit(). A block device
  * is locked, too, but written in place.
  *
- * Return: 0; QC_BUSY: in use; QC_POLICY: neither a regular file nor a block device, or without
- * @force; QC_NOT_FOUND, QC_SYSTEM.
+ * Return: 0; QC_BUSY: in use; QC_POLICY: neither a regular file nor a block device, or not
+ * what @old allows; QC_NOT_FOUND, QC_SYSTEM.
  */
-int target_open(struct target *t, const char *name, bool force);
+int target_open(struct target *t, const char *name, enum target_old old);
 
 /**
  * target_is_device() - whether a block device, with its old content, is written to

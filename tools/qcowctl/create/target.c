@@ -182,7 +182,12 @@ static int open_temp(struct target *t)
 	return copy_owner(t);
 }
 
-int target_open(struct target *t, const char *name, bool force)
+static int fail_exists(const struct target *t)
+{
+	return qc_fail(QC_POLICY, t->name, "exists, and is not replaced");
+}
+
+int target_open(struct target *t, const char *name, enum target_old old)
 {
 	int err;
 
@@ -190,12 +195,15 @@ int target_open(struct target *t, const char *name, bool force)
 	t->fd = -1;
 	t->old_fd = -1;
 	t->name = qc_strdup(name);
+	t->exclusive = old == TARGET_NONE;
 	err = resolve(t);
+	if (!err && t->exclusive && !access(t->path, F_OK))
+		err = fail_exists(t);
 	if (!err)
 		err = open_old(t);
 	if (err)
 		return err;
-	if (t->old_fd >= 0 && !force && is_worth_asking(t)) {
+	if (t->old_fd >= 0 && old == TARGET_EMPTY && is_worth_asking(t)) {
 		qc_fail(0, t->name, "%s, and is not replaced", S_ISREG(t->st.st_mode) ?
 			"exists" : "has a QCOW image");
 		qc_hint("--force, if it is not needed any more");
@@ -230,14 +238,33 @@ static int sync_directory(const struct target *t)
 	return err;
 }
 
+/* Another file may have got the name meanwhile. Not every file system can tell with a rename. */
+static int rename_temp(const struct target *t)
+{
+	unsigned int flags = t->exclusive ? RENAME_NOREPLACE : 0;
+
+	if (!renameat2(AT_FDCWD, t->temp, AT_FDCWD, t->path, flags))
+		return 0;
+	if (errno == EINVAL && t->exclusive && !link(t->temp, t->path)) {
+		unlink(t->temp);
+		return 0;
+	}
+	if (errno == EEXIST)
+		return fail_exists(t);
+	return qc_fail_errno(QC_SYSTEM, errno, t->name, "cannot rename %s to it", t->temp);
+}
+
 int target_commit(struct target *t)
 {
+	int err;
+
 	if (fsync(t->fd))
 		return qc_fail_errno(QC_SYSTEM, errno, t->name, "cannot flush");
 	if (!t->temp)
 		return 0;
-	if (rename(t->temp, t->path))
-		return qc_fail_errno(QC_SYSTEM, errno, t->name, "cannot rename %s to it", t->temp);
+	err = rename_temp(t);
+	if (err)
+		return err;
 	replace_temp(t->temp, NULL);
 	free(t->temp);
 	t->temp = NULL;
