@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The commands of qcowctl. Each parses its arguments in a file of its own and leaves the work
- * to image/, check/, create/ and driver/.
+ * to image/, check/, create/, snapshot/, overlay/ and driver/.
  */
 #ifndef QCOWCTL_CMD_H
 #define QCOWCTL_CMD_H
@@ -26,9 +26,11 @@ extern const struct command cmd_attach;
 extern const struct command cmd_check;
 extern const struct command cmd_create;
 extern const struct command cmd_detach;
+extern const struct command cmd_fork;
 extern const struct command cmd_info;
 extern const struct command cmd_list;
 extern const struct command cmd_map;
+extern const struct command cmd_overlay;
 extern const struct command cmd_snapshot;
 extern const struct command cmd_rename;
 extern const struct command cmd_resize;

@@ -300,3 +300,30 @@ int control_resize(int fd, u32 index, u64 bytes, u32 flags)
 	free(text);
 	return err;
 }
+
+int control_overlay(int fd, u32 index, const struct image *top, const struct image *image,
+		    const struct nodes *nodes)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	struct qcow_overlay arg = {
+		.size = sizeof(arg),
+		.index = index,
+		.message_size = QCOW_MAX_MESSAGE,
+		.message = (uintptr_t)text,
+		.overlay_fd = top->fd,
+		.image_fd = image->fd,
+		.data_fd = image->data_fd,
+		.nr_freeze = nodes->nr,
+		.freeze = (uintptr_t)nodes->fds,
+	};
+	int err;
+
+	ignore_access_time(top->fd);
+	ignore_access_time(image->fd);
+	if (image->data_fd >= 0)
+		ignore_access_time(image->data_fd);
+	err = call_operation(fd, QCOW_OVERLAY, &arg, index, text, "puts no overlay on it",
+			     "cannot put an overlay on it");
+	free(text);
+	return err;
+}

@@ -15,6 +15,7 @@
 #define QCOW_DEVICE_PREFIX "qcow"
 
 struct chain;
+struct image;
 
 /* control.c: the control node and its ioctls */
 
@@ -66,6 +67,21 @@ int control_change_snapshot(int fd, struct qcow_change_snapshot *arg);
  * Prints the driver's message. Return: enum qc_exit.
  */
 int control_resize(int fd, u32 index, u64 bytes, u32 flags);
+
+struct nodes;
+
+/**
+ * control_overlay() - QCOW_OVERLAY
+ * @fd: control node
+ * @index: of the device
+ * @top: the overlay, open to be written to
+ * @image: the active image, opened once more, to be read
+ * @nodes: whose file systems are frozen
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_overlay(int fd, u32 index, const struct image *top, const struct image *image,
+		    const struct nodes *nodes);
 
 /* nodes.c */
 

@@ -479,6 +479,18 @@ enum image_lock {
  */
 int lock_file(int fd, const char *name, enum image_lock mode);
 
+/**
+ * lock_beside() - take the lock of a reader while the writer still has its own
+ * @fd: the file, opened once more
+ * @name: for messages
+ *
+ * For a file that an attached device writes to, and is about to write to no more: its lock keeps
+ * all others from what this one does, so there is nothing to look for.
+ *
+ * Return: 0 or QC_SYSTEM.
+ */
+int lock_beside(int fd, const char *name);
+
 /* chain.c: an image and its backing files */
 
 /**

@@ -118,3 +118,15 @@ int lock_file(int fd, const char *name, enum image_lock mode)
 	}
 	return err ? qc_fail_errno(QC_SYSTEM, -err, name, "cannot lock") : 0;
 }
+
+int lock_beside(int fd, const char *name)
+{
+	int err;
+
+	if (!can_lock(fd))
+		return 0;
+	err = lock_bytes(fd, USES_BASE, PERM_READ);
+	if (!err)
+		err = lock_bytes(fd, DENIES_BASE, PERM_WRITE | PERM_RESIZE);
+	return err ? qc_fail_errno(QC_SYSTEM, -err, name, "cannot lock") : 0;
+}

@@ -1,0 +1,67 @@
+#!/bin/bash
+# Images of every kind get overlays: versions, external data files, compressed clusters, chains,
+# images on a block device and in the page cache.
+# kernels: 6.12 6.1
+# cpus: 2
+# timeout: 300
+. "$QCOW_ROOT/scripts/vm/lib.sh"
+
+fill raw 24M
+fill other 24M 2
+
+# random WHERE: 2 MiB of other content, at a place that depends on it
+random() { dd if=other of="$2" bs=64K skip=$((32 * $1)) seek=$((17 * $1 + 5)) count=32 conv=notrunc "${@:3}" status=none; }
+
+# kind NAME ATTACH-ARGUMENT...: a device of it gets three overlays, one of them while it is written to
+kind() {
+	local name=$1 dev i
+	shift
+	echo "$name $*"
+	cp raw want
+	dev=$(attach "$@" "$name")
+	for i in 1 2 3; do
+		random "$i" "$dev" oflag=direct &
+		qcowctl overlay "$dev" "$PWD/over$i"
+		wait $!
+		random "$i" want
+		cmp "$dev" want || fail "$name, overlay $i"
+	done
+	blkdiscard -z -o 1M -l 1M "$dev"
+	dd if=/dev/zero of=want bs=1M seek=1 count=1 conv=notrunc status=none
+	cmp "$dev" want
+	detach "$dev"
+	assert_clean over1 over2 over3
+	dev=$(attach -r --allow-backing "$PWD" --allow-backing "$name" over3)
+	cmp "$dev" want
+	detach "$dev"
+	assert_image_is want over3
+	rm over?
+}
+
+for version in v1 v2 v3; do
+	qcowctl create -o "compat=$version" image 24M
+	dev=$(attach image)
+	dd if=raw of="$dev" bs=1M oflag=direct status=none
+	detach "$dev"
+	kind image
+	assert_clean image
+	rm image
+done
+qemu-img convert -O qcow2 -c raw image
+kind image
+qemu-img convert -O qcow2 -o cluster_size=512 raw image
+kind image --direct-io off
+qemu-img convert -O qcow2 -o extended_l2=on raw image
+kind image
+assert_clean image
+qemu-img convert -O qcow2 -o data_file=data,data_file_raw=on raw image
+kind image
+assert_clean image
+cmp -n 1M raw data
+rm image data
+qemu-img create -q -f qcow2 -b raw -F raw image
+kind image
+rm image
+qemu-img convert -O qcow2 raw /dev/ram1
+kind /dev/ram1
+kind /dev/ram1 --direct-io off

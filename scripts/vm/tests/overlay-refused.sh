@@ -1,0 +1,143 @@
+#!/bin/bash
+# What no overlay can be put on, and what cannot be one, is refused by name, and nothing changes:
+# neither on the disk nor in the device. What else happens at the same time waits or is refused.
+# kernels: 6.12 debug
+# cpus: 2
+# timeout: 180
+. "$QCOW_ROOT/scripts/vm/lib.sh"
+
+qemu-img create -q -f qcow2 image 16M
+dev=$(attach image)
+dd if=/dev/urandom of="$dev" bs=1M count=16 oflag=direct status=none
+dd if="$dev" of=raw bs=1M status=none
+
+# unchanged: the device is as it was
+unchanged() {
+	assert_attr "$dev" depth 1
+	assert_attr "$dev" image "$PWD/image"
+	cmp "$dev" raw
+	dd if=raw of="$dev" bs=1M count=1 oflag=direct conv=notrunc status=none
+}
+
+echo "the file"
+echo here >taken
+: >empty
+ln -s nowhere link
+for file in taken empty; do
+	assert_refused 7 "exists, and is not replaced" qcowctl overlay "$dev" "$file"
+	assert_refused 7 "exists, and is not replaced" qcowctl fork "$dev" "$file"
+	assert_refused 7 "exists, and is not replaced" qcowctl fork --own "$file" "$dev" new
+done
+assert_refused 1 "is the backing file itself" qcowctl overlay "$dev" image
+assert_refused 7 "exists, and is not replaced" qcowctl overlay "$dev" /dev/ram1
+assert_refused 7 "symbolic link to nothing" qcowctl overlay "$dev" link
+assert_refused 9 "cannot open the directory" qcowctl overlay "$dev" nowhere/new
+assert_refused 7 "exists" qcowctl fork --own new "$dev" new
+assert_eq "$(<taken)" here
+[[ ! -e new && ! -e image-1 && ! -s empty ]] || fail "files are left: $(ls)"
+unchanged
+
+echo "the device"
+qemu-img create -q -f qcow2 other 16M
+assert_refused 9 "no such device, and no attached image" qcowctl overlay other new
+ro=$(attach -r other)
+assert_refused 5 "read-only" qcowctl overlay "$ro" new
+assert_refused 5 "read-only" qcowctl fork other new
+detach "$ro"
+assert_refused 9 "no such device" qcowctl overlay /dev/qcow77 new
+assert_refused 1 "a device and a new file are wanted" qcowctl overlay "$dev"
+assert_refused 1 "a device and a new file are wanted" qcowctl fork "$dev" a b
+[[ ! -e new ]] || fail "a file is left"
+unchanged
+
+echo "descriptors"
+qemu-img create -q -f qcow2 good 16M
+qemu-img create -q -f qcow2 small 15M
+qemu-img create -q -f qcow2 filled 16M
+qemu-io -c 'write -q 0 512' filled
+qemu-img create -q -f qcow2 -o data_file=good.data with-data 16M
+qemu-img create -q -f qcow2 used 16M
+user=$(attach used)
+python - "${dev#/dev/qcow}" "$user" <<'PY'
+import errno
+import os
+import sys
+
+import qcowdev as q
+from qcowdev import expect
+
+index = int(sys.argv[1])
+
+
+def rw(name):
+    return os.open(name, os.O_RDWR)
+
+
+def ro(name):
+    return os.open(name, os.O_RDONLY)
+
+
+for what, top, image, data, err, text in (
+        ("closed", 99, ro("image"), -1, errno.EBADF, "descriptor 99"),
+        ("the image closed", rw("good"), 99, -1, errno.EBADF, "descriptor 99"),
+        ("read-only", ro("good"), ro("image"), -1, errno.EBADF, "not open for writing"),
+        ("another image", rw("good"), ro("other"), -1, errno.EINVAL, "is not image"),
+        ("the image to be written to", rw("good"), rw("image"), -1, errno.EBADF,
+         "is open for writing"),
+        ("a data file", rw("good"), ro("image"), ro("other"), errno.EINVAL,
+         "has no external data file"),
+        ("another size", rw("small"), ro("image"), -1, errno.EINVAL,
+         "size of the overlay: 15728640, must be that of the device, 16777216"),
+        ("not empty", rw("filled"), ro("image"), -1, errno.EINVAL, "is not empty"),
+        ("needs a data file", rw("with-data"), ro("image"), -1, errno.EINVAL, "needs its external"),
+        ("no image", rw("taken"), ro("image"), -1, errno.EINVAL, "too short"),
+        ("the image itself", rw("image"), ro("image"), -1, errno.EBUSY, "is in use by qcow"),
+        ("of another device", rw("used"), ro("image"), -1, errno.EBUSY, "is in use by qcow")):
+    expect(what, q.overlay(index, top, image, data), err, text)
+expect("a node of another disk",
+       q.overlay(index, rw("good"), ro("image"), nodes=(ro(sys.argv[2]),)), errno.EINVAL,
+       "is no node of")
+expect("a file for a node",
+       q.overlay(index, rw("good"), ro("image"), nodes=(ro("image"),)), errno.EINVAL,
+       "is no node of")
+q.finish()
+PY
+detach "$user"
+unchanged
+assert_clean good small used other
+
+echo "at the same time"
+# Each round ends with an overlay, perhaps two; whatever is refused is so for that reason alone.
+for i in 1 2 3 4 5 6; do
+	busy=()
+	for w in a b c; do
+		{ qcowctl overlay "$dev" "$w$i" 2>"said.$w" || echo "$?" >"failed.$w"; } &
+		busy+=("$!")
+	done
+	{ qcowctl resize -q +1M "$dev" 2>said.r || echo "$?" >failed.r; } &
+	busy+=("$!")
+	{ qcowctl snapshot -c "s$i" "$dev" 2>said.s || echo "$?" >failed.s; } &
+	busy+=("$!")
+	wait "${busy[@]}"
+	for w in a b c r s; do
+		[[ ! -e failed.$w ]] ||
+			assert_match "$(<"failed.$w") $(<"said.$w")" \
+				"^6 .*another operation|^4 .*size of the overlay|snapshot|is not the file that"
+	done
+	rm -f failed.*
+	[[ $(attr "$dev" depth) -gt $i ]] || fail "no overlay in round $i: $(cat said.*)"
+done
+[[ $(blockdev --getsize64 "$dev") -ge $((16 << 20)) ]] || fail "it has become smaller"
+cmp -n $((16 << 20)) "$dev" raw
+exec {held}<"$dev"
+qcowctl overlay "$dev" last &
+qcowctl detach --lazy "$dev" 2>/dev/null
+wait $!
+exec {held}<&-
+wait_for 10 test ! -e "$dev"
+rm -f good small filled with-data* used other taken empty link
+assert_clean image ./[abc][0-9] last
+dev=$(attach -r last)
+cmp -n $((16 << 20)) "$dev" raw
+assert_same_content "$dev" last
+detach "$dev"

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Overlays on the image of a device in use.
+ *
+ * The driver gets three kinds of descriptors: of the overlay, with the locks of a writer; of the
+ * image, opened once more to be read, with the locks of a reader, which stand beside those of the
+ * descriptor that the device has had; and of the nodes whose file systems it freezes. When it
+ * closes the old descriptor, the locks of the writer go, and others may read the image.
+ */
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "create/create.h"
+#include "driver/driver.h"
+#include "overlay/overlay.h"
+
+/* Direct I/O takes whole blocks, of a page at most, and a cluster is written by itself. */
+#define LEAST_CLUSTER_BITS	12
+
+static int find_device(struct overlay_base *base, const char *what)
+{
+	u64 read_only = 0, sectors = 0;
+	u32 *list;
+	size_t nr;
+	int err = sysfs_find("", what, &list, &nr);
+
+	if (err == QC_NOT_FOUND && !access(what, F_OK))
+		qc_hint("qcowctl create -b %s, if it is not attached", what);
+	if (!err && nr > 1)
+		err = qc_fail(QC_UNSUPPORTED, what,
+			      "is attached %zu times, read-only, and cannot get an overlay", nr);
+	if (!err) {
+		base->index = list[0];
+		base->device = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", base->index);
+		base->path = sysfs_read("", base->index, "qcow/image");
+		if (!base->path || !sysfs_read_u64("", base->index, "size", &sectors) ||
+		    !sysfs_read_u64("", base->index, "ro", &read_only))
+			err = qc_fail(QC_NOT_FOUND, base->device, "no such device");
+		else if (read_only)
+			err = qc_fail(QC_UNSUPPORTED, base->device, "is attached read-only");
+	}
+	base->bytes = sectors * 512;
+	free(list);
+	return err;
+}
+
+/* Whether an open file is the one that the device has. */
+static int check_id(const struct overlay_base *base, const char *attr, const struct stat *st,
+		    const char *path)
+{
+	char *id = sysfs_read("", base->index, attr), *found = sysfs_file_id(st);
+	int err = 0;
+
+	if (!id || strcmp(id, found))
+		err = qc_fail(QC_NOT_FOUND, path, "is not the file that %s has", base->device);
+	free(found);
+	free(id);
+	return err;
+}
+
+int overlay_open_base(struct overlay_base *base, const char *what)
+{
+	struct chain_options opts = { .top_only = true };
+	const struct image *img;
+	char *data;
+	int err;
+
+	*base = (struct overlay_base) { 0 };
+	err = find_device(base, what);
+	if (err)
+		return err;
+	data = sysfs_read("", base->index, "qcow/data_file");
+	/* The device has it already. */
+	if (data && *data)
+		err = policy_allow(&opts.policy, data);
+	if (!err)
+		err = chain_open(&base->chain, base->path, &opts);
+	img = base->chain.images;
+	if (!err)
+		err = check_id(base, "qcow/image_id", &img->st, base->path);
+	if (!err && img->data_fd >= 0)
+		err = check_id(base, "qcow/data_file_id", &img->data_st, img->data_path);
+	chain_options_free(&opts);
+	free(data);
+	return err;
+}
+
+void overlay_close_base(struct overlay_base *base)
+{
+	chain_close(&base->chain);
+	free(base->path);
+	free(base->device);
+}
+
+/* As the overlay names it: so that both can move together where they are in one directory. */
+static char *backing_name(const struct overlay_base *base, const char *name)
+{
+	char *dir = path_dirname(base->path), *own = path_dirname(name);
+	const char *last = strrchr(base->path, '/') + 1;
+	char *backing;
+	struct stat a, b;
+
+	if (stat(dir, &a) || stat(own, &b) || !image_same_file(&a, &b))
+		backing = qc_strdup(base->path);
+	else
+		backing = qc_printf("%s%s", path_has_protocol(last) ? "./" : "", last);
+	free(own);
+	free(dir);
+	return backing;
+}
+
+static int create_file(const struct overlay_base *base, const char *name)
+{
+	const struct image *img = base->chain.images;
+	struct create_options opts = { .exclusive = true };
+	char *text[] = { backing_name(base, name), qc_printf("%llu", base->bytes),
+			 qc_printf("%llu", 1ULL << img->h.cluster_bits) };
+	size_t i;
+	int err;
+
+	create_options_set(&opts, OPT_BACKING_FILE, text[0]);
+	create_options_set(&opts, OPT_BACKING_FMT, image_format(img));
+	create_options_set(&opts, OPT_SIZE, text[1]);
+	if (img->h.cluster_bits >= LEAST_CLUSTER_BITS)
+		create_options_set(&opts, OPT_CLUSTER_SIZE, text[2]);
+	if (img->h.incompatible & QCOW_INCOMPAT_EXTENDED_L2)
+		create_options_set(&opts, OPT_EXTENDED_L2, "on");
+	err = create_image(name, &opts, true);
+	create_options_free(&opts);
+	for (i = 0; i < ARRAY_SIZE(text); i++)
+		free(text[i]);
+	return err;
+}
+
+/* Who may not read the image may not read what is written from now on. */
+static int copy_owner(const struct overlay_base *base, const struct image *top)
+{
+	const struct stat *st = &base->chain.images[0].st;
+
+	if (fchown(top->fd, st->st_uid, st->st_gid) && errno != EPERM)
+		return qc_fail_errno(QC_SYSTEM, errno, top->name, "cannot set its owner");
+	if (fchmod(top->fd, st->st_mode & 0666))
+		return qc_fail_errno(QC_SYSTEM, errno, top->name, "cannot set its mode");
+	return 0;
+}
+
+int overlay_create(const struct overlay_base *base, const char *name, struct image *top)
+{
+	int err;
+
+	image_init(top);
+	err = create_file(base, name);
+	if (err)
+		return err;
+	err = policy_open_named(top, name, true);
+	if (!err)
+		err = lock_file(top->fd, name, IMAGE_LOCK_WRITE);
+	if (!err)
+		err = copy_owner(base, top);
+	if (err)
+		overlay_remove(top);
+	return err;
+}
+
+void overlay_remove(const struct image *top)
+{
+	struct stat st;
+
+	if (top->fd >= 0 && !lstat(top->name, &st) && image_same_file(&st, &top->st))
+		unlink(top->name);
+}
+
+static int call_driver(const struct overlay_base *base, const struct image *top, bool no_freeze)
+{
+	const struct image *img = base->chain.images;
+	struct nodes nodes = { 0 };
+	int fd, err = 0;
+
+	fd = control_open(false);
+	if (fd < 0)
+		return -fd;
+	if (!no_freeze)
+		err = nodes_open(&nodes, base->index);
+	if (!err)
+		err = control_overlay(fd, base->index, top, img, &nodes);
+	nodes_close(&nodes);
+	close(fd);
+	return err;
+}
+
+int overlay_put(const struct overlay_base *base, const struct image *top, bool no_freeze)
+{
+	const struct image *img = base->chain.images;
+	int err = lock_beside(img->fd, img->name);
+
+	if (!err && img->data_fd >= 0)
+		err = lock_beside(img->data_fd, img->data_path);
+	return err ? err : call_driver(base, top, no_freeze);
+}

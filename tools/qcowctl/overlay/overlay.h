@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Overlays on the image of a device in use: made here, put on top by the driver.
+ *
+ * All functions may block; those that return int return enum qc_exit.
+ */
+#ifndef QCOWCTL_OVERLAY_H
+#define QCOWCTL_OVERLAY_H
+
+#include "image/image.h"
+
+/**
+ * struct overlay_base - the image of a device, which is to become the base of overlays
+ * @index: of the device
+ * @device: its node
+ * @path: of the image, as the driver tells it
+ * @bytes: size of the device
+ * @chain: the image alone, opened once more, to be read, and its data file
+ */
+struct overlay_base {
+	u32 index;
+	char *device;
+	char *path;
+	u64 bytes;
+	struct chain chain;
+};
+
+/**
+ * overlay_open_base() - find a device, and open its image once more
+ * @base: result; overlay_close_base() it also after an error
+ * @what: the device, or the image
+ */
+int overlay_open_base(struct overlay_base *base, const char *what);
+void overlay_close_base(struct overlay_base *base);
+
+/**
+ * overlay_create() - make an empty overlay
+ * @base: what is below it
+ * @name: of the file, which must not exist
+ * @top: result, open to be written to and locked; image_close() it also after an error
+ *
+ * It has the size of the device, the clusters of the image, where these are no smaller than a page,
+ * and its owner and mode; and it is on stable storage. After an error there is no such file.
+ */
+int overlay_create(const struct overlay_base *base, const char *name, struct image *top);
+
+/* Remove what overlay_create() has made. */
+void overlay_remove(const struct image *top);
+
+/**
+ * overlay_put() - have an overlay take the place of the image
+ * @base: the image
+ * @top: the overlay
+ * @no_freeze: do not freeze file systems on the device meanwhile
+ *
+ * Return: after an error all is as before.
+ */
+int overlay_put(const struct overlay_base *base, const struct image *top, bool no_freeze);
+
+#endif /* QCOWCTL_OVERLAY_H */
