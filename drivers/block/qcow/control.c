@@ -23,7 +23,8 @@
 #include "overlay.h"
 
 #define ATTACH_FLAGS	(QCOW_ATTACH_READ_ONLY | QCOW_ATTACH_SNAPSHOT |		\
-			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED)
+			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED |	\
+			 QCOW_ATTACH_BESIDE)
 #define DETACH_FLAGS	QCOW_DETACH_LAZY
 #define RESIZE_FLAGS	QCOW_RESIZE_SHRINK
 #define SNAPSHOT_FLAGS	QCOW_SNAPSHOT_FORCE
@@ -88,6 +89,11 @@ static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 		return err;
 	if ((args->flags & QCOW_ATTACH_DIRECT) && (args->flags & QCOW_ATTACH_BUFFERED)) {
 		qcow_report(rep, "direct and buffered I/O exclude each other");
+		return -EINVAL;
+	}
+	if ((args->flags & QCOW_ATTACH_BESIDE) &&
+	    !(read_only && args->flags & QCOW_ATTACH_SNAPSHOT)) {
+		qcow_report(rep, "beside a device that writes to the image: only a snapshot, read-only");
 		return -EINVAL;
 	}
 	if (!args->nr_layers || args->nr_layers > QCOW_MAX_LAYERS) {

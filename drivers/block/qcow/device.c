@@ -134,6 +134,7 @@ static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_
 				     struct qcow_image *backing, struct qcow_report *rep)
 {
 	bool writable = !depth && !(args->flags & QCOW_ATTACH_READ_ONLY);
+	bool snapshot = !depth && args->flags & QCOW_ATTACH_SNAPSHOT;
 	struct qcow_open_layer layer = {
 		.image = dev->files[2 * depth],
 		.data = dev->files[2 * depth + 1],
@@ -141,13 +142,14 @@ static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_
 			.image = {
 				.raw = chain->layers[depth].format == QCOW_FORMAT_RAW,
 				.writable = writable,
-				.snapshot = depth ? QCOW_ACTIVE_STATE : dev->snapshot,
+				.snapshot = snapshot ? args->snapshot : QCOW_ACTIVE_STATE,
 				.digest = chain->digests ? chain->digests[depth] : 0,
 				.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
 				.l1_bytes_below = backing ? backing->l1_bytes : 0,
 			},
 			.direct = wanted_direct(args),
 			.backing = backing,
+			.beside = !depth && args->flags & QCOW_ATTACH_BESIDE,
 			.wq = dev->wq,
 		},
 	};
@@ -195,6 +197,15 @@ void qcow_device_report_busy(struct file **files, unsigned int nr_files, bool wr
 	mutex_unlock(&detach_lock);
 	if (!file)
 		qcow_report(rep, "a file of the chain is just being attached or detached");
+}
+
+/* Why a snapshot cannot be opened beside the device that writes to it. */
+static void report_beside(struct file *image, int err, struct qcow_report *rep)
+{
+	if (err == -EBUSY)
+		qcow_report(rep, "the snapshots of %pD are just being changed", image);
+	else if (err == -ENOENT)
+		qcow_report(rep, "no device writes to %pD", image);
 }
 
 static void report_depth(unsigned int depth, struct qcow_report *rep)
@@ -282,7 +293,9 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 		depth--;
 		image = layer_open(dev, args, chain, depth, backing, rep);
 		if (IS_ERR(image)) {
-			if (PTR_ERR(image) == -EBUSY)
+			if (!depth && args->flags & QCOW_ATTACH_BESIDE)
+				report_beside(dev->files[0], PTR_ERR(image), rep);
+			else if (PTR_ERR(image) == -EBUSY)
 				qcow_device_report_busy(dev->files, dev->nr_files,
 							!(args->flags & QCOW_ATTACH_READ_ONLY),
 							rep);
@@ -500,7 +513,6 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	spin_lock_init(&dev->error_lock);
 	init_rwsem(&dev->chain_lock);
 	INIT_WORK(&dev->detach_work, detach_work);
-	dev->snapshot = args->flags & QCOW_ATTACH_SNAPSHOT ? args->snapshot : QCOW_ACTIVE_STATE;
 
 	err = index_reserve(dev, args->index, rep);
 	if (err)

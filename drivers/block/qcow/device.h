@@ -37,7 +37,6 @@ struct qcow_meta;
  * @nr_files: of @files; 0 where the layers are no files, in tests
  * @ids: of the first two of @files, taken when they came: the server of a file system that has
  *       to be asked may be gone later
- * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
  * @decompress_ahead: compressed clusters that are likely to be read next
  * @meta: the metadata worker of the active image; NULL: read-only
  * @wq: mapping that has to read, decompression, I/O that has to block
@@ -63,7 +62,6 @@ struct qcow_device {
 	struct file **files;
 	unsigned int nr_files;
 	struct qcow_file_id ids[2];
-	u32 snapshot;
 	struct qcow_decompress_ahead decompress_ahead;
 	struct qcow_meta *meta;
 	struct workqueue_struct *wq;

@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "device.h"
 #include "layer/image.h"
+#include "layer/layer.h"
 #include "meta/job.h"
 #include "meta/snapshot.h"
 #include "meta/worker.h"
@@ -141,6 +142,16 @@ static int snapshot_run(struct qcow_device *dev, struct qcow_snapshot_change *ch
 	return err;
 }
 
+/* Which snapshots there are changes, and what is attached of them is not. */
+static int snapshot_begin(struct qcow_device *dev, struct qcow_report *rep)
+{
+	int err = qcow_layer_begin_change(dev->chain);
+
+	if (err)
+		qcow_report(rep, "%s: a snapshot of it is just being attached", dev->name);
+	return err;
+}
+
 int qcow_device_snapshot(unsigned int index, struct qcow_snapshot_change *change,
 			 const struct qcow_freeze *freeze, bool force, struct qcow_report *rep)
 {
@@ -151,11 +162,17 @@ int qcow_device_snapshot(unsigned int index, struct qcow_snapshot_change *change
 		return PTR_ERR(dev);
 	err = snapshot_check(dev, change, force, rep);
 	if (!err)
-		err = qcow_device_freeze(dev, freeze, rep);
+		err = snapshot_begin(dev, rep);
+	if (err)
+		goto put_device;
+	err = qcow_device_freeze(dev, freeze, rep);
 	if (!err) {
 		err = snapshot_run(dev, change, rep);
 		qcow_device_thaw(freeze);
 	}
+	qcow_layer_end_change(dev->chain);
+
+put_device:
 	qcow_device_put(dev);
 	return err;
 }

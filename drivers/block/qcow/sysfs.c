@@ -103,16 +103,6 @@ static ssize_t data_file_id_show(struct device *dev, struct device_attribute *at
 }
 static DEVICE_ATTR_RO(data_file_id);
 
-static ssize_t snapshot_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	u32 snapshot = to_device(dev)->snapshot;
-
-	if (snapshot == QCOW_ACTIVE_STATE)
-		return sysfs_emit(buf, "\n");
-	return sysfs_emit(buf, "%u\n", snapshot);
-}
-static DEVICE_ATTR_RO(snapshot);
-
 /**
  * struct chain_figures - what all layers of a chain have in memory
  * @limit: bytes that their slices may take
@@ -163,6 +153,9 @@ static DEVICE_ATTR_RO(_name)
 QCOW_ATTR(store, "%s", qdev->chain->store->ops->name);
 QCOW_ATTR(version, "%u", qdev->chain->header.version);
 QCOW_ATTR(cluster_size, "%llu", qcow_cluster_bytes(&qdev->chain->geo));
+/* As far as a line of sysfs goes. */
+QCOW_ATTR(snapshot_id, "%s", qdev->chain->snapshot_id ?: "");
+QCOW_ATTR(snapshot_name, "%s", qdev->chain->snapshot_name ?: "");
 QCOW_ATTR(depth, "%u", qdev->depth);
 QCOW_ATTR(direct_io, "%d", qdev->chain->data->direct);
 QCOW_ATTR(lazy, "%d", qdev->lazy);
@@ -180,7 +173,8 @@ static struct attribute *qcow_attrs[] = {
 	&dev_attr_image_id.attr,
 	&dev_attr_version.attr,
 	&dev_attr_cluster_size.attr,
-	&dev_attr_snapshot.attr,
+	&dev_attr_snapshot_id.attr,
+	&dev_attr_snapshot_name.attr,
 	&dev_attr_depth.attr,
 	&dev_attr_shared_layers.attr,
 	&dev_attr_backing.attr,

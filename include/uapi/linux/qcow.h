@@ -62,6 +62,7 @@ struct qcow_layer {
 #define QCOW_ATTACH_NO_PARTSCAN	(1U << 2)	/* do not look for partitions; they can be added */
 #define QCOW_ATTACH_DIRECT	(1U << 3)	/* direct I/O or fail */
 #define QCOW_ATTACH_BUFFERED	(1U << 4)	/* never direct I/O */
+#define QCOW_ATTACH_BESIDE	(1U << 5)	/* the snapshot, of what a device writes to */
 
 /**
  * struct qcow_attach - argument of QCOW_ATTACH

@@ -46,7 +46,7 @@ expect("detach: longer, zeros", q.detach(0, size=q.DETACH_BYTES + 8, tail=bytes(
        errno.ENXIO, "is not attached")
 
 # fields of attach
-for bit in range(5, 32):
+for bit in range(6, 32):
     refused(f"flag {bit}", errno.EINVAL, image, flags=q.READ_ONLY | 1 << bit,
             text=f"unknown flags 0x{1 << bit:x}")
 refused("direct and buffered", errno.EINVAL, image,
@@ -125,6 +125,10 @@ refused("one that is not there", errno.EINVAL, image, flags=q.READ_ONLY | q.SNAP
         snapshot=1, text="the image has 1")
 refused("one far away", errno.EINVAL, image, flags=q.READ_ONLY | q.SNAPSHOT,
         snapshot=0xffffffff, text="snapshot 4294967295")
+refused("beside nothing", errno.ENOENT, image, flags=q.READ_ONLY | q.SNAPSHOT | q.BESIDE,
+        text="no device writes to image")
+refused("the active state beside", errno.EINVAL, image, flags=q.READ_ONLY | q.BESIDE)
+refused("beside, to be written to", errno.EINVAL, (writable,), flags=q.SNAPSHOT | q.BESIDE)
 accepted("a number that does not matter", image, snapshot=99)
 
 # detach

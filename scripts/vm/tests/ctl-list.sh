@@ -24,7 +24,7 @@ qcowctl list >list.text
 assert_eq "$(qcowctl list -o name,size -b)" "$(printf '%-11s %10s\n' NAME SIZE \
 	"$one" 3145728 "$three" 1048576 "$two" 2147483648)" "aligned columns"
 assert_eq "$(tr '\n' ' ' <list.names)" "$one $three $two " "names alone"
-assert_match "$(head -n 1 list.text)" '^NAME +SIZE +RO +VERSION +SNAPSHOT +DEPTH +IMAGE$'
+assert_match "$(head -n 1 list.text)" '^NAME +SIZE +RO +VERSION +SNAPSHOT-ID +SNAPSHOT +DEPTH +IMAGE$'
 assert_match "$(grep qcow12 list.text)" '^/dev/qcow12 +2G +1 +3 .* 1 .*/other$'
 assert_match "$(qcowctl list -o +DIO "$one" | head -n 1)" 'IMAGE +DIO$'
 assert_fails "no column 'nonsense'" qcowctl list -o nonsense
@@ -35,9 +35,10 @@ import json
 import os
 
 names = {"SIZE": "size", "RO": "ro", "MAJ:MIN": "dev", "CLUSTER": "qcow/cluster_size",
-         "DIO": "qcow/direct_io", "QUEUES": "qcow/nr_queues", "INFLATED": "qcow/inflated_bytes"}
+         "DIO": "qcow/direct_io", "SNAPSHOT-ID": "qcow/snapshot_id",
+         "SNAPSHOT": "qcow/snapshot_name", "QUEUES": "qcow/nr_queues", "INFLATED": "qcow/inflated_bytes"}
 booleans = ("RO", "DIO", "LAZY")
-texts = ("NAME", "SNAPSHOT", "IMAGE", "IMAGE-ID", "BACKING", "DATA-FILE", "DATA-FILE-ID", "STORE",
+texts = ("NAME", "SNAPSHOT-ID", "SNAPSHOT", "IMAGE", "IMAGE-ID", "BACKING", "DATA-FILE", "DATA-FILE-ID", "STORE",
          "MAJ:MIN")
 
 with open("list.json") as f:

@@ -193,9 +193,25 @@ static int parse_args(struct attach_args *a, int argc, char **argv)
 	a->chain.write = !(a->arg.flags & QCOW_ATTACH_READ_ONLY);
 	if (a->force_share && a->chain.write)
 		return qc_fail(QC_USAGE, "--force-share", "only with --read-only");
+	return 0;
+}
+
+/* A snapshot of an image that is attached to be written to is attached beside that. */
+static int choose_lock(struct attach_args *a)
+{
+	bool written = false;
+	u32 index;
+	int err = 0;
+
 	a->chain.lock = a->force_share ? IMAGE_LOCK_SHARE :
 			a->chain.write ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
-	return 0;
+	if (a->snapshot && !a->force_share)
+		err = sysfs_find_writer(a->image, &index, &written);
+	if (!err && written) {
+		a->chain.lock = IMAGE_LOCK_BESIDE;
+		a->arg.flags |= QCOW_ATTACH_BESIDE;
+	}
+	return err;
 }
 
 static int open_chain(const struct attach_args *a, struct chain *chain)
@@ -304,6 +320,9 @@ static int attach(struct attach_args *a)
 	u32 index;
 	int err;
 
+	err = choose_lock(a);
+	if (err)
+		return err;
 	err = open_chain(a, &chain);
 	if (!err)
 		err = refuse_encrypted(&chain);

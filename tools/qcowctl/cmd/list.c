@@ -39,7 +39,8 @@ static const struct column columns[] = {
 	{ "SIZE", "size", SECTORS, SCOLS_FL_RIGHT, "size of the device" },
 	{ "RO", "ro", BOOLEAN, SCOLS_FL_RIGHT, "read-only" },
 	{ "VERSION", "qcow/version", NUMBER, SCOLS_FL_RIGHT, "QCOW version" },
-	{ "SNAPSHOT", "qcow/snapshot", TEXT, 0, "internal snapshot that is attached" },
+	{ "SNAPSHOT-ID", "qcow/snapshot_id", TEXT, 0, "internal snapshot that is attached" },
+	{ "SNAPSHOT", "qcow/snapshot_name", TEXT, 0, "its name" },
 	{ "DEPTH", "qcow/depth", NUMBER, SCOLS_FL_RIGHT, "layers of the chain" },
 	{ "SHARED-LAYERS", "qcow/shared_layers", NUMBER, SCOLS_FL_RIGHT,
 	  "how many of them other devices have, too" },
@@ -65,7 +66,7 @@ static const struct column columns[] = {
 };
 
 #define NR_COLUMNS ARRAY_SIZE(columns)
-#define DEFAULT_COLUMNS "NAME,SIZE,RO,VERSION,SNAPSHOT,DEPTH,IMAGE"
+#define DEFAULT_COLUMNS "NAME,SIZE,RO,VERSION,SNAPSHOT-ID,SNAPSHOT,DEPTH,IMAGE"
 
 static const char help[] =
 	"Usage: qcowctl list [OPTION]... [DEVICE|IMAGE]...\n"

@@ -121,30 +121,6 @@ static int parse_args(struct snapshot_args *a, int argc, char **argv)
 	return 0;
 }
 
-/* The device that a name stands for, or that has the image to write to. */
-static int find_device(const char *name, u32 *index, bool *found)
-{
-	u32 *list = NULL;
-	struct stat st;
-	size_t nr = 0, i;
-	u64 read_only;
-	char *id;
-	int err;
-
-	*found = sysfs_parse_name(name, index);
-	if (*found || stat(name, &st))
-		return 0;
-	id = sysfs_file_id(&st);
-	err = sysfs_find_value("", "qcow/image_id", id, &list, &nr);
-	free(id);
-	for (i = 0; !err && i < nr && !*found; i++) {
-		*index = list[i];
-		*found = sysfs_read_u64("", *index, "ro", &read_only) && !read_only;
-	}
-	free(list);
-	return err;
-}
-
 static int change_image(const struct snapshot_args *a, const char *name)
 {
 	enum snapshot_verb verb = a->action == 'c' ? SNAPSHOT_CREATE :
@@ -152,7 +128,7 @@ static int change_image(const struct snapshot_args *a, const char *name)
 
 	bool attached;
 	u32 index;
-	int err = find_device(name, &index, &attached);
+	int err = sysfs_find_writer(name, &index, &attached);
 
 	if (err)
 		return err;

@@ -185,6 +185,16 @@ bool sysfs_parse_name(const char *text, u32 *index);
 char *sysfs_file_id(const struct stat *st);
 
 /**
+ * sysfs_find_writer() - the device that a name stands for, or that has the image to write to
+ * @what: name of a device or path of an image
+ * @index: result, where there is one
+ * @found: result, whether
+ *
+ * Return: 0 or QC_SYSTEM.
+ */
+int sysfs_find_writer(const char *what, u32 *index, bool *found);
+
+/**
  * sysfs_find_value() - the devices whose attribute has a value
  * @root: as sysfs_devices()
  * @attr: name below /sys/block/qcowN

@@ -196,6 +196,29 @@ int sysfs_find_value(const char *root, const char *attr, const char *value, u32 
 	return err;
 }
 
+int sysfs_find_writer(const char *what, u32 *index, bool *found)
+{
+	u32 *list = NULL;
+	struct stat st;
+	size_t nr = 0, i;
+	u64 read_only;
+	char *id;
+	int err;
+
+	*found = sysfs_parse_name(what, index);
+	if (*found || stat(what, &st))
+		return 0;
+	id = sysfs_file_id(&st);
+	err = sysfs_find_value("", "qcow/image_id", id, &list, &nr);
+	free(id);
+	for (i = 0; !err && i < nr && !*found; i++) {
+		*index = list[i];
+		*found = sysfs_read_u64("", *index, "ro", &read_only) && !read_only;
+	}
+	free(list);
+	return err;
+}
+
 /* A file that is not there any more may still be attached by its name. */
 static int find_by_image(const char *root, const char *what, const struct stat *st, u32 **list,
 			 size_t *nr)

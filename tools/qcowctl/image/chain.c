@@ -162,7 +162,13 @@ static int check_loop(const struct chain *chain, const char *what, const char *n
 
 static enum image_lock backing_lock(const struct chain_options *opts)
 {
-	return opts->lock == IMAGE_LOCK_WRITE ? IMAGE_LOCK_READ : opts->lock;
+	switch (opts->lock) {
+	case IMAGE_LOCK_WRITE:
+	case IMAGE_LOCK_BESIDE:
+		return IMAGE_LOCK_READ;
+	default:
+		return opts->lock;
+	}
 }
 
 /* Of a file that is locked. */

@@ -461,12 +461,15 @@ bool path_has_protocol(const char *path);
  *                    file in a state that is no image
  * @IMAGE_LOCK_READ: nobody else may write
  * @IMAGE_LOCK_WRITE: the same, and nobody else may keep others from writing
+ * @IMAGE_LOCK_BESIDE: one of a reader, of a file that an attached device writes to: the device's
+ *                     own keeps all others from what this one does, so there is nothing to look for
  */
 enum image_lock {
 	IMAGE_LOCK_NONE,
 	IMAGE_LOCK_SHARE,
 	IMAGE_LOCK_READ,
 	IMAGE_LOCK_WRITE,
+	IMAGE_LOCK_BESIDE,
 };
 
 /**
@@ -478,18 +481,6 @@ enum image_lock {
  * Return: 0; QC_BUSY: another process has a lock that excludes this one; QC_SYSTEM.
  */
 int lock_file(int fd, const char *name, enum image_lock mode);
-
-/**
- * lock_beside() - take the lock of a reader while the writer still has its own
- * @fd: the file, opened once more
- * @name: for messages
- *
- * For a file that an attached device writes to, and is about to write to no more: its lock keeps
- * all others from what this one does, so there is nothing to look for.
- *
- * Return: 0 or QC_SYSTEM.
- */
-int lock_beside(int fd, const char *name);
 
 /* chain.c: an image and its backing files */
 

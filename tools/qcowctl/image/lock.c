@@ -104,9 +104,9 @@ int lock_file(int fd, const char *name, enum image_lock mode)
 	err = lock_bytes(fd, USES_BASE, uses);
 	if (!err)
 		err = lock_bytes(fd, DENIES_BASE, denies);
-	if (!err)
+	if (!err && mode != IMAGE_LOCK_BESIDE)
 		err = test_bytes(fd, DENIES_BASE, uses, &bit);
-	if (!err) {
+	if (!err && mode != IMAGE_LOCK_BESIDE) {
 		base = USES_BASE;
 		err = test_bytes(fd, USES_BASE, denies, &bit);
 	}
@@ -116,17 +116,5 @@ int lock_file(int fd, const char *name, enum image_lock mode)
 		qc_fail(0, name, "another process holds its lock bytes exclusively");
 		return QC_BUSY;
 	}
-	return err ? qc_fail_errno(QC_SYSTEM, -err, name, "cannot lock") : 0;
-}
-
-int lock_beside(int fd, const char *name)
-{
-	int err;
-
-	if (!can_lock(fd))
-		return 0;
-	err = lock_bytes(fd, USES_BASE, PERM_READ);
-	if (!err)
-		err = lock_bytes(fd, DENIES_BASE, PERM_WRITE | PERM_RESIZE);
 	return err ? qc_fail_errno(QC_SYSTEM, -err, name, "cannot lock") : 0;
 }

@@ -299,7 +299,14 @@ int qcow_image_walk_snapshots(struct qcow_image *image,
 	return err;
 }
 
+/**
+ * struct wanted_snapshot - a snapshot that is to be found
+ * @image: gets its id and its name
+ * @position: in the table
+ * @snap: result, without texts
+ */
 struct wanted_snapshot {
+	struct qcow_image *image;
 	u32 position;
 	struct qcow_snapshot snap;
 };
@@ -307,17 +314,20 @@ struct wanted_snapshot {
 static int match_snapshot(const struct qcow_snapshot *snap, u32 position, void *data)
 {
 	struct wanted_snapshot *wanted = data;
+	struct qcow_image *image = wanted->image;
 
 	if (position != wanted->position)
 		return 0;
 	wanted->snap = *snap;
-	return 1;
+	image->snapshot_id = kmemdup_nul(snap->id, snap->id_len, GFP_KERNEL_ACCOUNT);
+	image->snapshot_name = kmemdup_nul(snap->name, snap->name_len, GFP_KERNEL_ACCOUNT);
+	return image->snapshot_id && image->snapshot_name ? 1 : -ENOMEM;
 }
 
 static int image_find_snapshot(struct qcow_image *image, u32 position, struct qcow_snapshot *snap,
 			       struct qcow_report *rep)
 {
-	struct wanted_snapshot wanted = { .position = position };
+	struct wanted_snapshot wanted = { .image = image, .position = position };
 	u64 bytes;
 	int err;
 
@@ -549,6 +559,8 @@ void qcow_image_close(struct qcow_image *image)
 		qcow_cache_destroy(image->clusters);
 	}
 	kvfree(image->l1);
+	kfree(image->snapshot_name);
+	kfree(image->snapshot_id);
 	if (image->data != image->store)
 		qcow_store_destroy(image->data);
 	qcow_store_destroy(image->store);

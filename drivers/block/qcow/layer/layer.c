@@ -54,11 +54,14 @@ enum qcow_shared_state {
  * @snapshot: key
  * @buffered: key: direct I/O is not wanted
  * @backing: key: the layer below
- * @writable: it has one user, and its files are in no other layer
+ * @writable: it has one user, and its files are in no other layers but its snapshots
+ * @beside: it is a snapshot, opened beside the layer that is written to: its position, and the
+ *          file, may have changed since, so it is not shared
+ * @changing: its snapshots are: none is opened
  * @image: the layer, once it is open
  * @wq: of its stores, or NULL: they use the device's
  *
- * @node, @state and @users change under @layers_lock, the rest is as it is from
+ * @node, @state, @users and @changing change under @layers_lock, the rest is as it is from
  * QCOW_SHARED_OPEN on; but for a layer that is written to no more, which gets its @wq, then is
  * not @writable, with new keys @file and @data, under @layers_lock; and for @backing of one that
  * is put on top of another.
@@ -75,6 +78,8 @@ struct qcow_shared {
 	bool buffered;
 	struct qcow_image *backing;
 	bool writable;
+	bool beside;
+	bool changing;
 	struct qcow_image *image;
 	struct workqueue_struct *wq;
 };
@@ -90,9 +95,14 @@ static bool has_file(const struct qcow_shared *layer, const struct qcow_layer_fi
 	return file->id && (file->id == layer->file.id || file->id == layer->data.id);
 }
 
+static bool is_of_files(const struct qcow_shared *layer, const struct qcow_layer_params *p)
+{
+	return layer->file.id == p->file.id && layer->data.id == p->data.id;
+}
+
 static bool is_wanted(const struct qcow_shared *layer, const struct qcow_layer_params *p)
 {
-	return layer->file.id == p->file.id && layer->data.id == p->data.id &&
+	return is_of_files(layer, p) && !layer->beside && !p->beside &&
 	       layer->raw == p->image.raw && layer->snapshot == p->image.snapshot &&
 	       layer->buffered == (p->direct == QCOW_DIRECT_OFF) &&
 	       layer->backing == p->backing;
@@ -103,23 +113,37 @@ static bool has_changed(const struct qcow_layer_file *was, const struct qcow_lay
 	return was->bytes != is->bytes || !timespec64_equal(&was->mtime, &is->mtime);
 }
 
+/* A layer has a file of the one that is wanted: whether both can be there. */
+static bool go_together(const struct qcow_shared *layer, const struct qcow_layer_params *p)
+{
+	if (p->image.writable)
+		return false;
+	return !layer->writable || (p->beside && is_of_files(layer, p) &&
+				    layer->state == QCOW_SHARED_OPEN && !layer->changing);
+}
+
 /* The layer with a reference if it is on the list, else @fresh, which is there from now on. */
 static struct qcow_shared *layer_claim_locked(const struct qcow_layer_params *p,
 					      struct qcow_shared *fresh)
 {
-	struct qcow_shared *layer;
+	struct qcow_shared *layer, *wanted = NULL;
+	bool written = false;
 
 	lockdep_assert_held(&layers_lock);
 	list_for_each_entry(layer, &layers, node) {
 		if (!has_file(layer, &p->file) && !has_file(layer, &p->data))
 			continue;
-		if (layer->writable || p->image.writable)
+		if (!go_together(layer, p))
 			return ERR_PTR(-EBUSY);
-		/* Only read-only layers have a file in common: none that follows is written to. */
-		if (is_wanted(layer, p)) {
-			layer->users++;
-			return layer;
-		}
+		written |= layer->writable;
+		if (is_wanted(layer, p))
+			wanted = layer;
+	}
+	if (p->beside && !written)
+		return ERR_PTR(-ENOENT);
+	if (wanted) {
+		wanted->users++;
+		return wanted;
 	}
 	list_add(&fresh->node, &layers);
 	return fresh;
@@ -141,6 +165,7 @@ static struct qcow_shared *shared_create(const struct qcow_layer_params *p)
 	layer->buffered = p->direct == QCOW_DIRECT_OFF;
 	layer->backing = p->backing;
 	layer->writable = p->image.writable;
+	layer->beside = p->beside;
 	return layer;
 }
 
@@ -368,6 +393,48 @@ void qcow_layer_share(struct qcow_image *layer, const struct qcow_layer_file *fi
 	layer->shared->data = *data;
 	layer->shared->writable = false;
 	mutex_unlock(&layers_lock);
+}
+
+static bool is_snapshot_of(const struct qcow_shared *layer, const struct qcow_shared *active)
+{
+	return layer->beside && has_file(layer, &active->file);
+}
+
+int qcow_layer_begin_change(struct qcow_image *image)
+{
+	struct qcow_shared *active = image->shared, *layer;
+	int err = 0;
+
+	mutex_lock(&layers_lock);
+	list_for_each_entry(layer, &layers, node) {
+		if (is_snapshot_of(layer, active) && layer->state == QCOW_SHARED_OPENING)
+			err = -EBUSY;
+	}
+	active->changing = !err;
+	mutex_unlock(&layers_lock);
+	return err;
+}
+
+void qcow_layer_end_change(struct qcow_image *image)
+{
+	mutex_lock(&layers_lock);
+	image->shared->changing = false;
+	mutex_unlock(&layers_lock);
+}
+
+bool qcow_layer_has_snapshot(const struct qcow_image *image, const char *id, u32 len)
+{
+	struct qcow_shared *layer;
+	bool has = false;
+
+	mutex_lock(&layers_lock);
+	list_for_each_entry(layer, &layers, node) {
+		if (is_snapshot_of(layer, image->shared) && layer->image)
+			has |= strlen(layer->image->snapshot_id) == len &&
+			       !memcmp(layer->image->snapshot_id, id, len);
+	}
+	mutex_unlock(&layers_lock);
+	return has;
 }
 
 unsigned int qcow_layer_shared(const struct qcow_image *top)

@@ -7,7 +7,7 @@
  * read, and the layer below it. So it is the head of a chain that is the same for every device, and
  * mapping goes down from layer to layer without asking which device it is for. A read-only
  * layer is shared; one that is written to belongs to one device, and while it is there its
- * files are in no other layer.
+ * files are in no other layers but its snapshots: what these lead to is not written to.
  */
 #ifndef _QCOW_LAYER_H
 #define _QCOW_LAYER_H
@@ -45,6 +45,7 @@ struct qcow_layer_file {
  * @data: its external data file
  * @direct: whether to use direct I/O
  * @backing: the layer below, or NULL
+ * @beside: a snapshot of what a device writes to
  * @wq: for the stores of a layer that is written to; a shared one has its own
  * @open: opens the stores: @data as well where the layer has one; nothing when it fails
  */
@@ -54,6 +55,7 @@ struct qcow_layer_params {
 	struct qcow_layer_file data;
 	enum qcow_direct direct;
 	struct qcow_image *backing;
+	bool beside;
 	struct workqueue_struct *wq;
 	int (*open)(const struct qcow_layer_params *p, struct workqueue_struct *wq,
 		    struct qcow_store **store, struct qcow_store **data,
@@ -72,7 +74,7 @@ struct qcow_layer_params {
  *
  * Context: process context, may sleep.
  * Return: the layer with a reference for qcow_layer_put(), or ERR_PTR: -EBUSY (it is written
- * to, or is to be and is there); -ESTALE (its file has changed since it was opened, or its
+ * to, or is to be and is there); -ENOENT (beside one that is not there); -ESTALE (its file has changed since it was opened, or its
  * header since the caller has read it);
  * -EOPNOTSUPP (no direct I/O); -EINTR (killed while waiting); -ENOMEM; what @p->open and
  * qcow_image_open() return.
@@ -149,6 +151,26 @@ void qcow_layer_end_writing(struct qcow_image *layer, struct qcow_reopened *agai
  */
 void qcow_layer_share(struct qcow_image *layer, const struct qcow_layer_file *file,
 		      const struct qcow_layer_file *data);
+
+/**
+ * qcow_layer_begin_change() - open no snapshot of a layer while its snapshots change
+ * @image: the layer, written to
+ *
+ * Context: process context, may sleep.
+ * Return: 0 and then qcow_layer_end_change(); -EBUSY: one is just being opened.
+ */
+int qcow_layer_begin_change(struct qcow_image *image);
+void qcow_layer_end_change(struct qcow_image *image);
+
+/**
+ * qcow_layer_has_snapshot() - whether a snapshot is open beside the layer it is of
+ * @image: the layer, written to
+ * @id: of the snapshot, not NUL terminated
+ * @len: bytes at @id
+ *
+ * Context: process context, may sleep; since qcow_layer_begin_change() it does not become so.
+ */
+bool qcow_layer_has_snapshot(const struct qcow_image *image, const char *id, u32 len);
 
 /* How many layers of a chain other chains contain as well. Context: process context. */
 unsigned int qcow_layer_shared(const struct qcow_image *top);

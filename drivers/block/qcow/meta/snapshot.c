@@ -21,6 +21,7 @@
 #include "format/format.h"
 #include "layer/decompress.h"
 #include "layer/image.h"
+#include "layer/layer.h"
 #include "message.h"
 #include "meta/header.h"
 #include "meta/overlap.h"
@@ -507,6 +508,11 @@ static int snapshot_check(struct snapshot_job *job)
 	if (c->action != QCOW_SNAPSHOT_CREATE && !job->table.found) {
 		qcow_report(job->rep, "snapshot %.*s: there is none", (int)c->id_len, c->id);
 		return -ENOENT;
+	}
+	if (c->action == QCOW_SNAPSHOT_DELETE &&
+	    qcow_layer_has_snapshot(image, c->id, c->id_len)) {
+		qcow_report(job->rep, "snapshot %.*s is attached", (int)c->id_len, c->id);
+		return -EBUSY;
 	}
 	return 0;
 }
