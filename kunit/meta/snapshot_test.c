@@ -3,7 +3,8 @@
  * Snapshots of a device that a guest has written to: made, used and deleted in any order, with
  * writes between. The power may go at each call of the store, and each call may fail once: what
  * the active state and every snapshot hold is then as before the operation or as after it, and
- * the image is whole.
+ * the image is whole. A snapshot that is made while the guest goes on holds each sector as it was
+ * at some time in between.
  *
  * The module's parameters snapshot_cuts, snapshot_fails and snapshot_seed ask for more and for
  * other ones.
@@ -11,7 +12,9 @@
 
 #include <kunit/resource.h>
 #include <kunit/test.h>
+#include <linux/completion.h>
 #include <linux/err.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
@@ -21,8 +24,10 @@
 #include <qcow/report.h>
 
 #include "data/cow.h"
+#include "device.h"
 #include "layer/image.h"
 #include "meta/snapshot.h"
+#include "meta/worker.h"
 #include "operation.h"
 #include "rig/guest_model.h"
 #include "rig/image_fsck.h"
@@ -51,7 +56,7 @@ MODULE_PARM_DESC(snapshot_fails, "of each operation, so many calls of the store 
  * struct shots - the snapshots of an image, in the order of its table
  * @nr: how many
  * @id: of each
- * @data: what the disk held
+ * @data: what the disk held; NULL: the guest has been writing meanwhile
  */
 struct shots {
 	unsigned int nr;
@@ -71,6 +76,10 @@ struct shots {
  * @used: what the disk is to hold then; NULL: what it holds
  * @next_id: of the next one
  * @least: versions that must be there
+ * @lower: likewise, in a snapshot that is made while the guest is writing
+ * @stop: the guest is to stop
+ * @stopped: it has
+ * @load_err: of its load
  * @nr: cuts so far
  * @limit: no more after these
  * @every: one call in so many is a cut
@@ -90,6 +99,10 @@ struct shot_test {
 	void *used;
 	u32 next_id;
 	u32 *least;
+	u32 *lower;
+	bool stop;
+	struct completion stopped;
+	int load_err;
 	unsigned int nr;
 	unsigned int limit;
 	unsigned int every;
@@ -119,6 +132,8 @@ static struct shot_test *shot_test_create(struct kunit *test)
 	t->rig = write_rig_create(test, c, snapshot_seed);
 	t->least = kunit_kcalloc(test, c->size / SECTOR_SIZE, sizeof(u32), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, t->least);
+	t->lower = kunit_kcalloc(test, c->size / SECTOR_SIZE, sizeof(u32), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, t->lower);
 	t->limit = DIV_ROUND_UP(snapshot_cuts, nr_write_cases);
 	t->every = 1;
 	if (c->version > 1)
@@ -161,9 +176,12 @@ static int check_shots(struct shot_test *t, const struct shots *shots)
 
 	for (i = 0; i < shots->nr; i++) {
 		err = read_state(rig, t->others + i);
+		if (!err && !shots->data[i])
+			err = guest_model_check(rig->model, t->lower, 0, rig->model->nr, rig->guest,
+						rig->text, sizeof(rig->text));
 		if (err)
 			return err;
-		if (memcmp(rig->guest, shots->data[i], rig->c->size)) {
+		if (shots->data[i] && memcmp(rig->guest, shots->data[i], rig->c->size)) {
 			snprintf(rig->text, sizeof(rig->text), "snapshot %u: other contents",
 				 shots->id[i]);
 			return -EUCLEAN;
@@ -206,6 +224,7 @@ static void try_cut(struct shot_test *t)
 {
 	int err;
 
+	guest_model_durable(t->rig->model, t->least);
 	ram_disk_imagine(t->rig->dev.disk, snapshot_seed + t->nr, t->rig->copy);
 	err = check_copy(t);
 	if (err)
@@ -236,6 +255,14 @@ static void expect_good(struct shot_test *t, const char *what, int nth)
 	KUNIT_EXPECT_EQ_MSG(t->test, 0, err, "%s %d: %s", what, nth, t->rig->text);
 }
 
+/* What has been promised must be there from now on. A cut may be looked at still. */
+static void take_promises(struct shot_test *t)
+{
+	mutex_lock(&t->lock);
+	guest_model_durable(t->rig->model, t->least);
+	mutex_unlock(&t->lock);
+}
+
 static void write_some(struct shot_test *t)
 {
 	struct guest_load *load = &t->rig->load;
@@ -244,11 +271,11 @@ static void write_some(struct shot_test *t)
 	load->seed = prandom_u32_state(&t->rnd);
 	KUNIT_ASSERT_EQ_MSG(t->test, 0, guest_load_run(load), "%s", load->text);
 	KUNIT_ASSERT_EQ(t->test, 0, guest_load_flush(load, t->rig->promise));
-	guest_model_durable(t->rig->model, t->least);
+	take_promises(t);
 }
 
-/* What the device holds now; it lives as long as the test. */
-static void *contents(struct shot_test *t)
+/* What a state of the device holds now; it lives as long as the test. */
+static void *contents(struct shot_test *t, u32 position)
 {
 	size_t bytes = t->rig->c->size;
 	void *data = kvmalloc(bytes, GFP_KERNEL);
@@ -256,8 +283,7 @@ static void *contents(struct shot_test *t)
 	KUNIT_ASSERT_NOT_NULL(t->test, data);
 	KUNIT_ASSERT_EQ(t->test, 0, kunit_add_action_or_reset(t->test, shot_action, data));
 	ram_disk_imagine(t->rig->dev.disk, 0, t->rig->copy);
-	KUNIT_ASSERT_EQ_MSG(t->test, 0, read_state(t->rig, QCOW_ACTIVE_STATE), "%s",
-			    t->rig->text);
+	KUNIT_ASSERT_EQ_MSG(t->test, 0, read_state(t->rig, position), "%s", t->rig->text);
 	memcpy(data, t->rig->guest, bytes);
 	return data;
 }
@@ -284,7 +310,16 @@ static void plan_create(struct shot_test *t)
 	struct shots *s = &t->after;
 
 	s->id[s->nr] = t->next_id++;
-	s->data[s->nr++] = contents(t);
+	s->data[s->nr++] = contents(t, QCOW_ACTIVE_STATE);
+}
+
+static void plan_create_beside(struct shot_test *t)
+{
+	struct shots *s = &t->after;
+
+	s->id[s->nr] = t->next_id++;
+	s->data[s->nr++] = NULL;
+	memcpy(t->lower, t->rig->model->acked, t->rig->model->nr * sizeof(u32));
 }
 
 static void plan_delete(struct shot_test *t, unsigned int i)
@@ -392,6 +427,169 @@ static void any_order(struct kunit *test)
 	kunit_info(test, "seed %lu, %u cuts, %u operations", snapshot_seed, t->nr, round);
 }
 
+static int guest_run(void *data)
+{
+	struct shot_test *t = data;
+	struct guest_load *load = &t->rig->load;
+	int err = 0;
+
+	load->ops = OPS;
+	while (!READ_ONCE(t->stop) && !err) {
+		err = guest_load_run(load);
+		load->seed++;
+	}
+	t->load_err = err;
+	complete(&t->stopped);
+	return 0;
+}
+
+static void guest_start(struct shot_test *t)
+{
+	t->stop = false;
+	init_completion(&t->stopped);
+	t->rig->load.seed = prandom_u32_state(&t->rnd);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(t->test, kthread_run(guest_run, t, "guest"));
+}
+
+static int guest_stop(struct shot_test *t)
+{
+	WRITE_ONCE(t->stop, true);
+	wait_for_completion(&t->stopped);
+	return t->load_err;
+}
+
+/* One operation, while the guest is writing. Return: its error. */
+static int operate_beside(struct shot_test *t, enum qcow_snapshot_action action)
+{
+	u32 id = action == QCOW_SNAPSHOT_CREATE ? t->next_id : t->before.id[0];
+
+	mutex_lock(&t->lock);
+	t->after = t->before;
+	if (action == QCOW_SNAPSHOT_CREATE)
+		plan_create_beside(t);
+	else
+		plan_delete(t, 0);
+	t->calls = prandom_u32_state(&t->rnd) % t->every;
+	mutex_unlock(&t->lock);
+	guest_start(t);
+	return run_action(t, action, id);
+}
+
+/* It has been done, and all that has been written is durable. */
+static void settle_beside(struct shot_test *t)
+{
+	struct shots *s = &t->after;
+
+	take_promises(t);
+	expect_good(t, "snapshot beside the guest", t->nr);
+	if (s->nr && !s->data[s->nr - 1])
+		s->data[s->nr - 1] = contents(t, t->others + s->nr - 1);
+	settle(t);
+}
+
+static void beside_guest(struct kunit *test)
+{
+	struct shot_test *t = shot_test_create(test);
+	unsigned int round;
+	int err;
+
+	attach(t);
+	for (round = 0; (round < ROUNDS || t->nr < t->limit) && !t->bad; round++) {
+		write_some(t);
+		t->rig->dev.disk->watcher = t;
+		t->rig->dev.disk->on_change = on_change;
+		err = operate_beside(t, t->before.nr == MAX_SHOTS ? QCOW_SNAPSHOT_DELETE :
+								     QCOW_SNAPSHOT_CREATE);
+		KUNIT_EXPECT_EQ_MSG(test, 0, guest_stop(t), "%s", t->rig->load.text);
+		t->rig->dev.disk->on_change = NULL;
+		KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&t->rig->load, t->rig->promise));
+		if (err == -ERANGE && may_overflow(test->param_value))
+			t->after = t->before;
+		else
+			KUNIT_ASSERT_EQ_MSG(test, 0, err, "round %u", round);
+		settle_beside(t);
+		t->every = max(t->calls / 16, 1U);
+		if (prandom_u32_state(&t->rnd) % 2) {
+			detach(t);
+			attach(t);
+		}
+	}
+	detach(t);
+	KUNIT_EXPECT_FALSE(test, t->bad);
+	kunit_info(test, "seed %lu, %u cuts, %u operations", snapshot_seed, t->nr, round);
+}
+
+/* A snapshot beside the guest after another one, and one call fails; 0: none. Return: calls. */
+static int fail_nth_beside(struct shot_test *t, int nth)
+{
+	struct ram_disk *disk = t->rig->dev.disk;
+	int err, calls;
+
+	write_rig_restart(t->rig);
+	t->before = (struct shots) {};
+	t->next_id = 1;
+	attach(t);
+	write_some(t);
+	KUNIT_ASSERT_EQ(t->test, 0, operate(t, QCOW_SNAPSHOT_CREATE, 0));
+	settle(t);
+	write_some(t);
+	calls = atomic_read(&disk->calls);
+	t->rig->load.may_fail = true;
+	ram_disk_fail_call(disk, nth, -EIO);
+	err = operate_beside(t, QCOW_SNAPSHOT_CREATE);
+	calls = atomic_read(&disk->calls) - calls;
+	guest_stop(t);
+	t->rig->load.may_fail = false;
+	disk->fail_at = 0;
+	if (!nth && !(err == -ERANGE && may_overflow(t->rig->c)))
+		KUNIT_EXPECT_EQ(t->test, 0, err);
+	take_promises(t);
+	expect_good(t, "call beside the guest", nth);
+	if (!err)
+		settle(t);
+	ram_device_detach(&t->rig->dev);
+	expect_good(t, "detach after call beside the guest", nth);
+	return calls;
+}
+
+static void a_call_fails_beside_guest(struct kunit *test)
+{
+	struct shot_test *t = shot_test_create(test);
+	int calls = fail_nth_beside(t, 0);
+	unsigned int i;
+
+	KUNIT_EXPECT_GT(test, calls, 0);
+	for (i = 0; i < snapshot_fails; i++)
+		fail_nth_beside(t, 1 + prandom_u32_state(&t->fails) % calls);
+	kunit_info(test, "%d calls", calls);
+}
+
+/*
+ * What cannot be read ends it before anything has changed, and nothing is left of it. Where that is
+ * the header, which is read to be written, nothing is written any more.
+ */
+static void each_read_fails_once(struct kunit *test)
+{
+	struct shot_test *t = shot_test_create(test);
+	struct ram_disk *disk = t->rig->dev.disk;
+	int nth, err = -EIO;
+
+	for (nth = 1; err == -EIO; nth++) {
+		attach(t);
+		write_some(t);
+		ram_disk_fail(disk, nth, -EIO);
+		err = operate(t, QCOW_SNAPSHOT_CREATE, 0);
+		disk->fail_at = 0;
+		if (READ_ONCE(t->rig->dev.qcow->meta->failed))
+			break;
+		if (err)
+			t->after = t->before;
+		settle(t);
+		detach(t);
+	}
+	KUNIT_EXPECT_GT(test, nth, 2);
+}
+
 /* A snapshot that has been written over, and one call of what is done next fails; 0: none. */
 static bool fail_nth(struct shot_test *t, enum qcow_snapshot_action action, int nth)
 {
@@ -481,7 +679,10 @@ static const void *next_without(const void *prev, char *name)
 
 static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(any_order, next_with),
+	KUNIT_CASE_PARAM(beside_guest, next_with),
 	KUNIT_CASE_PARAM(each_call_fails_once, next_with),
+	KUNIT_CASE_PARAM(a_call_fails_beside_guest, next_with),
+	KUNIT_CASE_PARAM(each_read_fails_once, next_with),
 	KUNIT_CASE_PARAM(refused, next_without),
 	{}
 };

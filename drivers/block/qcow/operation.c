@@ -13,22 +13,10 @@
 #include "device.h"
 #include "layer/image.h"
 #include "layer/layer.h"
-#include "meta/job.h"
+#include "meta/commit.h"
 #include "meta/snapshot.h"
 #include "meta/worker.h"
 #include "operation.h"
-
-/**
- * struct snapshot_job - a change of a snapshot, as a job of the metadata worker
- * @job: the job
- * @change: what is to be done
- * @rep: says what is wrong
- */
-struct snapshot_job {
-	struct qcow_job job;
-	struct qcow_snapshot_change *change;
-	struct qcow_report *rep;
-};
 
 unsigned int qcow_device_quiesce(struct qcow_device *dev)
 {
@@ -59,8 +47,23 @@ static void nodes_thaw(const struct qcow_freeze *freeze, u32 nr)
 		bdev_thaw(node_bdev(freeze->nodes[nr]));
 }
 
-int qcow_device_freeze(struct qcow_device *dev, const struct qcow_freeze *freeze,
-		       struct qcow_report *rep)
+int qcow_device_check_nodes(const struct qcow_device *dev, const struct qcow_freeze *freeze,
+			    struct qcow_report *rep)
+{
+	const struct block_device *bdev;
+	u32 i;
+
+	for (i = 0; i < freeze->nr; i++) {
+		bdev = node_bdev(freeze->nodes[i]);
+		if (bdev && bdev->bd_disk == dev->disk)
+			continue;
+		qcow_report(rep, "%pD is no node of %s", freeze->nodes[i], dev->name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int qcow_device_freeze(const struct qcow_freeze *freeze, struct qcow_report *rep)
 {
 	struct block_device *bdev;
 	int err;
@@ -68,34 +71,19 @@ int qcow_device_freeze(struct qcow_device *dev, const struct qcow_freeze *freeze
 
 	for (i = 0; i < freeze->nr; i++) {
 		bdev = node_bdev(freeze->nodes[i]);
-		if (!bdev || bdev->bd_disk != dev->disk) {
-			qcow_report(rep, "%pD is no node of %s", freeze->nodes[i], dev->name);
-			err = -EINVAL;
-			break;
-		}
 		err = bdev_freeze(bdev);
-		if (err) {
-			qcow_report(rep, "%pg: its file system cannot be frozen: error %d", bdev,
-				    err);
-			break;
-		}
+		if (!err)
+			continue;
+		qcow_report(rep, "%pg: its file system cannot be frozen: error %d", bdev, err);
+		nodes_thaw(freeze, i);
+		return err;
 	}
-	if (i == freeze->nr)
-		return 0;
-	nodes_thaw(freeze, i);
-	return err;
+	return 0;
 }
 
 void qcow_device_thaw(const struct qcow_freeze *freeze)
 {
 	nodes_thaw(freeze, freeze->nr);
-}
-
-static int snapshot_job_step(struct qcow_job *job)
-{
-	struct snapshot_job *snapshot = container_of(job, struct snapshot_job, job);
-
-	return qcow_snapshot_run(job->meta, snapshot->change, &job->cancelled, snapshot->rep);
 }
 
 static int snapshot_check(struct qcow_device *dev, struct qcow_snapshot_change *change,
@@ -123,22 +111,37 @@ static void device_changed(struct qcow_device *dev)
 		kobject_uevent(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE);
 }
 
-static int snapshot_run(struct qcow_device *dev, struct qcow_snapshot_change *change,
-			struct qcow_report *rep)
+/* In the pause. */
+static int snapshot_finish(struct qcow_device *dev, struct qcow_snapshot_job *job)
 {
-	struct snapshot_job snapshot = {
-		.job = { .step = snapshot_job_step, .idle = true },
-		.change = change, .rep = rep,
-	};
 	unsigned int noio = qcow_device_quiesce(dev);
 	int err;
 
 	err = qcow_commit_wait(dev->meta);
 	if (!err)
-		err = qcow_job_run(dev->meta, &snapshot.job);
+		err = qcow_snapshot_finish(job);
 	qcow_device_resume(dev, noio);
-	if (!err && change->action == QCOW_SNAPSHOT_APPLY)
-		device_changed(dev);
+	return err;
+}
+
+static int snapshot_run(struct qcow_device *dev, struct qcow_snapshot_change *change,
+			const struct qcow_freeze *freeze, struct qcow_report *rep)
+{
+	struct qcow_snapshot_job *job = qcow_snapshot_begin(dev->meta, change, rep);
+	int err;
+
+	if (IS_ERR(job))
+		return PTR_ERR(job);
+	err = qcow_snapshot_prepare(job);
+	if (!err)
+		err = qcow_device_freeze(freeze, rep);
+	if (!err) {
+		err = snapshot_finish(dev, job);
+		if (!err && change->action == QCOW_SNAPSHOT_APPLY)
+			device_changed(dev);
+		qcow_device_thaw(freeze);
+	}
+	qcow_snapshot_end(job);
 	return err;
 }
 
@@ -162,17 +165,13 @@ int qcow_device_snapshot(unsigned int index, struct qcow_snapshot_change *change
 		return PTR_ERR(dev);
 	err = snapshot_check(dev, change, force, rep);
 	if (!err)
+		err = qcow_device_check_nodes(dev, freeze, rep);
+	if (!err)
 		err = snapshot_begin(dev, rep);
-	if (err)
-		goto put_device;
-	err = qcow_device_freeze(dev, freeze, rep);
 	if (!err) {
-		err = snapshot_run(dev, change, rep);
-		qcow_device_thaw(freeze);
+		err = snapshot_run(dev, change, freeze, rep);
+		qcow_layer_end_change(dev->chain);
 	}
-	qcow_layer_end_change(dev->chain);
-
-put_device:
 	qcow_device_put(dev);
 	return err;
 }

@@ -23,18 +23,27 @@ struct qcow_freeze {
 };
 
 /**
- * qcow_device_freeze() - freeze file systems on a device
+ * qcow_device_check_nodes() - whether all that is to be frozen is of a device
  * @dev: from qcow_device_get()
- * @freeze: which
+ * @freeze: what
+ * @rep: says what is wrong
+ *
+ * Return: 0 or -EINVAL.
+ */
+int qcow_device_check_nodes(const struct qcow_device *dev, const struct qcow_freeze *freeze,
+			    struct qcow_report *rep);
+
+/**
+ * qcow_device_freeze() - freeze file systems on a device
+ * @freeze: which; checked
  * @rep: says what is wrong
  *
  * They write what they have, and their journals are empty.
  *
  * Context: process context, may sleep.
- * Return: 0; -EINVAL: a node is of another disk; what freezing brought: all are as before.
+ * Return: 0; what freezing brought: all are as before.
  */
-int qcow_device_freeze(struct qcow_device *dev, const struct qcow_freeze *freeze,
-		       struct qcow_report *rep);
+int qcow_device_freeze(const struct qcow_freeze *freeze, struct qcow_report *rep);
 void qcow_device_thaw(const struct qcow_freeze *freeze);
 
 /**

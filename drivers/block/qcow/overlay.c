@@ -96,7 +96,9 @@ static int take_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 	unsigned int noio;
 	int err;
 
-	err = qcow_device_freeze(dev, freeze, rep);
+	err = qcow_device_check_nodes(dev, freeze, rep);
+	if (!err)
+		err = qcow_device_freeze(freeze, rep);
 	if (err)
 		return err;
 	err = qcow_commit_wait(dev->meta);

@@ -183,7 +183,7 @@ enum qcow_snapshot_action {
  * @action: enum qcow_snapshot_action
  * @nr_freeze: descriptors at @freeze, at most QCOW_MAX_FREEZE
  * @freeze: address of an array of __s32, open block devices: the disk or partitions of it. Their
- *          file systems are frozen until the call returns
+ *          file systems are frozen while the state is taken
  * @id: address of the snapshot's id, as it is in the table
  * @name: address of the name of one that is created
  * @id_len: bytes at @id

@@ -83,6 +83,7 @@ enum qcow_cached_state {
  *          0; -ENODATA: there is none
  * @slices: those in memory, by index
  * @pinned: slices that are about to be changed or have been; the metadata worker's
+ * @marks: a bit for each slice, set when it changes; or NULL. The metadata worker's
  */
 struct qcow_tables {
 	struct qcow_store *store;
@@ -90,6 +91,7 @@ struct qcow_tables {
 	int (*locate)(const struct qcow_tables *tables, u64 idx, u64 *host);
 	struct xarray slices;
 	struct list_head pinned;
+	unsigned long *marks;
 };
 
 static inline void qcow_tables_init(struct qcow_tables *tables, struct qcow_store *store,
@@ -102,6 +104,7 @@ static inline void qcow_tables_init(struct qcow_tables *tables, struct qcow_stor
 	tables->locate = locate;
 	xa_init(&tables->slices);
 	INIT_LIST_HEAD(&tables->pinned);
+	tables->marks = NULL;
 }
 
 /**

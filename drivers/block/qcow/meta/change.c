@@ -100,10 +100,7 @@ int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 gu
 	if (other)
 		last = min(last, other->first - 1);
 	if (!qcow_writeback_has_room(meta->image->cache)) {
-		/* A commit starts by itself unless the last one has failed. */
-		if (meta->commit.last_err)
-			qcow_commit_want(&meta->commit);
-		list_add_tail(&msg->node, &meta->await_room);
+		qcow_meta_await_room(meta, msg);
 		return -EINPROGRESS;
 	}
 

@@ -48,6 +48,18 @@ int qcow_job_await_commit(struct qcow_job *job)
 	return -EINPROGRESS;
 }
 
+int qcow_job_await_turn(struct qcow_job *job)
+{
+	list_add_tail(&job->msg.node, &job->meta->await_turn);
+	return -EINPROGRESS;
+}
+
+int qcow_job_await_room(struct qcow_job *job)
+{
+	qcow_meta_await_room(job->meta, &job->msg);
+	return -EINPROGRESS;
+}
+
 int qcow_job_await_space(struct qcow_job *job, int err)
 {
 	return qcow_meta_await_space(job->meta, &job->msg, err) ? -EINPROGRESS : err;

@@ -56,6 +56,12 @@ int qcow_job_run(struct qcow_meta *meta, struct qcow_job *job);
 /* Parked until a commit has ended: one that is running, else the next. Return: -EINPROGRESS. */
 int qcow_job_await_commit(struct qcow_job *job);
 
+/* Parked until the requests that have come have been run. Return: -EINPROGRESS. */
+int qcow_job_await_turn(struct qcow_job *job);
+
+/* Parked until slices can be made writable. Return: -EINPROGRESS. */
+int qcow_job_await_room(struct qcow_job *job);
+
 /*
  * @err: of an allocation. Parked until there is space. Return: -EINPROGRESS; or @err: it is no lack
  * of space, or none is on its way back.

@@ -13,6 +13,7 @@
  *            are parked with it)                         +-- error ------> worker: space given
  *                                                                          back, changes told
  */
+#include <linux/bitmap.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
@@ -89,10 +90,14 @@ static u64 bytes_to_clusters(const struct qcow_image *image, u64 bytes)
 /* Set an entry; the next commit writes its sector. @sector is consumed. */
 static void l1_set_entry(struct qcow_meta *meta, u64 l1_idx, u64 entry, struct l1_sector *sector)
 {
+	struct qcow_image *image = meta->image;
+	u32 slice_shift = image->geo.l2_bits - image->geo.slice_bits;
 	struct l1_sector *other;
 
 	/* Pairs with smp_load_acquire() in map_stretch(): the file reaches to the table. */
-	smp_store_release(&meta->image->l1[l1_idx], cpu_to_be64(entry));
+	smp_store_release(&image->l1[l1_idx], cpu_to_be64(entry));
+	if (image->l2.marks)
+		bitmap_set(image->l2.marks, l1_idx << slice_shift, 1U << slice_shift);
 
 	sector->idx = l1_idx / SECTOR_ENTRIES;
 	list_for_each_entry(other, &meta->l1.changed, node) {

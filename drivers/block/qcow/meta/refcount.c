@@ -16,6 +16,7 @@
 #include "layer/image.h"
 #include "message.h"
 #include "meta/refcount.h"
+#include "store/batch.h"
 #include "store/store.h"
 
 /* Slices that are changed at once, of a cache that may be small. */
@@ -23,6 +24,9 @@
 
 /* Blocks without any count that qcow_refcounts_end() reads before it gives up. */
 #define EMPTY_BLOCKS	16
+
+/* The part of the cache that changed counts of a shadow may take. */
+#define SHADOW_SHARE	16
 
 /* Entries of the refcount table that are written whole or not at all. */
 #define SECTOR_ENTRIES	((u64)SECTOR_SIZE / sizeof(__be64))
@@ -162,6 +166,7 @@ static int refcount_load_pinned(struct qcow_refcounts *rc, u64 cluster, struct q
 	}
 	if (err)
 		return err;
+	rc->unwritten++;
 	return qcow_writeback_load(rc->image->cache, &rc->tables, slice_idx(rc, cluster), host,
 				   slice);
 }
@@ -249,35 +254,58 @@ static void refcount_put_range(struct qcow_refcounts *rc, struct qcow_slice *sli
 	qcow_writeback_end(slice);
 }
 
-/* The same counts in a shadow that has copied their block already. */
-static void refcount_follow(struct qcow_refcounts *shadow, u64 cluster, u64 nr, u64 count)
+/* Clusters from @cluster on, at most @nr, whose counts are in one slice. */
+static u64 in_slice(const struct qcow_refcounts *rc, u64 cluster, u64 nr)
 {
+	return min(nr, slice_clusters(rc) - (cluster & (slice_clusters(rc) - 1)));
+}
+
+/* Whether a count can change so; the log says why not. */
+static int refcount_check_change(const struct qcow_refcounts *rc, u64 cluster, u64 count,
+				 bool more)
+{
+	if (!count) {
+		qcow_message(rc->image, "cluster 0x%llx: %s, and its reference count is 0",
+			     cluster << cluster_bits(rc), more ? "referred to" : "freed");
+		return -EUCLEAN;
+	}
+	if (more && count == qcow_refcount_max(rc->order)) {
+		qcow_message(rc->image,
+			     "cluster 0x%llx: its reference count is %llu, refcount_order %u has room for no more",
+			     cluster << cluster_bits(rc), count, rc->order);
+		return -ERANGE;
+	}
+	return 0;
+}
+
+/*
+ * A shadow that has a block of its own has the same changes made there. Its counts may be larger,
+ * by references that it has and the tables in use have not.
+ */
+static void refcount_follow(struct qcow_refcounts *rc, u64 cluster, u64 nr, bool more)
+{
+	struct qcow_refcounts *shadow = rc->shadow;
+	u64 idx = cluster & (slice_clusters(rc) - 1);
 	struct qcow_slice *slice;
 	int err;
 
-	if (shadow->follow_err || !qcow_refcounts_covered(shadow, cluster))
+	if (!shadow || shadow->follow_err || !nr || !qcow_refcounts_covered(shadow, cluster))
 		return;
 	err = refcount_load_pinned(shadow, cluster, &slice);
 	if (err) {
 		shadow->follow_err = err;
 		return;
 	}
-	refcount_put_range(shadow, slice, cluster, nr, count);
+	for (; nr && !err; nr--, idx++, cluster++) {
+		u64 count = qcow_refcount_get(slice->entries, rc->order, idx);
+
+		if (!more || count)
+			err = refcount_check_change(shadow, cluster, count, more);
+		if (!err)
+			refcount_put_range(shadow, slice, cluster, 1, more ? count + 1 : count - 1);
+	}
 	qcow_writeback_put(slice);
-}
-
-static void refcount_set_range(struct qcow_refcounts *rc, struct qcow_slice *slice, u64 cluster,
-			       u64 nr, u64 count)
-{
-	refcount_put_range(rc, slice, cluster, nr, count);
-	if (rc->shadow)
-		refcount_follow(rc->shadow, cluster, nr, count);
-}
-
-/* Clusters from @cluster on, at most @nr, whose counts are in one slice. */
-static u64 in_slice(const struct qcow_refcounts *rc, u64 cluster, u64 nr)
-{
-	return min(nr, slice_clusters(rc) - (cluster & (slice_clusters(rc) - 1)));
+	shadow->follow_err = err ?: qcow_refcounts_write_some(shadow);
 }
 
 static int refcount_use_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
@@ -298,8 +326,9 @@ static int refcount_use_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr)
 			return -EUCLEAN;
 		}
 	}
-	refcount_set_range(rc, slice, cluster, nr, 1);
+	refcount_put_range(rc, slice, cluster, nr, 1);
 	qcow_writeback_put(slice);
+	refcount_follow(rc, cluster, nr, true);
 	return 0;
 }
 
@@ -343,42 +372,28 @@ int qcow_refcounts_get(struct qcow_refcounts *rc, u64 cluster, u64 max, u64 *cou
 	return 0;
 }
 
-/* Whether a count can change so; the log says why not. */
-static int refcount_check_change(const struct qcow_refcounts *rc, u64 cluster, u64 count,
-				 bool more)
-{
-	if (!count) {
-		qcow_message(rc->image, "cluster 0x%llx: %s, and its reference count is 0",
-			     cluster << cluster_bits(rc), more ? "referred to" : "freed");
-		return -EUCLEAN;
-	}
-	if (more && count == qcow_refcount_max(rc->order)) {
-		qcow_message(rc->image,
-			     "cluster 0x%llx: its reference count is %llu, refcount_order %u has room for no more",
-			     cluster << cluster_bits(rc), count, rc->order);
-		return -ERANGE;
-	}
-	return 0;
-}
-
 /* One reference more or less, of clusters whose counts are in one slice. */
 static int refcount_change_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr, bool more)
 {
 	u64 idx = cluster & (slice_clusters(rc) - 1);
 	struct qcow_slice *slice;
+	u64 done = 0;
 	int err;
 
 	err = refcount_load_pinned(rc, cluster, &slice);
 	if (err)
 		return err;
-	for (; nr && !err; nr--, idx++, cluster++) {
-		u64 count = qcow_refcount_get(slice->entries, rc->order, idx);
+	while (done < nr) {
+		u64 count = qcow_refcount_get(slice->entries, rc->order, idx + done);
 
-		err = refcount_check_change(rc, cluster, count, more);
-		if (!err)
-			refcount_set_range(rc, slice, cluster, 1, more ? count + 1 : count - 1);
+		err = refcount_check_change(rc, cluster + done, count, more);
+		if (err)
+			break;
+		refcount_put_range(rc, slice, cluster + done, 1, more ? count + 1 : count - 1);
+		done++;
 	}
 	qcow_writeback_put(slice);
+	refcount_follow(rc, cluster, done, more);
 	return err;
 }
 
@@ -414,27 +429,39 @@ int qcow_refcounts_write(struct qcow_refcounts *rc, struct qcow_batch *writes)
 	qcow_writeback_collect(&rc->tables, &batch);
 	err = qcow_writeback_write(&rc->tables, &batch, writes);
 	qcow_writeback_finish(rc->image->cache, &rc->tables, &batch, err);
+	rc->unwritten = 0;
 	return err;
+}
+
+/* Bytes of the cache that a change takes, with the copy that is written. */
+static u64 change_bytes(const struct qcow_refcounts *rc)
+{
+	return 2 * rc->tables.slice_bytes + sizeof(struct qcow_slice) +
+		sizeof(struct qcow_writeback);
+}
+
+int qcow_refcounts_write_some(struct qcow_refcounts *shadow)
+{
+	const struct qcow_cache *cache = shadow->image->cache;
+
+	if (shadow->unwritten * change_bytes(shadow) <= cache->limit / SHADOW_SHARE &&
+	    qcow_writeback_has_room(cache))
+		return 0;
+	return qcow_refcounts_write(shadow, shadow->writes);
 }
 
 int qcow_refcounts_begin_shadow(struct qcow_refcounts *rc, struct qcow_refcounts *shadow)
 {
 	*shadow = (struct qcow_refcounts) {
 		.image = rc->image, .overlap = rc->overlap, .order = rc->order,
-		.entries = rc->entries,
 	};
 	qcow_tables_init(&shadow->tables, rc->image->store, rc->tables.slice_bytes,
 			 refcount_locate_slice);
-	shadow->table = kvcalloc(rc->entries, sizeof(*shadow->table), GFP_NOIO);
-	if (!shadow->table)
+	shadow->writes = kmalloc(sizeof(*shadow->writes), GFP_NOIO);
+	if (!shadow->writes)
 		return -ENOMEM;
 	rc->shadow = shadow;
 	return 0;
-}
-
-u64 qcow_refcounts_in_block(const struct qcow_refcounts *rc)
-{
-	return block_clusters(rc);
 }
 
 /* The counts as they are now, those that are not written yet too. */
@@ -455,14 +482,36 @@ static int refcount_gather_block(struct qcow_refcounts *rc, u64 cluster, void *b
 	return 0;
 }
 
+/* The table of a shadow is as long as that in use. */
+static int refcount_lengthen_shadow(struct qcow_refcounts *rc)
+{
+	struct qcow_refcounts *shadow = rc->shadow;
+	__be64 *table;
+
+	if (shadow->entries == rc->entries)
+		return 0;
+	table = kvcalloc(rc->entries, sizeof(*table), GFP_NOIO);
+	if (!table)
+		return -ENOMEM;
+	if (shadow->entries)
+		memcpy(table, shadow->table, shadow->entries * sizeof(*table));
+	kvfree(shadow->table);
+	shadow->table = table;
+	shadow->entries = rc->entries;
+	return 0;
+}
+
 int qcow_refcounts_copy_block(struct qcow_refcounts *rc, u64 cluster, u64 host)
 {
+	u64 first = cluster & ~(block_clusters(rc) - 1);
 	u64 bytes = 1ULL << cluster_bits(rc);
 	void *buf = kvmalloc(bytes, GFP_NOIO);
 	int err = buf ? 0 : -ENOMEM;
 
 	if (!err)
-		err = refcount_gather_block(rc, cluster, buf);
+		err = refcount_lengthen_shadow(rc);
+	if (!err)
+		err = refcount_gather_block(rc, first, buf);
 	if (!err)
 		err = qcow_store_write(rc->image->store, buf, host, bytes);
 	kvfree(buf);
@@ -517,6 +566,7 @@ void qcow_refcounts_end_shadow(struct qcow_refcounts *rc)
 	qcow_writeback_drop(rc->image->cache, &shadow->tables);
 	qcow_cache_drop(rc->image->cache, &shadow->tables);
 	kvfree(shadow->table);
+	kfree(shadow->writes);
 }
 
 /* Behind the last block that is there already and @growth would make; 0: there is none. */

@@ -26,8 +26,10 @@ struct qcow_report;
  * @table: the refcount table, big endian as on disk
  * @entries: that it has
  * @order: a count has 1 << @order bits
- * @shadow: counts that are to replace these, and follow what is allocated meanwhile; or NULL
+ * @unwritten: changes that have been begun since qcow_refcounts_write()
+ * @shadow: counts that are to replace these, and follow their changes meanwhile; or NULL
  * @follow_err: of a shadow: it could not follow
+ * @writes: of a shadow: memory to write its counts
  */
 struct qcow_refcounts {
 	struct qcow_image *image;
@@ -36,8 +38,10 @@ struct qcow_refcounts {
 	__be64 *table;
 	u64 entries;
 	u32 order;
+	u64 unwritten;
 	struct qcow_refcounts *shadow;
 	int follow_err;
+	struct qcow_batch *writes;
 };
 
 /**
@@ -225,8 +229,8 @@ int qcow_refcounts_write(struct qcow_refcounts *rc, struct qcow_batch *writes);
  * @rc: those in use
  * @shadow: result: without blocks
  *
- * A shadow has the counts of a block from qcow_refcounts_copy_block() on; all other blocks it
- * shares with @rc.
+ * A shadow has the counts of a block from qcow_refcounts_copy_block() on, and each change of those
+ * in use is made there, too; all other blocks it shares with @rc.
  *
  * Return: 0 or -ENOMEM.
  */
@@ -235,15 +239,23 @@ int qcow_refcounts_begin_shadow(struct qcow_refcounts *rc, struct qcow_refcounts
 /**
  * qcow_refcounts_copy_block() - let the shadow have a block of its own
  * @rc: the counts in use
- * @cluster: the first that the block counts
+ * @cluster: that it counts
  * @host: offset of a cluster for the copy
  *
- * Return: 0, or what reading and writing brought.
+ * Return: 0, -ENOMEM, or what reading and writing brought.
  */
 int qcow_refcounts_copy_block(struct qcow_refcounts *rc, u64 cluster, u64 host);
 
-/* Clusters that one block counts. */
-u64 qcow_refcounts_in_block(const struct qcow_refcounts *rc);
+/**
+ * qcow_refcounts_write_some() - write what has changed of a shadow once it takes a good deal of
+ *                               the cache
+ * @shadow: the shadow
+ *
+ * A commit does not write it: until the switch nothing refers to it.
+ *
+ * Return: 0, or what writing brought.
+ */
+int qcow_refcounts_write_some(struct qcow_refcounts *shadow);
 
 /**
  * qcow_refcounts_write_table() - write the shadow's refcount table

@@ -2,16 +2,20 @@
 /*
  * Shadow paging:
  *
- *   1 all refcount blocks are copied; what is allocated meanwhile is counted in both
- *   2 the caller changes the new counts and writes new tables
- *   3 the new counts and their table are written; flush
+ *   1 the caller changes the new counts and writes new tables. A refcount block is copied before
+ *     its first change; from then on changes of the counts in use are made in both
+ *   2 the new counts are written, and a table of the copied blocks and the others
+ *   3 flush
  *   4 one write of the header; flush
  *   5 old blocks and tables, and clusters that nothing refers to, are reclaimed as any that a
  *     commit has dropped
  *
  * Until 4 the old metadata is untouched but for counts of the clusters that are taken here, which
- * a power cut leaks. Changed counts take as much memory as the cache allows: they are written
- * whenever that is used up, to where nothing refers to yet.
+ * a power cut leaks. Changed counts are written whenever they take their part of the cache, to
+ * where nothing refers to yet.
+ *
+ * While the device is in use (@is_live), 1 goes on between its requests. Sums have no order, so a
+ * count is right in the end whether a reference is seen before or after a request drops it.
  *
  * Considered and rejected: changing counts and entries in place. Whichever is written first, a
  * power cut before the other leaves a flag that does not agree with its count, which is corrupt.
@@ -47,16 +51,16 @@ static int shadow_write_counts(struct qcow_shadow *shadow)
 	int err = qcow_refcounts_write(&meta->space.counts, &meta->commit.writes);
 
 	if (!err)
-		err = qcow_refcounts_write(&shadow->counts, &meta->commit.writes);
+		err = qcow_refcounts_write(&shadow->counts, shadow->counts.writes);
 	return err ?: shadow->counts.follow_err;
 }
 
-/* Room for some more changed slices of counts. */
+/* Room for more changed slices of counts. Those in use are a commit's where there may be one. */
 static int shadow_make_room(struct qcow_shadow *shadow)
 {
-	int err = shadow_go_on(shadow);
+	int err = shadow_go_on(shadow) ?: shadow->counts.follow_err;
 
-	if (err || qcow_writeback_has_room(shadow->meta->image->cache))
+	if (err || shadow->is_live || qcow_writeback_has_room(shadow->meta->image->cache))
 		return err;
 	return shadow_write_counts(shadow);
 }
@@ -109,47 +113,39 @@ int qcow_shadow_put(struct qcow_shadow *shadow, const void *buf, u64 bytes, u64 
 	return err;
 }
 
-static int shadow_copy_blocks(struct qcow_shadow *shadow)
+/* Its count is about to change. */
+static int shadow_own_block(struct qcow_shadow *shadow, u64 cluster)
 {
 	struct qcow_refcounts *counts = &shadow->meta->space.counts;
-	u64 end = shadow->counts.entries * qcow_refcounts_in_block(counts);
-	u64 cluster = qcow_refcounts_next_covered(counts, 0);
 	u64 host;
-	int err = 0;
+	int err;
 
-	/* Blocks that are made meanwhile count nothing else but what is taken here. */
-	while (cluster < end && !err) {
-		err = qcow_shadow_alloc(shadow, 1, &host);
-		if (!err)
-			err = qcow_refcounts_copy_block(counts, cluster, host);
-		cluster = qcow_refcounts_next_covered(counts, cluster +
-						      qcow_refcounts_in_block(counts));
-	}
-	return err;
+	/* Where there is no block the change of the count says so. */
+	if (qcow_refcounts_covered(&shadow->counts, cluster) ||
+	    !qcow_refcounts_covered(counts, cluster))
+		return 0;
+	err = qcow_shadow_alloc(shadow, 1, &host);
+	return err ?: qcow_refcounts_copy_block(counts, cluster, host);
 }
 
 int qcow_shadow_begin(struct qcow_shadow *shadow, struct qcow_meta *meta, const bool *cancelled)
 {
-	int err;
-
 	shadow->meta = meta;
 	shadow->cancelled = cancelled;
+	shadow->is_live = false;
 	INIT_LIST_HEAD(&shadow->taken);
 	INIT_LIST_HEAD(&shadow->unused);
-	err = qcow_refcounts_begin_shadow(&meta->space.counts, &shadow->counts);
-	if (err)
-		return err;
-	err = shadow_copy_blocks(shadow);
-	if (err)
-		qcow_shadow_abort(shadow);
-	return err;
+	return qcow_refcounts_begin_shadow(&meta->space.counts, &shadow->counts);
 }
 
 int qcow_shadow_count(struct qcow_shadow *shadow, u64 cluster, u64 max, u64 *count, u64 *nr)
 {
+	struct qcow_refcounts *counts = &shadow->counts;
 	int err = shadow_go_on(shadow);
 
-	return err ?: qcow_refcounts_get(&shadow->counts, cluster, max, count, nr);
+	if (!qcow_refcounts_covered(counts, cluster))
+		counts = &shadow->meta->space.counts;
+	return err ?: qcow_refcounts_get(counts, cluster, max, count, nr);
 }
 
 static u64 last_cluster(const struct qcow_shadow *shadow, u64 host, u64 len)
@@ -157,10 +153,23 @@ static u64 last_cluster(const struct qcow_shadow *shadow, u64 host, u64 len)
 	return (host + len - 1) >> cluster_bits(shadow);
 }
 
-int qcow_shadow_ref(struct qcow_shadow *shadow, u64 host, u64 len)
+/* One reference more or less to some clusters, whose counts one block has. */
+static int shadow_change(struct qcow_shadow *shadow, u64 cluster, u64 nr, bool more)
+{
+	int err = shadow_make_room(shadow);
+
+	if (!err)
+		err = shadow_own_block(shadow, cluster);
+	if (!err)
+		err = more ? qcow_refcounts_inc(&shadow->counts, cluster, nr) :
+			     qcow_refcounts_dec(&shadow->counts, cluster, nr);
+	return err ?: qcow_refcounts_write_some(&shadow->counts);
+}
+
+static int shadow_change_all(struct qcow_shadow *shadow, u64 host, u64 len, bool more)
 {
 	u64 cluster = host >> cluster_bits(shadow);
-	u64 part;
+	u64 part, covered;
 	int err = 0;
 
 	if (!len)
@@ -168,11 +177,22 @@ int qcow_shadow_ref(struct qcow_shadow *shadow, u64 host, u64 len)
 	for (; cluster <= last_cluster(shadow, host, len) && !err; cluster += part) {
 		part = min(last_cluster(shadow, host, len) - cluster + 1,
 			   qcow_refcounts_batch(&shadow->counts));
-		err = shadow_make_room(shadow);
-		if (!err)
-			err = qcow_refcounts_inc(&shadow->counts, cluster, part);
+		covered = qcow_refcounts_covered(&shadow->meta->space.counts, cluster);
+		if (covered)
+			part = min(part, covered);
+		err = shadow_change(shadow, cluster, part, more);
 	}
 	return err;
+}
+
+int qcow_shadow_ref(struct qcow_shadow *shadow, u64 host, u64 len)
+{
+	return shadow_change_all(shadow, host, len, true);
+}
+
+int qcow_shadow_forget(struct qcow_shadow *shadow, u64 host, u64 len)
+{
+	return shadow_change_all(shadow, host, len, false);
 }
 
 int qcow_shadow_unref(struct qcow_shadow *shadow, u64 host, u64 len)
@@ -184,13 +204,11 @@ int qcow_shadow_unref(struct qcow_shadow *shadow, u64 host, u64 len)
 	if (!len)
 		return 0;
 	for (; run.first <= last_cluster(shadow, host, len) && !err; run.first += run.nr) {
-		err = shadow_make_room(shadow);
+		err = qcow_shadow_count(shadow, run.first,
+					last_cluster(shadow, host, len) - run.first + 1, &count,
+					&run.nr);
 		if (!err)
-			err = qcow_refcounts_get(&shadow->counts, run.first,
-						 last_cluster(shadow, host, len) - run.first + 1,
-						 &count, &run.nr);
-		if (!err)
-			err = qcow_refcounts_dec(&shadow->counts, run.first, run.nr);
+			err = shadow_change(shadow, run.first, run.nr, false);
 		if (!err && count == 1)
 			qcow_space_run_add(&shadow->unused, &run);
 	}

@@ -5,8 +5,9 @@
  * must agree with them (COPIED: the count is one) change at the same instant, and a power cut
  * finds either all of the old or all of the new.
  *
- * Context of all functions: the metadata worker, while the device does no I/O and neither a commit
- * nor a reclaim is under way; they may sleep and do I/O, GFP_NOIO.
+ * Context of all functions: the metadata worker; they may sleep and do I/O, GFP_NOIO. While a
+ * shadow is live, requests, commits and reclaiming go on between two of them. While it is not, as
+ * for qcow_shadow_switch(), the device does no I/O and no commit is under way.
  */
 #ifndef _QCOW_META_SHADOW_H
 #define _QCOW_META_SHADOW_H
@@ -27,6 +28,7 @@ struct qcow_meta;
  * @unused: clusters that nothing refers to any more, likewise; their new count is 0 until
  *          qcow_shadow_switch(), which has them reclaimed
  * @cancelled: set from outside when the task that waits for all this is being killed
+ * @is_live: the device is in use
  */
 struct qcow_shadow {
 	struct qcow_meta *meta;
@@ -34,15 +36,18 @@ struct qcow_shadow {
 	struct list_head taken;
 	struct list_head unused;
 	const bool *cancelled;
+	bool is_live;
 };
 
 /**
- * qcow_shadow_begin() - begin with a copy of all counts
+ * qcow_shadow_begin() - begin with the counts as they are
  * @shadow: result
  * @meta: of an image of version 2 or 3
  * @cancelled: as struct qcow_shadow has it
  *
- * Return: 0; then qcow_shadow_switch() or qcow_shadow_abort(). -EINTR, -ENOSPC, -ENOMEM, -EIO, ...
+ * It is not live yet.
+ *
+ * Return: 0; then qcow_shadow_switch() or qcow_shadow_abort(). -ENOMEM.
  */
 int qcow_shadow_begin(struct qcow_shadow *shadow, struct qcow_meta *meta, const bool *cancelled);
 
@@ -70,8 +75,11 @@ int qcow_shadow_put(struct qcow_shadow *shadow, const void *buf, u64 bytes, u64 
  */
 int qcow_shadow_ref(struct qcow_shadow *shadow, u64 host, u64 len);
 
-/* The same with one reference less; the last one makes a cluster unused. */
+/* The same with one reference less; the last one makes a cluster unused. Not while it is live. */
 int qcow_shadow_unref(struct qcow_shadow *shadow, u64 host, u64 len);
+
+/* The same with one less of those that qcow_shadow_ref() has made. */
+int qcow_shadow_forget(struct qcow_shadow *shadow, u64 host, u64 len);
 
 /**
  * qcow_shadow_count() - a new count, and how far it goes

@@ -10,6 +10,11 @@
  *
  * Where a flag of an entry of the active state is not what its new count says, its L2 table is
  * made anew, too. L2 tables of snapshots stay as they are: no flag there is ever looked at.
+ *
+ * To create one, counts and tables are made while the device is in use (meta/mirror.c). What has
+ * changed since is done again with its queue frozen, so that the pause does not depend on how many
+ * clusters there are. Where that fails for lack of space, or because counts are too narrow for the
+ * references of both tables that come and go meanwhile, all of it is done again in the pause.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -24,7 +29,10 @@
 #include "layer/layer.h"
 #include "message.h"
 #include "meta/header.h"
+#include "meta/job.h"
+#include "meta/mirror.h"
 #include "meta/overlap.h"
+#include "meta/references.h"
 #include "meta/resize.h"
 #include "meta/shadow.h"
 #include "meta/snapshot.h"
@@ -51,11 +59,14 @@ struct snapshot_table {
 };
 
 /**
- * struct snapshot_job - a change on its way
+ * struct qcow_snapshot_job - a change on its way
+ * @work: what the worker is to do of it
  * @meta: of the image
  * @change: what is to be done
  * @rep: says what is wrong
+ * @is_begun: there is a shadow
  * @shadow: counts and clusters
+ * @mirror: to create a snapshot: tables
  * @next: the header
  * @table: the snapshot table
  * @l1: entries of the new L1 table of the active state
@@ -64,11 +75,14 @@ struct snapshot_table {
  * @l2_host: where the one in @l2 is
  * @is_changed: a flag in @l2 is not what it was
  */
-struct snapshot_job {
+struct qcow_snapshot_job {
+	struct qcow_job work;
 	struct qcow_meta *meta;
 	const struct qcow_snapshot_change *change;
 	struct qcow_report *rep;
+	bool is_begun;
 	struct qcow_shadow shadow;
+	struct qcow_mirror mirror;
 	struct qcow_header next;
 	struct snapshot_table table;
 	__be64 *l1;
@@ -78,23 +92,7 @@ struct snapshot_job {
 	bool is_changed;
 };
 
-/**
- * struct l2_run - clusters that follow each other in an L2 table and in the file
- * @idx: of the first entry
- * @host: what it refers to
- * @len: bytes
- * @flagged: the entries have a flag that says whether their count is one
- * @shared: it is not set
- */
-struct l2_run {
-	u64 idx;
-	u64 host;
-	u64 len;
-	bool flagged;
-	bool shared;
-};
-
-static int snapshot_flaw(struct snapshot_job *job, const struct qcow_flaw *flaw, u64 table)
+static int snapshot_flaw(struct qcow_snapshot_job *job, const struct qcow_flaw *flaw, u64 table)
 {
 	qcow_report(job->rep, "table at 0x%llx, entry 0x%llx: %s 0x%llx", table, flaw->entry,
 		    flaw->what, flaw->value);
@@ -102,47 +100,19 @@ static int snapshot_flaw(struct snapshot_job *job, const struct qcow_flaw *flaw,
 }
 
 /* Call a function for all that the L2 table at hand refers to. */
-static int snapshot_walk_l2(struct snapshot_job *job,
-			    int (*func)(struct snapshot_job *job, const struct l2_run *run))
+static int snapshot_walk_l2(struct qcow_snapshot_job *job,
+			    int (*func)(const struct qcow_reference *ref, void *data))
 {
 	const struct qcow_geometry *g = &job->meta->image->geo;
-	u64 slice_guest = qcow_slice_guest(g, 1);
-	u64 mask = qcow_cluster_bytes(g) - 1;
-	u64 end = 1ULL << (g->cluster_bits + g->l2_bits);
-	struct qcow_extent ext;
 	struct qcow_flaw flaw;
-	u64 pos, skip;
-	int err = 0;
+	int err;
 
-	for (pos = 0; pos < end && !err; pos += ext.len) {
-		u64 in_slice = pos & (slice_guest - 1);
-		struct l2_run run = {};
-
-		if (qcow_l2_map(g, (void *)job->l2 + qcow_slice_in_table(g, pos / slice_guest),
-				in_slice, slice_guest - in_slice, &ext, &flaw))
-			return snapshot_flaw(job, &flaw, job->l2_host);
-		if (!ext.allocated)
-			continue;
-		/* Of a cluster in several extents the first one stands for all. */
-		skip = -pos & mask;
-		run.idx = (pos + skip) >> g->cluster_bits;
-		run.host = ext.host;
-		run.len = ext.compressed_len;
-		if (ext.kind != QCOW_EXTENT_COMPRESSED) {
-			if (skip >= ext.len)
-				continue;
-			run.host += skip;
-			run.len = (ext.len - skip + mask) & ~mask;
-			run.flagged = true;
-			run.shared = ext.shared;
-		}
-		err = func(job, &run);
-	}
-	return err;
+	err = qcow_references_walk(g, job->l2, qcow_cluster_bytes(g), func, job, &flaw);
+	return err && flaw.what ? snapshot_flaw(job, &flaw, job->l2_host) : err;
 }
 
 /* Read the L2 table of an L1 entry; @job->l2_host 0: it has none. */
-static int snapshot_read_l2(struct snapshot_job *job, u64 entry)
+static int snapshot_read_l2(struct qcow_snapshot_job *job, u64 entry)
 {
 	struct qcow_image *image = job->meta->image;
 	struct qcow_flaw flaw;
@@ -160,20 +130,24 @@ static int snapshot_read_l2(struct snapshot_job *job, u64 entry)
 	return err;
 }
 
-static int snapshot_ref_run(struct snapshot_job *job, const struct l2_run *run)
+static int snapshot_ref(const struct qcow_reference *ref, void *data)
 {
-	return qcow_shadow_ref(&job->shadow, run->host, run->len);
+	struct qcow_snapshot_job *job = data;
+
+	return qcow_shadow_ref(&job->shadow, ref->host, ref->len);
 }
 
-static int snapshot_unref_run(struct snapshot_job *job, const struct l2_run *run)
+static int snapshot_unref(const struct qcow_reference *ref, void *data)
 {
-	return qcow_shadow_unref(&job->shadow, run->host, run->len);
+	struct qcow_snapshot_job *job = data;
+
+	return qcow_shadow_unref(&job->shadow, ref->host, ref->len);
 }
 
-static int snapshot_walk_l1(struct snapshot_job *job, const __be64 *l1, u32 entries,
-			    int (*func)(struct snapshot_job *job, const struct l2_run *run))
+static int snapshot_walk_l1(struct qcow_snapshot_job *job, const __be64 *l1, u32 entries,
+			    int (*func)(const struct qcow_reference *ref, void *data))
 {
-	struct l2_run table = { .len = qcow_cluster_bytes(&job->meta->image->geo) };
+	struct qcow_reference table = { .len = qcow_cluster_bytes(&job->meta->image->geo) };
 	int err = 0;
 	u32 i;
 
@@ -182,7 +156,7 @@ static int snapshot_walk_l1(struct snapshot_job *job, const __be64 *l1, u32 entr
 		if (err || !job->l2_host)
 			continue;
 		table.host = job->l2_host;
-		err = func(job, &table);
+		err = func(&table, job);
 		if (!err)
 			err = snapshot_walk_l2(job, func);
 	}
@@ -190,13 +164,14 @@ static int snapshot_walk_l1(struct snapshot_job *job, const __be64 *l1, u32 entr
 }
 
 /* The flag of each entry is what its count says. */
-static int snapshot_refresh_run(struct snapshot_job *job, const struct l2_run *run)
+static int snapshot_refresh_flags(const struct qcow_reference *ref, void *data)
 {
+	struct qcow_snapshot_job *job = data;
 	const struct qcow_geometry *g = &job->meta->image->geo;
-	u64 cluster = run->host >> g->cluster_bits;
-	u64 end = ((run->host + run->len - 1) >> g->cluster_bits) + 1;
+	u64 cluster = ref->host >> g->cluster_bits;
+	u64 end = ((ref->host + ref->len - 1) >> g->cluster_bits) + 1;
 	u64 words = 1ULL << (g->entry_bits - 3);
-	u64 idx = run->idx;
+	u64 idx = ref->idx;
 	u64 count, nr;
 	bool shared;
 	int err;
@@ -212,7 +187,7 @@ static int snapshot_refresh_run(struct snapshot_job *job, const struct l2_run *r
 			return -EUCLEAN;
 		}
 		shared = count > 1;
-		if (!run->flagged || run->shared == shared) {
+		if (!ref->flagged || ref->shared == shared) {
 			idx += nr;
 			continue;
 		}
@@ -224,14 +199,14 @@ static int snapshot_refresh_run(struct snapshot_job *job, const struct l2_run *r
 }
 
 /* The entry for the L2 table at hand, of the active state. */
-static int snapshot_refresh_l2(struct snapshot_job *job, __be64 *entry)
+static int snapshot_refresh_l2(struct qcow_snapshot_job *job, __be64 *entry)
 {
 	const struct qcow_geometry *g = &job->meta->image->geo;
 	u64 count = 1, nr;
 	int err;
 
 	job->is_changed = false;
-	err = snapshot_walk_l2(job, snapshot_refresh_run);
+	err = snapshot_walk_l2(job, snapshot_refresh_flags);
 	if (err)
 		return err;
 	if (job->is_changed) {
@@ -250,7 +225,7 @@ static int snapshot_refresh_l2(struct snapshot_job *job, __be64 *entry)
 	return err;
 }
 
-static int snapshot_refresh(struct snapshot_job *job)
+static int snapshot_refresh(struct qcow_snapshot_job *job)
 {
 	int err = 0;
 	u32 i;
@@ -264,7 +239,7 @@ static int snapshot_refresh(struct snapshot_job *job)
 }
 
 /* An L1 table in memory, with zeros behind it up to @entries; kvfree()able. */
-static int snapshot_read_l1(struct snapshot_job *job, u64 host, u32 there, u32 entries,
+static int snapshot_read_l1(struct qcow_snapshot_job *job, u64 host, u32 there, u32 entries,
 			    __be64 **result)
 {
 	__be64 *l1 = kvcalloc(max(entries, 1U), sizeof(*l1), GFP_NOIO);
@@ -282,7 +257,7 @@ static int snapshot_read_l1(struct snapshot_job *job, u64 host, u32 there, u32 e
 	return 0;
 }
 
-static int snapshot_read_active(struct snapshot_job *job)
+static int snapshot_read_active(struct qcow_snapshot_job *job)
 {
 	const struct qcow_header *h = &job->meta->image->header;
 
@@ -300,14 +275,14 @@ static int snapshot_get_bytes(const struct qcow_snapshot *snap, u32 position, vo
 	return 0;
 }
 
-static bool is_wanted(const struct snapshot_job *job, const struct qcow_snapshot *snap)
+static bool is_wanted(const struct qcow_snapshot_job *job, const struct qcow_snapshot *snap)
 {
 	return snap->id_len == job->change->id_len &&
 	       !memcmp(snap->id, job->change->id, snap->id_len);
 }
 
 /* Read the table, and find the snapshot in it. */
-static int snapshot_read_table(struct snapshot_job *job)
+static int snapshot_read_table(struct qcow_snapshot_job *job)
 {
 	struct qcow_image *image = job->meta->image;
 	struct snapshot_table *t = &job->table;
@@ -317,7 +292,7 @@ static int snapshot_read_table(struct snapshot_job *job)
 	int err;
 
 	err = qcow_image_walk_snapshots(image, snapshot_get_bytes, NULL, &t->bytes, job->rep);
-	if (err || !t->bytes)
+	if (err || !t->bytes || t->buf)
 		return err;
 	t->buf = kvmalloc(t->bytes, GFP_NOIO);
 	if (!t->buf)
@@ -340,7 +315,7 @@ static int snapshot_read_table(struct snapshot_job *job)
 }
 
 /* A new snapshot table in the place of the old one. */
-static int snapshot_put_table(struct snapshot_job *job, const void *buf, u64 bytes, u32 nr)
+static int snapshot_put_table(struct qcow_snapshot_job *job, const void *buf, u64 bytes, u32 nr)
 {
 	int err;
 
@@ -353,7 +328,7 @@ static int snapshot_put_table(struct snapshot_job *job, const void *buf, u64 byt
 }
 
 /* A new L1 table of the active state. */
-static int snapshot_put_l1(struct snapshot_job *job)
+static int snapshot_put_l1(struct qcow_snapshot_job *job)
 {
 	job->next.l1_entries = job->l1_entries;
 	if (!job->l1_entries)
@@ -362,27 +337,41 @@ static int snapshot_put_l1(struct snapshot_job *job)
 			       &job->next.l1_offset);
 }
 
-static int snapshot_append(struct snapshot_job *job)
+/* The entry of one that is created. */
+static struct qcow_snapshot snapshot_entry(const struct qcow_snapshot_job *job)
 {
 	const struct qcow_snapshot_change *c = job->change;
 	const struct qcow_header *h = &job->meta->image->header;
-	struct snapshot_table *t = &job->table;
-	struct qcow_snapshot snap = {
+
+	return (struct qcow_snapshot) {
 		.id = c->id, .id_len = c->id_len, .name = c->name, .name_len = c->name_len,
 		.date_sec = c->date_sec, .date_nsec = c->date_nsec, .icount = U64_MAX,
 		.l1_offset = h->l1_offset, .l1_entries = h->l1_entries, .disk_bytes = h->size,
 	};
+}
+
+static int snapshot_check_room(struct qcow_snapshot_job *job)
+{
+	const struct qcow_header *h = &job->meta->image->header;
+	struct qcow_snapshot snap = snapshot_entry(job);
+
+	if (h->nr_snapshots < QCOW_MAX_SNAPSHOTS &&
+	    job->table.bytes + qcow_snapshot_bytes(&snap) <= QCOW_MAX_SNAPSHOT_TABLE_BYTES)
+		return 0;
+	qcow_report(job->rep, "nr_snapshots %u, their table has %llu bytes: no room for another",
+		    h->nr_snapshots, job->table.bytes);
+	return -EFBIG;
+}
+
+static int snapshot_append(struct qcow_snapshot_job *job)
+{
+	const struct qcow_header *h = &job->meta->image->header;
+	const struct snapshot_table *t = &job->table;
+	struct qcow_snapshot snap = snapshot_entry(job);
 	u64 bytes = round_up(t->bytes + qcow_snapshot_bytes(&snap), 8);
-	void *buf;
+	void *buf = kvzalloc(bytes, GFP_NOIO);
 	int err;
 
-	if (h->nr_snapshots == QCOW_MAX_SNAPSHOTS || bytes > QCOW_MAX_SNAPSHOT_TABLE_BYTES) {
-		qcow_report(job->rep,
-			    "nr_snapshots %u, their table has %llu bytes: no room for another",
-			    h->nr_snapshots, t->bytes);
-		return -EFBIG;
-	}
-	buf = kvzalloc(bytes, GFP_NOIO);
 	if (!buf)
 		return -ENOMEM;
 	if (t->bytes)
@@ -393,16 +382,18 @@ static int snapshot_append(struct snapshot_job *job)
 	return err;
 }
 
-static int snapshot_create(struct snapshot_job *job)
+static int snapshot_create(struct qcow_snapshot_job *job)
 {
-	int err = snapshot_read_active(job);
+	int err;
 
-	if (!err)
-		err = snapshot_walk_l1(job, job->l1, job->l1_entries, snapshot_ref_run);
+	job->l1_entries = job->mirror.entries;
+	kvfree(job->l1);
+	job->l1 = NULL;
+	err = qcow_mirror_finish(&job->mirror, &job->l1);
 	return err ?: snapshot_append(job);
 }
 
-static int snapshot_delete(struct snapshot_job *job)
+static int snapshot_delete(struct qcow_snapshot_job *job)
 {
 	const struct qcow_header *h = &job->meta->image->header;
 	struct snapshot_table *t = &job->table;
@@ -416,7 +407,7 @@ static int snapshot_delete(struct snapshot_job *job)
 				       &l1);
 	if (err)
 		return err;
-	err = snapshot_walk_l1(job, l1, snap->l1_entries, snapshot_unref_run);
+	err = snapshot_walk_l1(job, l1, snap->l1_entries, snapshot_unref);
 	kvfree(l1);
 	if (!err)
 		err = qcow_shadow_unref(&job->shadow, snap->l1_offset, l1_bytes(snap->l1_entries));
@@ -430,7 +421,7 @@ static int snapshot_delete(struct snapshot_job *job)
 }
 
 /* With the snapshot the disk gets another size. */
-static int snapshot_check_size(struct snapshot_job *job)
+static int snapshot_check_size(struct qcow_snapshot_job *job)
 {
 	struct qcow_image *image = job->meta->image;
 	const struct qcow_header *h = &image->header;
@@ -454,7 +445,7 @@ static int snapshot_check_size(struct snapshot_job *job)
 				 job->rep);
 }
 
-static int snapshot_apply(struct snapshot_job *job)
+static int snapshot_apply(struct qcow_snapshot_job *job)
 {
 	const struct qcow_header *h = &job->meta->image->header;
 	const struct qcow_snapshot *snap = &job->table.snap;
@@ -475,18 +466,17 @@ static int snapshot_apply(struct snapshot_job *job)
 	if (err)
 		return err;
 	/* In this order: what both have never seems unused. */
-	err = snapshot_walk_l1(job, job->l1, job->l1_entries, snapshot_ref_run);
+	err = snapshot_walk_l1(job, job->l1, job->l1_entries, snapshot_ref);
 	if (!err)
-		err = snapshot_walk_l1(job, old, h->l1_entries, snapshot_unref_run);
+		err = snapshot_walk_l1(job, old, h->l1_entries, snapshot_unref);
 	kvfree(old);
 	return err ?: qcow_shadow_unref(&job->shadow, h->l1_offset, l1_bytes(h->l1_entries));
 }
 
-static int snapshot_check(struct snapshot_job *job)
+static int snapshot_check(struct qcow_snapshot_job *job)
 {
 	const struct qcow_snapshot_change *c = job->change;
-	const struct qcow_meta *meta = job->meta;
-	const struct qcow_image *image = meta->image;
+	const struct qcow_image *image = job->meta->image;
 
 	if (image->header.version < 2) {
 		qcow_report(job->rep, "version 1 has no snapshots");
@@ -495,11 +485,6 @@ static int snapshot_check(struct snapshot_job *job)
 	if (image->geo.data_file) {
 		qcow_report(job->rep, "the data is in an external file, which has no snapshots");
 		return -EOPNOTSUPP;
-	}
-	if (!list_empty(&meta->l1.changed) || !list_empty(&meta->l1.fills) ||
-	    qcow_writeback_is_changed(&image->l2)) {
-		qcow_report(job->rep, "what has been written cannot be made durable");
-		return -EIO;
 	}
 	if (c->action == QCOW_SNAPSHOT_CREATE && job->table.found) {
 		qcow_report(job->rep, "snapshot %.*s: there is one already", (int)c->id_len, c->id);
@@ -514,30 +499,36 @@ static int snapshot_check(struct snapshot_job *job)
 		qcow_report(job->rep, "snapshot %.*s is attached", (int)c->id_len, c->id);
 		return -EBUSY;
 	}
-	return 0;
+	return c->action == QCOW_SNAPSHOT_CREATE ? snapshot_check_room(job) : 0;
 }
 
-static int snapshot_prepare(struct snapshot_job *job)
+/* With the queue frozen, and a commit: a table that has changed could not be written. */
+static int snapshot_check_durable(struct qcow_snapshot_job *job)
+{
+	const struct qcow_meta *meta = job->meta;
+
+	if (list_empty(&meta->l1.changed) && list_empty(&meta->l1.fills) &&
+	    !qcow_writeback_is_changed(&meta->image->l2))
+		return 0;
+	qcow_report(job->rep, "what has been written cannot be made durable");
+	return -EIO;
+}
+
+static int snapshot_make(struct qcow_snapshot_job *job)
 {
 	int err;
 
-	switch (job->change->action) {
-	case QCOW_SNAPSHOT_CREATE:
+	if (job->change->action == QCOW_SNAPSHOT_CREATE)
 		err = snapshot_create(job);
-		break;
-	case QCOW_SNAPSHOT_APPLY:
-		err = snapshot_apply(job);
-		break;
-	default:
-		err = snapshot_delete(job);
-	}
-	if (!err)
-		err = snapshot_refresh(job);
+	else if (job->change->action == QCOW_SNAPSHOT_APPLY)
+		err = snapshot_apply(job) ?: snapshot_refresh(job);
+	else
+		err = snapshot_delete(job) ?: snapshot_refresh(job);
 	return err ?: snapshot_put_l1(job);
 }
 
 /* What there is of tables in memory is that of the new active state. */
-static void snapshot_adopt(struct snapshot_job *job, __be64 *l1, u32 entries)
+static void snapshot_adopt(struct qcow_snapshot_job *job, __be64 *l1, u32 entries)
 {
 	struct qcow_meta *meta = job->meta;
 	struct qcow_image *image = meta->image;
@@ -555,7 +546,7 @@ static void snapshot_adopt(struct snapshot_job *job, __be64 *l1, u32 entries)
 }
 
 /* Return: 0, or an error; the shadow is gone. */
-static int snapshot_switch(struct snapshot_job *job)
+static int snapshot_switch(struct qcow_snapshot_job *job)
 {
 	const struct qcow_image *image = job->meta->image;
 	__be64 *l1 = NULL;
@@ -583,50 +574,159 @@ static int snapshot_switch(struct snapshot_job *job)
 	return err;
 }
 
-static int snapshot_run(struct snapshot_job *job, const bool *cancelled)
+static void snapshot_abort(struct qcow_snapshot_job *job)
 {
-	struct qcow_meta *meta = job->meta;
+	if (!job->is_begun)
+		return;
+	qcow_mirror_end(&job->mirror);
+	qcow_shadow_abort(&job->shadow);
+	job->is_begun = false;
+}
+
+static int snapshot_begin(struct qcow_snapshot_job *job)
+{
 	int err;
 
 	err = snapshot_read_table(job);
 	if (!err)
 		err = snapshot_check(job);
 	if (!err)
-		err = qcow_meta_begin(meta);
+		err = qcow_meta_begin(job->meta);
+	if (!err)
+		err = qcow_shadow_begin(&job->shadow, job->meta, &job->work.cancelled);
 	if (err)
 		return err;
+	job->is_begun = true;
+	if (job->change->action == QCOW_SNAPSHOT_CREATE)
+		err = qcow_mirror_begin(&job->mirror, &job->shadow, job->rep);
+	if (err)
+		snapshot_abort(job);
+	return err;
+}
+
+/* Beside requests: copy tables until few that have changed are left. */
+static int snapshot_mirror_step(struct qcow_job *work)
+{
+	struct qcow_snapshot_job *job = container_of(work, struct qcow_snapshot_job, work);
+	int err;
+
+	if (!job->is_begun) {
+		err = snapshot_begin(job);
+		if (err)
+			return err;
+		job->shadow.is_live = true;
+	}
+	if (!qcow_writeback_has_room(work->meta->image->cache))
+		return qcow_job_await_room(work);
+	err = qcow_mirror_step(&job->mirror);
+	if (err < 0)
+		return err;
+	return err ? 0 : qcow_job_await_turn(work);
+}
+
+static int snapshot_finish_step(struct qcow_job *work)
+{
+	struct qcow_snapshot_job *job = container_of(work, struct qcow_snapshot_job, work);
+	struct qcow_meta *meta = job->meta;
+	int err;
+
+	/* One that makes counts durable which a reclaim has changed. */
+	if (qcow_commit_is_running(&meta->commit))
+		return qcow_job_await_commit(work);
+	err = snapshot_check_durable(job);
+	if (!err && !job->is_begun)
+		err = snapshot_begin(job);
+	if (err)
+		return err;
+	job->shadow.is_live = false;
 	/* The new table is long enough. */
 	qcow_l1_release_longer(meta);
 	job->next = meta->image->header;
-	job->l2 = kvmalloc(qcow_cluster_bytes(&meta->image->geo), GFP_NOIO);
-	if (!job->l2)
-		return -ENOMEM;
-	err = qcow_shadow_begin(&job->shadow, meta, cancelled);
-	if (err)
-		return err;
-	err = snapshot_prepare(job);
+	job->l2 = job->l2 ?: kvmalloc(qcow_cluster_bytes(&meta->image->geo), GFP_NOIO);
+	err = job->l2 ? snapshot_make(job) : -ENOMEM;
 	if (err) {
-		qcow_shadow_abort(&job->shadow);
+		snapshot_abort(job);
 		return err;
 	}
-	return snapshot_switch(job);
+	job->is_begun = false;
+	err = snapshot_switch(job);
+	if (!err && job->mirror.shadow)
+		qcow_mirror_release(&job->mirror);
+	qcow_mirror_end(&job->mirror);
+	return err;
 }
 
-int qcow_snapshot_run(struct qcow_meta *meta, const struct qcow_snapshot_change *change,
-		      const bool *cancelled, struct qcow_report *rep)
+static int snapshot_abort_step(struct qcow_job *work)
 {
-	struct snapshot_job *job = kzalloc(sizeof(*job), GFP_NOIO);
-	int err;
+	snapshot_abort(container_of(work, struct qcow_snapshot_job, work));
+	return 0;
+}
+
+/* @idle: when neither a commit nor a reclaim is under way. */
+static int snapshot_work(struct qcow_snapshot_job *job, int (*step)(struct qcow_job *work),
+			 bool idle)
+{
+	job->work.step = step;
+	job->work.idle = idle;
+	return qcow_job_run(job->meta, &job->work);
+}
+
+/* In the pause nothing comes and goes, and what has been freed is free. */
+static bool snapshot_may_retry(int err)
+{
+	return err == -ERANGE || qcow_space_is_full(err);
+}
+
+struct qcow_snapshot_job *qcow_snapshot_begin(struct qcow_meta *meta,
+					      const struct qcow_snapshot_change *change,
+					      struct qcow_report *rep)
+{
+	struct qcow_snapshot_job *job = kzalloc(sizeof(*job), GFP_KERNEL);
 
 	if (!job)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	job->meta = meta;
 	job->change = change;
 	job->rep = rep;
-	err = snapshot_run(job, cancelled);
+	return job;
+}
+
+int qcow_snapshot_prepare(struct qcow_snapshot_job *job)
+{
+	int err;
+
+	if (job->change->action != QCOW_SNAPSHOT_CREATE)
+		return 0;
+	err = snapshot_work(job, snapshot_mirror_step, false);
+	/* What is durable now is not written in the pause. */
+	if (!err)
+		err = qcow_commit_wait(job->meta);
+	if (!err)
+		err = snapshot_work(job, snapshot_mirror_step, false);
+	if (!err || !job->is_begun)
+		return err;
+	snapshot_work(job, snapshot_abort_step, false);
+	return snapshot_may_retry(err) ? 0 : err;
+}
+
+int qcow_snapshot_finish(struct qcow_snapshot_job *job)
+{
+	bool is_mirrored = job->is_begun;
+	int err = snapshot_work(job, snapshot_finish_step, !is_mirrored);
+
+	if (is_mirrored && snapshot_may_retry(err)) {
+		snapshot_work(job, snapshot_abort_step, false);
+		err = snapshot_work(job, snapshot_finish_step, true);
+	}
+	return err;
+}
+
+void qcow_snapshot_end(struct qcow_snapshot_job *job)
+{
+	if (job->is_begun)
+		snapshot_work(job, snapshot_abort_step, false);
 	kvfree(job->table.buf);
 	kvfree(job->l1);
 	kvfree(job->l2);
 	kfree(job);
-	return err;
 }

@@ -2,8 +2,8 @@
 /*
  * Internal snapshots of an attached image: created, applied and deleted by shadow paging.
  *
- * Context of all functions: as of shadow.h, and no reader has the image's tables meanwhile: L2
- * slices, L1 table and size are replaced.
+ * Context of all functions: process context but that of the worker, a commit, or I/O of the device;
+ * may sleep.
  */
 #ifndef _QCOW_META_SNAPSHOT_H
 #define _QCOW_META_SNAPSHOT_H
@@ -13,6 +13,7 @@
 
 struct qcow_meta;
 struct qcow_report;
+struct qcow_snapshot_job;
 
 /**
  * struct qcow_snapshot_change - what is to be done
@@ -39,20 +40,40 @@ struct qcow_snapshot_change {
 };
 
 /**
- * qcow_snapshot_run() - do it
- * @meta: the metadata; all that has changed is on disk
- * @change: what
- * @cancelled: set from outside when the task that waits for this is being killed
- * @rep: says what is wrong
+ * qcow_snapshot_begin() - begin a change
+ * @meta: the metadata
+ * @change: what is to be done; stays until qcow_snapshot_end()
+ * @rep: says what is wrong; likewise
+ *
+ * Return: the change, for qcow_snapshot_end(), or ERR_PTR(-ENOMEM).
+ */
+struct qcow_snapshot_job *qcow_snapshot_begin(struct qcow_meta *meta,
+					      const struct qcow_snapshot_change *change,
+					      struct qcow_report *rep);
+
+/**
+ * qcow_snapshot_prepare() - do what can be done while the device is in use
+ * @job: the change
+ *
+ * Return: 0; or as qcow_snapshot_finish(), which is not to be called then.
+ */
+int qcow_snapshot_prepare(struct qcow_snapshot_job *job);
+
+/**
+ * qcow_snapshot_finish() - do the rest
+ * @job: prepared. All that has changed is on disk, and no reader has the image's tables
+ *       meanwhile: L2 slices, L1 table and size are replaced
  *
  * A power cut finds all of it done, or nothing; then clusters may be leaked.
  *
  * Return: 0; else nothing has changed, unless the header could not be written, after which the
  * image is read-only: -EOPNOTSUPP (version 1, an external data file), -EEXIST (another has that
  * id), -ENOENT (none has), -EFBIG (too many), -ERANGE (counts are too narrow), -EUCLEAN, -ENOSPC,
- * -EINTR (cancelled), -ENOMEM, -EIO, ...
+ * -EINTR (the task is being killed), -ENOMEM, -EIO, ...
  */
-int qcow_snapshot_run(struct qcow_meta *meta, const struct qcow_snapshot_change *change,
-		      const bool *cancelled, struct qcow_report *rep);
+int qcow_snapshot_finish(struct qcow_snapshot_job *job);
+
+/* Free it. What is prepared and not finished is given up. */
+void qcow_snapshot_end(struct qcow_snapshot_job *job);
 
 #endif /* _QCOW_META_SNAPSHOT_H */

@@ -7,6 +7,7 @@
  *   inbox ---> urgent --------------------------------> run
  *         \--> later --(batch, in guest order)--> changes --> run --+--> ended
  *                ^                                                 |
+ *                |   +-- await_turn    <- a step of several done -+
  *                |   +-- await_room    <- slices cannot be pinned -+
  *                +---+-- await_commit  <- a commit has to end -----+
  *                    +-- await_space   <- none has been found -----+
@@ -18,7 +19,8 @@
  * Urgent messages come first: I/O that has ended gives back what others wait for, and a flush
  * is waited for. Behind them messages that found no room go on in their order, then the batch
  * of changes in guest order, so that neighbours get neighbouring clusters; all data of a batch
- * is handed to the store together. Host space is reclaimed in small pieces between batches.
+ * is handed to the store together. Host space is reclaimed in small pieces between batches, and
+ * long jobs go on there, a step each time.
  *
  * No cycle: await_room ends when a commit has made slices clean, or a change in flight has
  * ended; a commit needs no memory, no slice and no other message, and a change in flight only
@@ -274,6 +276,14 @@ static void meta_run_batch(struct qcow_meta *meta)
 	qcow_merge_kick(&meta->merge);
 }
 
+void qcow_meta_await_room(struct qcow_meta *meta, struct qcow_meta_msg *msg)
+{
+	/* A commit starts by itself unless the last one has failed. */
+	if (meta->commit.last_err)
+		qcow_commit_want(&meta->commit);
+	list_add_tail(&msg->node, &meta->await_room);
+}
+
 bool qcow_meta_await_space(struct qcow_meta *meta, struct qcow_meta_msg *msg, int err)
 {
 	if (err == -EAGAIN)
@@ -333,28 +343,35 @@ static void meta_time_idle_commit(struct qcow_meta *meta)
 			   round_jiffies_relative(IDLE_COMMIT_SECONDS * HZ));
 }
 
+/* Run all that is parked in a list; it may park there again. */
+static void meta_run_parked(struct list_head *parked)
+{
+	struct qcow_meta_msg *msg, *next;
+	LIST_HEAD(list);
+
+	list_splice_init(parked, &list);
+	list_for_each_entry_safe(msg, next, &list, node)
+		meta_run(msg);
+}
+
 static void meta_work(struct work_struct *work)
 {
 	struct qcow_meta *meta = container_of(work, struct qcow_meta, work);
 	unsigned int noio = memalloc_noio_save();
-	struct qcow_meta_msg *msg, *next;
-	LIST_HEAD(idle);
 	bool more;
 
 	do {
 		qcow_space_begin_turn(&meta->space);
 		meta_run_batch(meta);
 		more = qcow_reclaim_run(meta);
+		meta_run_parked(&meta->await_turn);
 	} while (meta_has_work(meta));
-	if (meta_resume_space(meta) || more)
+	if (meta_resume_space(meta) || more || !list_empty(&meta->await_turn))
 		queue_work(meta->wq, &meta->work);
 	qcow_commit_start_wanted(meta);
 
-	if (!qcow_commit_is_running(&meta->commit) && !qcow_reclaim_is_busy(&meta->reclaim)) {
-		list_splice_init(&meta->await_idle, &idle);
-		list_for_each_entry_safe(msg, next, &idle, node)
-			meta_run(msg);
-	}
+	if (!qcow_commit_is_running(&meta->commit) && !qcow_reclaim_is_busy(&meta->reclaim))
+		meta_run_parked(&meta->await_idle);
 	meta_time_idle_commit(meta);
 	memalloc_noio_restore(noio);
 }
@@ -468,6 +485,7 @@ static void meta_init(struct qcow_meta *meta, struct qcow_image *image)
 	INIT_LIST_HEAD(&meta->await_commit);
 	INIT_LIST_HEAD(&meta->await_space);
 	INIT_LIST_HEAD(&meta->await_idle);
+	INIT_LIST_HEAD(&meta->await_turn);
 	meta->in_flight = RB_ROOT;
 	meta->corrupt_msg = (struct qcow_meta_msg) { .run = meta_set_corrupt, .urgent = true };
 	qcow_overlap_init(&meta->overlap, image->header.version == 1 ? V1_OVERLAP_BITS :

@@ -50,6 +50,7 @@ struct qcow_v1_pack;
  * @await_commit: parked until no commit is running
  * @await_space: parked until there is space, or none is on its way back
  * @await_idle: parked until neither a commit nor a reclaim is under way
+ * @await_turn: parked until the batch of changes has been run and its data is on its way
  * @overlap: where the metadata is
  * @space: host clusters
  * @l1: the L1 table
@@ -83,6 +84,7 @@ struct qcow_meta {
 	struct list_head await_commit;
 	struct list_head await_space;
 	struct list_head await_idle;
+	struct list_head await_turn;
 	struct qcow_overlap overlap;
 	struct qcow_space space;
 	struct qcow_l1 l1;
@@ -173,6 +175,9 @@ static inline bool qcow_meta_begun(const struct qcow_meta *meta)
  * Return: whether it has been parked.
  */
 bool qcow_meta_await_space(struct qcow_meta *meta, struct qcow_meta_msg *msg, int err);
+
+/* Park a message until slices can be made writable; it is run again then. Context: the worker. */
+void qcow_meta_await_room(struct qcow_meta *meta, struct qcow_meta_msg *msg);
 
 /* Nothing is written from now on. Context: any. */
 static inline void qcow_meta_fail(struct qcow_meta *meta)

@@ -2,6 +2,7 @@
 /*
  * Slices that are changed and written back.
  */
+#include <linux/bitops.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -161,6 +162,8 @@ void qcow_writeback_end(struct qcow_slice *slice)
 
 	raw_write_seqcount_end(&slice->seq);
 	preempt_enable();
+	if (slice->tables->marks)
+		__set_bit(slice->idx, slice->tables->marks);
 	if (wb->state == QCOW_WRITEBACK_CLEAN)
 		wb->state = QCOW_WRITEBACK_CHANGED;
 	else if (wb->state == QCOW_WRITEBACK_COPIED)
