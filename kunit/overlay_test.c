@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Overlays that are put on an image while a guest writes to it: power cuts at the calls of all
- * disks, calls of the image's store that fail, what is refused. Whatever happens, the overlay on the
- * image has what the guest was promised, and the image alone until the overlay is used.
+ * disks, calls of the image's store that fail, what is refused. Whatever happens, the overlays on
+ * the image have what the guest was promised.
  */
 
 #include <kunit/test.h>

@@ -205,10 +205,11 @@ static int overlay_files_get(struct overlay_files *files, struct qcow_device *de
 	err = qcow_files_get(&files->top, args->overlay_fd, true, rep);
 	if (!err)
 		err = get_again(&files->image, args->image_fd, dev->files[0], dev, rep);
-	if (!err && (args->data_fd >= 0) != !!data) {
-		qcow_report(rep, data ? "%s has an external data file, and none was given" :
-					"%s has no external data file, and one was given",
-			    dev->name);
+	if (!err && data && args->data_fd < 0) {
+		qcow_report(rep, "%s has an external data file, and none was given", dev->name);
+		err = -EINVAL;
+	} else if (!err && !data && args->data_fd >= 0) {
+		qcow_report(rep, "%s has no external data file, and one was given", dev->name);
 		err = -EINVAL;
 	}
 	if (!err && data)

@@ -2,7 +2,7 @@
 /*
  * qcowctl fork: a second device that begins with the present state of one in use.
  *
- * Both get an overlay on the image, which neither writes to any more. All that can go wrong with the
+ * Both get an overlay on the image, which neither writes to any more. What can go wrong with the
  * second one is tried before the first one changes, but for the attach itself.
  */
 #include <getopt.h>

@@ -114,22 +114,23 @@ static int create_file(const struct overlay_base *base, const char *name)
 {
 	const struct image *img = base->chain.images;
 	struct create_options opts = { .exclusive = true };
-	char *text[] = { backing_name(base, name), qc_printf("%llu", base->bytes),
-			 qc_printf("%llu", 1ULL << img->h.cluster_bits) };
-	size_t i;
+	char *backing = backing_name(base, name);
+	char *size = qc_printf("%llu", base->bytes);
+	char *cluster = qc_printf("%llu", 1ULL << img->h.cluster_bits);
 	int err;
 
-	create_options_set(&opts, OPT_BACKING_FILE, text[0]);
+	create_options_set(&opts, OPT_BACKING_FILE, backing);
 	create_options_set(&opts, OPT_BACKING_FMT, image_format(img));
-	create_options_set(&opts, OPT_SIZE, text[1]);
+	create_options_set(&opts, OPT_SIZE, size);
 	if (img->h.cluster_bits >= LEAST_CLUSTER_BITS)
-		create_options_set(&opts, OPT_CLUSTER_SIZE, text[2]);
+		create_options_set(&opts, OPT_CLUSTER_SIZE, cluster);
 	if (img->h.incompatible & QCOW_INCOMPAT_EXTENDED_L2)
 		create_options_set(&opts, OPT_EXTENDED_L2, "on");
 	err = create_image(name, &opts, true);
 	create_options_free(&opts);
-	for (i = 0; i < ARRAY_SIZE(text); i++)
-		free(text[i]);
+	free(cluster);
+	free(size);
+	free(backing);
 	return err;
 }
 
