@@ -7,6 +7,7 @@
 # timeout: 300
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
+modprobe null_blk nr_devices=0
 ram_disk nullb0 3072
 mkfs.ext4 -q /dev/nullb0
 mkdir disk
