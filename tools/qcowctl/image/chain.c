@@ -106,7 +106,7 @@ static const char *backing_format(const struct image *by, const struct file_name
 		if (by->h.version == 1 || other)
 			qc_hint("--backing-format raw|qcow|qcow2");
 		else
-			qc_hint("qemu-img rebase -u -F FMT -b %s %s, or --backing-format FMT",
+			qc_hint("qcowctl rebase -u -F FMT -b %s %s, or --backing-format FMT",
 				by->backing, by->name);
 		*err = QC_POLICY;
 		return NULL;
