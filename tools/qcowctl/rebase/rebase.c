@@ -7,9 +7,9 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "check/internal.h"
 #include "rebase/head.h"
 #include "rebase/rebase.h"
+#include "shadow/shadow.h"
 
 /**
  * struct rebase - an image being rebased
@@ -232,7 +232,6 @@ static int rename_v1(struct rebase *r)
 static int check_header(const struct image *img, const struct rebase_options *opts)
 {
 	const struct qcow_header *h = &img->h;
-	char *name;
 
 	if (*opts->backing && !opts->format && h->version > 1) {
 		qc_fail(0, "rebase", "the format of '%s' is not stated, and it is not guessed",
@@ -243,14 +242,7 @@ static int check_header(const struct image *img, const struct rebase_options *op
 	if (*opts->backing && h->autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE)
 		return qc_fail(QC_UNSUPPORTED, img->name,
 			       "has a raw external data file, and can have no backing file");
-	if (!(h->incompatible & (QCOW_INCOMPAT_DIRTY | QCOW_INCOMPAT_CORRUPT)))
-		return 0;
-	qc_fail(0, img->name, "is marked %s, not changed",
-		h->incompatible & QCOW_INCOMPAT_CORRUPT ? "corrupt" : "dirty");
-	name = qc_quote(img->name);
-	qc_hint("qcowctl check -r all %s", name);
-	free(name);
-	return QC_BAD_IMAGE;
+	return shadow_check_marks(img);
 }
 
 int rebase_names(const char *name, const struct rebase_options *opts)
