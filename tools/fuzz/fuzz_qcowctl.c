@@ -42,6 +42,8 @@ static const struct run runs[] = {
 	{ LOOKED | CHANGES, { "snapshot", "-c", "new", "image" } },
 	{ LOOKED | CHANGES, { "snapshot", "-a", "1", "image" } },
 	{ LOOKED | CHANGES, { "snapshot", "-d", "new", "image" } },
+	{ LOOKED | BIT_ULL(QC_USAGE) | CHANGES, { "resize", "+1M", "image" } },
+	{ LOOKED, { "rebase", "-u", "-b", "base.raw", "-F", "raw", "image" } },
 	{ CHECKED, { "check", "image" } },
 	{ CHECKED, { "check", "--output", "json", "-r", "leaks", "image" } },
 	{ CHECKED, { "check", "-r", "all", "image" } },

@@ -107,14 +107,25 @@ int shadow_sync(struct shadow *s, const char *what)
 	return qc_fail_errno(QC_SYSTEM, errno, img->name, "cannot make %s durable", what);
 }
 
+static size_t put_header(const struct qcow_header *h, void *buf)
+{
+	struct qcow_v1_disk_header *disk = buf;
+
+	if (h->version == 1) {
+		disk->size = cpu_to_be64(h->size);
+		disk->l1_offset = cpu_to_be64(h->l1_offset);
+		return sizeof(*disk);
+	}
+	qcow_header_put(h, buf);
+	return h->version == 2 ? QCOW_V2_HEADER_BYTES : QCOW_V3_HEADER_BYTES;
+}
+
 int shadow_switch(struct shadow *s, const char *what)
 {
 	struct image *img = s->c.img;
-	size_t len = s->h.version == 2 ? QCOW_V2_HEADER_BYTES : QCOW_V3_HEADER_BYTES;
-	int err;
+	size_t len = put_header(&s->h, img->head);
+	int err = check_write(&s->c, img->head, len, 0) ? QC_SYSTEM : 0;
 
-	qcow_header_put(&s->h, img->head);
-	err = check_write(&s->c, img->head, len, 0) ? QC_SYSTEM : 0;
 	if (!err)
 		err = shadow_sync(s, "the header");
 	if (err)

@@ -13,6 +13,7 @@
  *
  *   shadow.c  what comes before and after; counts that change
  *   space.c   free clusters; refcount blocks and table for the new counts
+ *   edit.c    the active mapping, cluster by cluster, also of version 1
  *
  * Functions return 0, or enum qc_exit after a message, unless their comment states something
  * else.
@@ -176,5 +177,86 @@ int space_write(struct shadow *s);
  * that cannot do it keeps them; nothing is printed.
  */
 void space_release(struct shadow *s, bool switched);
+
+/* edit.c */
+
+/**
+ * struct edit - the mapping of the active state being changed
+ * @s: the new state; of version 1 too, which has no counts
+ * @l1: its L1 table, big endian
+ * @entries: of that
+ * @l1_changed: it has to be written
+ * @idx: which L2 table is in memory
+ * @table: that table
+ * @changed: it has to be written
+ * @end: version 1: host offset behind all that is in use
+ */
+struct edit {
+	struct shadow *s;
+	__be64 *l1;
+	u32 entries;
+	bool l1_changed;
+	u32 idx;
+	__be64 *table;
+	bool changed;
+	u64 end;
+};
+
+/**
+ * edit_begin() - begin to change the mapping
+ * @e: result; edit_end() it in any case
+ * @s: the new state, after space_create() unless it is of version 1
+ * @l1_entries: that the L1 table has at least
+ */
+int edit_begin(struct edit *e, struct shadow *s, u32 l1_entries);
+void edit_end(struct edit *e);
+
+/**
+ * edit_skip() - leave out what has no L2 table
+ * @e: the change
+ * @guest: guest offset
+ *
+ * Return: the first guest byte from there on that a table maps; behind the last one, what the L1
+ * table does not reach.
+ */
+u64 edit_skip(const struct edit *e, u64 guest);
+
+/**
+ * edit_get() - the entry of a cluster
+ * @e: the change
+ * @guest: where the cluster begins, no cluster before those that have been changed in another table
+ * @entry: result, first word, CPU order
+ * @bitmap: result, second word with subclusters, else 0
+ */
+int edit_get(struct edit *e, u64 guest, u64 *entry, u64 *bitmap);
+
+/**
+ * edit_data() - give a cluster new data
+ * @e: the change
+ * @guest: as for edit_get()
+ * @buf: the cluster. Where it is written over what is there (version 1, external data file), that
+ *       must read the same before the switch
+ */
+int edit_data(struct edit *e, u64 guest, const void *buf);
+
+/**
+ * edit_zero() - make a cluster zeros, whatever the backing file has
+ * @e: the change
+ * @guest: as for edit_get()
+ */
+int edit_zero(struct edit *e, u64 guest);
+
+/**
+ * edit_hole() - make a cluster one that the image does not have, or zeros
+ * @e: the change
+ * @guest: as for edit_get(), where no backing file reaches
+ */
+int edit_hole(struct edit *e, u64 guest);
+
+/**
+ * edit_finish() - write all tables and counts, durably
+ * @e: the change; the new header gets their places
+ */
+int edit_finish(struct edit *e);
 
 #endif /* QCOWCTL_SHADOW_H */
