@@ -43,6 +43,7 @@ static const struct run runs[] = {
 	{ LOOKED | CHANGES, { "snapshot", "-a", "1", "image" } },
 	{ LOOKED | CHANGES, { "snapshot", "-d", "new", "image" } },
 	{ LOOKED | BIT_ULL(QC_USAGE) | CHANGES, { "resize", "+1M", "image" } },
+	{ LOOKED | BIT_ULL(QC_USAGE), { "rebase", "-b", "", "image" } },
 	{ LOOKED, { "rebase", "-u", "-b", "base.raw", "-F", "raw", "image" } },
 	{ CHECKED, { "check", "image" } },
 	{ CHECKED, { "check", "--output", "json", "-r", "leaks", "image" } },

@@ -8,21 +8,32 @@
 #include "rebase/rebase.h"
 
 static const char help[] =
-	"Usage: qcowctl rebase -u -b FILE -F FMT IMAGE\n"
-	"Change the name of the backing file that IMAGE has, as qemu-img rebase does. No other\n"
-	"program may have the image open; needs neither root nor the driver.\n"
+	"Usage: qcowctl rebase [OPTION]... -b FILE -F FMT IMAGE\n"
+	"Give IMAGE another backing file, as qemu-img rebase does. What is read from it stays the\n"
+	"same: where the old and the new backing file differ, the image gets what the old one\n"
+	"has. No other program may have it open; needs neither root nor the driver.\n"
 	"\n"
 	"  -b, --backing FILE         the new backing file; \"\": none any more\n"
-	"  -F, --backing-format FMT   its format: raw, qcow or qcow2; version 1 has no place for it\n"
+	"  -F, --backing-format FMT   its format: raw, qcow or qcow2; version 1 does not store it\n"
 	"  -u, --unsafe               change the names and nothing else: what is read from the\n"
 	"                             backing file is that of the new one\n"
+	"      --old-format FMT       format of the old backing file, where none is stated\n"
+	"      --allow-backing NAME   backing files may be in this directory too, or be this\n"
+	"                             file or block device\n"
 	"  -q, --quiet                print nothing when all is well, as always\n"
 	"  -h, --help                 this text\n";
+
+enum {
+	OPT_OLD_FORMAT = 256,
+	OPT_ALLOW_BACKING,
+};
 
 static const struct option options[] = {
 	{ "backing", required_argument, NULL, 'b' },
 	{ "backing-format", required_argument, NULL, 'F' },
 	{ "unsafe", no_argument, NULL, 'u' },
+	{ "old-format", required_argument, NULL, OPT_OLD_FORMAT },
+	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -40,12 +51,11 @@ struct rebase_args {
 	bool help;
 };
 
-static int parse_format(struct rebase_args *a, const char *format)
+static int parse_format(const char *option, const char *text, const char **format)
 {
-	if (strcmp(format, "raw") && strcmp(format, "qcow") && strcmp(format, "qcow2"))
-		return qc_fail(QC_USAGE, "--backing-format", "'%s' is none of raw, qcow, qcow2",
-			       format);
-	a->opts.format = format;
+	if (strcmp(text, "raw") && strcmp(text, "qcow") && strcmp(text, "qcow2"))
+		return qc_fail(QC_USAGE, option, "'%s' is none of raw, qcow, qcow2", text);
+	*format = text;
 	return 0;
 }
 
@@ -56,7 +66,11 @@ static int parse_option(struct rebase_args *a, int opt)
 		a->opts.backing = optarg;
 		return 0;
 	case 'F':
-		return parse_format(a, optarg);
+		return parse_format("--backing-format", optarg, &a->opts.format);
+	case OPT_OLD_FORMAT:
+		return parse_format("--old-format", optarg, &a->opts.old_format);
+	case OPT_ALLOW_BACKING:
+		return policy_allow(&a->opts.chain.policy, optarg);
 	case 'u':
 		a->unsafe = true;
 		return 0;
@@ -77,9 +91,6 @@ static int check_args(const struct rebase_args *a)
 	if (!*a->opts.backing && a->opts.format)
 		return qc_fail(QC_USAGE, "--backing-format", "'%s' without a backing file",
 			       a->opts.format);
-	if (!a->unsafe)
-		return qc_fail(QC_UNSUPPORTED, "rebase",
-			       "only the names are changed: -u, where both files have the same content");
 	return 0;
 }
 
@@ -106,12 +117,15 @@ static int run(const struct command *cmd, int argc, char **argv)
 	int err = parse_args(&a, argc, argv);
 
 	if (err == QC_USAGE)
-		return cmd_usage(cmd);
-	if (err)
-		return err;
-	if (a.help)
-		return cmd_help(cmd);
-	return rebase_names(argv[optind], &a.opts);
+		cmd_usage(cmd);
+	else if (!err && a.help)
+		cmd_help(cmd);
+	else if (!err && a.unsafe)
+		err = rebase_names(argv[optind], &a.opts);
+	else if (!err)
+		err = rebase_image(argv[optind], &a.opts);
+	chain_options_free(&a.opts.chain);
+	return err;
 }
 
 const struct command cmd_rebase = {

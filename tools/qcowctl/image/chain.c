@@ -262,8 +262,14 @@ static int check_backings(const struct chain *chain, const struct chain_options 
 	return 0;
 }
 
+static bool has_backing(const struct chain *chain, const struct chain_options *opts)
+{
+	return chain->images[chain->nr - 1].backing || (opts->rebased && chain->nr == 1);
+}
+
 int chain_open(struct chain *chain, const char *name, const struct chain_options *opts)
 {
+	enum image_lock lock = opts->rebased ? IMAGE_LOCK_NONE : opts->lock;
 	struct image *img;
 	int err;
 
@@ -272,10 +278,10 @@ int chain_open(struct chain *chain, const char *name, const struct chain_options
 	img = chain_add(chain);
 	err = policy_open_named(img, name, opts->write);
 	if (!err)
-		err = lock_file(img->fd, img->name, opts->lock);
+		err = lock_file(img->fd, img->name, lock);
 	if (!err)
-		err = read_layer(img, opts, opts->write, opts->lock);
-	while (!err && !opts->top_only && chain->images[chain->nr - 1].backing)
+		err = read_layer(img, opts, opts->write, lock);
+	while (!err && !opts->top_only && has_backing(chain, opts))
 		err = open_backing(chain, opts);
 	return err || opts->top_only ? err : check_backings(chain, opts);
 }

@@ -534,6 +534,8 @@ struct other_backing {
  * @lock: lock of these two; of other files one of a reader, unless it is none
  * @top_only: do not open backing files
  * @no_data: do not open external data files
+ * @rebased: the caller has the active image and its data file locked, and the first of @backings is
+ *           its backing file, whether it has one or not
  */
 struct chain_options {
 	struct policy policy;
@@ -544,6 +546,7 @@ struct chain_options {
 	enum image_lock lock;
 	bool top_only;
 	bool no_data;
+	bool rebased;
 };
 
 /**

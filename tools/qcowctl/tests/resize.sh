@@ -9,7 +9,7 @@ set -euo pipefail
 in_memory
 # good FORMAT: the image is clean, and has what is in want
 good() {
-	"$QCOWCTL" check image >check 2>&1 || [[ $1 == qcow && $? -eq 3 ]] || die "$(cat check)"
+	"$QCOWCTL" check image >check.log 2>&1 || [[ $1 == qcow && $? -eq 3 ]] || die "$(cat check.log)"
 	if [[ $1 == qcow2 ]]; then
 		qemu-img check -q image
 	fi
