@@ -248,8 +248,8 @@ int control_detach(int fd, u32 index, u32 flags)
 }
 
 /*
- * A live operation. Return: 0 or errno. @text: the message buffer of @arg; @cannot: what an older driver does not do;
- * @failed: where it says nothing.
+ * A live operation. @text: the message buffer of @arg; @cannot: what an older driver does not do;
+ * @failed: where it says nothing. Return: 0 or errno.
  */
 static int call_operation(int fd, unsigned long request, void *arg, u32 index, const char *text,
 			  const char *cannot, const char *failed)

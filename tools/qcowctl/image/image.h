@@ -3,8 +3,8 @@
  * Images as files: how one is found and opened, what its header says, which layers are below
  * it, and where every guest byte of the chain is stored.
  *
- * Nothing here writes to an image but image_pwrite(). Functions that can fail return enum qc_exit and have
- * printed a message, unless their comment states something else; all of them may block.
+ * Nothing here writes to an image but image_pwrite(). Functions that can fail return enum qc_exit
+ * and have printed a message, unless their comment states something else; all of them may block.
  */
 #ifndef QCOWCTL_IMAGE_H
 #define QCOWCTL_IMAGE_H
@@ -604,7 +604,7 @@ void chain_close(struct chain *chain);
  * @zero: reads as zeros; data too, where the file has a hole
  * @damaged: what maps it is damaged or cannot be read: reading it is an error
  * @has_offset: @host_offset is where the first byte is
- * @host_offset: where it is in the file of that layer; compressed: where the data of the cluster are
+ * @host_offset: where it is in the file of that layer; compressed: where data of the cluster begin
  * @compressed_len: compressed: bytes from there that may be such data
  */
 struct guest_range {
@@ -661,6 +661,20 @@ bool extents_next(struct extents *ext, struct guest_range *range, int *err);
  * Return: false when @next does not continue @range.
  */
 bool extents_merge(struct guest_range *range, const struct guest_range *next);
+
+/* codec.c */
+
+/**
+ * codec_decompress() - decompress one cluster
+ * @type: QCOW_COMPRESSION_*
+ * @in: compressed data, and what follows them in their last sector
+ * @in_len: bytes at @in
+ * @out: result
+ * @out_len: bytes of a cluster
+ *
+ * Return: false when they do not give a whole cluster, or there is no memory.
+ */
+bool codec_decompress(u32 type, const void *in, size_t in_len, void *out, size_t out_len);
 
 /* read.c: what is in them */
 

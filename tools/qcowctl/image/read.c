@@ -3,13 +3,8 @@
  * Reads the guest's bytes of a chain, as far as its mapping is whole.
  */
 #include <errno.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include "image/image.h"
-
-/* QEMU deflates with a window of 4 KiB. */
-#define DEFLATE_WINDOW	12
 
 /**
  * struct reader - reads a chain
@@ -44,44 +39,10 @@ void reader_close(struct reader *r)
 	free(r);
 }
 
-static bool decompress_zlib(const void *in, size_t in_len, void *out, size_t out_len)
-{
-	z_stream strm = {
-		.next_in = (void *)in, .avail_in = in_len, .next_out = out, .avail_out = out_len,
-	};
-	int ret;
-
-	if (inflateInit2(&strm, -DEFLATE_WINDOW) != Z_OK)
-		return false;
-	ret = inflate(&strm, Z_FINISH);
-	inflateEnd(&strm);
-	/* What follows the stream in its last sector is not part of it. */
-	return (ret == Z_STREAM_END || ret == Z_BUF_ERROR) && !strm.avail_out;
-}
-
-static bool decompress_zstd(const void *in, size_t in_len, void *out, size_t out_len)
-{
-	ZSTD_inBuffer from = { .src = in, .size = in_len };
-	ZSTD_outBuffer to = { .dst = out, .size = out_len };
-	ZSTD_DCtx *ctx = ZSTD_createDCtx();
-	size_t before;
-
-	while (ctx && to.pos < to.size) {
-		before = from.pos + to.pos;
-		if (ZSTD_isError(ZSTD_decompressStream(ctx, &to, &from)) ||
-		    from.pos + to.pos == before)
-			break;
-	}
-	ZSTD_freeDCtx(ctx);
-	return to.pos == to.size;
-}
-
 static int read_compressed(struct reader *r, const struct image *img,
 			   const struct guest_range *range, u64 guest, size_t len, void *buf)
 {
 	size_t bytes = (size_t)1 << img->h.cluster_bits;
-	bool zstd = img->h.compression_type == QCOW_COMPRESSION_ZSTD;
-	bool good;
 	int err;
 
 	r->cluster = qc_grow(r->cluster, bytes, 1);
@@ -90,9 +51,8 @@ static int read_compressed(struct reader *r, const struct image *img,
 	if (err)
 		return qc_fail_errno(QC_SYSTEM, -err, img->name, "guest offset %llu: cannot read",
 				     guest);
-	good = zstd ? decompress_zstd(r->compressed, range->compressed_len, r->cluster, bytes) :
-		      decompress_zlib(r->compressed, range->compressed_len, r->cluster, bytes);
-	if (!good)
+	if (!codec_decompress(img->h.compression_type, r->compressed, range->compressed_len,
+			      r->cluster, bytes))
 		return qc_fail(QC_BAD_IMAGE, img->name,
 			       "guest offset %llu: compressed data do not give a cluster", guest);
 	memcpy(buf, r->cluster + (guest & (bytes - 1)), len);

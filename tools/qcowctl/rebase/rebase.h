@@ -38,9 +38,9 @@ int rebase_names(const char *name, const struct rebase_options *opts);
  * @name: as for rebase_names()
  * @opts: the names; no policy restricts the new backing file itself
  *
- * Where old and new backing file differ, the image gets what the old one has. Then the names change.
- * The image is checked first. When the power fails, the same is read from it, with the one backing
- * file or the other. May block.
+ * Where old and new backing file differ, the image gets what the old one has. Then the names
+ * change. The image is checked first. When the power fails, the same is read from it, with the one
+ * backing file or the other. May block.
  *
  * Return: as rebase_names(); after an error, the image may have more of its own.
  */

@@ -259,6 +259,7 @@ static bool is_idle(struct shadow *s, u64 idx, bool switched)
 
 static void punch(struct shadow *s, u64 end, bool switched)
 {
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 	u32 bits = s->c.g.cluster_bits;
 	u64 idx, first;
 
@@ -270,8 +271,8 @@ static void punch(struct shadow *s, u64 end, bool switched)
 		}
 		for (first = idx; idx < end && is_idle(s, idx, switched); idx++)
 			;
-		if (idx > first && fallocate(s->c.img->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-					     first << bits, (idx - first) << bits))
+		if (idx > first && fallocate(s->c.img->fd, mode, first << bits,
+					     (idx - first) << bits))
 			return;
 	}
 }

@@ -146,7 +146,7 @@ static int write_tables(struct change *ch)
 		err = table_write_snapshots(ch);
 	if (!err && ch->verb == SNAPSHOT_DELETE)
 		err = shadow_count_range(&ch->s, change_picked(ch)->s.l1_offset,
-				       change_picked(ch)->s.l1_entries * sizeof(__be64), -1);
+					 change_picked(ch)->s.l1_entries * sizeof(__be64), -1);
 	return err;
 }
 

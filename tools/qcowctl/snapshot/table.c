@@ -61,14 +61,15 @@ static void write_l2(struct check *c, const struct l2_ref *ref, __be64 *entries)
 {
 	struct change *ch = change_of(c);
 	struct table_use *use = &ch->use[ref - c->l2.list];
+	u32 bits = c->g.cluster_bits;
 
 	if (!use->active || ch->err || !refresh_flags(ch, entries))
 		return;
 	ch->err = space_take(&ch->s, 1, &use->moved);
 	if (!ch->err)
-		ch->err = shadow_count_add(&ch->s, use->moved >> c->g.cluster_bits, use->active - 1LL);
+		ch->err = shadow_count_add(&ch->s, use->moved >> bits, use->active - 1LL);
 	if (!ch->err)
-		ch->err = shadow_count_add(&ch->s, ref->host_offset >> c->g.cluster_bits, -(s64)use->active);
+		ch->err = shadow_count_add(&ch->s, ref->host_offset >> bits, -(s64)use->active);
 	if (!ch->err && check_write(c, entries, check_l2_bytes(c), use->moved))
 		ch->err = QC_SYSTEM;
 }
@@ -124,7 +125,8 @@ int table_write_l1(struct change *ch)
 	if (!err && changed && ch->verb != SNAPSHOT_CREATE)
 		err = shadow_count_range(&ch->s, old->l1_offset, old->l1_entries * sizeof(*l1), -1);
 	if (!err && changed)
-		err = shadow_write_new(&ch->s, l1, ch->s.h.l1_entries * sizeof(*l1), &ch->s.h.l1_offset);
+		err = shadow_write_new(&ch->s, l1, ch->s.h.l1_entries * sizeof(*l1),
+				       &ch->s.h.l1_offset);
 	free(l1);
 	return err;
 }

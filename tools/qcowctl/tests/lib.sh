@@ -204,6 +204,7 @@ clean() {
 	[[ $status -eq 0 || ($status -eq 3 && $format == qcow) ]] || die "$(cat "$1.check")"
 }
 # judge_rebased IMAGE: it reads as before; version 1 does not say what its backing file is
+# shellcheck disable=SC2154 # the tests set them
 judge_rebased() {
 	local backing now
 	clean "$1"
@@ -235,6 +236,7 @@ make_bases() {
 }
 
 # rebase_command: sets command, which rebases the file image
+# shellcheck disable=SC2034 # the tests run it
 rebase_command() {
 	command=("$QCOWCTL" rebase -b "$new" image)
 	[[ -z $new ]] || command+=(-F "$new_format")
