@@ -88,7 +88,7 @@ assert_fails "new size 734003200 is less than the present one, 1073741824" qcowc
 exec {held}<"$dev"
 assert_fails "is open" qcowctl resize --shrink 700M "$dev"
 exec {held}<&-
-assert_fails "new size is 629145600, and guest offset 629145600 is in use" \
+assert_refused 4 "new size is 629145600, and guest offset 629145600 is in use" \
 	qcowctl resize --shrink 600M "$dev"
 assert_eq "$(size_of "$dev")" $((1 << 30)) "size"
 wait_for 10 qcowctl resize --shrink -q -300M "$dev"
@@ -104,8 +104,8 @@ assert_eq "$(virtual_size image)" $((1 << 30)) "virtual size"
 
 echo "refused"
 dev=$(attach --logical-block-size 4096 image)
-assert_fails "new size is 1073742336, must be a multiple of 4096" qcowctl resize +512 "$dev"
-assert_fails "needs [0-9]* L1 table entries, at most 4194304" qcowctl resize 4P "$dev"
+assert_refused 1 "new size is 1073742336, must be a multiple of 4096" qcowctl resize +512 "$dev"
+assert_refused 1 "needs [0-9]* L1 table entries, at most 4194304" qcowctl resize 4P "$dev"
 assert_fails "cannot have 9223372036854775808 less" qcowctl resize -8E "$dev"
 assert_fails "must be a multiple of 4096" qcowctl resize --shrink 0 "$dev"
 assert_eq "$(size_of "$dev")" $((1 << 30)) "size"
@@ -117,6 +117,6 @@ qemu-img bitmap --add image some
 dev=$(attach image)
 assert_fails "the image has persistent bitmaps" qcowctl resize 2G "$dev"
 detach --wait 10 "$dev"
-assert_fails "no such device, and no attached image" qcowctl resize 2G image
+assert_fails "the image has persistent bitmaps" qcowctl resize 2G image
 assert_eq "$(virtual_size image)" $((1 << 30)) "virtual size"
 assert_clean image

@@ -62,7 +62,7 @@ write
 qcowctl snapshot -c four "$dev"
 cp shadow four.raw
 write
-qcowctl resize +64K "$dev"
+qcowctl resize +64K image
 truncate -s +64K shadow
 write
 same "$one" one

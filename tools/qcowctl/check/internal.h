@@ -155,6 +155,7 @@ struct check_fix {
  * @rebuild: the refcount structure is broken
  * @beyond: host offset behind the last table or cluster that is referred to and that the file does
  *          not hold as a whole, 0: there is none
+ * @first_used: version 1: host offset of the first table or cluster
  * @longest: that a repair may make the file: what lies further away is no remnant of a longer one
  * @snapshots_kept: entries of the snapshot table that are in the file
  * @far_idx: which block beyond the file @far_block is, U64_MAX: none
@@ -185,6 +186,7 @@ struct check {
 	bool skip_structure;
 	bool rebuild;
 	u64 beyond;
+	u64 first_used;
 	u64 longest;
 	u32 snapshots_kept;
 	u64 far_idx;

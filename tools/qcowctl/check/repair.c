@@ -13,22 +13,11 @@
 
 int check_write(struct check *c, const void *buf, size_t len, u64 host_offset)
 {
-	while (len) {
-		ssize_t put = pwrite(c->img->fd, buf, len, host_offset);
+	int err = image_pwrite(c->img->fd, buf, len, host_offset);
 
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0) {
-			int err = put < 0 ? -errno : -ENOSPC;
-
-			check_error(c, err, "cannot write %zu bytes at 0x%llx", len, host_offset);
-			return err;
-		}
-		buf = (const char *)buf + put;
-		len -= put;
-		host_offset += put;
-	}
-	return 0;
+	if (err)
+		check_error(c, err, "cannot write %zu bytes at 0x%llx", len, host_offset);
+	return err;
 }
 
 int check_sync(struct check *c)

@@ -51,6 +51,7 @@ static void add_used(struct check *c, u64 start, u64 bytes, const char *what)
 		c->res.lost++;
 		return;
 	}
+	c->first_used = min(c->first_used, start);
 	if (used.nr && used.list[used.nr - 1].end == start) {
 		used.list[used.nr - 1].end = end;
 		return;
@@ -227,6 +228,7 @@ static int run(struct check *c, u64 *tail)
 	check_progress_stage(c, "checking");
 	add_used(c, 0, h->length, "header");
 	add_used(c, h->backing_offset, h->backing_len, "backing file's name");
+	c->first_used = U64_MAX;
 	err = count_l1(c);
 	if (!err) {
 		drop_overlapping_tables(c);

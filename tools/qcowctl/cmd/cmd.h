@@ -32,6 +32,7 @@ extern const struct command cmd_list;
 extern const struct command cmd_map;
 extern const struct command cmd_overlay;
 extern const struct command cmd_snapshot;
+extern const struct command cmd_rebase;
 extern const struct command cmd_rename;
 extern const struct command cmd_resize;
 

@@ -205,7 +205,7 @@ static void hint_elsewhere(const struct renaming *r, const struct named *n)
 	if (!realpath(old, real))
 		snprintf(real, sizeof(real), "%s", old);
 	if (n->name == img->backing && img->h.version > 1 && !r->attached)
-		qc_hint("qemu-img rebase -u -F %s -b %s %s",
+		qc_hint("qcowctl rebase -u -F %s -b %s %s",
 			img->backing_format ? img->backing_format : "FMT", real,
 			r->from.path);
 	else

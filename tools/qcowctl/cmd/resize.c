@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qcowctl resize: another size for an attached image.
+ * qcowctl resize: another size for an image, attached or not.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -8,27 +8,36 @@
 
 #include "cmd/cmd.h"
 #include "driver/driver.h"
+#include "resize/resize.h"
 
 static const char help[] =
 	"Usage: qcowctl resize [OPTION]... [+|-]SIZE DEVICE|IMAGE\n"
-	"Give a device and the image that is attached there another size. It may be mounted\n"
-	"while it grows. What is new reads as zeros. Partitions and file systems stay as they\n"
-	"are: growpart and resize2fs or xfs_growfs follow.\n"
+	"Give an image another size. One that is attached may be mounted while it grows; else no\n"
+	"other program may have it open, and neither root nor the driver is needed. What is new\n"
+	"reads as zeros. Partitions and file systems stay as they are: growpart and resize2fs or\n"
+	"xfs_growfs follow.\n"
 	"\n"
-	"      --shrink    SIZE may be less than now: the device must not be open, and nothing\n"
-	"                  may be allocated in what goes\n"
-	"  -q, --quiet     print nothing but errors\n"
-	"  -h, --help      this text\n"
+	"      --shrink               SIZE may be less than now: the device must not be open, and\n"
+	"                             nothing may be allocated in what goes\n"
+	"      --allow-backing NAME   of an image that is not attached: backing files may be in\n"
+	"                             this directory too, or be this file or block device\n"
+	"      --backing-format FMT   likewise: raw, qcow or qcow2, where an image states none\n"
+	"  -q, --quiet                print nothing but errors\n"
+	"  -h, --help                 this text\n"
 	"\n"
 	"SIZE is in bytes, or with K, M, G, T, P, E (powers of 1024); with + or - it is added to\n"
 	"the present size, or taken from it.\n";
 
 enum {
 	OPT_SHRINK = 256,
+	OPT_ALLOW_BACKING,
+	OPT_BACKING_FORMAT,
 };
 
 static const struct option options[] = {
 	{ "shrink", no_argument, NULL, OPT_SHRINK },
+	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -37,17 +46,15 @@ static const struct option options[] = {
 /**
  * struct resize_args - the command line
  * @what: device or image
- * @bytes: the new size, or how much more or less
- * @sign: + or -: that; 0: the new size
- * @shrink: it may be less than now
+ * @size: which
+ * @opts: for an image that is not attached
  * @quiet: print nothing but errors
  * @help: print the help
  */
 struct resize_args {
 	const char *what;
-	u64 bytes;
-	char sign;
-	bool shrink;
+	struct resize_size size;
+	struct chain_options opts;
 	bool quiet;
 	bool help;
 };
@@ -56,8 +63,8 @@ static int parse_size(struct resize_args *a, const char *text)
 {
 	int err;
 
-	a->sign = *text == '+' || *text == '-' ? *text : 0;
-	err = qc_parse_size(text + !!a->sign, &a->bytes);
+	a->size.sign = *text == '+' || *text == '-' ? *text : 0;
+	err = qc_parse_size(text + !!a->size.sign, &a->size.bytes);
 	if (err == -ERANGE)
 		return qc_fail(QC_USAGE, "resize", "size '%s' is too large", text);
 	if (err)
@@ -75,8 +82,12 @@ static int parse_option(struct resize_args *a, int opt)
 {
 	switch (opt) {
 	case OPT_SHRINK:
-		a->shrink = true;
+		a->size.shrink = true;
 		return 0;
+	case OPT_ALLOW_BACKING:
+		return policy_allow(&a->opts.policy, optarg);
+	case OPT_BACKING_FORMAT:
+		return chain_set_backing_format(&a->opts, optarg);
 	case 'q':
 		a->quiet = true;
 		return 0;
@@ -106,7 +117,7 @@ static int parse_args(struct resize_args *a, int argc, char **argv)
 		return err;
 	if (argc - optind != (size ? 1 : 2))
 		return qc_fail(QC_USAGE, "resize",
-			       "a size and one device are wanted, %d words given",
+			       "a size and one image are wanted, %d words given",
 			       argc - optind + !!size);
 	if (!size)
 		size = argv[optind++];
@@ -114,62 +125,51 @@ static int parse_args(struct resize_args *a, int argc, char **argv)
 	return parse_size(a, size);
 }
 
-static int new_size(const struct resize_args *a, const char *name, u64 now, u64 *bytes)
-{
-	bool wrong = false;
-
-	*bytes = a->bytes;
-	if (a->sign == '+')
-		wrong = __builtin_add_overflow(now, a->bytes, bytes);
-	else if (a->sign == '-')
-		wrong = __builtin_sub_overflow(now, a->bytes, bytes);
-	if (wrong)
-		return qc_fail(QC_USAGE, name, "has %llu bytes, and cannot have %llu %s", now,
-			       a->bytes, a->sign == '+' ? "more" : "less");
-	if (*bytes >= now || a->shrink)
-		return 0;
-	qc_fail(0, name, "new size %llu is less than the present one, %llu", *bytes, now);
-	qc_hint("--shrink, if nothing that is in use is to go");
-	return QC_USAGE;
-}
-
-static int resize_device(u32 index, const struct resize_args *a)
+static int resize_device(u32 index, const struct resize_args *a, u64 *from, u64 *to)
 {
 	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
-	u64 sectors = 0, bytes;
+	u64 sectors;
 	int fd, err = 0;
 
 	if (!sysfs_read_u64("", index, "size", &sectors))
 		err = qc_fail(QC_NOT_FOUND, name, "no such device");
-	if (!err)
-		err = new_size(a, name, sectors * 512, &bytes);
+	if (!err) {
+		*from = sectors * 512;
+		err = resize_new_size(&a->size, name, *from, to);
+	}
 	if (!err) {
 		fd = control_open(false);
-		err = fd < 0 ? -fd : control_resize(fd, index, bytes,
-						    a->shrink ? QCOW_RESIZE_SHRINK : 0);
+		err = fd < 0 ? -fd : control_resize(fd, index, *to,
+						    a->size.shrink ? QCOW_RESIZE_SHRINK : 0);
 		if (fd >= 0)
 			close(fd);
 	}
-	if (!err && !a->quiet)
-		printf("%s: %llu bytes, %llu before\n", name, bytes, sectors * 512);
 	free(name);
 	return err;
 }
 
-static int resize(const struct resize_args *a)
+static int resize(struct resize_args *a)
 {
-	u32 *list;
-	size_t nr;
+	u64 from = 0, to = 0;
+	u32 *list = NULL;
+	size_t nr = 0;
+	bool written = false;
 	int err;
 
-	err = sysfs_find("", a->what, &list, &nr);
-	if (err == QC_NOT_FOUND && !access(a->what, F_OK))
-		qc_hint("qcowctl attach: an image is resized while it is attached");
+	/* A file that is there may be no device's. */
+	err = access(a->what, F_OK) ? sysfs_find("", a->what, &list, &nr) :
+				      sysfs_lookup("", a->what, &list, &nr);
 	if (!err && nr > 1)
+		err = sysfs_find_writer(a->what, list, &written);
+	if (!err && nr > 1 && !written)
 		err = qc_fail(QC_UNSUPPORTED, a->what,
 			      "is attached %zu times, read-only, and cannot be resized", nr);
+	else if (!err && nr)
+		err = resize_device(list[0], a, &from, &to);
 	else if (!err)
-		err = resize_device(list[0], a);
+		err = resize_image(a->what, &a->size, &a->opts, &from, &to);
+	if (!err && !a->quiet)
+		printf("%s: %llu bytes, %llu before\n", a->what, to, from);
 	free(list);
 	return err;
 }
@@ -179,16 +179,19 @@ static int run(const struct command *cmd, int argc, char **argv)
 	struct resize_args a = { 0 };
 	int err = parse_args(&a, argc, argv);
 
-	if (err)
-		return err == QC_USAGE ? cmd_usage(cmd) : err;
-	if (a.help)
-		return cmd_help(cmd);
-	return resize(&a);
+	if (err == QC_USAGE)
+		cmd_usage(cmd);
+	else if (!err && a.help)
+		cmd_help(cmd);
+	else if (!err)
+		err = resize(&a);
+	chain_options_free(&a.opts);
+	return err;
 }
 
 const struct command cmd_resize = {
 	.name = "resize",
-	.summary = "give an attached image another size",
+	.summary = "give an image another size",
 	.help = help,
 	.run = run,
 };

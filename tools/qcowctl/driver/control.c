@@ -249,7 +249,7 @@ int control_detach(int fd, u32 index, u32 flags)
 
 /*
  * A live operation. @text: the message buffer of @arg; @cannot: what an older driver does not do;
- * @failed: where it says nothing.
+ * @failed: where it says nothing. Return: 0 or errno.
  */
 static int call_operation(int fd, unsigned long request, void *arg, u32 index, const char *text,
 			  const char *cannot, const char *failed)
@@ -266,7 +266,7 @@ static int call_operation(int fd, unsigned long request, void *arg, u32 index, c
 			qc_hint("run it as root");
 	}
 	free(name);
-	return exit_code(err);
+	return err;
 }
 
 int control_change_snapshot(int fd, struct qcow_change_snapshot *arg)
@@ -280,7 +280,7 @@ int control_change_snapshot(int fd, struct qcow_change_snapshot *arg)
 	err = call_operation(fd, QCOW_CHANGE_SNAPSHOT, arg, arg->index, text,
 			     "has no snapshots of it", "cannot change its snapshots");
 	free(text);
-	return err;
+	return exit_code(err);
 }
 
 int control_resize(int fd, u32 index, u64 bytes, u32 flags)
@@ -298,7 +298,15 @@ int control_resize(int fd, u32 index, u64 bytes, u32 flags)
 				 "cannot resize");
 
 	free(text);
-	return err;
+	switch (err) {
+	case EINVAL:
+	case EFBIG:
+		return QC_USAGE;
+	case EEXIST:
+		return QC_BAD_IMAGE;
+	default:
+		return exit_code(err);
+	}
 }
 
 int control_overlay(int fd, u32 index, const struct image *top, const struct image *image,

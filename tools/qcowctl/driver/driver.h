@@ -64,7 +64,7 @@ int control_change_snapshot(int fd, struct qcow_change_snapshot *arg);
  * @bytes: new size
  * @flags: QCOW_RESIZE_*
  *
- * Prints the driver's message. Return: enum qc_exit.
+ * Prints the driver's message. Return: enum qc_exit, QC_USAGE when the size is wrong.
  */
 int control_resize(int fd, u32 index, u64 bytes, u32 flags);
 
@@ -208,13 +208,24 @@ int sysfs_find_value(const char *root, const char *attr, const char *value, u32 
 		     size_t *nr);
 
 /**
- * sysfs_find() - the devices that an argument stands for
+ * sysfs_lookup() - the devices that an argument stands for, if there are any
  * @root: as sysfs_devices()
  * @what: name of a device or of an image; the names of no other images are looked at, which may
  *        be where no server answers
  * @list: result, device numbers; several when an image is attached several times; the caller
  *        frees it, also after an error
  * @nr: of them
+ *
+ * Return: 0, also when there is none, or QC_SYSTEM.
+ */
+int sysfs_lookup(const char *root, const char *what, u32 **list, size_t *nr);
+
+/**
+ * sysfs_find() - the same, and there has to be one
+ * @root: as sysfs_devices()
+ * @what: as sysfs_lookup()
+ * @list: likewise
+ * @nr: likewise
  *
  * Return: 0, QC_NOT_FOUND or QC_SYSTEM.
  */

@@ -234,7 +234,7 @@ static int find_by_image(const char *root, const char *what, const struct stat *
 	return err;
 }
 
-int sysfs_find(const char *root, const char *what, u32 **list, size_t *nr)
+int sysfs_lookup(const char *root, const char *what, u32 **list, size_t *nr)
 {
 	struct stat st;
 	bool exists = !stat(what, &st);
@@ -256,6 +256,13 @@ int sysfs_find(const char *root, const char *what, u32 **list, size_t *nr)
 		if (!err && !*nr)
 			err = find_by_image(root, what, exists ? &st : NULL, list, nr);
 	}
+	return err;
+}
+
+int sysfs_find(const char *root, const char *what, u32 **list, size_t *nr)
+{
+	int err = sysfs_lookup(root, what, list, nr);
+
 	if (err || *nr)
 		return err;
 	qc_fail(0, what, "no such device, and no attached image");

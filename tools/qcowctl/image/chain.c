@@ -106,7 +106,7 @@ static const char *backing_format(const struct image *by, const struct file_name
 		if (by->h.version == 1 || other)
 			qc_hint("--backing-format raw|qcow|qcow2");
 		else
-			qc_hint("qemu-img rebase -u -F FMT -b %s %s, or --backing-format FMT",
+			qc_hint("qcowctl rebase -u -F FMT -b %s %s, or --backing-format FMT",
 				by->backing, by->name);
 		*err = QC_POLICY;
 		return NULL;
@@ -268,8 +268,14 @@ static int check_backings(const struct chain *chain, const struct chain_options 
 	return 0;
 }
 
+static bool has_backing(const struct chain *chain, const struct chain_options *opts)
+{
+	return chain->images[chain->nr - 1].backing || (opts->rebased && chain->nr == 1);
+}
+
 int chain_open(struct chain *chain, const char *name, const struct chain_options *opts)
 {
+	enum image_lock lock = opts->rebased ? IMAGE_LOCK_NONE : opts->lock;
 	struct image *img;
 	int err;
 
@@ -278,10 +284,10 @@ int chain_open(struct chain *chain, const char *name, const struct chain_options
 	img = chain_add(chain);
 	err = policy_open_named(img, name, opts->write);
 	if (!err)
-		err = lock_file(img->fd, img->name, opts->lock);
+		err = lock_file(img->fd, img->name, lock);
 	if (!err)
-		err = read_layer(img, opts, opts->write, opts->lock);
-	while (!err && !opts->top_only && chain->images[chain->nr - 1].backing)
+		err = read_layer(img, opts, opts->write, lock);
+	while (!err && !opts->top_only && has_backing(chain, opts))
 		err = open_backing(chain, opts);
 	return err || opts->top_only ? err : check_backings(chain, opts);
 }

@@ -133,6 +133,11 @@ struct extents *extents_open(const struct chain *chain)
 	return ext;
 }
 
+void extents_seek(struct extents *ext, u64 guest)
+{
+	ext->pos = min(guest, ext->layers[0].size);
+}
+
 void extents_close(struct extents *ext)
 {
 	u32 i;
@@ -335,6 +340,7 @@ bool extents_next(struct extents *ext, struct guest_range *range, int *err)
 		range->zero = reads_as_zeros(map, &e);
 		range->has_offset = e.allocated && e.kind != QCOW_EXTENT_COMPRESSED;
 		range->host_offset = e.host;
+		range->compressed_len = e.compressed_len;
 	} else {
 		range->damaged = true;
 		range->present = true;

@@ -95,7 +95,8 @@ int image_open_file(int path_fd, const char *name, int flags, int *fd, struct st
 	return image_stat(*fd, name, st, bytes);
 }
 
-int image_pread(int fd, void *buf, size_t len, u64 offset)
+/* Return: bytes that are not there, or -errno. */
+static ssize_t read_most(int fd, char *buf, size_t len, u64 offset)
 {
 	while (len) {
 		ssize_t got = pread(fd, buf, len, offset);
@@ -105,10 +106,43 @@ int image_pread(int fd, void *buf, size_t len, u64 offset)
 		if (got < 0)
 			return -errno;
 		if (!got)
-			return -ENODATA;
-		buf = (char *)buf + got;
+			break;
+		buf += got;
 		len -= got;
 		offset += got;
+	}
+	return len;
+}
+
+int image_pread(int fd, void *buf, size_t len, u64 offset)
+{
+	ssize_t left = read_most(fd, buf, len, offset);
+
+	return left > 0 ? -ENODATA : left;
+}
+
+int image_pread_eof(int fd, void *buf, size_t len, u64 offset)
+{
+	ssize_t left = read_most(fd, buf, len, offset);
+
+	if (left < 0)
+		return left;
+	memset((char *)buf + (len - left), 0, left);
+	return 0;
+}
+
+int image_pwrite(int fd, const void *buf, size_t len, u64 offset)
+{
+	while (len) {
+		ssize_t put = pwrite(fd, buf, len, offset);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			return put < 0 ? -errno : -ENOSPC;
+		buf = (const char *)buf + put;
+		len -= put;
+		offset += put;
 	}
 	return 0;
 }

@@ -3,8 +3,8 @@
  * Images as files: how one is found and opened, what its header says, which layers are below
  * it, and where every guest byte of the chain is stored.
  *
- * Nothing here writes to an image. Functions that can fail return enum qc_exit and have
- * printed a message, unless their comment states something else; all of them may block.
+ * Nothing here writes to an image but image_pwrite(). Functions that can fail return enum qc_exit
+ * and have printed a message, unless their comment states something else; all of them may block.
  */
 #ifndef QCOWCTL_IMAGE_H
 #define QCOWCTL_IMAGE_H
@@ -189,6 +189,28 @@ int image_exit_code(int err);
  * Prints nothing. Return: 0, -errno, or -ENODATA when the file ends in the range.
  */
 int image_pread(int fd, void *buf, size_t len, u64 offset);
+
+/**
+ * image_pread_eof() - read a range of a file, zeros for what is beyond its end
+ * @fd: the file
+ * @buf: result
+ * @len: bytes
+ * @offset: where the range begins
+ *
+ * Prints nothing. Return: 0 or -errno.
+ */
+int image_pread_eof(int fd, void *buf, size_t len, u64 offset);
+
+/**
+ * image_pwrite() - write a range of a file completely
+ * @fd: the file
+ * @buf: content
+ * @len: bytes
+ * @offset: where the range begins
+ *
+ * Prints nothing. Return: 0 or -errno.
+ */
+int image_pwrite(int fd, const void *buf, size_t len, u64 offset);
 
 /**
  * image_pread_padded() - the same of metadata, with zeros for what is beyond the end of the file
@@ -515,6 +537,8 @@ struct other_backing {
  * @lock: lock of these two; of other files one of a reader, unless it is none
  * @top_only: do not open backing files
  * @no_data: do not open external data files
+ * @rebased: the caller has the active image and its data file locked, and the first of @backings is
+ *           its backing file, whether it has one or not
  */
 struct chain_options {
 	struct policy policy;
@@ -525,6 +549,7 @@ struct chain_options {
 	enum image_lock lock;
 	bool top_only;
 	bool no_data;
+	bool rebased;
 };
 
 /**
@@ -581,8 +606,9 @@ void chain_close(struct chain *chain);
  * @present: a layer of the chain has it
  * @zero: reads as zeros; data too, where the file has a hole
  * @damaged: what maps it is damaged or cannot be read: reading it is an error
- * @has_offset: @host_offset is valid
- * @host_offset: where it is in the file of that layer
+ * @has_offset: @host_offset is where the first byte is
+ * @host_offset: where it is in the file of that layer; compressed: where data of the cluster begin
+ * @compressed_len: compressed: bytes from there that may be such data
  */
 struct guest_range {
 	u64 guest_start;
@@ -594,6 +620,7 @@ struct guest_range {
 	bool damaged;
 	bool has_offset;
 	u64 host_offset;
+	u32 compressed_len;
 };
 
 struct extents;
@@ -613,6 +640,13 @@ struct extents *extents_open(const struct chain *chain);
 void extents_close(struct extents *ext);
 
 /**
+ * extents_seek() - go on somewhere else
+ * @ext: the walk
+ * @guest: the next range begins at this guest byte, at most the size of the active image
+ */
+void extents_seek(struct extents *ext, u64 guest);
+
+/**
  * extents_next() - the next range
  * @ext: the walk
  * @range: result; neighbours of the same kind may come separately
@@ -630,6 +664,49 @@ bool extents_next(struct extents *ext, struct guest_range *range, int *err);
  * Return: false when @next does not continue @range.
  */
 bool extents_merge(struct guest_range *range, const struct guest_range *next);
+
+/* codec.c */
+
+/**
+ * codec_decompress() - decompress one cluster
+ * @type: QCOW_COMPRESSION_*
+ * @in: compressed data, and what follows them in their last sector
+ * @in_len: bytes at @in
+ * @out: result
+ * @out_len: bytes of a cluster
+ *
+ * Return: false when they do not give a whole cluster, or there is no memory.
+ */
+bool codec_decompress(u32 type, const void *in, size_t in_len, void *out, size_t out_len);
+
+/* read.c: what is in them */
+
+struct reader;
+
+/**
+ * reader_open() - begin to read a chain
+ * @chain: the chain, with its data files; stays open until reader_close()
+ *
+ * Return: the reader; there is no error.
+ */
+struct reader *reader_open(const struct chain *chain);
+
+/**
+ * reader_close() - end it
+ * @r: the reader, or NULL
+ */
+void reader_close(struct reader *r);
+
+/**
+ * reader_read() - read guest bytes
+ * @r: the reader
+ * @guest: the first
+ * @len: how many; beyond the size of the active image there are zeros
+ * @buf: result
+ *
+ * Return: 0; QC_BAD_IMAGE: a damaged entry or compressed data; QC_SYSTEM.
+ */
+int reader_read(struct reader *r, u64 guest, size_t len, void *buf);
 
 /* dump.c, dump_print.c: the metadata of an image, entry by entry */
 

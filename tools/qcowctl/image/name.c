@@ -108,7 +108,7 @@ static int parse_json(const struct image *by, const char *what, const char *name
 	if (d.flaw) {
 		qc_fail(0, by->name, "%s '%s': a JSON description with %s is not followed", what,
 			name, d.flaw);
-		qc_hint("give it a plain file name with qemu-img rebase -u -F FORMAT -b FILE %s",
+		qc_hint("give it a plain file name with qcowctl rebase -u -F FORMAT -b FILE %s",
 			by->name);
 	}
 	json_object_put(tree);

@@ -13,14 +13,6 @@
 /* QEMU shows no more of a name. */
 #define MAX_NAME 255
 
-static void hint_check(const struct change *ch)
-{
-	char *name = qc_quote(ch->img.name);
-
-	qc_hint("qcowctl check -r all %s", name);
-	free(name);
-}
-
 /* What the header alone says. */
 static int check_header(const struct change *ch)
 {
@@ -31,12 +23,7 @@ static int check_header(const struct change *ch)
 	if (h->incompatible & QCOW_INCOMPAT_DATA_FILE)
 		return qc_fail(QC_UNSUPPORTED, ch->img.name,
 			       "has an external data file: there are no snapshots of that");
-	if (!(h->incompatible & (QCOW_INCOMPAT_DIRTY | QCOW_INCOMPAT_CORRUPT)))
-		return 0;
-	qc_fail(0, ch->img.name, "is marked %s, not changed",
-		h->incompatible & QCOW_INCOMPAT_CORRUPT ? "corrupt" : "dirty");
-	hint_check(ch);
-	return QC_BAD_IMAGE;
+	return shadow_check_marks(&ch->img);
 }
 
 static int open_image(struct change *ch, const char *name)
@@ -53,32 +40,10 @@ static int open_image(struct change *ch, const char *name)
 		err = check_header(ch);
 	if (err)
 		return err;
-	ch->h = ch->img.h;
+	ch->s.h = ch->img.h;
 	/* A program that writes to an image clears the autoclear bits that it does not know. */
-	ch->h.autoclear &= QCOW_AUTOCLEAR_BITMAPS;
+	ch->s.h.autoclear &= QCOW_AUTOCLEAR_BITMAPS;
 	return 0;
-}
-
-/* Everything is where its counts and flags say. Leaks do no harm. */
-static int check_image_whole(struct change *ch)
-{
-	struct check *c = &ch->c;
-	int err;
-
-	check_set_up(c);
-	err = check_run(c);
-	if (err || c->res.errors)
-		return QC_SYSTEM;
-	if (!c->res.corruptions && !c->beyond)
-		return 0;
-	if (c->res.corruptions)
-		qc_fail(0, ch->img.name, "is corrupt in %llu places, not changed",
-			c->res.corruptions);
-	else
-		qc_fail(0, ch->img.name, "ends at 0x%llx, a table at 0x%llx; not changed",
-			ch->img.bytes, c->beyond);
-	hint_check(ch);
-	return QC_BAD_IMAGE;
 }
 
 static int plan_create(struct change *ch, const char *name)
@@ -97,14 +62,14 @@ static int plan_create(struct change *ch, const char *name)
 	clock_gettime(CLOCK_REALTIME, &now);
 	new->l1_offset = ch->img.h.l1_offset;
 	new->l1_entries = ch->img.h.l1_entries;
-	new->disk_bytes = ch->c.g.size;
+	new->disk_bytes = ch->s.c.g.size;
 	new->date_sec = now.tv_sec;
 	new->date_nsec = now.tv_nsec;
 	new->id = id;
 	new->id_len = strlen(new->id);
 	new->name = name;
 	new->name_len = strlen(name);
-	ch->h.nr_snapshots++;
+	ch->s.h.nr_snapshots++;
 	return 0;
 }
 
@@ -115,7 +80,7 @@ static int refuse_bitmaps(const struct change *ch)
 	int err;
 
 	QC_REPORT(rep);
-	if (!(ch->h.autoclear & QCOW_AUTOCLEAR_BITMAPS))
+	if (!(ch->s.h.autoclear & QCOW_AUTOCLEAR_BITMAPS))
 		return 0;
 	err = qcow_bitmaps_find_dir(&ch->img.h, ch->img.head, ch->img.head_len, ch->img.bytes,
 				    &dir, &rep);
@@ -137,16 +102,16 @@ static int plan_apply(struct change *ch)
 
 	if (err)
 		return err;
-	if (s->disk_bytes != ch->c.g.size) {
+	if (s->disk_bytes != ch->s.c.g.size) {
 		/* There, snapshots without a size of their own have that of the header. */
-		if (ch->h.version == 2)
+		if (ch->s.h.version == 2)
 			return qc_fail(QC_UNSUPPORTED, ch->img.name,
 				       "has %llu bytes, the snapshot %llu: version 2 cannot change",
-				       ch->c.g.size, s->disk_bytes);
-		ch->h.size = s->disk_bytes;
+				       ch->s.c.g.size, s->disk_bytes);
+		ch->s.h.size = s->disk_bytes;
 	}
-	qcow_header_geometry(&ch->h, ch->img.bytes, &g);
-	ch->h.l1_entries = max_t(u64, s->l1_entries, qcow_l1_needed(&g));
+	qcow_header_geometry(&ch->s.h, ch->img.bytes, &g);
+	ch->s.h.l1_entries = max_t(u64, s->l1_entries, qcow_l1_needed(&g));
 	return 0;
 }
 
@@ -166,7 +131,7 @@ static int plan(struct change *ch, const char *what)
 		return err;
 	if (ch->verb == SNAPSHOT_APPLY)
 		return plan_apply(ch);
-	ch->h.nr_snapshots--;
+	ch->s.h.nr_snapshots--;
 	return 0;
 }
 
@@ -180,50 +145,28 @@ static int write_tables(struct change *ch)
 	if (!err && ch->verb != SNAPSHOT_APPLY)
 		err = table_write_snapshots(ch);
 	if (!err && ch->verb == SNAPSHOT_DELETE)
-		err = count_drop_range(ch, change_picked(ch)->s.l1_offset,
-				       change_picked(ch)->s.l1_entries * sizeof(__be64));
+		err = shadow_count_range(&ch->s, change_picked(ch)->s.l1_offset,
+					 change_picked(ch)->s.l1_entries * sizeof(__be64), -1);
 	return err;
-}
-
-static int sync_image(struct change *ch, const char *what)
-{
-	if (!fsync(ch->img.fd))
-		return 0;
-	return qc_fail_errno(QC_SYSTEM, errno, ch->img.name, "cannot make %s durable", what);
 }
 
 /* Before the switch, an error leaves the image as it was. */
 static int write_state(struct change *ch)
 {
-	int err = space_create(ch);
+	int err = space_create(&ch->s);
 
 	if (!err)
 		err = count_uses(ch);
 	if (!err)
 		err = count_changes(ch);
-	check_progress_stage(&ch->c, "writing");
+	check_progress_stage(&ch->s.c, "writing");
 	if (!err)
 		err = write_tables(ch);
 	if (!err)
-		err = space_write(ch);
+		err = space_write(&ch->s);
 	if (!err)
-		err = sync_image(ch, "the new tables");
-	check_progress_end(&ch->c);
-	return err;
-}
-
-/* The write after which the new state is the image's. */
-static int switch_over(struct change *ch)
-{
-	size_t len = ch->h.version == 2 ? QCOW_V2_HEADER_BYTES : QCOW_V3_HEADER_BYTES;
-	int err;
-
-	qcow_header_put(&ch->h, ch->img.head);
-	err = check_write(&ch->c, ch->img.head, len, 0) ? QC_SYSTEM : 0;
-	if (!err)
-		err = sync_image(ch, "the header");
-	if (err)
-		qc_fail(0, ch->img.name, "has the snapshots of before or of afterwards");
+		err = shadow_sync(&ch->s, "the new tables");
+	check_progress_end(&ch->s.c);
 	return err;
 }
 
@@ -232,28 +175,28 @@ static int change(struct change *ch, const char *name, const char *what)
 	int err = open_image(ch, name);
 
 	if (!err)
-		err = check_image_whole(ch);
+		err = shadow_check(&ch->s);
 	if (!err)
 		err = plan(ch, what);
 	if (err)
 		return err;
 	err = write_state(ch);
 	if (err) {
-		space_release(ch, false);
+		space_release(&ch->s, false);
 		return err;
 	}
-	err = switch_over(ch);
+	err = shadow_switch(&ch->s, "snapshots");
 	if (err)
 		return err;
-	space_release(ch, true);
-	return sync_image(ch, "what was freed");
+	space_release(&ch->s, true);
+	return shadow_sync(&ch->s, "what was freed");
 }
 
 int snapshot_change(const char *name, enum snapshot_verb verb, const char *what)
 {
 	struct change ch = {
 		.verb = verb,
-		.c = {
+		.s.c = {
 			.quiet = true,
 			.progress.possible = isatty(STDERR_FILENO),
 		},
@@ -263,12 +206,12 @@ int snapshot_change(const char *name, enum snapshot_verb verb, const char *what)
 	/* A limit of the file's length is an error as a full disk is. */
 	signal(SIGXFSZ, SIG_IGN);
 	image_init(&ch.img);
-	ch.c.img = &ch.img;
+	ch.s.c.img = &ch.img;
 	err = change(&ch, name, what);
 	free((char *)ch.created.id);
 	free(ch.use);
 	snapshots_free(&ch.snaps);
-	space_destroy(&ch);
-	check_close(&ch.c);
+	space_destroy(&ch.s);
+	check_close(&ch.s.c);
 	return err;
 }

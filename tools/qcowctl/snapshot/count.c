@@ -8,7 +8,7 @@
 /* References to the table that there are more afterwards. */
 static s64 difference(const struct change *ch, size_t idx)
 {
-	const struct l2_ref *ref = &ch->c.l2.list[idx];
+	const struct l2_ref *ref = &ch->s.c.l2.list[idx];
 	const struct table_use *use = &ch->use[idx];
 
 	switch (ch->verb) {
@@ -43,7 +43,7 @@ static int count_picked(struct change *ch)
 
 int count_uses(struct change *ch)
 {
-	struct check *c = &ch->c;
+	struct check *c = &ch->s.c;
 	size_t i;
 	int err = 0;
 
@@ -68,41 +68,6 @@ int count_uses(struct change *ch)
 	return err;
 }
 
-int count_add(struct change *ch, u64 cluster_idx, s64 times)
-{
-	u64 most = qcow_refcount_max(ch->c.order);
-	u64 count = check_counts_get(&ch->c, &ch->next, cluster_idx);
-
-	/* The check has met both: somebody writes to the image in spite of the lock. */
-	if (cluster_idx >> ch->c.block_bits >= ch->next.nr_blocks ||
-	    (times < 0 && count < (u64)-times))
-		return qc_fail(QC_BAD_IMAGE, ch->img.name,
-			       "cluster %llu: its references have changed meanwhile", cluster_idx);
-	if (times > 0 && most - count < (u64)times)
-		return qc_fail(QC_UNSUPPORTED, ch->img.name,
-			       "cluster %llu would have %llu references, a count of %u bits holds %llu",
-			       cluster_idx, count + times, 1U << ch->c.order, most);
-	if (times)
-		space_set(ch, cluster_idx, count + times);
-	return 0;
-}
-
-static int add_range(struct change *ch, u64 host_offset, u64 bytes, s64 times)
-{
-	u64 idx = host_offset >> ch->c.g.cluster_bits;
-	u64 last = (host_offset + bytes - 1) >> ch->c.g.cluster_bits;
-	int err = 0;
-
-	for (; bytes && !err && idx <= last; idx++)
-		err = count_add(ch, idx, times);
-	return err;
-}
-
-int count_drop_range(struct change *ch, u64 host_offset, u64 bytes)
-{
-	return add_range(ch, host_offset, bytes, -1);
-}
-
 static void count_table(struct check *c, const struct l2_ref *ref, __be64 *entries)
 {
 	struct change *ch = change_of(c);
@@ -113,12 +78,12 @@ static void count_table(struct check *c, const struct l2_ref *ref, __be64 *entri
 
 	if (!times || falls != ch->falling || ch->err)
 		return;
-	ch->err = add_range(ch, ref->host_offset, check_l2_bytes(c), times);
+	ch->err = shadow_count_range(&ch->s, ref->host_offset, check_l2_bytes(c), times);
 	for (i = 0; !ch->err && i < nr; i++) {
 		if (!check_l2_entry(c, entries, i, &entry, &bitmap))
 			continue;
 		check_entry_decode(&c->g, entry, bitmap, &e);
-		ch->err = add_range(ch, e.host_offset, e.bytes, times);
+		ch->err = shadow_count_range(&ch->s, e.host_offset, e.bytes, times);
 	}
 }
 
@@ -126,7 +91,7 @@ static bool has_direction(const struct change *ch, bool falling)
 {
 	size_t i;
 
-	for (i = 0; i < ch->c.l2.nr; i++) {
+	for (i = 0; i < ch->s.c.l2.nr; i++) {
 		s64 times = difference(ch, i);
 
 		if (falling ? times < 0 : times > 0)
@@ -137,16 +102,16 @@ static bool has_direction(const struct change *ch, bool falling)
 
 int count_changes(struct change *ch)
 {
-	u64 errors = ch->c.res.errors;
+	u64 errors = ch->s.c.res.errors;
 	int pass;
 
 	/* Less comes first: a sum that a narrow count holds may have parts that it does not. */
 	for (pass = 0; pass < 2 && !ch->err; pass++) {
 		ch->falling = !pass;
 		if (has_direction(ch, ch->falling))
-			check_walk_l2(&ch->c, count_table);
+			check_walk_l2(&ch->s.c, count_table);
 	}
-	if (!ch->err && ch->c.res.errors != errors)
+	if (!ch->err && ch->s.c.res.errors != errors)
 		ch->err = QC_SYSTEM;
 	return ch->err;
 }

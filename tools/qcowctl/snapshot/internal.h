@@ -12,17 +12,10 @@
  *   apply   that of the snapshot     the same
  *   delete  the same                 without this one
  *
- * An entry of an active table has COPIED exactly if its cluster's count is 1, and qemu-img check
- * takes anything else for a corruption: counts and flags cannot change one after the other. So
- * nothing that is in use is changed in place. Whatever has to be different is written to clusters
- * that are free before and afterwards: L2 tables with the flags for the new counts, the active L1
- * table, the snapshot table, refcount blocks, the refcount table. When it is durable, one write of
- * the header's first sector makes it valid. With it what is not needed any more has a count of 0:
- * a cut leaves no leak on either side. Only then are freed clusters punched, and the file is cut.
+ * Counts and tables are made beside those in use (shadow/).
  *
  *   change.c  the order of it all
- *   count.c   new counts, from the old ones and what changes (next)
- *   space.c   free clusters; refcount blocks and table for the new counts
+ *   count.c   new counts of L2 tables, and of what they refer to
  *   table.c   L2 tables with new flags, L1 table, snapshot table
  *
  * Functions return 0, or enum qc_exit after a message, unless their comment states something
@@ -31,7 +24,7 @@
 #ifndef QCOWCTL_SNAPSHOT_INTERNAL_H
 #define QCOWCTL_SNAPSHOT_INTERNAL_H
 
-#include "check/internal.h"
+#include "shadow/shadow.h"
 #include "snapshot/snapshot.h"
 
 /**
@@ -48,61 +41,31 @@ struct table_use {
 
 /**
  * struct change - a snapshot being created, applied or deleted
- * @c: the check that has found nothing wrong; its counts are those before, and it has all L2
- *     tables
+ * @s: the header and the counts afterwards
  * @img: the image
  * @verb: what to do
  * @snaps: the snapshot table before
  * @picked: position of the snapshot that is applied or deleted
  * @created: the one that is created
- * @h: the header afterwards
- * @use: for each L2 table of @c
- * @next: counts afterwards
- * @blocks: for each refcount block of @next, enum block_state
- * @table: refcount table afterwards, CPU order, an entry for each block of @next
- * @table_room: clusters that the refcount table has been given, 0: none yet
- * @cursor: no single cluster before it is free
+ * @use: for each L2 table of the check
  * @falling: of a walk that changes counts: only those that become less, else those that grow
  * @err: of a walk, enum qc_exit
  */
 struct change {
-	struct check c;
+	struct shadow s;
 	struct image img;
 	enum snapshot_verb verb;
 	struct snapshots snaps;
 	u32 picked;
 	struct qcow_snapshot created;
-	struct qcow_header h;
 	struct table_use *use;
-	struct check_counts next;
-	u8 *blocks;
-	u64 *table;
-	u64 table_room;
-	u64 cursor;
 	bool falling;
 	int err;
 };
 
-/**
- * enum block_state - what becomes of a refcount block
- * @BLOCK_SAME: it stays
- * @BLOCK_CHANGED: a count in it has been changed
- * @BLOCK_MOVED: the same, and the new block has its place
- */
-enum block_state {
-	BLOCK_SAME,
-	BLOCK_CHANGED,
-	BLOCK_MOVED,
-};
-
 static inline struct change *change_of(struct check *c)
 {
-	return (struct change *)((char *)c - offsetof(struct change, c));
-}
-
-static inline u64 change_clusters(const struct change *ch, u64 bytes)
-{
-	return DIV_ROUND_UP_ULL(bytes, check_cluster_bytes(&ch->c));
+	return (struct change *)((char *)c - offsetof(struct change, s.c));
 }
 
 /* The snapshot that is applied or deleted. */
@@ -126,73 +89,6 @@ int count_uses(struct change *ch);
  * Return: 0; QC_UNSUPPORTED: a count would not hold all references; QC_BAD_IMAGE, QC_SYSTEM.
  */
 int count_changes(struct change *ch);
-
-/**
- * count_add() - change the count of one cluster
- * @ch: the change
- * @cluster_idx: of the cluster
- * @times: references more, or less
- *
- * Return: as count_changes().
- */
-int count_add(struct change *ch, u64 cluster_idx, s64 times);
-
-/**
- * count_drop_range() - a range of metadata is not referred to any more
- * @ch: the change
- * @host_offset: where it begins
- * @bytes: its length, 0: nothing changes
- */
-int count_drop_range(struct change *ch, u64 host_offset, u64 bytes);
-
-/* space.c */
-
-/**
- * space_create() - make the counts afterwards, the same as before
- * @ch: the change, after the check
- */
-int space_create(struct change *ch);
-
-/**
- * space_destroy() - free what space_create() made
- * @ch: the change
- */
-void space_destroy(struct change *ch);
-
-/**
- * space_set() - set the count that a cluster has afterwards
- * @ch: the change
- * @cluster_idx: of the cluster, within @ch->next
- * @count: at most what the refcount width holds
- */
-void space_set(struct change *ch, u64 cluster_idx, u64 count);
-
-/**
- * space_take() - give clusters in a row a count of 1
- * @ch: the change
- * @nr: how many; 0: none
- * @host_offset: result, where they begin
- *
- * They are free before and afterwards, and in the file or behind it.
- */
-int space_take(struct change *ch, u64 nr, u64 *host_offset);
-
-/**
- * space_write() - write refcount blocks and table, once all other counts are as they will be
- * @ch: the change; the new header gets the place of the table
- */
-int space_write(struct change *ch);
-
-/**
- * space_release() - give space back to the file system
- * @ch: the change
- * @switched: the new state is the valid one: free what it does not need; else what the old state
- *            does not need
- *
- * Only clusters that this change has taken or freed, and free ones at the end of the file. A file
- * system that cannot do it keeps them; nothing is printed.
- */
-void space_release(struct change *ch, bool switched);
 
 /* table.c */
 

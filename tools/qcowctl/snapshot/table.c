@@ -11,7 +11,7 @@ int table_read_l1(struct change *ch, u64 host_offset, u32 entries, u32 room, __b
 	*l1 = check_alloc(room, sizeof(**l1));
 	if (!entries)
 		return 0;
-	return check_read(&ch->c, *l1, entries * sizeof(**l1), host_offset) ? QC_SYSTEM : 0;
+	return check_read(&ch->s.c, *l1, entries * sizeof(**l1), host_offset) ? QC_SYSTEM : 0;
 }
 
 static int compare_place(const void *key, const void *member)
@@ -23,8 +23,8 @@ static int compare_place(const void *key, const void *member)
 
 int table_find_l2(const struct change *ch, u64 entry, size_t *idx)
 {
-	const struct l2_refs *l2 = &ch->c.l2;
-	u64 host = entry & ch->c.g.l1_offset_mask;
+	const struct l2_refs *l2 = &ch->s.c.l2;
+	u64 host = entry & ch->s.c.g.l1_offset_mask;
 	const struct l2_ref *ref = NULL;
 
 	if (l2->nr)
@@ -39,7 +39,7 @@ int table_find_l2(const struct change *ch, u64 entry, size_t *idx)
 /* Make every COPIED flag say whether the count is 1. Return: how many did not. */
 static u64 refresh_flags(struct change *ch, __be64 *entries)
 {
-	const struct check *c = &ch->c;
+	const struct check *c = &ch->s.c;
 	u64 nr = BIT_ULL(c->g.l2_bits), changed = 0, i, entry, bitmap;
 	struct entry_ref e;
 
@@ -48,7 +48,7 @@ static u64 refresh_flags(struct change *ch, __be64 *entries)
 			continue;
 		check_entry_decode(&c->g, entry, bitmap, &e);
 		if (e.kind != ENTRY_CLUSTER ||
-		    e.copied == (check_counts_get(c, &ch->next,
+		    e.copied == (check_counts_get(c, &ch->s.next,
 						  e.host_offset >> c->g.cluster_bits) == 1))
 			continue;
 		qcow_l2_put(&c->g, entries, i, entry ^ c->g.copied, bitmap);
@@ -61,24 +61,25 @@ static void write_l2(struct check *c, const struct l2_ref *ref, __be64 *entries)
 {
 	struct change *ch = change_of(c);
 	struct table_use *use = &ch->use[ref - c->l2.list];
+	u32 bits = c->g.cluster_bits;
 
 	if (!use->active || ch->err || !refresh_flags(ch, entries))
 		return;
-	ch->err = space_take(ch, 1, &use->moved);
+	ch->err = space_take(&ch->s, 1, &use->moved);
 	if (!ch->err)
-		ch->err = count_add(ch, use->moved >> c->g.cluster_bits, use->active - 1LL);
+		ch->err = shadow_count_add(&ch->s, use->moved >> bits, use->active - 1LL);
 	if (!ch->err)
-		ch->err = count_add(ch, ref->host_offset >> c->g.cluster_bits, -(s64)use->active);
+		ch->err = shadow_count_add(&ch->s, ref->host_offset >> bits, -(s64)use->active);
 	if (!ch->err && check_write(c, entries, check_l2_bytes(c), use->moved))
 		ch->err = QC_SYSTEM;
 }
 
 int table_write_l2(struct change *ch)
 {
-	u64 errors = ch->c.res.errors;
+	u64 errors = ch->s.c.res.errors;
 
-	check_walk_l2(&ch->c, write_l2);
-	if (!ch->err && ch->c.res.errors != errors)
+	check_walk_l2(&ch->s.c, write_l2);
+	if (!ch->err && ch->s.c.res.errors != errors)
 		ch->err = QC_SYSTEM;
 	return ch->err;
 }
@@ -95,30 +96,11 @@ static int refresh_l1_entry(struct change *ch, __be64 *entry)
 	err = table_find_l2(ch, be64_to_cpu(*entry), &idx);
 	if (err)
 		return err;
-	host = ch->use[idx].moved ? ch->use[idx].moved : ch->c.l2.list[idx].host_offset;
-	if (check_counts_get(&ch->c, &ch->next, host >> ch->c.g.cluster_bits) == 1)
-		host |= ch->c.g.copied;
+	host = ch->use[idx].moved ? ch->use[idx].moved : ch->s.c.l2.list[idx].host_offset;
+	if (check_counts_get(&ch->s.c, &ch->s.next, host >> ch->s.c.g.cluster_bits) == 1)
+		host |= ch->s.c.g.copied;
 	*entry = cpu_to_be64(host);
 	return 0;
-}
-
-/* Write a table to new clusters, the last of them filled up with zeros. */
-static int write_new(struct change *ch, const void *table, u64 bytes, u64 *host_offset)
-{
-	u64 clusters = change_clusters(ch, bytes);
-	unsigned char *buf;
-	int err;
-
-	if (!bytes)
-		return 0;
-	err = space_take(ch, clusters, host_offset);
-	if (err)
-		return err;
-	buf = check_alloc(clusters, check_cluster_bytes(&ch->c));
-	memcpy(buf, table, bytes);
-	err = check_write(&ch->c, buf, clusters << ch->c.g.cluster_bits, *host_offset);
-	free(buf);
-	return err ? QC_SYSTEM : 0;
 }
 
 int table_write_l1(struct change *ch)
@@ -133,7 +115,7 @@ int table_write_l1(struct change *ch)
 		host = change_picked(ch)->s.l1_offset;
 		entries = change_picked(ch)->s.l1_entries;
 	}
-	err = table_read_l1(ch, host, entries, max(entries, ch->h.l1_entries), &l1);
+	err = table_read_l1(ch, host, entries, max(entries, ch->s.h.l1_entries), &l1);
 	for (i = 0; !err && i < entries; i++) {
 		before = l1[i];
 		err = refresh_l1_entry(ch, &l1[i]);
@@ -141,9 +123,10 @@ int table_write_l1(struct change *ch)
 	}
 	/* The old one, in its place, is the snapshot's that is created. */
 	if (!err && changed && ch->verb != SNAPSHOT_CREATE)
-		err = count_drop_range(ch, old->l1_offset, old->l1_entries * sizeof(*l1));
+		err = shadow_count_range(&ch->s, old->l1_offset, old->l1_entries * sizeof(*l1), -1);
 	if (!err && changed)
-		err = write_new(ch, l1, ch->h.l1_entries * sizeof(*l1), &ch->h.l1_offset);
+		err = shadow_write_new(&ch->s, l1, ch->s.h.l1_entries * sizeof(*l1),
+				       &ch->s.h.l1_offset);
 	free(l1);
 	return err;
 }
@@ -184,10 +167,10 @@ int table_write_snapshots(struct change *ch)
 		qcow_snapshot_put(&ch->created, table + bytes);
 		bytes += qcow_snapshot_bytes(&ch->created);
 	}
-	ch->h.snapshots_offset = 0;
-	err = count_drop_range(ch, ch->img.h.snapshots_offset, old);
+	ch->s.h.snapshots_offset = 0;
+	err = shadow_count_range(&ch->s, ch->img.h.snapshots_offset, old, -1);
 	if (!err)
-		err = write_new(ch, table, bytes, &ch->h.snapshots_offset);
+		err = shadow_write_new(&ch->s, table, bytes, &ch->s.h.snapshots_offset);
 	free(table);
 	return err;
 }

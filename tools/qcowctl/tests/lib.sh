@@ -193,3 +193,52 @@ in_memory() {
 	trap 'rm -rf "$memory"' EXIT
 	cd "$memory" || exit
 }
+
+# What a rebase is judged by: $format of the image; $old and $new backing file, each empty for none,
+# $old_format and $new_format; want has what is to be read.
+
+# clean IMAGE: no corruption, and no leak but in version 1
+clean() {
+	local status=0
+	"$QCOWCTL" check "$1" >"$1.check" 2>&1 || status=$?
+	[[ $status -eq 0 || ($status -eq 3 && $format == qcow) ]] || die "$(cat "$1.check")"
+}
+# judge_rebased IMAGE: it reads as before; version 1 does not say what its backing file is
+# shellcheck disable=SC2154 # the tests set them
+judge_rebased() {
+	local backing now
+	clean "$1"
+	now=$(qemu-img info --output json "$1" | sed -n 's/^    "backing-filename": "\(.*\)",*/\1/p')
+	[[ $now == "$old" || $now == "$new" ]] || die "backing file $now"
+	backing=driver=$old_format,file.driver=file,file.filename=$old
+	[[ $now == "$old" ]] || backing=driver=$new_format,file.driver=file,file.filename=$new
+	if [[ $format == qcow && -n $now ]]; then
+		qemu-img convert -O raw --image-opts \
+			"driver=qcow,file.driver=file,file.filename=$1,backing.${backing//,/,backing.}" \
+			"$1.raw"
+	else
+		qemu-img convert -f "$format" -O raw "$1" "$1.raw"
+	fi
+	cmp "$1.raw" want || die "it reads otherwise, on '$now'"
+}
+
+# make_bases: what images are rebased to
+make_bases() {
+	create raw raw 3M
+	io raw raw 'write -P 9 0 2M'
+	cp raw same
+	io same raw 'write -P 8 1M 64K' 'write -P 0 1500K 100K'
+	head -c 700K same >short
+	create qcow2 -o compression_type=zstd base 2M
+	io base qcow2 'write -P 9 0 1M' 'write -P 7 1M 200K' 'write -c -P 6 1984K 64K'
+	create qcow2 -b base -F qcow2 deep 3M
+	io deep qcow2 'write -P 9 1M 200K' 'write -z 1600K 64K'
+}
+
+# rebase_command: sets command, which rebases the file image
+# shellcheck disable=SC2034 # the tests run it
+rebase_command() {
+	command=("$QCOWCTL" rebase -b "$new" image)
+	[[ -z $new ]] || command+=(-F "$new_format")
+	[[ $format != qcow || -z $old ]] || command+=(--old-format "$old_format")
+}

@@ -11,7 +11,7 @@ create qcow2 a 1M
 qemu-img rebase -u -F raw -b base.raw a
 unstate a
 expect "$POLICY" 'is not stated, and it is not guessed' attach -r a
-grep -q 'try: qemu-img rebase -u -F' err
+grep -q 'try: qcowctl rebase -u -F' err
 expect_ready -r --backing-format raw a
 for format in qcow2 qcow; do
 	qemu-img rebase -u -F $format -b base.raw a

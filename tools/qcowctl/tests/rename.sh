@@ -84,7 +84,7 @@ create qcow2 -o data_file=data.raw with-data 1M
 moved over over2 over over2
 moved over2 over over2 over
 expect_not "$POLICY" "over: its backing file 'base' is relative to its directory" over dir
-grep -q "try: qemu-img rebase -u -F qcow2 -b $PWD/base over" err
+grep -q "try: qcowctl rebase -u -F qcow2 -b $PWD/base over" err
 expect_not "$POLICY" "its backing file 'base' is relative" over.v1 dir/new
 grep -q "try: ln -s $PWD/base dir/base" err
 expect_not "$POLICY" "its data file 'data.raw' is relative" with-data dir

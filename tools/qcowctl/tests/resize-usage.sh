@@ -12,10 +12,10 @@ refused() {
 	[[ $got -eq $status && ! -s out ]] || die "resize $*: status $got: $(cat err)"
 	grep -qF -- "$text" err || die "resize $*: $(cat err)"
 }
-refused 1 'a size and one device are wanted, 0 words given'
-refused 1 'a size and one device are wanted, 1 words given' 1G
-refused 1 'a size and one device are wanted, 3 words given' 1G a b
-refused 1 'a size and one device are wanted, 1 words given' -1G
+refused 1 'a size and one image are wanted, 0 words given'
+refused 1 'a size and one image are wanted, 1 words given' 1G
+refused 1 'a size and one image are wanted, 3 words given' 1G a b
+refused 1 'a size and one image are wanted, 1 words given' -1G
 for size in '' 1Q x + -5x 1.5G ++1 0x10; do
 	refused 1 "'$size' is no size" "$size" /dev/qcow0
 done

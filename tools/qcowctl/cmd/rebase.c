@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * qcowctl rebase: gives an image another backing file.
+ */
+#include <getopt.h>
+
+#include "cmd/cmd.h"
+#include "rebase/rebase.h"
+
+static const char help[] =
+	"Usage: qcowctl rebase [OPTION]... -b FILE -F FMT IMAGE\n"
+	"Give IMAGE another backing file, as qemu-img rebase does. What is read from it stays the\n"
+	"same: where the old and the new backing file differ, the image gets what the old one\n"
+	"has. No other program may have it open; needs neither root nor the driver.\n"
+	"\n"
+	"  -b, --backing FILE         the new backing file; \"\": none any more\n"
+	"  -F, --backing-format FMT   its format: raw, qcow or qcow2; version 1 does not store it\n"
+	"  -u, --unsafe               change the names and nothing else: what is read from the\n"
+	"                             backing file is that of the new one\n"
+	"      --old-format FMT       format of the old backing file, where none is stated\n"
+	"      --allow-backing NAME   backing files may be in this directory too, or be this\n"
+	"                             file or block device\n"
+	"  -q, --quiet                print nothing when all is well, as always\n"
+	"  -h, --help                 this text\n";
+
+enum {
+	OPT_OLD_FORMAT = 256,
+	OPT_ALLOW_BACKING,
+};
+
+static const struct option options[] = {
+	{ "backing", required_argument, NULL, 'b' },
+	{ "backing-format", required_argument, NULL, 'F' },
+	{ "unsafe", no_argument, NULL, 'u' },
+	{ "old-format", required_argument, NULL, OPT_OLD_FORMAT },
+	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/**
+ * struct rebase_args - the command line
+ * @opts: which backing file
+ * @unsafe: change the names only
+ * @help: print the help
+ */
+struct rebase_args {
+	struct rebase_options opts;
+	bool unsafe;
+	bool help;
+};
+
+static int parse_format(const char *option, const char *text, const char **format)
+{
+	if (strcmp(text, "raw") && strcmp(text, "qcow") && strcmp(text, "qcow2"))
+		return qc_fail(QC_USAGE, option, "'%s' is none of raw, qcow, qcow2", text);
+	*format = text;
+	return 0;
+}
+
+static int parse_option(struct rebase_args *a, int opt)
+{
+	switch (opt) {
+	case 'b':
+		a->opts.backing = optarg;
+		return 0;
+	case 'F':
+		return parse_format("--backing-format", optarg, &a->opts.format);
+	case OPT_OLD_FORMAT:
+		return parse_format("--old-format", optarg, &a->opts.old_format);
+	case OPT_ALLOW_BACKING:
+		return policy_allow(&a->opts.chain.policy, optarg);
+	case 'u':
+		a->unsafe = true;
+		return 0;
+	case 'q':
+		return 0;
+	case 'h':
+		a->help = true;
+		return 0;
+	default:
+		return QC_USAGE;
+	}
+}
+
+static int check_args(const struct rebase_args *a)
+{
+	if (!a->opts.backing)
+		return qc_fail(QC_USAGE, "rebase", "-b FILE is wanted, \"\" for no backing file");
+	if (!*a->opts.backing && a->opts.format)
+		return qc_fail(QC_USAGE, "--backing-format", "'%s' without a backing file",
+			       a->opts.format);
+	return 0;
+}
+
+static int parse_args(struct rebase_args *a, int argc, char **argv)
+{
+	int opt, err;
+
+	while ((opt = getopt_long(argc, argv, "b:F:uqh", options, NULL)) != -1) {
+		err = parse_option(a, opt);
+		if (err)
+			return err;
+	}
+	if (a->help)
+		return 0;
+	if (argc - optind != 1)
+		return qc_fail(QC_USAGE, "rebase", "one image is wanted, %d given",
+			       argc - optind);
+	return check_args(a);
+}
+
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	struct rebase_args a = { 0 };
+	int err = parse_args(&a, argc, argv);
+
+	if (err == QC_USAGE)
+		cmd_usage(cmd);
+	else if (!err && a.help)
+		cmd_help(cmd);
+	else if (!err && a.unsafe)
+		err = rebase_names(argv[optind], &a.opts);
+	else if (!err)
+		err = rebase_image(argv[optind], &a.opts);
+	chain_options_free(&a.opts.chain);
+	return err;
+}
+
+const struct command cmd_rebase = {
+	.name = "rebase",
+	.summary = "give an image another backing file",
+	.help = help,
+	.run = run,
+};

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Compares two chains with the same image on top, cluster by cluster. Ranges that the image has, or
+ * that read as zeros in both, are left out without a look at what is in them.
+ */
+#include "rebase/copy.h"
+
+/**
+ * struct side - one of the chains
+ * @ext: its mapping
+ * @reader: its bytes
+ * @buf: a cluster of it
+ * @range: where the comparison is
+ */
+struct side {
+	struct extents *ext;
+	struct reader *reader;
+	unsigned char *buf;
+	struct guest_range range;
+};
+
+/**
+ * struct comparison - both of them
+ * @edit: the mapping of the image
+ * @now: on the old backing file
+ * @next: on the new one
+ * @bytes: of a cluster
+ */
+struct comparison {
+	struct edit edit;
+	struct side now;
+	struct side next;
+	size_t bytes;
+};
+
+static void open_side(struct side *side, const struct chain *chain, size_t bytes)
+{
+	side->ext = extents_open(chain);
+	side->reader = reader_open(chain);
+	side->buf = check_alloc(1, bytes);
+}
+
+static void close_side(struct side *side)
+{
+	extents_close(side->ext);
+	reader_close(side->reader);
+	free(side->buf);
+}
+
+/* The range at a guest offset. Return: false at the end of the image. */
+static bool look(struct side *side, u64 guest)
+{
+	int err;
+
+	extents_seek(side->ext, guest);
+	return extents_next(side->ext, &side->range, &err);
+}
+
+static bool is_zero(const unsigned char *buf, size_t bytes)
+{
+	return !buf[0] && !memcmp(buf, buf + 1, bytes - 1);
+}
+
+static int compare_cluster(struct comparison *cmp, u64 guest)
+{
+	int err = reader_read(cmp->now.reader, guest, cmp->bytes, cmp->now.buf);
+
+	if (!err)
+		err = reader_read(cmp->next.reader, guest, cmp->bytes, cmp->next.buf);
+	if (err || !memcmp(cmp->now.buf, cmp->next.buf, cmp->bytes))
+		return err;
+	if (is_zero(cmp->now.buf, cmp->bytes))
+		return edit_zero(&cmp->edit, guest);
+	return edit_data(&cmp->edit, guest, cmp->now.buf);
+}
+
+/* Bytes from a guest offset on that need no look: the image has them, or both are zeros. */
+static u64 same_bytes(const struct comparison *cmp)
+{
+	const struct guest_range *now = &cmp->now.range, *next = &cmp->next.range;
+
+	if (now->damaged || next->damaged)
+		return 0;
+	if (!now->depth && now->present)
+		return now->len;
+	return now->zero && next->zero ? min(now->len, next->len) : 0;
+}
+
+static int compare(struct comparison *cmp)
+{
+	u64 guest = 0, same;
+	int err = 0;
+
+	while (!err && look(&cmp->now, guest) && look(&cmp->next, guest)) {
+		same = same_bytes(cmp);
+		if (same) {
+			guest += same;
+			continue;
+		}
+		guest = round_down(guest, cmp->bytes);
+		err = compare_cluster(cmp, guest);
+		guest += cmp->bytes;
+	}
+	return err;
+}
+
+int copy_differences(struct shadow *s, const struct chain *now, const struct chain *next,
+		     bool *changed)
+{
+	struct comparison cmp = { .bytes = check_cluster_bytes(&s->c) };
+	int err = s->h.version == 1 ? 0 : space_create(s);
+
+	open_side(&cmp.now, now, cmp.bytes);
+	open_side(&cmp.next, next, cmp.bytes);
+	if (!err)
+		err = edit_begin(&cmp.edit, s, 0);
+	if (!err)
+		err = compare(&cmp);
+	if (!err)
+		err = edit_finish(&cmp.edit);
+	*changed = cmp.edit.l1_changed || s->h.version == 1;
+	close_side(&cmp.now);
+	close_side(&cmp.next);
+	edit_end(&cmp.edit);
+	return err;
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where names go in a header that exists: every layout is tried until one leaves alone what the old
+ * header needs.
+ */
+#include "rebase/head.h"
+
+/**
+ * enum format_place - where in the list of extensions the backing file's format goes
+ * @FORMAT_FIRST: before all others, as in a new image
+ * @FORMAT_SAME: where it is
+ * @FORMAT_LAST: behind all others
+ * @FORMAT_NONE: it goes
+ * @FORMAT_KEPT: it stays as it is
+ */
+enum format_place {
+	FORMAT_FIRST,
+	FORMAT_SAME,
+	FORMAT_LAST,
+	FORMAT_NONE,
+	FORMAT_KEPT,
+};
+
+/**
+ * struct layout - a header being laid out
+ * @old: the one that is there
+ * @new: the other one
+ * @pos: the next byte of it
+ * @names: what it is to have
+ */
+struct layout {
+	const struct head *old;
+	struct head *new;
+	size_t pos;
+	const struct head_names *names;
+};
+
+static bool put_ext(struct layout *l, u32 type, const void *data, u32 len)
+{
+	size_t bytes = sizeof(struct qcow_disk_ext) + round_up((size_t)len, 8);
+	struct qcow_disk_ext *ext = (void *)(l->new->buf + l->pos);
+
+	if (bytes > l->new->bytes - l->pos)
+		return false;
+	memset(ext, 0, bytes);
+	ext->type = cpu_to_be32(type);
+	ext->len = cpu_to_be32(len);
+	if (len)
+		memcpy(ext + 1, data, len);
+	l->pos += bytes;
+	return true;
+}
+
+static bool put_format(struct layout *l)
+{
+	const char *format = l->names->format;
+
+	return put_ext(l, QCOW_EXT_BACKING_FORMAT, format, strlen(format));
+}
+
+static bool put_features(struct layout *l)
+{
+	const struct qcow_ext *ext = l->names->features;
+
+	return !ext || put_ext(l, ext->type, ext->data, ext->len);
+}
+
+/* The old cluster with all extensions and the end mark laid out anew. */
+static bool put_extensions(struct layout *l, enum format_place place)
+{
+	const struct head *old = l->old;
+	bool fits, format = place != FORMAT_SAME, features = false;
+	struct qcow_ext ext;
+	size_t pos = 0;
+
+	memcpy(l->new->buf, old->buf, old->bytes);
+	l->new->h = old->h;
+	l->pos = old->h.length;
+	fits = place != FORMAT_FIRST || put_format(l);
+	while (fits && qcow_ext_next(&old->h, old->buf, old->bytes, &pos, &ext, NULL) == 1) {
+		if (ext.type == QCOW_EXT_FEATURE_NAMES) {
+			fits = features || put_features(l);
+			features = true;
+		} else if (ext.type != QCOW_EXT_BACKING_FORMAT || place == FORMAT_KEPT) {
+			fits = put_ext(l, ext.type, ext.data, ext.len);
+		} else if (place == FORMAT_SAME) {
+			fits = put_format(l);
+			format = true;
+		}
+	}
+	if (fits && !features)
+		fits = put_features(l);
+	if (fits && place == FORMAT_LAST)
+		fits = put_format(l);
+	return fits && format && put_ext(l, QCOW_EXT_END, NULL, 0);
+}
+
+/* The header states the place of the name, behind @at. */
+static bool put_backing(struct layout *l, size_t at)
+{
+	struct qcow_disk_header *disk = (void *)l->new->buf;
+	const char *name = l->names->backing;
+	size_t len = name ? strlen(name) : 0;
+
+	if (at > l->new->bytes || len > l->new->bytes - at)
+		return false;
+	if (name)
+		memcpy(l->new->buf + at, name, len);
+	else
+		at = 0;
+	disk->backing_offset = cpu_to_be64((u64)at);
+	disk->backing_size = cpu_to_be32((u32)len);
+	l->new->h.backing_offset = at;
+	l->new->h.backing_len = len;
+	return true;
+}
+
+/* Behind the last extension of the old header. */
+static size_t ext_end(const struct head *old)
+{
+	struct qcow_ext ext;
+	size_t pos = 0, end = old->h.length;
+
+	while (qcow_ext_next(&old->h, old->buf, old->bytes, &pos, &ext, NULL) == 1)
+		end = pos;
+	/* The end mark. */
+	return min(end + sizeof(struct qcow_disk_ext), old->bytes);
+}
+
+static bool same_behind_switch(const struct layout *l, size_t from, size_t end)
+{
+	from = max_t(size_t, from, HEAD_SWITCH_BYTES);
+	return end <= from || !memcmp(l->old->buf + from, l->new->buf + from, end - from);
+}
+
+static bool leaves_old(const struct layout *l)
+{
+	const struct qcow_header *h = &l->old->h;
+
+	return same_behind_switch(l, 0, ext_end(l->old)) &&
+	       same_behind_switch(l, h->backing_offset, h->backing_offset + h->backing_len);
+}
+
+/* @behind: bytes that the name leaves free for the old one, or 0: it comes at once. */
+static bool lay_out(struct layout *l, enum format_place place, size_t behind)
+{
+	return put_extensions(l, place) && put_backing(l, max(l->pos, behind)) && leaves_old(l);
+}
+
+static bool try_places(struct layout *l, const enum format_place *places, size_t nr)
+{
+	const struct qcow_header *h = &l->old->h;
+	size_t behind = max_t(u64, ext_end(l->old), h->backing_offset + h->backing_len);
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		if (lay_out(l, places[i], 0) || lay_out(l, places[i], behind))
+			return true;
+	return false;
+}
+
+int head_rename(const struct head *old, const struct head_names *names, struct head *new,
+		struct qcow_report *rep)
+{
+	static const enum format_place stated[] = { FORMAT_FIRST, FORMAT_SAME, FORMAT_LAST };
+	static const enum format_place absent[] = { FORMAT_NONE, FORMAT_KEPT };
+	struct layout l = { .old = old, .new = new, .names = names };
+	size_t len = names->backing ? strlen(names->backing) : 0;
+	bool fits;
+
+	if (len > QCOW_MAX_BACKING_NAME) {
+		qcow_report(rep, "backing file name has %zu bytes, at most %u are supported", len,
+			    QCOW_MAX_BACKING_NAME);
+		return -EINVAL;
+	}
+	if (names->backing)
+		fits = try_places(&l, stated, ARRAY_SIZE(stated));
+	else
+		fits = try_places(&l, absent, ARRAY_SIZE(absent));
+	if (fits)
+		return 0;
+	qcow_report(rep,
+		    "the first cluster, %zu bytes, has no room for a backing file name of %zu bytes beside the old one",
+		    old->bytes, len);
+	return -ENOSPC;
+}

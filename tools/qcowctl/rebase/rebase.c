@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Opens an image and gives it other names. What is new is written where the old header needs
+ * nothing; the write of the first sector makes it valid. What the new backing file does not have
+ * becomes the image's own before that: between the two steps it reads as before, too.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "rebase/copy.h"
+#include "rebase/head.h"
+#include "rebase/rebase.h"
+#include "shadow/shadow.h"
+
+/* Headers on the way: that of now, one without feature names, the new one. */
+#define NR_STEPS	3
+
+/**
+ * struct rebase - an image being rebased
+ * @s: to write to it; in version 1, to find what is in use
+ * @chain: the image, and its old backing files where they are read
+ * @opts: the names
+ */
+struct rebase {
+	struct shadow s;
+	struct chain chain;
+	const struct rebase_options *opts;
+};
+
+/* NULL: none. */
+static const char *new_backing(const struct rebase *r)
+{
+	return *r->opts->backing ? r->opts->backing : NULL;
+}
+
+/* The write after which the new names are the image's. */
+static int switch_over(struct rebase *r, const void *head, size_t len)
+{
+	int err = check_write(&r->s.c, head, len, 0) ? QC_SYSTEM : 0;
+
+	if (!err)
+		err = shadow_sync(&r->s, "the header");
+	if (err)
+		qc_fail(0, r->s.c.img->name, "has the backing file of before or of afterwards");
+	return err;
+}
+
+/* Write what differs behind the first sector. */
+static int write_behind(struct rebase *r, const struct head *old, const struct head *new)
+{
+	size_t from = HEAD_SWITCH_BYTES, end = old->bytes;
+
+	while (end > from && old->buf[end - 1] == new->buf[end - 1])
+		end--;
+	while (from < end && old->buf[from] == new->buf[from])
+		from++;
+	if (from >= end)
+		return 0;
+	if (check_write(&r->s.c, new->buf + from, end - from, from))
+		return QC_SYSTEM;
+	return shadow_sync(&r->s, "the new name");
+}
+
+/* That what was laid out is a header. */
+static int check_head(const struct rebase *r, const struct head *new)
+{
+	struct qcow_header h;
+	int err;
+
+	QC_REPORT(rep);
+	err = qcow_header_parse(&h, new->buf, new->bytes, S64_MAX, &rep);
+	if (err)
+		qc_lines(r->s.c.img->name, rep.buf);
+	return image_exit_code(err);
+}
+
+/* A program that writes to an image clears the autoclear bits that it does not know. */
+static int lay_out(const struct head *old, const struct head_names *names, struct head *new,
+		   struct qcow_report *rep)
+{
+	int err = head_rename(old, names, new, rep);
+
+	if (err)
+		return err;
+	new->h.autoclear &= QCOW_AUTOCLEAR_BITMAPS | QCOW_AUTOCLEAR_RAW_DATA_FILE;
+	qcow_header_put(&new->h, new->buf);
+	return 0;
+}
+
+/* @steps: the headers on the way, that of now first. */
+static int plan_head(const struct rebase *r, struct head *steps, size_t *nr)
+{
+	struct head_names names = { .backing = new_backing(r), .format = r->opts->format };
+	struct qcow_ext features;
+	int err;
+
+	QC_REPORT(rep);
+	if (image_find_ext(r->s.c.img, QCOW_EXT_FEATURE_NAMES, &features))
+		names.features = &features;
+	*nr = 2;
+	err = lay_out(&steps[0], &names, &steps[1], &rep);
+	if (err == -ENOSPC && names.features) {
+		*nr = 3;
+		names.features = NULL;
+		err = lay_out(&steps[0], &names, &steps[1], NULL);
+		names.features = &features;
+		if (!err)
+			err = lay_out(&steps[1], &names, &steps[2], NULL);
+	}
+	if (!err)
+		return check_head(r, &steps[*nr - 1]);
+	qc_lines(r->s.c.img->name, rep.buf);
+	return err == -ENOSPC ? QC_UNSUPPORTED : QC_USAGE;
+}
+
+static int write_step(struct rebase *r, const struct head *old, const struct head *new)
+{
+	int err;
+
+	if (!memcmp(old->buf, new->buf, old->bytes))
+		return 0;
+	err = write_behind(r, old, new);
+	return err ? err : switch_over(r, new->buf, HEAD_SWITCH_BYTES);
+}
+
+/* @steps: NR_STEPS of them, whose memory is that of the first. */
+static int read_head(struct rebase *r, struct head *steps)
+{
+	size_t bytes = check_cluster_bytes(&r->s.c), i;
+	unsigned char *buf = qc_alloc(NR_STEPS * bytes);
+
+	for (i = 0; i < NR_STEPS; i++)
+		steps[i] = (struct head){ .buf = buf + i * bytes, .bytes = bytes };
+	steps[0].h = r->s.c.img->h;
+	return check_read(&r->s.c, buf, bytes, 0) ? QC_SYSTEM : 0;
+}
+
+static int rename_v2(struct rebase *r)
+{
+	struct head steps[NR_STEPS];
+	size_t nr, i;
+	int err = read_head(r, steps);
+
+	if (!err)
+		err = plan_head(r, steps, &nr);
+	for (i = 1; !err && i < nr; i++)
+		err = write_step(r, &steps[i - 1], &steps[i]);
+	free(steps[0].buf);
+	return err;
+}
+
+static int check_name_v1(const struct rebase *r)
+{
+	size_t len = strlen(r->opts->backing);
+
+	if (len <= QCOW_MAX_BACKING_NAME)
+		return 0;
+	return qc_fail(QC_USAGE, r->s.c.img->name,
+		       "backing file name has %zu bytes, at most %u are supported", len,
+		       QCOW_MAX_BACKING_NAME);
+}
+
+/*
+ * Where a name of this length is to be in version 1, 0 for none: behind the header within the first
+ * sector, or behind all that is in use. Nothing else tells what is in use: all tables are read.
+ */
+static int find_place_v1(struct rebase *r, size_t len, u64 *host_offset)
+{
+	struct check *c = &r->s.c;
+	const struct image *img = c->img;
+	int err = check_v1(c);
+
+	if (err || c->res.errors)
+		return QC_SYSTEM;
+	if (c->res.corruptions)
+		return qc_fail(QC_BAD_IMAGE, img->name, "is corrupt in %llu places, not changed",
+			       c->res.corruptions);
+	*host_offset = len ? img->h.length : 0;
+	if (img->h.length + len <= min_t(u64, c->first_used, HEAD_SWITCH_BYTES))
+		return 0;
+	*host_offset = c->res.image_end;
+	if (S_ISREG(img->st.st_mode) || len <= img->bytes - *host_offset)
+		return 0;
+	return qc_fail(QC_SYSTEM, img->name, "no room for a name behind 0x%llx", *host_offset);
+}
+
+/* As QEMU reads a file in sectors, it ends at the end of one. */
+static int write_name_v1(struct rebase *r, const char *name, size_t len, u64 host_offset)
+{
+	size_t bytes = round_up(len, (size_t)HEAD_SWITCH_BYTES);
+	const struct image *img = r->s.c.img;
+	char *buf = qc_alloc(bytes);
+	int err;
+
+	memcpy(buf, name, len);
+	err = check_write(&r->s.c, buf, bytes, host_offset) ? QC_SYSTEM : 0;
+	free(buf);
+	if (!err)
+		err = shadow_sync(&r->s, "the new name");
+	/* Else it stays longer, which does no harm. */
+	if (err && S_ISREG(img->st.st_mode))
+		(void)!ftruncate(img->fd, img->bytes);
+	return err;
+}
+
+/* The file ends where the old name began, if that was the last in it; else it is a gap. */
+static void cut_name_v1(const struct rebase *r, u64 host_offset)
+{
+	const struct image *img = r->s.c.img;
+	u64 old = img->h.backing_offset, end = old + img->h.backing_len;
+
+	if (S_ISREG(img->st.st_mode) && old >= HEAD_SWITCH_BYTES && old > host_offset &&
+	    r->s.c.res.image_end == round_up(end, (u64)HEAD_SWITCH_BYTES))
+		(void)!ftruncate(img->fd, round_up(old, (u64)HEAD_SWITCH_BYTES));
+}
+
+static int rename_v1(struct rebase *r)
+{
+	const char *name = new_backing(r);
+	size_t len = name ? strlen(name) : 0;
+	unsigned char head[HEAD_SWITCH_BYTES];
+	struct qcow_v1_disk_header *disk = (void *)head;
+	u64 host_offset = 0;
+	int err;
+
+	err = check_name_v1(r);
+	if (err)
+		return err;
+	if (check_read(&r->s.c, head, sizeof(head), 0))
+		return QC_SYSTEM;
+	err = find_place_v1(r, len, &host_offset);
+	if (!err && host_offset >= sizeof(head))
+		err = write_name_v1(r, name, len, host_offset);
+	else if (!err && len)
+		memcpy(head + host_offset, name, len);
+	if (err)
+		return err;
+	disk->backing_offset = cpu_to_be64(host_offset);
+	disk->backing_size = cpu_to_be32((u32)len);
+	err = switch_over(r, head, sizeof(head));
+	if (!err)
+		cut_name_v1(r, host_offset);
+	return err;
+}
+
+static int check_header(const struct image *img, const struct rebase_options *opts)
+{
+	const struct qcow_header *h = &img->h;
+
+	if (*opts->backing && !opts->format && h->version > 1) {
+		qc_fail(0, "rebase", "the format of '%s' is not stated, and it is not guessed",
+			opts->backing);
+		qc_hint("-F raw|qcow|qcow2");
+		return QC_USAGE;
+	}
+	if (*opts->backing && h->autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE)
+		return qc_fail(QC_UNSUPPORTED, img->name,
+			       "has a raw external data file, and can have no backing file");
+	return shadow_check_marks(img);
+}
+
+static int rename_image(struct rebase *r)
+{
+	return r->s.c.img->h.version == 1 ? rename_v1(r) : rename_v2(r);
+}
+
+static int open_image(struct rebase *r, const char *name, const struct chain_options *chain)
+{
+	int err;
+
+	/* A limit of the file's length is an error as a full disk is. */
+	signal(SIGXFSZ, SIG_IGN);
+	err = chain_open(&r->chain, name, chain);
+	r->s.c.img = &r->chain.images[0];
+	if (err)
+		return err;
+	r->s.h = r->s.c.img->h;
+	check_set_up(&r->s.c);
+	return check_header(r->s.c.img, r->opts);
+}
+
+static void close_image(struct rebase *r)
+{
+	space_destroy(&r->s);
+	check_reset(&r->s.c);
+	chain_close(&r->chain);
+}
+
+int rebase_names(const char *name, const struct rebase_options *opts)
+{
+	struct chain_options chain = {
+		.write = true, .lock = IMAGE_LOCK_WRITE, .top_only = true, .no_data = true,
+	};
+	struct rebase r = { .s.c.quiet = true, .opts = opts };
+	int err = open_image(&r, name, &chain);
+
+	if (!err)
+		err = rename_image(&r);
+	close_image(&r);
+	return err;
+}
+
+/* The image again, on its new backing file. */
+static int open_next(const struct rebase *r, struct chain *next)
+{
+	const char *backing = new_backing(r), *name = r->s.c.img->name;
+	struct chain_options chain = r->opts->chain;
+	struct other_backing other = { .layer = 0 };
+	char *path = NULL;
+	int err;
+
+	chain.lock = IMAGE_LOCK_READ;
+	chain.rebased = true;
+	chain.top_only = !backing;
+	if (backing && path_has_protocol(backing) && strncmp(backing, "file:/", 6))
+		return qc_fail(QC_POLICY, "--backing",
+			       "'%s' has a protocol, only files are opened", backing);
+	if (backing) {
+		path = policy_combine(name, strncmp(backing, "file:/", 6) ? backing : backing + 5);
+		other.name = path;
+		chain.backings = &other;
+		chain.nr_backings = 1;
+		chain.backing_format = r->opts->format;
+	}
+	err = chain_open(next, name, &chain);
+	free(path);
+	return err;
+}
+
+static int check_readable(const struct chain *chain)
+{
+	u32 i;
+
+	for (i = 0; i < chain->nr; i++)
+		if (!chain->images[i].raw && chain->images[i].h.crypt_method != QCOW_CRYPT_NONE)
+			return qc_fail(QC_UNSUPPORTED, chain->images[i].name,
+				       "crypt_method %u: encrypted images are rebased with -u only",
+				       chain->images[i].h.crypt_method);
+	return 0;
+}
+
+/* The image reads as before, from its old backing file and what it now has itself. */
+static int switch_contents(struct rebase *r)
+{
+	struct image *img = r->s.c.img;
+	int err;
+
+	if (img->h.version > 1) {
+		r->s.h.autoclear &= QCOW_AUTOCLEAR_BITMAPS | QCOW_AUTOCLEAR_RAW_DATA_FILE;
+		err = shadow_switch(&r->s, "mapping");
+		if (err)
+			return err;
+		space_release(&r->s, true);
+		err = shadow_sync(&r->s, "what was freed");
+		if (err)
+			return err;
+		img->h = r->s.h;
+	}
+	err = image_stat(img->fd, img->name, &img->st, &img->bytes);
+	check_set_up(&r->s.c);
+	return err;
+}
+
+static int copy(struct rebase *r, const struct chain *next)
+{
+	bool changed = false;
+	int err = shadow_check(&r->s);
+
+	if (!err)
+		err = copy_differences(&r->s, &r->chain, next, &changed);
+	if (!err && changed)
+		err = switch_contents(r);
+	else if (err && r->s.h.version > 1)
+		space_release(&r->s, false);
+	return err;
+}
+
+/* Whether there will be room for the names, before anything is copied. */
+static int check_names(struct rebase *r)
+{
+	struct head steps[NR_STEPS];
+	size_t nr;
+	int err;
+
+	if (r->s.h.version == 1)
+		return check_name_v1(r);
+	err = read_head(r, steps);
+	if (!err)
+		err = plan_head(r, steps, &nr);
+	free(steps[0].buf);
+	return err;
+}
+
+int rebase_image(const char *name, const struct rebase_options *opts)
+{
+	struct chain_options chain = opts->chain;
+	struct rebase r = { .s.c.quiet = true, .opts = opts };
+	struct chain next = { 0 };
+	int err;
+
+	chain.write = true;
+	chain.lock = IMAGE_LOCK_WRITE;
+	chain.backing_format = opts->old_format;
+	err = open_image(&r, name, &chain);
+	if (!err)
+		err = check_names(&r);
+	if (!err)
+		err = open_next(&r, &next);
+	if (!err)
+		err = check_readable(&r.chain);
+	if (!err)
+		err = check_readable(&next);
+	if (!err)
+		err = copy(&r, &next);
+	chain_close(&next);
+	if (!err)
+		err = rename_image(&r);
+	close_image(&r);
+	return err;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Another backing file for an image that no other program has open.
+ */
+#ifndef QCOWCTL_REBASE_H
+#define QCOWCTL_REBASE_H
+
+#include "image/image.h"
+
+/**
+ * struct rebase_options - which backing file
+ * @backing: its name, as it is stored in the image; "": the image has none any more
+ * @format: "raw", "qcow" or "qcow2", or NULL
+ * @old_format: format of backing files that there are now, where none is stated, or NULL
+ * @chain: policy for the files of both chains
+ */
+struct rebase_options {
+	const char *backing;
+	const char *format;
+	const char *old_format;
+	struct chain_options chain;
+};
+
+/**
+ * rebase_names() - change the names in the header and nothing else (-u)
+ * @name: of the image; no policy restricts it
+ * @opts: the names; neither file has to exist
+ *
+ * When the power fails, the image has the names of before or of afterwards. May block.
+ *
+ * Return: enum qc_exit; after an error the image is as before, unless the message says that it is
+ * not known what is on the disk.
+ */
+int rebase_names(const char *name, const struct rebase_options *opts);
+
+/**
+ * rebase_image() - change the backing file, and what is read from the image stays the same
+ * @name: as for rebase_names()
+ * @opts: the names; no policy restricts the new backing file itself
+ *
+ * Where old and new backing file differ, the image gets what the old one has. Then the names
+ * change. The image is checked first. When the power fails, the same is read from it, with the one
+ * backing file or the other. May block.
+ *
+ * Return: as rebase_names(); after an error, the image may have more of its own.
+ */
+int rebase_image(const char *name, const struct rebase_options *opts);
+
+#endif /* QCOWCTL_REBASE_H */

@@ -1,0 +1,113 @@
+#!/bin/bash
+# Power fails at each write of a change of names, and any sectors that no sync had made durable are
+# lost; each call fails once; there is no space: the names are those of before or of afterwards.
+set -euo pipefail
+# shellcheck source=tools/qcowctl/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+in_memory
+seed=${SEED:-$SRANDOM}
+echo "SEED=$seed"
+RANDOM=$seed
+for lib in cut journal fail; do
+	cc -O1 -shared -fPIC -D_GNU_SOURCE -o "$lib.so" "$here/$lib.c"
+done
+export ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0
+
+# state IMAGE: names as QEMU reads them, and all entries
+state() {
+	qemu-img info --output json "$1" | grep -E '^    "(full-)?backing' || true
+	"$QCOWCTL" info --dump --output json "$1" | python3 -c '
+import json, sys
+dump = json.load(sys.stdin)
+print({k: v for k, v in dump.items() if k.startswith(("l1", "l2"))})'
+}
+# judge IMAGE
+judge() {
+	local now
+	"$QCOWCTL" check "$1" >"$1.check" 2>&1 || die "$(cat "$1.check")"
+	now=$(state "$1")
+	[[ $now == "$before" || $now == "$after" ]] ||
+		die "neither before nor afterwards: $now; before $before; afterwards $after"
+}
+export -f state judge die
+export QCOWCTL before after
+
+name() {
+	printf '%0*d' "$1" "$RANDOM"
+}
+# step NAME [FORMAT]: change the names of base, with all that can go wrong
+step() {
+	local command=("$QCOWCTL" rebase -u -b "$1" image) number n status
+	[[ -z ${2-} ]] || command+=(-F "$2")
+	cp base image
+	before=$(state image)
+	JOURNAL=$PWD/journal LD_PRELOAD=$PWD/journal.so "${command[@]}" 2>err || {
+		# no room for two names
+		grep -q 'has no room for' err || die "$(cat err)"
+		cmp base image
+		refused=$((refused + 1))
+		return
+	}
+	after=$(state image)
+	cp image next
+	number=$(python3 "$here/journal.py" journal base image "$RANDOM" 3 <<<'judge image') ||
+		die "$*: seed $seed"
+	points=$((points + number))
+	for ((n = 0; ; n++)); do
+		status=0
+		cp base image
+		CUT=$n LD_PRELOAD=$PWD/cut.so "${command[@]}" || status=$?
+		[[ $status -eq 77 ]] || break
+		judge image
+	done
+	[[ $status -eq 0 ]]
+	for ((n = 0; ; n++)); do
+		status=0
+		cp base image
+		rm -f failed
+		FAIL=$n FAILED=failed LD_PRELOAD=$PWD/fail.so "${command[@]}" 2>err || status=$?
+		[[ -e failed ]] || break
+		# what is longer may fail to become shorter
+		[[ $status -eq 2 ]] || die "call $n: status $status: $(cat err)"
+		judge image
+		failures=$((failures + 1))
+	done
+	mv next base
+}
+points=0 failures=0 refused=0
+for options in cluster_size=512 cluster_size=1K cluster_size=2K compat=0.10 v1; do
+	if [[ $options == v1 ]]; then
+		create qcow base 1M
+		io base qcow 'write -P 1 0 10K'
+	else
+		create qcow2 -o "$options" base 1M
+		io base qcow2 'write -P 1 0 10K'
+		# extensions that go beyond the first sector
+		[[ $options != *2K ]] || qemu-img bitmap --add base b
+	fi
+	for length in 30 310 320 0 1023 500; do
+		format=raw
+		[[ $((RANDOM % 2)) -eq 0 ]] || format=qcow2
+		[[ $options != v1 ]] || format=''
+		if [[ $length -eq 0 ]]; then
+			step ''
+		else
+			step "$(name "$length")" $format
+		fi
+	done
+done
+echo "$points cuts, $failures failed calls, $refused times no room"
+[[ $points -gt 150 && $failures -gt 90 && $refused -gt 1 ]]
+
+# a limit of the file's length is a full disk
+create qcow base 1M
+io base qcow 'write -P 1 0 100K'
+bytes=$(stat -c %s base)
+before=$(state base) after=$before
+(
+	ulimit -f $((bytes / 1024))
+	expect 2 'cannot write' rebase -u -b "$(name 1000)" base
+)
+judge base
+[[ $(stat -c %s base) -eq $bytes ]]

@@ -1,0 +1,123 @@
+#!/bin/bash
+# Power fails at each write of a resize, and any sectors that no sync had made durable are lost; each
+# call fails once; there is no space: the image has the size of before or of afterwards, and what
+# it had.
+set -euo pipefail
+# shellcheck source=tools/qcowctl/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+in_memory
+seed=${SEED:-$SRANDOM}
+echo "SEED=$seed"
+RANDOM=$seed
+for lib in cut journal fail; do
+	cc -O1 -shared -fPIC -D_GNU_SOURCE -o "$lib.so" "$here/$lib.c"
+done
+export ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0
+
+# state IMAGE: size and all contents, as one line
+state() {
+	local id
+	qemu-img convert -f "$format" -O raw "$1" "$1.raw"
+	cksum <"$1.raw"
+	[[ $format == qcow2 ]] || return 0
+	for id in $(qemu-img snapshot -l "$1" | awk 'NR > 2 { print $1 }'); do
+		qemu-img convert -l "snapshot.id=$id" -O raw "$1" "$1.raw"
+		# QEMU takes the size of the image for that of the snapshot
+		head -c 1024000 "$1.raw" | cksum
+	done
+}
+# judge IMAGE: version 1 may have leaks
+judge() {
+	local status=0 now
+	"$QCOWCTL" check "$1" >"$1.check" 2>&1 || status=$?
+	[[ $status -eq 0 || ($status -eq 3 && $format == qcow) ]] ||
+		die "check: $status: $(cat "$1.check")"
+	now=$(state "$1")
+	[[ $now == "$before" || $now == "$after" ]] || die "neither before nor afterwards: $now"
+}
+export -f state judge die
+export QCOWCTL before after format
+
+points=0 failures=0
+# step ARGUMENT...: resize base, with all that can go wrong
+step() {
+	local command=("$QCOWCTL" resize -q "$@" image) number n status
+	cp base image
+	before=$(state image)
+	JOURNAL=$PWD/journal LD_PRELOAD=$PWD/journal.so "${command[@]}"
+	after=$(state image)
+	[[ $before != "$after" ]]
+	[[ $format != qcow2 ]] || qemu-img check -q image
+	cp image next
+	number=$(python3 "$here/journal.py" journal base image "$RANDOM" 3 <<<'judge image') ||
+		die "$*: seed $seed"
+	points=$((points + number))
+	for ((n = 0; ; n += n < 8 ? 1 : 7)); do
+		status=0
+		cp base image
+		CUT=$n LD_PRELOAD=$PWD/cut.so "${command[@]}" || status=$?
+		[[ $status -eq 77 ]] || break
+		judge image
+		points=$((points + 1))
+	done
+	[[ $status -eq 0 ]]
+	for ((n = 0; ; n += n < 20 ? 1 : 5)); do
+		status=0
+		cp base image
+		rm -f failed
+		FAIL=$n FAILED=failed LD_PRELOAD=$PWD/fail.so "${command[@]}" 2>err || status=$?
+		[[ -e failed ]] || break
+		# what is longer may fail to become shorter
+		[[ $status -eq 2 || $status -eq 4 || $status -eq 0 ]] ||
+			die "call $n: status $status: $(cat err)"
+		judge image
+		failures=$((failures + 1))
+	done
+	mv next base
+}
+create raw raw 1500K
+io raw raw 'write -P 9 0 1500K'
+for options in cluster_size=512 cluster_size=64K compat=0.10,cluster_size=4K \
+	extended_l2=on,cluster_size=16K v1; do
+	format=qcow2
+	arguments=(-o "$options")
+	size=()
+	if [[ $options == v1 ]]; then
+		format=qcow arguments=()
+		size=(--backing-format raw)
+	fi
+	create "$format" "${arguments[@]}" -b raw -F raw base 1000K
+	io base "$format" 'write -P 1 0 10K' 'write -P 2 990K 10K'
+	[[ $format == qcow ]] || qemu-img snapshot -c one base
+	step 1700K "${size[@]}"
+	step 80M "${size[@]}"
+	step --shrink 1700K
+done
+echo "$points cuts, $failures failed calls"
+[[ $points -gt 150 && $failures -gt 150 ]]
+
+# a limit of the file's length is a full disk
+fails=0
+for format in qcow2 qcow; do
+	[[ $format == qcow ]] || create qcow2 -o compat=0.10,cluster_size=4K -b raw -F raw base 1000K
+	[[ $format == qcow2 ]] || create qcow -b raw -F raw base 1000K
+	io base "$format" 'write -P 2 990K 10K'
+	cp base image
+	before=$(state image)
+	kib=$(($(stat -c %s base) / 1024))
+	for ((more = 0; ; more += 40)); do
+		cp base image
+		(
+			ulimit -f $((kib + more))
+			"$QCOWCTL" resize --backing-format raw 1700K image >out 2>err
+		) && break
+		grep -q 'cannot write' err || die "$(cat err)"
+		fails=$((fails + 1))
+		after=$before
+		ulimit -f unlimited
+		judge image
+		[[ $format == qcow ]] || cmp base image
+	done
+done
+[[ $fails -gt 4 ]]
