@@ -93,7 +93,8 @@ static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 	}
 	if ((args->flags & QCOW_ATTACH_BESIDE) &&
 	    !(read_only && args->flags & QCOW_ATTACH_SNAPSHOT)) {
-		qcow_report(rep, "beside a device that writes to the image: only a snapshot, read-only");
+		qcow_report(rep,
+			    "beside a device that writes to the image: only a snapshot, read-only");
 		return -EINVAL;
 	}
 	if (!args->nr_layers || args->nr_layers > QCOW_MAX_LAYERS) {
