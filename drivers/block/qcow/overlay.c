@@ -196,6 +196,21 @@ static int get_again(struct file **file, int fd, const struct file *what,
 	return 0;
 }
 
+/* What is on the disk of the device would wait for itself. */
+static int check_place(const struct file *top, const struct qcow_device *dev,
+		       struct qcow_report *rep)
+{
+	const struct inode *inode = file_inode(top);
+	const struct block_device *bdev = inode->i_sb->s_bdev;
+
+	if (S_ISBLK(inode->i_mode))
+		bdev = I_BDEV(top->f_mapping->host);
+	if (!bdev || bdev->bd_disk != dev->disk)
+		return 0;
+	qcow_report(rep, "%pD is on %s itself", top, dev->name);
+	return -ELOOP;
+}
+
 static int overlay_files_get(struct overlay_files *files, struct qcow_device *dev,
 			     const struct qcow_overlay *args, struct qcow_report *rep)
 {
@@ -203,6 +218,8 @@ static int overlay_files_get(struct overlay_files *files, struct qcow_device *de
 	int err;
 
 	err = qcow_files_get(&files->top, args->overlay_fd, true, rep);
+	if (!err)
+		err = check_place(files->top, dev, rep);
 	if (!err)
 		err = get_again(&files->image, args->image_fd, dev->files[0], dev, rep);
 	if (!err && data && args->data_fd < 0) {
@@ -269,6 +286,27 @@ static int open_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 	return 0;
 }
 
+/* Memory has been made for what the present store asks; a file system may tell another story now. */
+static int check_store(const struct qcow_store *store, const struct qcow_store *again,
+		       struct qcow_report *rep)
+{
+	if (again->direct == store->direct && again->align == store->align &&
+	    again->mem_align == store->mem_align)
+		return 0;
+	qcow_report(rep,
+		    "opened again it takes I/O aligned to %u bytes and memory to %u, not %u and %u",
+		    again->align, again->mem_align, store->align, store->mem_align);
+	return -EOPNOTSUPP;
+}
+
+static int check_again(const struct qcow_image *image, const struct qcow_reopened *again,
+		       struct qcow_report *rep)
+{
+	int err = check_store(image->store, again->store, rep);
+
+	return err || !again->data ? err : check_store(image->data, again->data, rep);
+}
+
 static int reopen(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 		  struct qcow_open_layer *layer, struct qcow_report *rep)
 {
@@ -281,6 +319,8 @@ static int reopen(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 	layer->p.direct = wanted_direct(dev->chain);
 	layer->p.open = qcow_files_open_stores;
 	err = qcow_layer_reopen(&layer->p, &parts->again, rep);
+	if (!err)
+		err = check_again(dev->chain, &parts->again, rep);
 	kfree(name);
 	return err;
 }

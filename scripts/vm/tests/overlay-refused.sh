@@ -106,6 +106,30 @@ detach "$user"
 unchanged
 assert_clean good small used other
 
+echo "on the device itself, for the driver"
+qemu-img create -q -f qcow2 outer 16M
+outer=$(attach outer)
+mkfs.ext4 -q "$outer"
+mkdir inside
+mount "$outer" inside
+qemu-img create -q -f qcow2 inside/top 16M
+python - "${outer#/dev/qcow}" "$outer" <<'PY'
+import errno
+import os
+import sys
+
+import qcowdev as q
+
+image = os.open("outer", os.O_RDONLY)
+for top in "inside/top", sys.argv[2]:
+    q.expect(top, q.overlay(int(sys.argv[1]), os.open(top, os.O_RDWR), image), errno.ELOOP,
+             "itself")
+q.finish()
+PY
+umount inside
+detach "$outer"
+assert_clean outer
+
 echo "at the same time"
 # Whatever is refused is so because something else has come first.
 for i in 1 2 3 4 5 6; do

@@ -320,6 +320,7 @@ static int match_snapshot(const struct qcow_snapshot *snap, u32 position, void *
 		return 0;
 	wanted->snap = *snap;
 	image->snapshot_id = kmemdup_nul(snap->id, snap->id_len, GFP_KERNEL_ACCOUNT);
+	image->snapshot_id_len = snap->id_len;
 	image->snapshot_name = kmemdup_nul(snap->name, snap->name_len, GFP_KERNEL_ACCOUNT);
 	return image->snapshot_id && image->snapshot_name ? 1 : -ENOMEM;
 }

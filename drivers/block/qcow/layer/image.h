@@ -38,7 +38,8 @@ struct qcow_store;
  * @geo: not for raw
  * @store: metadata, and data unless @data is another; owned
  * @data: data clusters: @store, or the external data file; owned
- * @snapshot_id: of the snapshot, as far as a NUL in it; or NULL: the active state
+ * @snapshot_id: of the snapshot, with a NUL behind it; or NULL: the active state
+ * @snapshot_id_len: bytes of it
  * @snapshot_name: likewise
  * @l1: L1 table of the active state or of the snapshot, big endian as on disk; readers other than
  *      the metadata worker use qcow_image_l1_entry()
@@ -65,6 +66,7 @@ struct qcow_image {
 	struct qcow_store *store;
 	struct qcow_store *data;
 	char *snapshot_id;
+	u32 snapshot_id_len;
 	char *snapshot_name;
 	__be64 *l1;
 	u32 l1_entries;

@@ -430,7 +430,7 @@ bool qcow_layer_has_snapshot(const struct qcow_image *image, const char *id, u32
 	mutex_lock(&layers_lock);
 	list_for_each_entry(layer, &layers, node) {
 		if (is_snapshot_of(layer, image->shared) && layer->image)
-			has |= strlen(layer->image->snapshot_id) == len &&
+			has |= layer->image->snapshot_id_len == len &&
 			       !memcmp(layer->image->snapshot_id, id, len);
 	}
 	mutex_unlock(&layers_lock);
