@@ -333,5 +333,5 @@ int control_overlay(int fd, u32 index, const struct image *top, const struct ima
 	err = call_operation(fd, QCOW_OVERLAY, &arg, index, text, "puts no overlay on it",
 			     "cannot put an overlay on it");
 	free(text);
-	return err;
+	return exit_code(err);
 }
