@@ -1,7 +1,7 @@
 #!/bin/bash
 # A chain becomes long while it is written to at depth 32: what is written is verified meanwhile, and
 # afterwards through QEMU and through another attach.
-# kernels: 6.12 6.1
+# kernels: 6.1
 # cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Images of every kind get overlays: versions, external data files, compressed clusters, chains,
 # images on a block device and in the page cache.
-# kernels: 6.12 6.1
+# kernels: 6.12
 # cpus: 2
 # timeout: 300
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What no overlay can be put on, and what cannot be one, is refused by name, and nothing changes:
 # neither on the disk nor in the device. What else happens at the same time waits or is refused.
-# kernels: 6.12 debug
+# kernels: debug
 # cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"

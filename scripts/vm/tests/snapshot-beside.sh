@@ -1,7 +1,7 @@
 #!/bin/bash
 # Snapshots attached read-only beside the device that goes on writing to their image: they hold what
 # they held, whatever is written, snapshot or deleted meanwhile, also when that device is gone.
-# kernels: 6.12 debug
+# kernels: debug
 # cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
