@@ -34,7 +34,7 @@
 #include "rig/ram_store.h"
 #include "rig/write_rig.h"
 
-static unsigned int snapshot_cuts = 600;
+static unsigned int snapshot_cuts = 300;
 module_param(snapshot_cuts, uint, 0444);
 MODULE_PARM_DESC(snapshot_cuts, "power cuts in operations on snapshots, over all kinds of images");
 
