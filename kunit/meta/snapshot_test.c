@@ -659,6 +659,30 @@ static void refused(struct kunit *test)
 	detach(t);
 }
 
+/* A step takes more clusters, each of them counted elsewhere, than counts fit into the cache. */
+static void space_is_scattered(struct kunit *test)
+{
+	struct shot_test *t = shot_test_create(test);
+
+	attach(t);
+	KUNIT_EXPECT_EQ(test, 0, operate(t, QCOW_SNAPSHOT_CREATE, 0));
+	settle(t);
+	expect_good(t, "scattered space", 0);
+	write_some(t);
+	detach(t);
+}
+
+static const struct write_case scattered = {
+	.name = "v3, 512, scattered space", .version = 3, .cluster_bits = 9, .refcount_bits = 64,
+	.size = SZ_1M - SZ_64K, .scattered = true, .threads = 1, .cache_bytes = SZ_64K,
+};
+
+static const void *next_scattered(const void *prev, char *name)
+{
+	strscpy(name, scattered.name, KUNIT_PARAM_DESC_SIZE);
+	return prev ? NULL : &scattered;
+}
+
 static const void *next_case(const void *prev, char *name, bool wanted)
 {
 	do {
@@ -683,6 +707,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(each_call_fails_once, next_with),
 	KUNIT_CASE_PARAM(a_call_fails_beside_guest, next_with),
 	KUNIT_CASE_PARAM(each_read_fails_once, next_with),
+	KUNIT_CASE_PARAM(space_is_scattered, next_scattered),
 	KUNIT_CASE_PARAM(refused, next_without),
 	{}
 };

@@ -25,6 +25,12 @@
 /* The driver makes a file longer by 4 MiB at a time. */
 #define ROOM		SZ_16M
 
+/* Clusters that a slice of 512 bytes counts, 64 bits each; an L2 table of so many maps as many. */
+#define SPREAD_CLUSTERS	64
+
+/* Free ones for each L2 table. */
+#define SPREAD_FREE	2
+
 static const struct write_case write_cases[] = {
 	{
 		.name = "v1, 512", .version = 1, .cluster_bits = 9, .size = SZ_256K,
@@ -123,6 +129,29 @@ static void create_backing(struct write_rig *rig)
 	rig->backing = image_open_raw(rig->test, disk);
 }
 
+static void create_scattered(struct write_rig *rig, struct image_builder *b)
+{
+	u64 cluster = 1ULL << rig->c->cluster_bits;
+	u64 spread = SPREAD_CLUSTERS * cluster;
+	u64 first = b->end, tables = DIV_ROUND_UP_ULL(rig->c->size, spread);
+	u64 i, nr;
+
+	for (i = 0; i < tables; i++) {
+		image_build_alloc(b, SPREAD_FREE * spread);
+		image_build_entry(b, i * spread, image_build_alloc(b, cluster) |
+				  image_build_copied(b) | ENTRY_ZERO);
+		rig->leaked += SPREAD_FREE * spread;
+	}
+	image_build_counts(b);
+	for (i = 0; i < tables; i++) {
+		u64 host = first + i * (SPREAD_FREE * spread + 2 * cluster);
+
+		for (nr = 0; nr < SPREAD_FREE; nr++)
+			image_build_count(b, host + nr * spread, 0);
+		rig->leaked -= SPREAD_FREE * cluster;
+	}
+}
+
 static void create_image(struct write_rig *rig)
 {
 	const struct write_case *c = rig->c;
@@ -140,6 +169,8 @@ static void create_image(struct write_rig *rig)
 	rig->leaked = c->ballast;
 	if (c->mixed)
 		write_mix(b, rig->model, c->backing);
+	else if (c->scattered)
+		create_scattered(rig, b);
 	else
 		image_build_counts(b);
 	if (c->counted_beyond) {

@@ -29,6 +29,8 @@ struct qcow_image;
  * @short_l1: the L1 table has one entry
  * @counted_beyond: a cluster so far behind the end of the file is counted; 0: none is
  * @ballast: bytes that are counted, and that nothing refers to
+ * @scattered: each L2 table has a zero cluster, and each of these and of the free clusters has its
+ *             count in another slice; clusters of 512 bytes, counts of 64 bits
  * @threads: of the guest
  * @cache_bytes: of the device; 0: as many as usual
  */
@@ -44,6 +46,7 @@ struct write_case {
 	bool short_l1;
 	u64 counted_beyond;
 	u64 ballast;
+	bool scattered;
 	unsigned int threads;
 	u64 cache_bytes;
 };

@@ -221,7 +221,10 @@ int qcow_refcounts_dec(struct qcow_refcounts *rc, u64 cluster, u64 nr);
  */
 int qcow_refcounts_inc(struct qcow_refcounts *rc, u64 cluster, u64 nr);
 
-/* Write what has changed, now. No commit is running. @writes: memory for the writes. */
+/*
+ * Write what has changed, now, but for slices that a commit is writing. @writes: memory for the
+ * writes, not that of the commit.
+ */
 int qcow_refcounts_write(struct qcow_refcounts *rc, struct qcow_batch *writes);
 
 /**

@@ -44,23 +44,26 @@ static int shadow_go_on(const struct qcow_shadow *shadow)
 	return READ_ONCE(*shadow->cancelled) ? -EINTR : 0;
 }
 
-/* Counts in use are written early, too: they only say that more is used. */
+/*
+ * Counts in use are written early, too: what nothing refers to yet is counted, and a reference that
+ * is counted no more is gone from the disk. A commit may be writing others meanwhile.
+ */
 static int shadow_write_counts(struct qcow_shadow *shadow)
 {
-	struct qcow_meta *meta = shadow->meta;
-	int err = qcow_refcounts_write(&meta->space.counts, &meta->commit.writes);
+	struct qcow_refcounts *counts = &shadow->meta->space.counts;
+	int err = qcow_refcounts_write(counts, shadow->counts.writes);
 
 	if (!err)
 		err = qcow_refcounts_write(&shadow->counts, shadow->counts.writes);
 	return err ?: shadow->counts.follow_err;
 }
 
-/* Room for more changed slices of counts. Those in use are a commit's where there may be one. */
+/* Room for more changed slices of counts. No commit begins that could make some within a step. */
 static int shadow_make_room(struct qcow_shadow *shadow)
 {
 	int err = shadow_go_on(shadow) ?: shadow->counts.follow_err;
 
-	if (err || shadow->is_live || qcow_writeback_has_room(shadow->meta->image->cache))
+	if (err || qcow_writeback_has_room(shadow->meta->image->cache))
 		return err;
 	return shadow_write_counts(shadow);
 }

@@ -2,7 +2,8 @@
 /*
  * Slices that are changed and written back. The metadata worker pins a slice, changes it any
  * number of times, and hands a copy to the commit; the commit writes the copy while changes go
- * on. Memory for the copy is there before the first change, so that a commit needs none.
+ * on. Memory for the copy is there before the first change, so that a commit needs none. Where one
+ * step of the worker changes more than there is room for, the worker writes copies itself.
  */
 #ifndef _QCOW_META_WRITEBACK_H
 #define _QCOW_META_WRITEBACK_H
@@ -108,11 +109,11 @@ void qcow_writeback_end(struct qcow_slice *slice);
 bool qcow_writeback_is_changed(const struct qcow_tables *tables);
 
 /**
- * qcow_writeback_collect() - copy what has changed, for a commit
+ * qcow_writeback_collect() - copy what has changed, to write it
  * @tables: the tables that it is of
- * @batch: gets the slices that have changed
+ * @batch: gets the slices that have changed, and are in no other batch
  *
- * Context: the worker. One commit at a time.
+ * Context: the worker.
  */
 void qcow_writeback_collect(struct qcow_tables *tables, struct list_head *batch);
 
@@ -122,18 +123,18 @@ void qcow_writeback_collect(struct qcow_tables *tables, struct list_head *batch)
  * @batch: from qcow_writeback_collect()
  * @writes: memory for the writes
  *
- * Context: the commit's work item.
+ * Context: the commit's work item; the worker, for a batch and @writes of its own.
  * Return: 0 or the first error.
  */
 int qcow_writeback_write(struct qcow_tables *tables, struct list_head *batch,
 			 struct qcow_batch *writes);
 
 /**
- * qcow_writeback_finish() - end of the commit
+ * qcow_writeback_finish() - they have been written
  * @cache: of the image
  * @tables: the tables that it is of
  * @batch: empty afterwards
- * @err: of the commit; other than 0: all of @batch is changed as before
+ * @err: of the writing; other than 0: all of @batch is changed as before
  *
  * Context: the worker.
  */
