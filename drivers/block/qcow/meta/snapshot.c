@@ -502,6 +502,15 @@ static int snapshot_check(struct qcow_snapshot_job *job)
 	return c->action == QCOW_SNAPSHOT_CREATE ? snapshot_check_room(job) : 0;
 }
 
+/* Counts that proved wrong since the change began are not to be built upon. */
+static int snapshot_check_failed(struct qcow_snapshot_job *job)
+{
+	if (!READ_ONCE(job->meta->failed))
+		return 0;
+	qcow_report(job->rep, "the image has become read-only after an error");
+	return -EIO;
+}
+
 /* With the queue frozen, and a commit: a table that has changed could not be written. */
 static int snapshot_check_durable(struct qcow_snapshot_job *job)
 {
@@ -608,8 +617,10 @@ static int snapshot_begin(struct qcow_snapshot_job *job)
 static int snapshot_mirror_step(struct qcow_job *work)
 {
 	struct qcow_snapshot_job *job = container_of(work, struct qcow_snapshot_job, work);
-	int err;
+	int err = snapshot_check_failed(job);
 
+	if (err)
+		return err;
 	if (!job->is_begun) {
 		err = snapshot_begin(job);
 		if (err)
@@ -628,8 +639,10 @@ static int snapshot_finish_step(struct qcow_job *work)
 {
 	struct qcow_snapshot_job *job = container_of(work, struct qcow_snapshot_job, work);
 	struct qcow_meta *meta = job->meta;
-	int err;
+	int err = snapshot_check_failed(job);
 
+	if (err)
+		return err;
 	/* One that makes counts durable which a reclaim has changed. */
 	if (qcow_commit_is_running(&meta->commit))
 		return qcow_job_await_commit(work);
