@@ -112,7 +112,7 @@ static void device_changed(struct qcow_device *dev)
 }
 
 /* In the pause. */
-static int snapshot_finish(struct qcow_device *dev, struct qcow_snapshot_job *job)
+static int snapshot_put_in_place(struct qcow_device *dev, struct qcow_snapshot_job *job)
 {
 	unsigned int noio = qcow_device_quiesce(dev);
 	int err;
@@ -121,6 +121,21 @@ static int snapshot_finish(struct qcow_device *dev, struct qcow_snapshot_job *jo
 	if (!err)
 		err = qcow_snapshot_finish(job);
 	qcow_device_resume(dev, noio);
+	return err;
+}
+
+/* Which snapshots there are changes, and what is attached of them is not. */
+static int snapshot_finish(struct qcow_device *dev, struct qcow_snapshot_job *job,
+			   struct qcow_report *rep)
+{
+	int err = qcow_layer_begin_change(dev->chain);
+
+	if (err) {
+		qcow_report(rep, "%s: a snapshot of it is just being attached", dev->name);
+		return err;
+	}
+	err = snapshot_put_in_place(dev, job);
+	qcow_layer_end_change(dev->chain);
 	return err;
 }
 
@@ -136,22 +151,12 @@ static int snapshot_run(struct qcow_device *dev, struct qcow_snapshot_change *ch
 	if (!err)
 		err = qcow_device_freeze(freeze, rep);
 	if (!err) {
-		err = snapshot_finish(dev, job);
+		err = snapshot_finish(dev, job, rep);
 		if (!err && change->action == QCOW_SNAPSHOT_APPLY)
 			device_changed(dev);
 		qcow_device_thaw(freeze);
 	}
 	qcow_snapshot_end(job);
-	return err;
-}
-
-/* Which snapshots there are changes, and what is attached of them is not. */
-static int snapshot_begin(struct qcow_device *dev, struct qcow_report *rep)
-{
-	int err = qcow_layer_begin_change(dev->chain);
-
-	if (err)
-		qcow_report(rep, "%s: a snapshot of it is just being attached", dev->name);
 	return err;
 }
 
@@ -167,11 +172,7 @@ int qcow_device_snapshot(unsigned int index, struct qcow_snapshot_change *change
 	if (!err)
 		err = qcow_device_check_nodes(dev, freeze, rep);
 	if (!err)
-		err = snapshot_begin(dev, rep);
-	if (!err) {
 		err = snapshot_run(dev, change, freeze, rep);
-		qcow_layer_end_change(dev->chain);
-	}
 	qcow_device_put(dev);
 	return err;
 }

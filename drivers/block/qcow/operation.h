@@ -73,7 +73,7 @@ void qcow_device_resume(struct qcow_device *dev, unsigned int noio);
  * Context: process context, may sleep.
  * Return: 0; -ENXIO: no such device; -EBUSY: it is open, or another operation is running; -EROFS:
  * it is read-only; -EINVAL: a node in @freeze is of another disk; what freezing brought; errors
- * as qcow_snapshot_run().
+ * as qcow_snapshot_finish().
  */
 int qcow_device_snapshot(unsigned int index, struct qcow_snapshot_change *change,
 			 const struct qcow_freeze *freeze, bool force, struct qcow_report *rep);
