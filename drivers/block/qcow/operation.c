@@ -151,7 +151,8 @@ static int snapshot_run(struct qcow_device *dev, struct qcow_snapshot_change *ch
 	if (!err)
 		err = qcow_device_freeze(freeze, rep);
 	if (!err) {
-		err = snapshot_finish(dev, job, rep);
+		/* Freezing has written back what was dirty. */
+		err = qcow_snapshot_catch_up(job) ?: snapshot_finish(dev, job, rep);
 		if (!err && change->action == QCOW_SNAPSHOT_APPLY)
 			device_changed(dev);
 		qcow_device_thaw(freeze);

@@ -12,9 +12,12 @@
  * made anew, too. L2 tables of snapshots stay as they are: no flag there is ever looked at.
  *
  * To create one, counts and tables are made while the device is in use (meta/mirror.c). What has
- * changed since is done again with its queue frozen, so that the pause does not depend on how many
- * clusters there are. Where that fails for lack of space, or because counts are too narrow for the
- * references of both tables that come and go meanwhile, all of it is done again in the pause.
+ * changed since is done again with its queue frozen, so that the pause depends on the slices that
+ * requests change while a step or a commit runs, not on how many clusters there are. Requests that
+ * change many all the time, each in another slice, make it longer: there, no pass leaves few, and
+ * after some the pause begins with what there is. Where copying fails for lack of space, or because
+ * counts are too narrow for the references of both tables that come and go meanwhile, all of it is
+ * done again in the pause.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -704,13 +707,10 @@ struct qcow_snapshot_job *qcow_snapshot_begin(struct qcow_meta *meta,
 	return job;
 }
 
-int qcow_snapshot_prepare(struct qcow_snapshot_job *job)
+static int snapshot_mirror(struct qcow_snapshot_job *job)
 {
-	int err;
+	int err = snapshot_work(job, snapshot_mirror_step, false);
 
-	if (job->change->action != QCOW_SNAPSHOT_CREATE)
-		return 0;
-	err = snapshot_work(job, snapshot_mirror_step, false);
 	/* What is durable now is not written in the pause. */
 	if (!err)
 		err = qcow_commit_wait(job->meta);
@@ -720,6 +720,16 @@ int qcow_snapshot_prepare(struct qcow_snapshot_job *job)
 		return err;
 	snapshot_work(job, snapshot_abort_step, false);
 	return snapshot_may_retry(err) ? 0 : err;
+}
+
+int qcow_snapshot_prepare(struct qcow_snapshot_job *job)
+{
+	return job->change->action == QCOW_SNAPSHOT_CREATE ? snapshot_mirror(job) : 0;
+}
+
+int qcow_snapshot_catch_up(struct qcow_snapshot_job *job)
+{
+	return job->is_begun ? snapshot_mirror(job) : 0;
 }
 
 int qcow_snapshot_finish(struct qcow_snapshot_job *job)

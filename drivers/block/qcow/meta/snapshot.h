@@ -60,6 +60,14 @@ struct qcow_snapshot_job *qcow_snapshot_begin(struct qcow_meta *meta,
 int qcow_snapshot_prepare(struct qcow_snapshot_job *job);
 
 /**
+ * qcow_snapshot_catch_up() - do what has come since, with the device in use still
+ * @job: prepared
+ *
+ * Return: as qcow_snapshot_prepare().
+ */
+int qcow_snapshot_catch_up(struct qcow_snapshot_job *job);
+
+/**
  * qcow_snapshot_finish() - do the rest
  * @job: prepared. All that has changed is on disk, and no reader has the image's tables
  *       meanwhile: L2 slices, L1 table and size are replaced
