@@ -687,10 +687,14 @@ static int snapshot_work(struct qcow_snapshot_job *job, int (*step)(struct qcow_
 	return qcow_job_run(job->meta, &job->work);
 }
 
-/* In the pause nothing comes and goes, and what has been freed is free. */
-static bool snapshot_may_retry(int err)
+/*
+ * In the pause nothing comes and goes, and what has been freed is free. Counts of one bit have no
+ * room for a snapshot's reference even then.
+ */
+static bool snapshot_may_retry(const struct qcow_snapshot_job *job, int err)
 {
-	return err == -ERANGE || qcow_space_is_full(err);
+	return (err == -ERANGE && job->meta->image->header.refcount_order) ||
+		qcow_space_is_full(err);
 }
 
 struct qcow_snapshot_job *qcow_snapshot_begin(struct qcow_meta *meta,
@@ -719,7 +723,7 @@ static int snapshot_mirror(struct qcow_snapshot_job *job)
 	if (!err || !job->is_begun)
 		return err;
 	snapshot_work(job, snapshot_abort_step, false);
-	return snapshot_may_retry(err) ? 0 : err;
+	return snapshot_may_retry(job, err) ? 0 : err;
 }
 
 int qcow_snapshot_prepare(struct qcow_snapshot_job *job)
@@ -737,7 +741,7 @@ int qcow_snapshot_finish(struct qcow_snapshot_job *job)
 	bool is_mirrored = job->is_begun;
 	int err = snapshot_work(job, snapshot_finish_step, !is_mirrored);
 
-	if (is_mirrored && snapshot_may_retry(err)) {
+	if (is_mirrored && snapshot_may_retry(job, err)) {
 		snapshot_work(job, snapshot_abort_step, false);
 		err = snapshot_work(job, snapshot_finish_step, true);
 	}
