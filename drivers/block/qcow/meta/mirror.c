@@ -45,6 +45,9 @@
 /* Slices that a step copies: more than most devices have requests in flight. */
 #define STEP_SLICES	64
 
+/* Changes of counts after which it ends: each may be of counts that have to be read and copied. */
+#define STEP_CHANGES	512
+
 /* So many in a pass are few, and after so many passes they become no fewer. */
 #define FEW_SLICES	32
 #define MAX_PASSES	16
@@ -254,6 +257,7 @@ static int mirror_ref(const struct qcow_reference *ref, void *data)
 {
 	struct qcow_mirror *m = data;
 
+	m->changes++;
 	return qcow_shadow_ref(m->shadow, ref->host, ref->len);
 }
 
@@ -261,6 +265,7 @@ static int mirror_forget(const struct qcow_reference *ref, void *data)
 {
 	struct qcow_mirror *m = data;
 
+	m->changes++;
 	return qcow_shadow_forget(m->shadow, ref->host, ref->len);
 }
 
@@ -314,7 +319,7 @@ static int mirror_copy(struct qcow_mirror *m, u64 first, u64 nr)
 static u64 mirror_find(const struct qcow_mirror *m, u64 *first)
 {
 	const struct qcow_geometry *g = &mirror_image(m)->geo;
-	u64 most = PIECE_BYTES / qcow_slice_bytes(g);
+	u64 most = m->is_scattered ? 1 : PIECE_BYTES / qcow_slice_bytes(g);
 	u64 end;
 
 	*first = find_next_bit(m->marks, m->slices, m->next);
@@ -329,7 +334,8 @@ int qcow_mirror_step(struct qcow_mirror *m)
 	u64 done = 0, first, nr;
 	int err;
 
-	while (done < STEP_SLICES) {
+	m->changes = 0;
+	while (done < STEP_SLICES && m->changes < STEP_CHANGES) {
 		nr = mirror_find(m, &first);
 		if (!nr)
 			break;
@@ -340,7 +346,8 @@ int qcow_mirror_step(struct qcow_mirror *m)
 		done += nr;
 	}
 	m->passed += done;
-	if (done >= STEP_SLICES)
+	m->is_scattered = m->changes >= STEP_CHANGES;
+	if (done >= STEP_SLICES || m->is_scattered)
 		return 0;
 	/* The last one has been passed. */
 	m->passes++;
@@ -357,6 +364,7 @@ int qcow_mirror_finish(struct qcow_mirror *m, __be64 **l1)
 	u32 i;
 
 	m->next = 0;
+	m->is_scattered = false;
 	while ((nr = mirror_find(m, &first))) {
 		err = mirror_copy(m, first, nr);
 		if (err)

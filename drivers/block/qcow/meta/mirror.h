@@ -27,6 +27,8 @@ struct qcow_shadow;
  * @next: slice to go on with
  * @passed: slices that have been copied since the first one
  * @passes: how often the last one has been passed
+ * @changes: of counts in this step, each of clusters that follow each other
+ * @is_scattered: the last one has made so many that slices are copied one by one
  * @now: memory for some slices as they are now
  * @then: as they were when they were copied
  * @new: what of @now is not in @then
@@ -44,6 +46,8 @@ struct qcow_mirror {
 	u64 next;
 	u64 passed;
 	unsigned int passes;
+	unsigned int changes;
+	bool is_scattered;
 	__be64 *now;
 	__be64 *then;
 	__be64 *new;

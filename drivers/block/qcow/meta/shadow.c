@@ -33,6 +33,9 @@
 #include "meta/writeback.h"
 #include "store/store.h"
 
+/* So often the search for free clusters goes on while requests wait for it. */
+#define LIVE_TURNS	64
+
 static u32 cluster_bits(const struct qcow_shadow *shadow)
 {
 	return shadow->meta->image->geo.cluster_bits;
@@ -72,10 +75,14 @@ int qcow_shadow_alloc(struct qcow_shadow *shadow, u64 bytes, u64 *host)
 {
 	struct qcow_meta *meta = shadow->meta;
 	u64 nr = max(DIV_ROUND_UP_ULL(bytes, 1U << cluster_bits(shadow)), 1ULL);
+	unsigned int turns = 0;
 	struct qcow_run run;
 	int err;
 
 	do {
+		/* To read the counts of a whole disk is for the pause. */
+		if (shadow->is_live && turns++ == LIVE_TURNS)
+			return -ENOSPC;
 		err = shadow_make_room(shadow);
 		if (err)
 			return err;
