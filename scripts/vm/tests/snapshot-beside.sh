@@ -21,6 +21,38 @@ same() {
 	cmp "$1" "$2.raw" || fail "$1 is not $2"
 }
 
+# An image on a block device: the device writes to it past the page cache of the one below, which
+# the commands read.
+qemu-img create -q -f qcow2 image 1M
+dd if=image of=/dev/ram1 bs=64K conv=fsync status=none
+dev=$(attach /dev/ram1)
+for i in 1 2 3; do
+	fill "s$i.raw" 1M "$i"
+	dd if="s$i.raw" of="$dev" bs=1M oflag=direct status=none
+	qcowctl snapshot -c "s$i" "$dev"
+	assert_eq "$(qcowctl snapshot -l /dev/ram1 | grep -c " s$i ")" 1 "rows of s$i"
+	beside=$(attach --snapshot "s$i" /dev/ram1)
+	same "$beside" "s$i"
+	detach "$beside"
+done
+detach "$dev"
+
+# The name of a file may be that of a device, and a device may have an image in it: none of this is
+# beside anything.
+index=${dev#/dev/qcow}
+dd if=/dev/ram1 of="qcow$index" bs=1M count=8 status=none
+qemu-img create -q -f qcow2 outer 8M
+outer=$(attach --device "qcow$index" outer)
+assert_eq "$outer" "$dev"
+dd if="qcow$index" of="$outer" bs=1M oflag=direct status=none
+for image in "qcow$index" "$outer"; do
+	beside=$(attach --snapshot s2 "$image")
+	same "$beside" s2
+	detach "$beside"
+done
+detach "$outer"
+rm "qcow$index" outer image
+
 truncate -s "$size" base
 qemu-img create -q -f qcow2 -b base -F raw -o cluster_size=4K image
 truncate -s "$size" shadow

@@ -206,7 +206,7 @@ static int choose_lock(struct attach_args *a)
 	a->chain.lock = a->force_share ? IMAGE_LOCK_SHARE :
 			a->chain.write ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
 	if (a->snapshot && !a->force_share)
-		err = sysfs_find_writer(a->image, &index, &written);
+		err = sysfs_find_image_writer(a->image, &index, &written);
 	if (!err && written) {
 		a->chain.lock = IMAGE_LOCK_BESIDE;
 		a->arg.flags |= QCOW_ATTACH_BESIDE;

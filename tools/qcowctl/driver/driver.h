@@ -185,8 +185,18 @@ bool sysfs_parse_name(const char *text, u32 *index);
 char *sysfs_file_id(const struct stat *st);
 
 /**
+ * sysfs_find_image_writer() - the device that has an image to write to
+ * @image: path of the image, which may be on a block device, also one of the driver's
+ * @index: result, where there is one
+ * @found: result, whether
+ *
+ * Return: 0 or QC_SYSTEM.
+ */
+int sysfs_find_image_writer(const char *image, u32 *index, bool *found);
+
+/**
  * sysfs_find_writer() - the device that a name stands for, or that has the image to write to
- * @what: name of a device or path of an image
+ * @what: name of a device, which needs no node, or path of an image
  * @index: result, where there is one
  * @found: result, whether
  *

@@ -196,7 +196,7 @@ int sysfs_find_value(const char *root, const char *attr, const char *value, u32 
 	return err;
 }
 
-int sysfs_find_writer(const char *what, u32 *index, bool *found)
+int sysfs_find_image_writer(const char *image, u32 *index, bool *found)
 {
 	u32 *list = NULL;
 	struct stat st;
@@ -205,8 +205,8 @@ int sysfs_find_writer(const char *what, u32 *index, bool *found)
 	char *id;
 	int err;
 
-	*found = sysfs_parse_name(what, index);
-	if (*found || stat(what, &st))
+	*found = false;
+	if (stat(image, &st))
 		return 0;
 	id = sysfs_file_id(&st);
 	err = sysfs_find_value("", "qcow/image_id", id, &list, &nr);
@@ -217,6 +217,20 @@ int sysfs_find_writer(const char *what, u32 *index, bool *found)
 	}
 	free(list);
 	return err;
+}
+
+/* The name of a device needs no node in /dev, which may be missing or elsewhere. */
+static bool names_device(const char *what, u32 *index)
+{
+	struct stat st;
+
+	return sysfs_parse_name(what, index) && (stat(what, &st) || S_ISBLK(st.st_mode));
+}
+
+int sysfs_find_writer(const char *what, u32 *index, bool *found)
+{
+	*found = names_device(what, index);
+	return *found ? 0 : sysfs_find_image_writer(what, index, found);
 }
 
 /* A file that is not there any more may still be attached by its name. */
@@ -243,8 +257,7 @@ int sysfs_lookup(const char *root, const char *what, u32 **list, size_t *nr)
 
 	*list = NULL;
 	*nr = 0;
-	/* The name of a device needs no node in /dev, which may be missing or elsewhere. */
-	if (sysfs_parse_name(what, &index) && (!exists || S_ISBLK(st.st_mode))) {
+	if (names_device(what, &index)) {
 		char *dev = sysfs_read(root, index, "dev");
 
 		if (dev)

@@ -92,7 +92,11 @@ int image_open_file(int path_fd, const char *name, int flags, int *fd, struct st
 	flags = fcntl(*fd, F_GETFL);
 	if (flags < 0 || fcntl(*fd, F_SETFL, flags & ~O_NONBLOCK))
 		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot set its flags");
-	return image_stat(*fd, name, st, bytes);
+	err = image_stat(*fd, name, st, bytes);
+	/* A device that has an image on another writes past the page cache of the one below. */
+	if (!err && S_ISBLK(st->st_mode))
+		posix_fadvise(*fd, 0, 0, POSIX_FADV_DONTNEED);
+	return err;
 }
 
 /* Return: bytes that are not there, or -errno. */
