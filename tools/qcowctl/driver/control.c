@@ -332,6 +332,8 @@ int control_overlay(int fd, u32 index, const struct image *top, const struct ima
 		ignore_access_time(image->data_fd);
 	err = call_operation(fd, QCOW_OVERLAY, &arg, index, text, "puts no overlay on it",
 			     "cannot put an overlay on it");
+	if (!err)
+		warn_lines(top->name, text);
 	free(text);
 	return exit_code(err);
 }
