@@ -65,3 +65,24 @@ rm image
 qemu-img convert -O qcow2 raw /dev/ram1
 kind /dev/ram1
 kind /dev/ram1 --direct-io off
+
+echo "with a snapshot beside"
+for image in image /dev/ram1; do
+	qemu-img convert -O qcow2 raw "$image"
+	dev=$(attach "$image")
+	qcowctl snapshot -c one "$dev"
+	beside=$(attach --snapshot one "$image")
+	random 1 "$dev" oflag=direct
+	qcowctl overlay "$image" "$PWD/over"
+	assert_attr "$dev" depth 2
+	second=$(qcowctl fork --own "$PWD/own" over "$PWD/second")
+	cp raw want
+	random 1 want
+	for same in "$dev" "$second"; do
+		cmp "$same" want
+	done
+	cmp "$beside" raw
+	detach "$beside" "$second" "$dev"
+	assert_clean over own second
+	rm over own second
+done

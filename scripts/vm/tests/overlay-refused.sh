@@ -33,8 +33,10 @@ assert_refused 7 "exists, and is not replaced" qcowctl overlay "$dev" /dev/ram1
 assert_refused 7 "symbolic link to nothing" qcowctl overlay "$dev" link
 assert_refused 9 "cannot open the directory" qcowctl overlay "$dev" nowhere/new
 assert_refused 7 "exists" qcowctl fork --own new "$dev" new
+assert_refused 7 "in memory" qcowctl overlay "$dev" /dev/new
+assert_refused 7 "in memory" qcowctl fork --own /dev/new "$dev" new
 assert_eq "$(<taken)" here
-[[ ! -e new && ! -e image-1 && ! -s empty ]] || fail "files are left: $(ls)"
+[[ ! -e new && ! -e /dev/new && ! -e image-1 && ! -s empty ]] || fail "files are left: $(ls)"
 unchanged
 
 echo "the device"
@@ -49,6 +51,33 @@ assert_refused 1 "a device and a new file are wanted" qcowctl overlay "$dev"
 assert_refused 1 "a device and a new file are wanted" qcowctl fork "$dev" a b
 [[ ! -e new ]] || fail "a file is left"
 unchanged
+
+echo "on the device itself"
+qemu-img create -q -f qcow2 own 32M
+own=$(attach own)
+printf 'start=2048\n' | sfdisk -q "$own"
+wait_for 10 test -b "${own}p1"
+mkdir mnt
+for node in "${own}p1" "$own"; do
+	mkfs.ext4 -q -F "$node"
+	mount "$node" mnt
+	assert_refused 7 "is on $own, which would wait for itself" qcowctl overlay own mnt/new
+	assert_refused 7 "is on $own, which would wait for itself" qcowctl fork own mnt/new
+	assert_refused 7 "is on $own, which would wait for itself" \
+		qcowctl fork --own mnt/new own new
+	[[ ! -e mnt/new && ! -e new && ! -e own-1 ]] || fail "files are left: $(ls . mnt)"
+	umount mnt
+done
+detach "$own"
+qemu-img create -q -f qcow2 own 16M
+dd if=own of=/dev/ram1 bs=64K conv=fsync status=none
+own=$(attach /dev/ram1)
+assert_refused 1 "--own: is needed: .*/dev/ram1, a block device" qcowctl fork "$own" new
+[[ ! -e new && ! -e /dev/ram1-1 && ! -e /dev/ram-2 ]] || fail "files are left"
+detach "$own"
+
+rm own
+rmdir mnt
 
 echo "descriptors"
 qemu-img create -q -f qcow2 good 16M

@@ -20,7 +20,7 @@ static const char help[] =
 	"image, whose name is printed to standard error. The image becomes read-only.\n"
 	"\n"
 	"      --own FILE2           name of the first device's overlay (default: IMAGE with a\n"
-	"                            number)\n"
+	"                            number; none where the image is a block device)\n"
 	"      --no-freeze           do not freeze the file systems on the device\n"
 	"      --device qcowN        number of the second device\n"
 	"      --allow-backing NAME  as for attach; backing files of the image may be there\n"
@@ -236,6 +236,10 @@ static int fork_device(struct fork_args *a)
 	int err;
 
 	err = overlay_open_base(&base, a->what);
+	if (!err && !a->own && S_ISBLK(base.chain.images[0].st.st_mode))
+		err = qc_fail(QC_USAGE, "--own",
+			      "is needed: beside %s, a block device, there is no place for a file",
+			      base.path);
 	if (!err) {
 		own = a->own ? qc_strdup(a->own) : numbered_name(base.path);
 		err = fork_base(a, &base, own);

@@ -9,7 +9,10 @@
  */
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include <libmount.h>
 
 #include "create/create.h"
 #include "driver/driver.h"
@@ -21,13 +24,17 @@
 static int find_device(struct overlay_base *base, const char *what)
 {
 	u64 read_only = 0, sectors = 0;
+	bool written = false;
 	u32 *list;
 	size_t nr;
 	int err = sysfs_find("", what, &list, &nr);
 
 	if (err == QC_NOT_FOUND && !access(what, F_OK))
 		qc_hint("qcowctl create -b %s, if it is not attached", what);
+	/* Snapshots of the image may be attached beside the device that writes to it. */
 	if (!err && nr > 1)
+		err = sysfs_find_writer(what, list, &written);
+	if (!err && nr > 1 && !written)
 		err = qc_fail(QC_UNSUPPORTED, what,
 			      "is attached %zu times, read-only, and cannot get an overlay", nr);
 	if (!err) {
@@ -110,6 +117,57 @@ static char *backing_name(const struct overlay_base *base, const char *name)
 	return backing;
 }
 
+/* @data: a struct stat. Whether that file is on the node. */
+static int is_on(const char *name, const char *path, void *data)
+{
+	const struct stat *st = data;
+	char *attr = qc_printf("%s/dev", path);
+	char *number = qc_printf("%u:%u", major(st->st_dev), minor(st->st_dev));
+	char *text = sysfs_read_file(attr);
+	int same = text && !strcmp(text, number);
+
+	(void)name;
+	free(text);
+	free(number);
+	free(attr);
+	return same;
+}
+
+/* The kernel's own file system of /dev, which is in memory; statfs() says the same of any tmpfs. */
+static bool is_devtmpfs(dev_t dev)
+{
+	struct libmnt_table *mounts = mnt_new_table_from_file("/proc/self/mountinfo");
+	struct libmnt_fs *fs = NULL;
+	const char *type = NULL;
+	bool same;
+
+	if (mounts)
+		fs = mnt_table_find_devno(mounts, dev, MNT_ITER_BACKWARD);
+	if (fs)
+		type = mnt_fs_get_fstype(fs);
+	same = type && !strcmp(type, "devtmpfs");
+	mnt_unref_table(mounts);
+	return same;
+}
+
+/* Where no overlay of this device may be. What cannot be told here the creation finds. */
+static int check_directory(const struct overlay_base *base, const char *name)
+{
+	char *dir = path_dirname(name);
+	struct stat st;
+	bool is_new = lstat(name, &st) && !stat(dir, &st);
+	int err = 0;
+
+	if (is_new && sysfs_each_node(base->index, is_on, &st) > 0)
+		err = qc_fail(QC_POLICY, name, "is on %s, which would wait for itself",
+			      base->device);
+	else if (is_new && is_devtmpfs(st.st_dev))
+		err = qc_fail(QC_POLICY, name,
+			      "is in a directory of devices (devtmpfs), which is in memory");
+	free(dir);
+	return err;
+}
+
 static int create_file(const struct overlay_base *base, const char *name)
 {
 	const struct image *img = base->chain.images;
@@ -151,7 +209,9 @@ int overlay_create(const struct overlay_base *base, const char *name, struct ima
 	int err;
 
 	image_init(top);
-	err = create_file(base, name);
+	err = check_directory(base, name);
+	if (!err)
+		err = create_file(base, name);
 	if (err)
 		return err;
 	err = policy_open_named(top, name, true);

@@ -36,7 +36,8 @@ void overlay_close_base(struct overlay_base *base);
 /**
  * overlay_create() - make an empty overlay
  * @base: what is below it
- * @name: of the file, which must not exist
+ * @name: of the file, which must not exist, and be neither on the device itself nor among the nodes
+ *        of devices
  * @top: result, open to be written to and locked; image_close() it also after an error
  *
  * It has the size of the device, the clusters of the image, where these are no smaller than a page,
