@@ -66,9 +66,11 @@ qemu-img convert -O qcow2 raw /dev/ram1
 kind /dev/ram1
 kind /dev/ram1 --direct-io off
 
-echo "with a snapshot beside"
+echo "with a snapshot beside, owner and mode"
 for image in image /dev/ram1; do
 	qemu-img convert -O qcow2 raw "$image"
+	chmod 640 "$image"
+	chown 1:2 "$image"
 	dev=$(attach "$image")
 	qcowctl snapshot -c one "$dev"
 	beside=$(attach --snapshot one "$image")
@@ -82,6 +84,9 @@ for image in image /dev/ram1; do
 		cmp "$same" want
 	done
 	cmp "$beside" raw
+	for file in over own second; do
+		assert_eq "$(stat -c %a:%u:%g "$file")" 640:1:2
+	done
 	detach "$beside" "$second" "$dev"
 	assert_clean over own second
 	rm over own second

@@ -76,8 +76,35 @@ assert_refused 1 "--own: is needed: .*/dev/ram1, a block device" qcowctl fork "$
 [[ ! -e new && ! -e /dev/ram1-1 && ! -e /dev/ram-2 ]] || fail "files are left"
 detach "$own"
 
-rm own
-rmdir mnt
+echo "exchanged"
+# Another user puts other files in place of an overlay as soon as it has its name. The fork fails
+# at its second overlay.
+qemu-img create -q -f qcow2 own 16M
+chmod 666 own
+echo secret >victim
+chmod 600 victim
+chown 1:1 victim
+own=$(attach own)
+mkdir open
+for link in -s ""; do
+	while :; do
+		for name in open/*; do
+			# shellcheck disable=SC2086 # -s or nothing
+			[[ ! -e $name || $name -ef victim ]] || ln $link -f "$PWD/victim" "$name" || :
+		done
+	done 2>/dev/null &
+	for i in 1 2 3 4 5 6; do
+		assert_refused 7 'is not the file|victim: exists' \
+			qcowctl fork --own "open/new$link$i" "$own" victim
+	done
+	kill $!
+	wait $! 2>/dev/null || true
+done
+assert_eq "$(stat -c %a:%u:%g:%s victim)" 600:1:1:7
+assert_eq "$(<victim)" secret
+assert_attr "$own" depth 1
+detach "$own"
+rm -rf own open mnt victim
 
 echo "descriptors"
 qemu-img create -q -f qcow2 good 16M

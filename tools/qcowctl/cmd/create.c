@@ -118,7 +118,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 	else if (!err && a.help_options)
 		create_options_print();
 	else if (!err)
-		err = create_image(a.name, &a.opts, a.unsafe);
+		err = create_image(a.name, &a.opts, a.unsafe, NULL);
 	if (err == QC_USAGE)
 		cmd_usage(cmd);
 	create_options_free(&a.opts);

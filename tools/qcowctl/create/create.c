@@ -3,6 +3,9 @@
  * A whole image: validate the options, open the backing file for its size, write image and
  * external data file, give both their names.
  */
+#include <errno.h>
+#include <fcntl.h>
+
 #include "create/internal.h"
 #include "image/image.h"
 
@@ -91,8 +94,22 @@ static int write_files(struct target *image, struct target *data, const struct l
 	return err;
 }
 
-static int make(const char *name, const struct create_spec *spec, enum target_old old)
+static int hand_back(const struct target *image, const struct target *data, int *made)
 {
+	*made = fcntl(image->fd, F_DUPFD_CLOEXEC, 0);
+	if (*made >= 0)
+		return 0;
+	qc_fail_errno(0, errno, image->name, "cannot keep it open");
+	target_remove(image);
+	target_remove(data);
+	return QC_SYSTEM;
+}
+
+static int make(const char *name, const struct create_options *opts,
+		const struct create_spec *spec, int *made)
+{
+	enum target_old old = opts->force ? TARGET_REPLACE :
+			      opts->exclusive ? TARGET_NONE : TARGET_EMPTY;
 	struct target image, data = { .fd = -1, .old_fd = -1 };
 	struct layout layout;
 	char *data_name = NULL;
@@ -103,13 +120,15 @@ static int make(const char *name, const struct create_spec *spec, enum target_ol
 		layout_free(&layout);
 		return err;
 	}
-	err = target_open(&image, name, old);
+	err = target_open(&image, name, old, opts->like);
 	if (!err && spec->data_file) {
 		data_name = name_beside(name, spec->data_file);
-		err = target_open(&data, data_name, old);
+		err = target_open(&data, data_name, old, opts->like);
 	}
 	if (!err)
 		err = write_files(&image, &data, &layout, spec);
+	if (!err && made)
+		err = hand_back(&image, &data, made);
 	free(data_name);
 	target_close(&data);
 	target_close(&image);
@@ -117,16 +136,17 @@ static int make(const char *name, const struct create_spec *spec, enum target_ol
 	return err;
 }
 
-int create_image(const char *name, const struct create_options *opts, bool unsafe)
+int create_image(const char *name, const struct create_options *opts, bool unsafe, int *made)
 {
 	struct create_spec spec;
 	int err;
 
+	if (made)
+		*made = -1;
 	err = create_options_resolve(opts, &spec);
 	if (!err && spec.backing)
 		err = check_backing(name, unsafe, &spec);
 	if (!err && !spec.has_size)
 		err = qc_fail(QC_USAGE, "size", "none is given");
-	return err ? err : make(name, &spec, opts->force ? TARGET_REPLACE :
-					opts->exclusive ? TARGET_NONE : TARGET_EMPTY);
+	return err ? err : make(name, opts, &spec, made);
 }

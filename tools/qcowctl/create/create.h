@@ -6,6 +6,7 @@
 #define QCOWCTL_CREATE_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 /**
  * enum create_opt - options with qemu-img's names, in the order of the help
@@ -32,12 +33,14 @@ enum create_opt {
  * @format: format of the new image, "qcow" or "qcow2", or NULL
  * @force: replace what is there
  * @exclusive: nothing may be there, not even an empty file or a device
+ * @like: a file whose owner and mode a new file gets before it has its name, or NULL
  */
 struct create_options {
 	char *value[CREATE_NR_OPTS];
 	const char *format;
 	bool force;
 	bool exclusive;
+	const struct stat *like;
 };
 
 /**
@@ -74,9 +77,11 @@ void create_options_print(void);
  * @name: of the image; a file of that name is replaced when it is complete
  * @opts: the options
  * @unsafe: do not open the backing file; the options have to state the size
+ * @made: NULL, or result: a descriptor of the image, for the caller to close, or -1. While it is
+ *        open no other file is the same
  *
- * May block. Return: enum qc_exit, after a message.
+ * May block. Return: enum qc_exit, after a message; files that are new are not there then.
  */
-int create_image(const char *name, const struct create_options *opts, bool unsafe);
+int create_image(const char *name, const struct create_options *opts, bool unsafe, int *made);
 
 #endif /* QCOWCTL_CREATE_H */

@@ -158,6 +158,8 @@ struct target {
  * @t: result; target_close() it in any case
  * @name: of the file; a symbolic link to it is followed
  * @old: what may be there already
+ * @like: a file whose owner and mode a new file gets, or NULL; one that replaces another has those
+ *        of the other
  *
  * An existing regular file is locked and stays as it is until target_commit(). A block device
  * is locked, too, but written in place.
@@ -165,7 +167,8 @@ struct target {
  * Return: 0; QC_BUSY: in use; QC_POLICY: neither a regular file nor a block device, or not
  * what @old allows; QC_NOT_FOUND, QC_SYSTEM.
  */
-int target_open(struct target *t, const char *name, enum target_old old);
+int target_open(struct target *t, const char *name, enum target_old old,
+		const struct stat *like);
 
 /**
  * target_is_device() - whether a block device, with its old content, is written to
@@ -191,15 +194,15 @@ bool target_same(const struct target *a, const struct target *b);
  * target_commit() - make the content durable and give the file its name
  * @t: the target
  *
- * Return: 0, or QC_SYSTEM after a message.
+ * Return: 0, or QC_SYSTEM after a message: a file that target_open() did not find is not there.
  */
 int target_commit(struct target *t);
 
 /**
  * target_remove() - after target_commit(), remove a file that target_open() did not find
- * @t: the target
+ * @t: the target; another file that has its name by now stays
  */
-void target_remove(struct target *t);
+void target_remove(const struct target *t);
 
 /**
  * target_close() - close a target, and remove a temporary file that was not committed

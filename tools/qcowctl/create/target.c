@@ -138,24 +138,27 @@ static int open_old(struct target *t)
 	return err;
 }
 
-/* The new file gets owner and mode of the old one. */
-static int copy_owner(struct target *t)
+/* The new file gets owner and mode of the old one, or of @like; no other user can open it yet. */
+static int copy_owner(const struct target *t, const struct stat *like)
 {
 	mode_t mask = umask(0);
 	mode_t mode = 0644 & ~mask;
 
 	umask(mask);
 	if (t->old_fd >= 0) {
-		mode = t->st.st_mode & 0777;
-		if (fchown(t->fd, t->st.st_uid, t->st.st_gid) && errno != EPERM)
-			return qc_fail_errno(QC_SYSTEM, errno, t->temp, "cannot set its owner");
+		like = &t->st;
+		mode = like->st_mode & 0777;
+	} else if (like) {
+		mode = like->st_mode & 0666;
 	}
+	if (like && fchown(t->fd, like->st_uid, like->st_gid) && errno != EPERM)
+		return qc_fail_errno(QC_SYSTEM, errno, t->temp, "cannot set its owner");
 	if (fchmod(t->fd, mode))
 		return qc_fail_errno(QC_SYSTEM, errno, t->temp, "cannot set its mode");
 	return 0;
 }
 
-static int open_temp(struct target *t)
+static int open_temp(struct target *t, const struct stat *like)
 {
 	char *dir = path_dirname(t->path);
 	char *temp = qc_printf("%s/.qcowctl-XXXXXX", strcmp(dir, "/") ? dir : "");
@@ -179,7 +182,7 @@ static int open_temp(struct target *t)
 	}
 	free(dir);
 	t->temp = temp;
-	return copy_owner(t);
+	return copy_owner(t, like);
 }
 
 static int fail_exists(const struct target *t)
@@ -187,7 +190,7 @@ static int fail_exists(const struct target *t)
 	return qc_fail(QC_POLICY, t->name, "exists, and is not replaced");
 }
 
-int target_open(struct target *t, const char *name, enum target_old old)
+int target_open(struct target *t, const char *name, enum target_old old, const struct stat *like)
 {
 	int err;
 
@@ -211,7 +214,7 @@ int target_open(struct target *t, const char *name, enum target_old old)
 	}
 
 	if (t->old_fd < 0 || S_ISREG(t->st.st_mode))
-		return open_temp(t);
+		return open_temp(t, like);
 	t->fd = t->old_fd;
 	return 0;
 }
@@ -268,12 +271,18 @@ int target_commit(struct target *t)
 	replace_temp(t->temp, NULL);
 	free(t->temp);
 	t->temp = NULL;
-	return sync_directory(t);
+	err = sync_directory(t);
+	if (err)
+		target_remove(t);
+	return err;
 }
 
-void target_remove(struct target *t)
+void target_remove(const struct target *t)
 {
-	if (t->old_fd < 0)
+	struct stat own, st;
+
+	if (t->old_fd < 0 && !fstat(t->fd, &own) && !lstat(t->path, &st) &&
+	    image_same_file(&own, &st))
 		unlink(t->path);
 }
 

@@ -406,6 +406,16 @@ void policy_free(struct policy *policy);
 int policy_open_named(struct image *img, const char *name, bool write);
 
 /**
+ * policy_open_made() - open a file that this process has made, for reading and writing
+ * @img: result: name, fd, dir, own, st and bytes
+ * @name: of the file; not opened if it is a symbolic link, or another file by now
+ * @made: descriptor of the file; @img->st tells which it is also after an error
+ *
+ * Return: 0, QC_NOT_FOUND, QC_POLICY or QC_SYSTEM.
+ */
+int policy_open_made(struct image *img, const char *name, int made);
+
+/**
  * policy_open_backing() - open the backing file that an image names, read-only
  * @policy: what the user allowed
  * @by: the image that holds the name

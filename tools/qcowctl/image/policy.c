@@ -146,6 +146,28 @@ int policy_open_named(struct image *img, const char *name, bool write)
 	return err;
 }
 
+/* Nobody can exchange the file between the look and the opening, as with names in images. */
+int policy_open_made(struct image *img, const char *name, int made)
+{
+	int path_fd, err;
+	struct stat st;
+
+	img->name = qc_strdup(name);
+	if (fstat(made, &img->st))
+		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot stat");
+	path_fd = open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (path_fd < 0)
+		return qc_fail_errno(not_found(errno), errno, name, "cannot open");
+	if (fstat(path_fd, &st))
+		err = qc_fail_errno(QC_SYSTEM, errno, name, "cannot stat");
+	else if (!image_same_file(&st, &img->st))
+		err = qc_fail(QC_POLICY, name, "is not the file that has just been made");
+	else
+		err = open_named(img, path_fd, true);
+	close(path_fd);
+	return err;
+}
+
 /**
  * struct lookup - resolves one name that an image holds
  * @by: the image that holds the name

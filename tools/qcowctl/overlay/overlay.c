@@ -7,7 +7,6 @@
  * descriptor that the device has had; and of the nodes whose file systems it freezes. When it
  * closes the old descriptor, the locks of the writer go, and others may read the image.
  */
-#include <errno.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -168,10 +167,11 @@ static int check_directory(const struct overlay_base *base, const char *name)
 	return err;
 }
 
-static int create_file(const struct overlay_base *base, const char *name)
+static int create_file(const struct overlay_base *base, const char *name, int *made)
 {
 	const struct image *img = base->chain.images;
-	struct create_options opts = { .exclusive = true };
+	/* Users who may not read the image may not read what is written from now on. */
+	struct create_options opts = { .exclusive = true, .like = &img->st };
 	char *backing = backing_name(base, name);
 	char *size = qc_printf("%llu", base->bytes);
 	char *cluster = qc_printf("%llu", 1ULL << img->h.cluster_bits);
@@ -184,7 +184,7 @@ static int create_file(const struct overlay_base *base, const char *name)
 		create_options_set(&opts, OPT_CLUSTER_SIZE, cluster);
 	if (img->h.incompatible & QCOW_INCOMPAT_EXTENDED_L2)
 		create_options_set(&opts, OPT_EXTENDED_L2, "on");
-	err = create_image(name, &opts, true);
+	err = create_image(name, &opts, true, made);
 	create_options_free(&opts);
 	free(cluster);
 	free(size);
@@ -192,35 +192,22 @@ static int create_file(const struct overlay_base *base, const char *name)
 	return err;
 }
 
-/* Who may not read the image may not read what is written from now on. */
-static int copy_owner(const struct overlay_base *base, const struct image *top)
-{
-	const struct stat *st = &base->chain.images[0].st;
-
-	if (fchown(top->fd, st->st_uid, st->st_gid) && errno != EPERM)
-		return qc_fail_errno(QC_SYSTEM, errno, top->name, "cannot set its owner");
-	if (fchmod(top->fd, st->st_mode & 0666))
-		return qc_fail_errno(QC_SYSTEM, errno, top->name, "cannot set its mode");
-	return 0;
-}
-
 int overlay_create(const struct overlay_base *base, const char *name, struct image *top)
 {
-	int err;
+	int made, err;
 
 	image_init(top);
 	err = check_directory(base, name);
 	if (!err)
-		err = create_file(base, name);
+		err = create_file(base, name, &made);
 	if (err)
 		return err;
-	err = policy_open_named(top, name, true);
+	err = policy_open_made(top, name, made);
 	if (!err)
 		err = lock_file(top->fd, name, IMAGE_LOCK_WRITE);
-	if (!err)
-		err = copy_owner(base, top);
 	if (err)
 		overlay_remove(top);
+	close(made);
 	return err;
 }
 
@@ -228,7 +215,7 @@ void overlay_remove(const struct image *top)
 {
 	struct stat st;
 
-	if (top->fd >= 0 && !lstat(top->name, &st) && image_same_file(&st, &top->st))
+	if (top->name && !lstat(top->name, &st) && image_same_file(&st, &top->st))
 		unlink(top->name);
 }
 

@@ -41,7 +41,8 @@ void overlay_close_base(struct overlay_base *base);
  * @top: result, open to be written to and locked; image_close() it also after an error
  *
  * It has the size of the device, the clusters of the image, where these are no smaller than a page,
- * and its owner and mode; and it is on stable storage. After an error there is no such file.
+ * and, as soon as it has its name, its owner and mode; and it is on stable storage. After an error
+ * there is no such file.
  */
 int overlay_create(const struct overlay_base *base, const char *name, struct image *top);
 

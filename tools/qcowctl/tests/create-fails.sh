@@ -22,6 +22,23 @@ files=$(ls -A)
 	expect 2 'cannot' create --force -o preallocation=full,data_file=data image 10M
 )
 unharmed "$files"
+# each call that writes or syncs: also the last one, when the file has its name
+export ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0
+cc -O1 -shared -fPIC -D_GNU_SOURCE -o fail.so "$here/fail.c"
+files=$(ls -A)
+for options in compat=v3 data_file=new.data; do
+	for ((n = 0; ; n++)); do
+		status=0
+		FAIL=$n FAILED=failed LD_PRELOAD=$PWD/fail.so \
+			"$QCOWCTL" create -o "$options" new 1M 2>err || status=$?
+		[[ -e failed ]] || break
+		rm failed
+		[[ $status -eq 2 ]] || die "$options, call $n fails: status $status: $(cat err)"
+		unharmed "$files"
+	done
+	[[ $status -eq 0 && $n -ge 4 ]] || die "$options: status $status after $n calls: $(cat err)"
+	rm -f new new.data
+done
 # more than any disk has, in time to be interrupted
 refuse 2 'cannot make it' --force -o preallocation=falloc,cluster_size=2M image 60P
 unharmed "$files"
