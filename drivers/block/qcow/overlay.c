@@ -286,7 +286,7 @@ static int open_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 	return 0;
 }
 
-/* Memory has been made for what the present store asks; a file system may tell another story now. */
+/* Memory was made for what the present store asks; a file system may tell another story now. */
 static int check_store(const struct qcow_store *store, const struct qcow_store *again,
 		       struct qcow_report *rep)
 {

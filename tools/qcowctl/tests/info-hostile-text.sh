@@ -63,7 +63,7 @@ for name in "x'; touch PWNED; echo '" "$evil" -x "a b" $'two\nlines' 'plain.raw'
 	unstate hint
 	ends "$POLICY" map hint
 	harmless err
-	hint=$(sed -n 's/^qcowctl: try: qemu-img //p' err)
+	hint=$(sed -n 's/^qcowctl: try: qcowctl //p' err)
 	printf '%s' "${name/#-/./-}" >want
 	bash -c "f() { printf %s \"\$6\" >got; }; f ${hint%, or --backing*}"
 	cmp want got

@@ -69,7 +69,8 @@ step() {
 		FAIL=$n FAILED=failed LD_PRELOAD=$PWD/fail.so "${command[@]}" 2>err || status=$?
 		[[ -e failed ]] || break
 		# what is longer may fail to become shorter
-		[[ $status -eq 2 ]] || die "call $n: status $status: $(cat err)"
+		[[ $status -eq 2 || ($status -eq 0 && $(state image) == "$after") ]] ||
+			die "call $n: status $status: $(cat err)"
 		judge image
 		failures=$((failures + 1))
 	done
@@ -86,7 +87,7 @@ for options in cluster_size=512 cluster_size=1K cluster_size=2K compat=0.10 v1; 
 		# extensions that go beyond the first sector
 		[[ $options != *2K ]] || qemu-img bitmap --add base b
 	fi
-	for length in 30 310 320 0 1023 500; do
+	for length in 30 320 0 1023; do
 		format=raw
 		[[ $((RANDOM % 2)) -eq 0 ]] || format=qcow2
 		[[ $options != v1 ]] || format=''
@@ -98,7 +99,7 @@ for options in cluster_size=512 cluster_size=1K cluster_size=2K compat=0.10 v1; 
 	done
 done
 echo "$points cuts, $failures failed calls, $refused times no room"
-[[ $points -gt 150 && $failures -gt 90 && $refused -gt 1 ]]
+[[ $points -gt 100 && $failures -gt 60 && $refused -gt 1 ]]
 
 # a limit of the file's length is a full disk
 create qcow base 1M

@@ -182,8 +182,8 @@ struct qcow_store *qcow_store_open(struct file *file, bool writable, enum qcow_d
 	if (err)
 		goto err_store;
 	/*
-	 * Every write would have to drop its part first, and to leave that to a worker. And what a device
-	 * writes in bios passes by what is there of the disk.
+	 * Every write would have to drop its part first, and to leave that to a worker. And what a
+	 * device writes in bios passes by what is there of the disk.
 	 */
 	if (store->direct ? writable : store->ops == &qcow_store_bdev_ops)
 		invalidate_mapping_pages(file->f_mapping, 0, -1);
