@@ -165,23 +165,26 @@ assert_clean good small used other
 echo "on the device itself, for the driver"
 qemu-img create -q -f qcow2 outer 16M
 outer=$(attach outer)
+# on_itself FILE: the driver refuses it as an overlay of that device
+on_itself() {
+	python - "${outer#/dev/qcow}" "$1" <<-'PY'
+	import errno
+	import os
+	import sys
+
+	import qcowdev as q
+
+	q.expect(sys.argv[2], q.overlay(int(sys.argv[1]), os.open(sys.argv[2], os.O_RDWR),
+	                                os.open("outer", os.O_RDONLY)), errno.ELOOP, "itself")
+	q.finish()
+	PY
+}
+on_itself "$outer"
 mkfs.ext4 -q "$outer"
 mkdir inside
 mount "$outer" inside
 qemu-img create -q -f qcow2 inside/top 16M
-python - "${outer#/dev/qcow}" "$outer" <<'PY'
-import errno
-import os
-import sys
-
-import qcowdev as q
-
-image = os.open("outer", os.O_RDONLY)
-for top in "inside/top", sys.argv[2]:
-    q.expect(top, q.overlay(int(sys.argv[1]), os.open(top, os.O_RDWR), image), errno.ELOOP,
-             "itself")
-q.finish()
-PY
+on_itself inside/top
 umount inside
 detach "$outer"
 assert_clean outer
