@@ -194,6 +194,62 @@ in_memory() {
 	cd "$memory" || exit
 }
 
+# with_faults LIBRARY...: those that can be preloaded, out of cut, journal and fail; RANDOM goes on from
+# $seed.
+with_faults() {
+	local lib
+	seed=${SEED:-$SRANDOM}
+	echo "SEED=$seed"
+	RANDOM=$seed
+	for lib; do
+		cc -O1 -shared -fPIC -D_GNU_SOURCE -o "$lib.so" "$here/$lib.c"
+	done
+	export ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0
+}
+
+# The following have "${command[@]}" change image, a copy of BASE, whatever goes wrong, and each time
+# JUDGE, an exported function, look at it. How often is in $number.
+
+# cut_in_journal BASE JUDGE SEED TRIES: image has been changed, with what was written in journal
+cut_in_journal() {
+	number=$(python3 "$here/journal.py" journal "$1" image "$3" "$4" <<<"$2 image") ||
+		die "${command[*]}: seed $seed"
+}
+
+# cut_at_writes BASE JUDGE FIRST STEP: at each of the first writes, then at some
+cut_at_writes() {
+	local n status
+	number=0
+	for ((n = 0; ; n += n < $3 ? 1 : $4)); do
+		status=0
+		cp "$1" image
+		CUT=$n LD_PRELOAD=$PWD/cut.so "${command[@]}" || status=$?
+		[[ $status -eq 77 ]] || break
+		"$2" image
+		number=$((number + 1))
+	done
+	[[ $status -eq 0 ]] || die "${command[*]}: status $status"
+}
+
+# fail_calls BASE JUDGE FIRST STEP ACCEPT: ACCEPT says whether an exit status is one of these
+fail_calls() {
+	local n status
+	number=0
+	for ((n = 0; ; n += n < $3 ? 1 : $4)); do
+		status=0
+		cp "$1" image
+		rm -f failed
+		FAIL=$n FAILED=failed LD_PRELOAD=$PWD/fail.so "${command[@]}" 2>err || status=$?
+		[[ -e failed ]] || break
+		"$5" "$status" || die "call $n: status $status: $(cat err)"
+		"$2" image
+		number=$((number + 1))
+	done
+}
+
+# An image that is damaged by what failed before is refused; what is longer may fail to become shorter.
+is_2_4_or_0() { [[ $1 -eq 2 || $1 -eq 4 || $1 -eq 0 ]]; }
+
 # What a rebase is judged by: $format of the image; $old and $new backing file, each empty for none,
 # $old_format and $new_format; want has what is to be read.
 

@@ -6,13 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 in_memory
-seed=${SEED:-$SRANDOM}
-echo "SEED=$seed"
-RANDOM=$seed
-for lib in cut journal fail; do
-	cc -O1 -shared -fPIC -D_GNU_SOURCE -o "$lib.so" "$here/$lib.c"
-done
-export ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0
+with_faults cut journal fail
 
 export -f clean judge_rebased die
 export QCOWCTL format old old_format new new_format
@@ -29,29 +23,12 @@ for options in cluster_size=4K compat=0.10,cluster_size=4K v1; do
 	qemu-img convert -f "$format" -O raw before want
 	rebase_command
 	JOURNAL=$PWD/journal LD_PRELOAD=$PWD/journal.so "${command[@]}"
-	number=$(python3 "$here/journal.py" journal before image "$RANDOM" 3 <<<'judge_rebased image') ||
-		die "$options: seed $seed"
+	cut_in_journal before judge_rebased "$RANDOM" 3
 	points=$((points + number))
-	for ((n = 0; ; n += n < 4 ? 1 : 13)); do
-		status=0
-		cp before image
-		CUT=$n LD_PRELOAD=$PWD/cut.so "${command[@]}" || status=$?
-		[[ $status -eq 77 ]] || break
-		judge_rebased image
-		points=$((points + 1))
-	done
-	[[ $status -eq 0 ]]
-	for ((n = 0; ; n += n < 20 ? 1 : 41)); do
-		status=0
-		cp before image
-		rm -f failed
-		FAIL=$n FAILED=failed LD_PRELOAD=$PWD/fail.so "${command[@]}" 2>err || status=$?
-		[[ -e failed ]] || break
-		[[ $status -eq 2 || $status -eq 4 || $status -eq 0 ]] ||
-			die "call $n: status $status: $(cat err)"
-		judge_rebased image
-		failures=$((failures + 1))
-	done
+	cut_at_writes before judge_rebased 4 13
+	points=$((points + number))
+	fail_calls before judge_rebased 20 41 is_2_4_or_0
+	failures=$((failures + number))
 done
 echo "$points cuts, $failures failed calls"
 [[ $points -gt 40 && $failures -gt 50 ]]

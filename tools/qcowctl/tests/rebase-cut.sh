@@ -6,13 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 in_memory
-seed=${SEED:-$SRANDOM}
-echo "SEED=$seed"
-RANDOM=$seed
-for lib in cut journal fail; do
-	cc -O1 -shared -fPIC -D_GNU_SOURCE -o "$lib.so" "$here/$lib.c"
-done
-export ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0
+with_faults cut journal fail
 
 # state IMAGE: names as QEMU reads them, and all entries
 state() {
@@ -36,9 +30,12 @@ export QCOWCTL before after
 name() {
 	printf '%0*d' "$1" "$RANDOM"
 }
+# what is longer may fail to become shorter
+is_failure_or_done() { [[ $1 -eq 2 || ($1 -eq 0 && $(state image) == "$after") ]]; }
+
 # step NAME [FORMAT]: change the names of base, with all that can go wrong
 step() {
-	local command=("$QCOWCTL" rebase -u -b "$1" image) number n status
+	local command=("$QCOWCTL" rebase -u -b "$1" image)
 	[[ -z ${2-} ]] || command+=(-F "$2")
 	cp base image
 	before=$(state image)
@@ -51,29 +48,11 @@ step() {
 	}
 	after=$(state image)
 	cp image next
-	number=$(python3 "$here/journal.py" journal base image "$RANDOM" 3 <<<'judge image') ||
-		die "$*: seed $seed"
+	cut_in_journal base judge "$RANDOM" 3
 	points=$((points + number))
-	for ((n = 0; ; n++)); do
-		status=0
-		cp base image
-		CUT=$n LD_PRELOAD=$PWD/cut.so "${command[@]}" || status=$?
-		[[ $status -eq 77 ]] || break
-		judge image
-	done
-	[[ $status -eq 0 ]]
-	for ((n = 0; ; n++)); do
-		status=0
-		cp base image
-		rm -f failed
-		FAIL=$n FAILED=failed LD_PRELOAD=$PWD/fail.so "${command[@]}" 2>err || status=$?
-		[[ -e failed ]] || break
-		# what is longer may fail to become shorter
-		[[ $status -eq 2 || ($status -eq 0 && $(state image) == "$after") ]] ||
-			die "call $n: status $status: $(cat err)"
-		judge image
-		failures=$((failures + 1))
-	done
+	cut_at_writes base judge 1 1
+	fail_calls base judge 1 1 is_failure_or_done
+	failures=$((failures + number))
 	mv next base
 }
 points=0 failures=0 refused=0

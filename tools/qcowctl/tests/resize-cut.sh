@@ -7,13 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 in_memory
-seed=${SEED:-$SRANDOM}
-echo "SEED=$seed"
-RANDOM=$seed
-for lib in cut journal fail; do
-	cc -O1 -shared -fPIC -D_GNU_SOURCE -o "$lib.so" "$here/$lib.c"
-done
-export ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0
+with_faults cut journal fail
 
 # state IMAGE: size and all contents, as one line
 state() {
@@ -42,7 +36,7 @@ export QCOWCTL before after format
 points=0 failures=0
 # step ARGUMENT...: resize base, with all that can go wrong
 step() {
-	local command=("$QCOWCTL" resize -q "$@" image) number n status
+	local command=("$QCOWCTL" resize -q "$@" image)
 	cp base image
 	before=$(state image)
 	JOURNAL=$PWD/journal LD_PRELOAD=$PWD/journal.so "${command[@]}"
@@ -50,30 +44,12 @@ step() {
 	[[ $before != "$after" ]]
 	[[ $format != qcow2 ]] || qemu-img check -q image
 	cp image next
-	number=$(python3 "$here/journal.py" journal base image "$RANDOM" 3 <<<'judge image') ||
-		die "$*: seed $seed"
+	cut_in_journal base judge "$RANDOM" 3
 	points=$((points + number))
-	for ((n = 0; ; n += n < 8 ? 1 : 7)); do
-		status=0
-		cp base image
-		CUT=$n LD_PRELOAD=$PWD/cut.so "${command[@]}" || status=$?
-		[[ $status -eq 77 ]] || break
-		judge image
-		points=$((points + 1))
-	done
-	[[ $status -eq 0 ]]
-	for ((n = 0; ; n += n < 20 ? 1 : 5)); do
-		status=0
-		cp base image
-		rm -f failed
-		FAIL=$n FAILED=failed LD_PRELOAD=$PWD/fail.so "${command[@]}" 2>err || status=$?
-		[[ -e failed ]] || break
-		# what is longer may fail to become shorter
-		[[ $status -eq 2 || $status -eq 4 || $status -eq 0 ]] ||
-			die "call $n: status $status: $(cat err)"
-		judge image
-		failures=$((failures + 1))
-	done
+	cut_at_writes base judge 8 7
+	points=$((points + number))
+	fail_calls base judge 20 5 is_2_4_or_0
+	failures=$((failures + number))
 	mv next base
 }
 create raw raw 1500K

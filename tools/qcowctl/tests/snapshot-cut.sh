@@ -7,11 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 in_memory
-seed=${SEED:-$SRANDOM}
-echo "SEED=$seed"
-cc -O1 -shared -fPIC -D_GNU_SOURCE -o cut.so "$here/cut.c"
-cc -O1 -shared -fPIC -D_GNU_SOURCE -o journal.so "$here/journal.c"
-export ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0
+with_faults cut journal
 
 # state IMAGE: header, snapshots and all contents, as one line
 state() {
@@ -50,28 +46,20 @@ for options in cluster_size=512 cluster_size=64K,refcount_bits=64 \
 	[[ $options == compat* ]] || qemu-img resize -q -f qcow2 base 9M
 	io base qcow2 'write -P 4 3000K 200K' 'discard 0 64K'
 	for verb in '-c three' '-a one' '-a two' '-d one' '-d two'; do
+		# shellcheck disable=SC2206 # letter and argument
+		command=("$QCOWCTL" snapshot $verb image)
 		cp base image
 		before=$(state image)
-		# shellcheck disable=SC2086 # letter and argument
-		JOURNAL=$PWD/journal LD_PRELOAD=$PWD/journal.so "$QCOWCTL" snapshot $verb image
+		JOURNAL=$PWD/journal LD_PRELOAD=$PWD/journal.so "${command[@]}"
 		after=$(state image)
 		[[ $before != "$after" ]]
 		qemu-img check -q image
-		number=$(python3 "$here/journal.py" journal base image "$seed" 4 <<<'judge image') ||
-			die "$options: $verb: seed $seed"
+		cut_in_journal base judge "$seed" 4
 		points=$((points + number))
 
 		seen_before='' seen_after=''
-		for ((cut = 0; ; cut += cut < 6 ? 1 : 5)); do
-			status=0
-			cp base image
-			# shellcheck disable=SC2086 # letter and argument
-			CUT=$cut LD_PRELOAD=$PWD/cut.so "$QCOWCTL" snapshot $verb image || status=$?
-			[[ $status -eq 77 ]] || break
-			judge image
-			points=$((points + 1))
-		done
-		[[ $status -eq 0 ]] || die "$options: $verb: status $status"
+		cut_at_writes base judge 6 5
+		points=$((points + number))
 		judge image
 		[[ $seen_before && $seen_after ]] || die "$options: $verb: never both states"
 	done
