@@ -153,18 +153,14 @@ static int resize(struct resize_args *a)
 	u64 from = 0, to = 0;
 	u32 *list = NULL;
 	size_t nr = 0;
-	bool written = false;
 	int err;
 
 	/* A file that is there may be no device's. */
 	err = access(a->what, F_OK) ? sysfs_find("", a->what, &list, &nr) :
 				      sysfs_lookup("", a->what, &list, &nr);
-	if (!err && nr > 1)
-		err = sysfs_find_writer(a->what, list, &written);
-	if (!err && nr > 1 && !written)
-		err = qc_fail(QC_UNSUPPORTED, a->what,
-			      "is attached %zu times, read-only, and cannot be resized", nr);
-	else if (!err && nr)
+	if (!err)
+		err = sysfs_choose_writer(a->what, list, nr, "be resized");
+	if (!err && nr)
 		err = resize_device(list[0], a, &from, &to);
 	else if (!err)
 		err = resize_image(a->what, &a->size, &a->opts, &from, &to);

@@ -205,6 +205,17 @@ int sysfs_find_image_writer(const char *image, u32 *index, bool *found);
 int sysfs_find_writer(const char *what, u32 *index, bool *found);
 
 /**
+ * sysfs_choose_writer() - of the devices that have an image, the one that writes to it
+ * @what: as the user named them
+ * @list: from sysfs_find() or sysfs_lookup(); gets that device in front
+ * @nr: of them; of one alone it does not matter
+ * @cannot: what a device that is read-only cannot, for messages
+ *
+ * Return: 0, QC_UNSUPPORTED: there is none, or QC_SYSTEM.
+ */
+int sysfs_choose_writer(const char *what, u32 *list, size_t nr, const char *cannot);
+
+/**
  * sysfs_find_value() - the devices whose attribute has a value
  * @root: as sysfs_devices()
  * @attr: name below /sys/block/qcowN

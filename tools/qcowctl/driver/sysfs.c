@@ -233,6 +233,20 @@ int sysfs_find_writer(const char *what, u32 *index, bool *found)
 	return *found ? 0 : sysfs_find_image_writer(what, index, found);
 }
 
+int sysfs_choose_writer(const char *what, u32 *list, size_t nr, const char *cannot)
+{
+	bool found = true;
+	int err = 0;
+
+	/* Snapshots of the image may be attached beside the device that writes to it. */
+	if (nr > 1)
+		err = sysfs_find_writer(what, list, &found);
+	if (!err && !found)
+		err = qc_fail(QC_UNSUPPORTED, what, "is attached %zu times, read-only, and cannot %s",
+			      nr, cannot);
+	return err;
+}
+
 /* A file that is not there any more may still be attached by its name. */
 static int find_by_image(const char *root, const char *what, const struct stat *st, u32 **list,
 			 size_t *nr)

@@ -87,12 +87,25 @@ static int busy(const char *name, unsigned int base, unsigned int bit, bool writ
 	return QC_BUSY;
 }
 
+/* Return: as test_bytes(); @base: of the byte. */
+static int test_others(int fd, unsigned int uses, unsigned int denies, unsigned int *base,
+		       unsigned int *bit)
+{
+	int err = test_bytes(fd, DENIES_BASE, uses, bit);
+
+	*base = DENIES_BASE;
+	if (err)
+		return err;
+	*base = USES_BASE;
+	return test_bytes(fd, USES_BASE, denies, bit);
+}
+
 int lock_file(int fd, const char *name, enum image_lock mode)
 {
 	bool write = mode == IMAGE_LOCK_WRITE;
 	unsigned int uses = PERM_READ | (write ? PERM_WRITE | PERM_RESIZE : 0);
 	unsigned int denies = mode == IMAGE_LOCK_SHARE ? 0 : PERM_WRITE | PERM_RESIZE;
-	unsigned int bit = 0, base = DENIES_BASE;
+	unsigned int bit = 0, base = 0;
 	int err;
 
 	if (mode == IMAGE_LOCK_NONE)
@@ -105,11 +118,7 @@ int lock_file(int fd, const char *name, enum image_lock mode)
 	if (!err)
 		err = lock_bytes(fd, DENIES_BASE, denies);
 	if (!err && mode != IMAGE_LOCK_BESIDE)
-		err = test_bytes(fd, DENIES_BASE, uses, &bit);
-	if (!err && mode != IMAGE_LOCK_BESIDE) {
-		base = USES_BASE;
-		err = test_bytes(fd, USES_BASE, denies, &bit);
-	}
+		err = test_others(fd, uses, denies, &base, &bit);
 	if (err == -EBUSY)
 		return busy(name, base, bit, write);
 	if (err == -EAGAIN || err == -EACCES) {

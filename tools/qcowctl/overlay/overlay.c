@@ -23,19 +23,14 @@
 static int find_device(struct overlay_base *base, const char *what)
 {
 	u64 read_only = 0, sectors = 0;
-	bool written = false;
 	u32 *list;
 	size_t nr;
 	int err = sysfs_find("", what, &list, &nr);
 
 	if (err == QC_NOT_FOUND && !access(what, F_OK))
 		qc_hint("qcowctl create -b %s, if it is not attached", what);
-	/* Snapshots of the image may be attached beside the device that writes to it. */
-	if (!err && nr > 1)
-		err = sysfs_find_writer(what, list, &written);
-	if (!err && nr > 1 && !written)
-		err = qc_fail(QC_UNSUPPORTED, what,
-			      "is attached %zu times, read-only, and cannot get an overlay", nr);
+	if (!err)
+		err = sysfs_choose_writer(what, list, nr, "get an overlay");
 	if (!err) {
 		base->index = list[0];
 		base->device = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", base->index);
