@@ -17,8 +17,6 @@
 #include "data/cow.h"
 #include "device.h"
 #include "layer/image.h"
-#include "meta/snapshot.h"
-#include "operation.h"
 #include "rig/image_fsck.h"
 #include "rig/ram_store.h"
 #include "rig/write_rig.h"
@@ -287,15 +285,7 @@ static void on_change(void *watcher)
 
 static int change_snapshot(struct pair_test *t, enum qcow_snapshot_action action, unsigned int id)
 {
-	struct qcow_report rep = { .buf = t->text, .size = sizeof(t->text) };
-	char digits[12];
-	struct qcow_snapshot_change change = {
-		.action = action, .id = digits, .name = "pair", .name_len = 4, .date_sec = 1,
-		.id_len = snprintf(digits, sizeof(digits), "%u", id + 1),
-	};
-
-	return qcow_device_snapshot(t->rig->dev.index, &change, &(struct qcow_freeze) {}, true,
-				    &rep);
+	return ram_device_snapshot(&t->rig->dev, action, id + 1, t->text, sizeof(t->text));
 }
 
 static unsigned int last_shot(const struct pair_test *t, enum when when)

@@ -21,14 +21,11 @@
 #include <linux/prandom.h>
 #include <linux/sizes.h>
 #include <qcow/ondisk.h>
-#include <qcow/report.h>
 
 #include "data/cow.h"
 #include "device.h"
 #include "layer/image.h"
-#include "meta/snapshot.h"
 #include "meta/worker.h"
-#include "operation.h"
 #include "rig/guest_model.h"
 #include "rig/image_fsck.h"
 #include "rig/ram_store.h"
@@ -290,16 +287,9 @@ static void *contents(struct shot_test *t, u32 position)
 
 static int run_action(struct shot_test *t, enum qcow_snapshot_action action, u32 id)
 {
-	char text[256] = "", digits[12];
-	struct qcow_report rep = { .buf = text, .size = sizeof(text) };
-	struct qcow_snapshot_change change = {
-		.action = action, .id = digits, .name = "kunit", .name_len = 5, .date_sec = 1,
-	};
-	int err;
+	char text[256];
+	int err = ram_device_snapshot(&t->rig->dev, action, id, text, sizeof(text));
 
-	change.id_len = snprintf(digits, sizeof(digits), "%u", id);
-	err = qcow_device_snapshot(t->rig->dev.index, &change, &(struct qcow_freeze) {}, true,
-				   &rep);
 	if (err)
 		kunit_info(t->test, "action %d: error %d: %s", action, err, text);
 	return err;

@@ -13,6 +13,8 @@
 #include "device.h"
 #include "layer/cache.h"
 #include "layer/layer.h"
+#include "meta/snapshot.h"
+#include "operation.h"
 #include "store/store.h"
 #include "rig/ram_device.h"
 #include "rig/ram_store.h"
@@ -159,4 +161,18 @@ int ram_device_zero(struct ram_device *dev, blk_opf_t opf, u32 sector, u32 nr)
 int ram_device_flush(struct ram_device *dev)
 {
 	return blkdev_issue_flush(dev->bdev);
+}
+
+int ram_device_snapshot(struct ram_device *dev, enum qcow_snapshot_action action, u32 id,
+			char *text, size_t len)
+{
+	struct qcow_report rep = { .buf = text, .size = len };
+	char digits[12];
+	struct qcow_snapshot_change change = {
+		.action = action, .id = digits, .name = "kunit", .name_len = 5, .date_sec = 1,
+		.id_len = snprintf(digits, sizeof(digits), "%u", id),
+	};
+
+	text[0] = 0;
+	return qcow_device_snapshot(dev->index, &change, &(struct qcow_freeze) {}, true, &rep);
 }

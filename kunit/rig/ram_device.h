@@ -7,6 +7,7 @@
 
 #include <linux/blk_types.h>
 #include <linux/types.h>
+#include <uapi/linux/qcow.h>
 
 struct block_device;
 struct file;
@@ -55,5 +56,12 @@ int ram_device_rw(struct ram_device *dev, blk_opf_t opf, u32 sector, void *buf, 
 /* REQ_OP_DISCARD or REQ_OP_WRITE_ZEROES, perhaps with REQ_NOUNMAP. */
 int ram_device_zero(struct ram_device *dev, blk_opf_t opf, u32 sector, u32 nr);
 int ram_device_flush(struct ram_device *dev);
+
+/*
+ * Create, apply, also while it is open, or delete the snapshot whose id is a number. @text: what is
+ * wrong, of @len bytes. Return: as qcow_device_snapshot().
+ */
+int ram_device_snapshot(struct ram_device *dev, enum qcow_snapshot_action action, u32 id,
+			char *text, size_t len);
 
 #endif /* _QCOW_KUNIT_RAM_DEVICE_H */
