@@ -96,9 +96,7 @@ static int take_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 	unsigned int noio;
 	int err;
 
-	err = qcow_device_check_nodes(dev, freeze, rep);
-	if (!err)
-		err = qcow_device_freeze(freeze, rep);
+	err = qcow_device_freeze(freeze, rep);
 	if (err)
 		return err;
 	err = qcow_commit_wait(dev->meta);
@@ -362,6 +360,8 @@ static int overlay(struct qcow_device *dev, const struct qcow_overlay *args,
 	int err;
 
 	err = overlay_check(dev, rep);
+	if (!err)
+		err = qcow_device_check_nodes(dev, freeze, rep);
 	if (!err)
 		err = overlay_files_get(&files, dev, args, rep);
 	if (!err)

@@ -49,7 +49,7 @@ struct qcow_overlay_parts {
  * @dev: from qcow_device_get(), not read-only
  * @parts: on success @top is the device's, and what the device has had instead of the others is
  *         here
- * @freeze: file systems that are frozen meanwhile
+ * @freeze: file systems that are frozen meanwhile, checked
  * @rep: says what is wrong
  *
  * The image that was on top is this device's still, until qcow_layer_share().

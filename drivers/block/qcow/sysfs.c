@@ -40,34 +40,6 @@ static ssize_t emit_path_locked(char *buf, const struct qcow_device *qdev, unsig
 	return len + 1;
 }
 
-static ssize_t emit_path(char *buf, struct qcow_device *qdev, unsigned int nr)
-{
-	ssize_t ret;
-
-	down_read(&qdev->chain_lock);
-	ret = emit_path_locked(buf, qdev, nr);
-	up_read(&qdev->chain_lock);
-	return ret;
-}
-
-static ssize_t image_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	return emit_path(buf, to_device(dev), 0);
-}
-static DEVICE_ATTR_RO(image);
-
-static ssize_t data_file_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	return emit_path(buf, to_device(dev), 1);
-}
-static DEVICE_ATTR_RO(data_file);
-
-static ssize_t backing_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	return emit_path(buf, to_device(dev), 2);
-}
-static DEVICE_ATTR_RO(backing);
-
 /* Empty without a file. */
 static ssize_t emit_id_locked(char *buf, const struct qcow_device *qdev, unsigned int nr)
 {
@@ -81,25 +53,47 @@ static ssize_t emit_id_locked(char *buf, const struct qcow_device *qdev, unsigne
 	return sysfs_emit(buf, "%u:%u:%llu\n", MAJOR(id->dev), MINOR(id->dev), id->ino);
 }
 
-static ssize_t emit_id(char *buf, struct qcow_device *qdev, unsigned int nr)
+/* What @emit says of a file of a device. */
+static ssize_t emit_file(struct device *dev, unsigned int nr, char *buf,
+			 ssize_t (*emit)(char *buf, const struct qcow_device *qdev,
+					 unsigned int nr))
 {
+	struct qcow_device *qdev = to_device(dev);
 	ssize_t ret;
 
 	down_read(&qdev->chain_lock);
-	ret = emit_id_locked(buf, qdev, nr);
+	ret = emit(buf, qdev, nr);
 	up_read(&qdev->chain_lock);
 	return ret;
 }
 
+static ssize_t image_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return emit_file(dev, 0, buf, emit_path_locked);
+}
+static DEVICE_ATTR_RO(image);
+
+static ssize_t data_file_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return emit_file(dev, 1, buf, emit_path_locked);
+}
+static DEVICE_ATTR_RO(data_file);
+
+static ssize_t backing_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return emit_file(dev, 2, buf, emit_path_locked);
+}
+static DEVICE_ATTR_RO(backing);
+
 static ssize_t image_id_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return emit_id(buf, to_device(dev), 0);
+	return emit_file(dev, 0, buf, emit_id_locked);
 }
 static DEVICE_ATTR_RO(image_id);
 
 static ssize_t data_file_id_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return emit_id(buf, to_device(dev), 1);
+	return emit_file(dev, 1, buf, emit_id_locked);
 }
 static DEVICE_ATTR_RO(data_file_id);
 

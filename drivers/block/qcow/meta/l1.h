@@ -31,6 +31,12 @@ enum qcow_l1_state {
 	QCOW_L1_DURABLE,
 };
 
+/* Bytes of a table. */
+static inline u64 qcow_l1_bytes(u32 entries)
+{
+	return (u64)entries * sizeof(__be64);
+}
+
 /**
  * struct qcow_l1 - the L1 table of one image
  * @disk_entries: that the table on disk has; @image->l1 has all that the size needs

@@ -62,11 +62,6 @@ static u64 table_slices(const struct qcow_geometry *g)
 	return 1ULL << (g->l2_bits - g->slice_bits);
 }
 
-static u64 l1_bytes(u32 entries)
-{
-	return (u64)entries * sizeof(__be64);
-}
-
 static int mirror_alloc(struct qcow_mirror *m)
 {
 	m->l1 = kvcalloc(max(m->entries, 1U), sizeof(*m->l1), GFP_NOIO);
@@ -84,13 +79,13 @@ static int mirror_alloc(struct qcow_mirror *m)
 static int mirror_read_beyond(struct qcow_mirror *m)
 {
 	const struct qcow_image *image = mirror_image(m);
-	u64 host = image->header.l1_offset + l1_bytes(image->l1_entries);
+	u64 host = image->header.l1_offset + qcow_l1_bytes(image->l1_entries);
 	u64 bytes;
 	int err;
 
 	if (m->entries == image->l1_entries)
 		return 0;
-	bytes = l1_bytes(m->entries - image->l1_entries);
+	bytes = qcow_l1_bytes(m->entries - image->l1_entries);
 	m->beyond = kvmalloc(bytes, GFP_NOIO);
 	if (!m->beyond)
 		return -ENOMEM;

@@ -279,13 +279,35 @@ static int refcount_check_change(const struct qcow_refcounts *rc, u64 cluster, u
 }
 
 /*
+ * One reference more or less, of clusters whose counts are in one slice, up to the first one that
+ * cannot change so. @fresh: it may be the first reference. Return: how many have changed.
+ */
+static u64 refcount_change_range(struct qcow_refcounts *rc, struct qcow_slice *slice, u64 cluster,
+				 u64 nr, bool more, bool fresh, int *err)
+{
+	u64 idx = cluster & (slice_clusters(rc) - 1);
+	u64 done;
+
+	*err = 0;
+	for (done = 0; done < nr; done++) {
+		u64 count = qcow_refcount_get(slice->entries, rc->order, idx + done);
+
+		if (count || !fresh)
+			*err = refcount_check_change(rc, cluster + done, count, more);
+		if (*err)
+			break;
+		refcount_put_range(rc, slice, cluster + done, 1, more ? count + 1 : count - 1);
+	}
+	return done;
+}
+
+/*
  * A shadow that has a block of its own has the same changes made there. Its counts may be larger,
  * by references that it has and the tables in use have not.
  */
 static void refcount_follow(struct qcow_refcounts *rc, u64 cluster, u64 nr, bool more)
 {
 	struct qcow_refcounts *shadow = rc->shadow;
-	u64 idx = cluster & (slice_clusters(rc) - 1);
 	struct qcow_slice *slice;
 	int err;
 
@@ -296,14 +318,7 @@ static void refcount_follow(struct qcow_refcounts *rc, u64 cluster, u64 nr, bool
 		shadow->follow_err = err;
 		return;
 	}
-	for (; nr && !err; nr--, idx++, cluster++) {
-		u64 count = qcow_refcount_get(slice->entries, rc->order, idx);
-
-		if (!more || count)
-			err = refcount_check_change(shadow, cluster, count, more);
-		if (!err)
-			refcount_put_range(shadow, slice, cluster, 1, more ? count + 1 : count - 1);
-	}
+	refcount_change_range(shadow, slice, cluster, nr, more, more, &err);
 	qcow_writeback_put(slice);
 	shadow->follow_err = err ?: qcow_refcounts_write_some(shadow);
 }
@@ -375,23 +390,14 @@ int qcow_refcounts_get(struct qcow_refcounts *rc, u64 cluster, u64 max, u64 *cou
 /* One reference more or less, of clusters whose counts are in one slice. */
 static int refcount_change_in_slice(struct qcow_refcounts *rc, u64 cluster, u64 nr, bool more)
 {
-	u64 idx = cluster & (slice_clusters(rc) - 1);
 	struct qcow_slice *slice;
-	u64 done = 0;
+	u64 done;
 	int err;
 
 	err = refcount_load_pinned(rc, cluster, &slice);
 	if (err)
 		return err;
-	while (done < nr) {
-		u64 count = qcow_refcount_get(slice->entries, rc->order, idx + done);
-
-		err = refcount_check_change(rc, cluster + done, count, more);
-		if (err)
-			break;
-		refcount_put_range(rc, slice, cluster + done, 1, more ? count + 1 : count - 1);
-		done++;
-	}
+	done = refcount_change_range(rc, slice, cluster, nr, more, false, &err);
 	qcow_writeback_put(slice);
 	refcount_follow(rc, cluster, done, more);
 	return err;

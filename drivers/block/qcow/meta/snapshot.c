@@ -268,11 +268,6 @@ static int snapshot_read_active(struct qcow_snapshot_job *job)
 	return snapshot_read_l1(job, h->l1_offset, h->l1_entries, job->l1_entries, &job->l1);
 }
 
-static u64 l1_bytes(u32 entries)
-{
-	return (u64)entries * sizeof(__be64);
-}
-
 static int snapshot_get_bytes(const struct qcow_snapshot *snap, u32 position, void *data)
 {
 	return 0;
@@ -294,8 +289,11 @@ static int snapshot_read_table(struct qcow_snapshot_job *job)
 	u32 idx = 0;
 	int err;
 
+	/* It does not change while the job is under way. */
+	if (t->buf)
+		return 0;
 	err = qcow_image_walk_snapshots(image, snapshot_get_bytes, NULL, &t->bytes, job->rep);
-	if (err || !t->bytes || t->buf)
+	if (err || !t->bytes)
 		return err;
 	t->buf = kvmalloc(t->bytes, GFP_NOIO);
 	if (!t->buf)
@@ -336,7 +334,7 @@ static int snapshot_put_l1(struct qcow_snapshot_job *job)
 	job->next.l1_entries = job->l1_entries;
 	if (!job->l1_entries)
 		return 0;
-	return qcow_shadow_put(&job->shadow, job->l1, l1_bytes(job->l1_entries),
+	return qcow_shadow_put(&job->shadow, job->l1, qcow_l1_bytes(job->l1_entries),
 			       &job->next.l1_offset);
 }
 
@@ -413,9 +411,9 @@ static int snapshot_delete(struct qcow_snapshot_job *job)
 	err = snapshot_walk_l1(job, l1, snap->l1_entries, snapshot_unref);
 	kvfree(l1);
 	if (!err)
-		err = qcow_shadow_unref(&job->shadow, snap->l1_offset, l1_bytes(snap->l1_entries));
+		err = qcow_shadow_unref(&job->shadow, snap->l1_offset, qcow_l1_bytes(snap->l1_entries));
 	if (!err)
-		err = qcow_shadow_unref(&job->shadow, h->l1_offset, l1_bytes(h->l1_entries));
+		err = qcow_shadow_unref(&job->shadow, h->l1_offset, qcow_l1_bytes(h->l1_entries));
 	if (err)
 		return err;
 	memmove(t->buf + t->begin, t->buf + t->end, t->bytes - t->end);
@@ -473,7 +471,7 @@ static int snapshot_apply(struct qcow_snapshot_job *job)
 	if (!err)
 		err = snapshot_walk_l1(job, old, h->l1_entries, snapshot_unref);
 	kvfree(old);
-	return err ?: qcow_shadow_unref(&job->shadow, h->l1_offset, l1_bytes(h->l1_entries));
+	return err ?: qcow_shadow_unref(&job->shadow, h->l1_offset, qcow_l1_bytes(h->l1_entries));
 }
 
 static int snapshot_check(struct qcow_snapshot_job *job)
@@ -547,8 +545,8 @@ static void snapshot_adopt(struct qcow_snapshot_job *job, __be64 *l1, u32 entrie
 
 	qcow_cache_drop(image->cache, &image->l2);
 	qcow_decompress_clear(image);
-	memcpy(l1, job->l1, l1_bytes(min(entries, job->l1_entries)));
-	image->l1_bytes += l1_bytes(entries) - l1_bytes(image->l1_entries);
+	memcpy(l1, job->l1, qcow_l1_bytes(min(entries, job->l1_entries)));
+	image->l1_bytes += qcow_l1_bytes(entries) - qcow_l1_bytes(image->l1_entries);
 	kvfree(image->l1);
 	image->l1 = l1;
 	image->l1_entries = entries;
