@@ -242,8 +242,8 @@ int sysfs_choose_writer(const char *what, u32 *list, size_t nr, const char *cann
 	if (nr > 1)
 		err = sysfs_find_writer(what, list, &found);
 	if (!err && !found)
-		err = qc_fail(QC_UNSUPPORTED, what, "is attached %zu times, read-only, and cannot %s",
-			      nr, cannot);
+		err = qc_fail(QC_UNSUPPORTED, what,
+			      "is attached %zu times, read-only, and cannot %s", nr, cannot);
 	return err;
 }
 

@@ -411,7 +411,8 @@ static int snapshot_delete(struct qcow_snapshot_job *job)
 	err = snapshot_walk_l1(job, l1, snap->l1_entries, snapshot_unref);
 	kvfree(l1);
 	if (!err)
-		err = qcow_shadow_unref(&job->shadow, snap->l1_offset, qcow_l1_bytes(snap->l1_entries));
+		err = qcow_shadow_unref(&job->shadow, snap->l1_offset,
+					qcow_l1_bytes(snap->l1_entries));
 	if (!err)
 		err = qcow_shadow_unref(&job->shadow, h->l1_offset, qcow_l1_bytes(h->l1_entries));
 	if (err)
