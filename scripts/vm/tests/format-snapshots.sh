@@ -37,10 +37,13 @@ for image in v2 v3; do
 	first=$(attach --snapshot first "$image")
 	id1=$(attach -r --snapshot 1 "$image")
 	id2=$(attach --snapshot 2 "$image")
-	assert_attr "$now" snapshot ''
-	assert_attr "$first" snapshot 0
-	assert_attr "$id1" snapshot 0
-	assert_attr "$id2" snapshot 1
+	assert_attr "$now" snapshot_id ''
+	assert_attr "$now" snapshot_name ''
+	assert_attr "$first" snapshot_id 1
+	assert_attr "$first" snapshot_name first
+	assert_attr "$id1" snapshot_id 1
+	assert_attr "$id2" snapshot_id 2
+	assert_attr "$id2" snapshot_name 1
 	assert_eq "$(blockdev --getsize64 "$now")" $((size << 20)) "size of $now"
 	assert_same_reads "$now" "$image-now.raw" "$first" "$image-first.raw" \
 		"$id1" "$image-first.raw" "$id2" "$image-1.raw"

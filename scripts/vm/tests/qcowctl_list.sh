@@ -25,8 +25,10 @@ want = {
 }
 wrong = {k: (a[k], v) for k, v in want.items() if a[k] != v}
 assert not wrong, wrong
-assert b["name"] == snap and b["snapshot"] is not None and b["dio"] is False, b
-missing = [k for k, v in a.items() if v is None and k not in ("snapshot", "data-file", "data-file-id")]
+assert b["name"] == snap and b["dio"] is False, b
+assert b["snapshot-id"] == "1" and b["snapshot"] == "one", b
+without = ("snapshot", "snapshot-id", "data-file", "data-file-id")
+missing = [k for k, v in a.items() if v is None and k not in without]
 assert not missing, f"no attribute for {missing}"
 PY
 assert_eq "$(qcowctl list -n --raw -o NAME,DEPTH "$dev")" "$dev 2" "one device"
