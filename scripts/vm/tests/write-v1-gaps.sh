@@ -76,6 +76,19 @@ for geometry in "12 9" "9 12" "12 6"; do
 	finish "$geometry, again"
 done
 
+# tables of 64 clusters at the end: behind where the file is to end, across it, and in front of it
+for dropped in 1 20 64 90 130 200 400; do
+	rm -f image shadow
+	make 9 12 16
+	dev=$(attach image)
+	put 64K 0 6 data
+	put 4K 512 1 data
+	put 4K 1024 2 data
+	put 4K 1536 1 data
+	drop 0 $((dropped * 512))
+	finish "tables at the end, $dropped dropped"
+done
+
 # compressed clusters that are written to
 python - text <<'PY'
 import sys

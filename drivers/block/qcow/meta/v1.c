@@ -12,12 +12,17 @@
  *                                                                 ^
  *                                        target: as many clusters as are in use
  *
- * A table of several clusters may fit into no gap. Then clusters in front of the target go as well,
- * so many that they leave a gap that is large enough, and the table follows in another pass. One
- * that lies across the target stays: a gap shorter than a table may remain.
+ * A table of several clusters may fit into no gap. All such that lie behind the target, or would
+ * lie behind the room that they need in front of it, get that room in a second pass: in the first
+ * one, clusters move out of it into gaps, and tables behind the end.
  *
- * An L1 table that has become longer lies anywhere, and goes into a gap first, if one has room for
- * it.
+ *   |header|a|  |b|c|L2 . . |d|  |   -->   |header|a|d|b|c|L2 . . |
+ *                        ^                        ^ low           ^ goal
+ *
+ * Where what cannot be moved lies in the room, tables of several clusters go into gaps that are
+ * large enough, if there are any.
+ *
+ * An L1 table that has become longer lies anywhere, and is moved as other tables are.
  *
  * All that refers to a cluster is found by the same walk, so gaps that a power cut or another
  * program has left go, too. Compressed data, what does not lie at cluster borders, and a cluster
@@ -42,15 +47,12 @@
 #include "meta/writeback.h"
 #include "store/store.h"
 
-/* Clusters of an image that gaps are looked for in: two bits of memory for each. */
+/* Clusters of an image that gaps are looked for in: three bits of memory for each. */
 #define PACK_CLUSTERS	BIT_ULL(28)
 
 /* Bytes that are copied at once, and between two commits. */
 #define COPY_BYTES	(256U << 10)
 #define STEP_BYTES	(64ULL << 20)
-
-/* The second one makes room for tables. */
-#define PASSES		3
 
 /* Called with each host range that something refers to; @fixed: it is no cluster or table. */
 typedef int v1_range_fn(void *data, u64 host, u64 len, bool fixed);
@@ -148,13 +150,16 @@ int qcow_v1_end(struct qcow_image *image, u64 *end, struct qcow_report *rep)
 /**
  * struct qcow_v1_pack - an image whose gaps are being filled
  * @bits: log2 of the cluster size
- * @nr: clusters in front of the end
+ * @nr: clusters in front of the end, and of tables that have been put behind it
  * @used: a bit for each: something refers to a part of it
  * @movable: likewise: a data cluster or a table begins with it or goes on, and has it for itself
- * @target: this cluster and those behind it go in front of it
- * @pass: walks through the tables that have ended
- * @unplaced: clusters of tables that fit into no gap
+ * @tables: likewise: a table of several clusters that can be moved begins with it
+ * @goal: as many clusters as are in use: at last, this one and those behind it are free
+ * @low: from here to @goal is room for tables
+ * @aside: clusters of tables that are to go behind the end first
+ * @target: in this pass, this cluster and those behind it go in front of it; @low, then @goal
  * @gap: no gap before this one
+ * @table_gap: none before this one that has room for an L2 table
  * @slice: number of the slice of L2 tables to go on with
  * @buf: COPY_BYTES
  */
@@ -163,10 +168,13 @@ struct qcow_v1_pack {
 	u64 nr;
 	unsigned long *used;
 	unsigned long *movable;
+	unsigned long *tables;
+	u64 goal;
+	u64 low;
+	u64 aside;
 	u64 target;
-	unsigned int pass;
-	u64 unplaced;
 	u64 gap;
+	u64 table_gap;
 	u64 slice;
 	void *buf;
 };
@@ -204,26 +212,102 @@ static int pack_mark_all(struct qcow_v1_pack *pack, struct qcow_image *image)
 	return err ?: v1_walk_tables(image, pack_mark, pack, NULL);
 }
 
+static u64 l2_clusters(const struct qcow_image *image)
+{
+	return DIV_ROUND_UP_ULL(v1_table_bytes(&image->geo), qcow_cluster_bytes(&image->geo));
+}
+
+static u64 l1_clusters(const struct qcow_image *image)
+{
+	return DIV_ROUND_UP_ULL((u64)image->header.l1_entries * sizeof(__be64),
+				qcow_cluster_bytes(&image->geo));
+}
+
+static bool pack_can_move(const struct qcow_v1_pack *pack, u64 first, u64 nr)
+{
+	return find_next_zero_bit(pack->movable, first + nr, first) >= first + nr;
+}
+
+static void pack_note_table(struct qcow_v1_pack *pack, u64 host, u64 nr)
+{
+	if (nr > 1 && pack_can_move(pack, host >> pack->bits, nr))
+		__set_bit(host >> pack->bits, pack->tables);
+}
+
+static void pack_note_tables(struct qcow_v1_pack *pack, const struct qcow_image *image)
+{
+	struct qcow_flaw flaw;
+	u64 table;
+	u32 i;
+
+	pack_note_table(pack, image->header.l1_offset, l1_clusters(image));
+	for (i = 0; i < image->l1_entries; i++) {
+		if (!qcow_l1_decode(&image->geo, be64_to_cpu(image->l1[i]), &table, &flaw) && table)
+			pack_note_table(pack, table, l2_clusters(image));
+	}
+}
+
+static void pack_make_no_room(struct qcow_v1_pack *pack)
+{
+	pack->low = pack->goal;
+	pack->target = pack->goal;
+	pack->aside = 0;
+}
+
+/* The room that tables need begins in front of those that it makes need it. */
+static void pack_plan(struct qcow_v1_pack *pack, const struct qcow_image *image)
+{
+	u64 l1_first = image->header.l1_offset >> pack->bits;
+	u64 last = pack->nr, first;
+
+	pack->goal = bitmap_weight(pack->used, pack->nr);
+	pack->low = pack->goal;
+	for (; (first = find_last_bit(pack->tables, last)) < last; last = first) {
+		u64 nr = first == l1_first ? l1_clusters(image) : l2_clusters(image);
+
+		if (first + nr <= pack->low)
+			break;
+		pack->low -= nr;
+		if (first < pack->goal)
+			pack->aside += nr;
+	}
+	pack->target = pack->low;
+	for (first = pack->low; first < pack->goal; first++) {
+		first = find_next_bit(pack->used, pack->goal, first);
+		if (first < pack->goal && !test_bit(first, pack->movable)) {
+			pack_make_no_room(pack);
+			break;
+		}
+	}
+}
+
 struct qcow_v1_pack *qcow_v1_pack_begin(struct qcow_meta *meta)
 {
+	const struct qcow_image *image = meta->image;
 	u64 nr = meta->space.end;
 	struct qcow_v1_pack *pack;
+	u64 bits;
 
+	/* Behind the end, place for all tables. */
+	bits = nr + min(nr, image->l1_entries * l2_clusters(image) + l1_clusters(image));
 	if (nr > PACK_CLUSTERS)
 		return NULL;
 	pack = kzalloc(sizeof(*pack), GFP_NOIO);
 	if (!pack)
 		return NULL;
-	pack->bits = meta->image->geo.cluster_bits;
+	pack->bits = image->geo.cluster_bits;
 	pack->nr = nr;
-	pack->used = kvcalloc(BITS_TO_LONGS(nr), sizeof(long), GFP_NOIO);
-	pack->movable = kvcalloc(BITS_TO_LONGS(nr), sizeof(long), GFP_NOIO);
+	pack->used = kvcalloc(BITS_TO_LONGS(bits), sizeof(long), GFP_NOIO);
+	pack->movable = kvcalloc(BITS_TO_LONGS(bits), sizeof(long), GFP_NOIO);
+	pack->tables = kvcalloc(BITS_TO_LONGS(nr), sizeof(long), GFP_NOIO);
 	pack->buf = kvmalloc(COPY_BYTES, GFP_NOIO);
-	if (!pack->used || !pack->movable || !pack->buf || pack_mark_all(pack, meta->image)) {
+	if (!pack->used || !pack->movable || !pack->tables || !pack->buf ||
+	    pack_mark_all(pack, meta->image)) {
 		qcow_v1_pack_destroy(pack);
 		return NULL;
 	}
-	pack->target = bitmap_weight(pack->used, nr);
+	pack_note_tables(pack, image);
+	pack_plan(pack, image);
 	return pack;
 }
 
@@ -319,30 +403,51 @@ static int pack_move_slice(struct qcow_meta *meta, struct qcow_v1_pack *pack,
 	return err;
 }
 
-/* Beyond the target a table goes where it fits. */
+/* Whether room for tables is being made. */
+static bool pack_is_first(const struct qcow_v1_pack *pack)
+{
+	return pack->target < pack->goal;
+}
+
+/*
+ * Where a table of @nr clusters at @first goes; back to @first if it stays. In front of @gap there
+ * is no place for it.
+ */
+static u64 pack_place(const struct qcow_v1_pack *pack, u64 first, u64 nr, u64 gap)
+{
+	u64 to;
+
+	if (first + nr <= pack->target || !pack_can_move(pack, first, nr))
+		return first;
+	if (pack_is_first(pack) && nr > 1)
+		return first < pack->goal ? pack->nr : first;
+	to = bitmap_find_next_zero_area(pack->used, pack->target, gap, nr, 0);
+	return to < pack->target ? to : first;
+}
+
+static void pack_note_placed(struct qcow_v1_pack *pack, u64 first, u64 to, u64 nr)
+{
+	if (to == pack->nr)
+		pack->nr += nr;
+	pack_note_moved(pack, first, to, nr);
+}
+
 static int pack_move_table(struct qcow_meta *meta, struct qcow_v1_pack *pack, u64 l1_idx,
 			   u64 *table)
 {
-	u64 nr = DIV_ROUND_UP_ULL(v1_table_bytes(&meta->image->geo), 1U << pack->bits);
+	u64 nr = l2_clusters(meta->image);
 	u64 first = *table >> pack->bits;
-	u64 to;
+	u64 to = pack_place(pack, first, nr, pack->table_gap);
 	int err;
 
-	if (first < pack->target ||
-	    find_next_zero_bit(pack->movable, first + nr, first) < first + nr)
+	if (to == first)
 		return 0;
-	/* Where one has not fitted, no other will. */
-	to = pack->target;
-	if (!pack->unplaced)
-		to = bitmap_find_next_zero_area(pack->used, pack->target, pack->gap, nr, 0);
-	if (to >= pack->target) {
-		pack->unplaced += nr;
-		return 0;
-	}
 	err = qcow_l1_move_table(meta, l1_idx, *table, to << pack->bits);
 	if (err)
 		return err;
-	pack_note_moved(pack, first, to, nr);
+	pack_note_placed(pack, first, to, nr);
+	if (to < pack->target)
+		pack->table_gap = to + nr;
 	*table = to << pack->bits;
 	return 0;
 }
@@ -350,22 +455,29 @@ static int pack_move_table(struct qcow_meta *meta, struct qcow_v1_pack *pack, u6
 /* The L1 table lies behind the header, or at a cluster border once it has become longer. */
 static int pack_move_l1(struct qcow_meta *meta, struct qcow_v1_pack *pack)
 {
-	const struct qcow_header *h = &meta->image->header;
-	u64 nr = DIV_ROUND_UP_ULL((u64)h->l1_entries * sizeof(__be64), 1U << pack->bits);
-	u64 first = h->l1_offset >> pack->bits;
-	u64 to;
+	u64 nr = l1_clusters(meta->image);
+	u64 first = meta->image->header.l1_offset >> pack->bits;
+	u64 to = pack_place(pack, first, nr, 0);
 	int err;
 
-	if (first + nr <= pack->target ||
-	    find_next_zero_bit(pack->movable, first + nr, first) < first + nr)
-		return 0;
-	to = bitmap_find_next_zero_area(pack->used, pack->target, 0, nr, 0);
-	if (to >= pack->target)
+	if (to == first)
 		return 0;
 	err = qcow_l1_move(meta, to << pack->bits);
 	if (!err)
-		pack_note_moved(pack, first, to, nr);
+		pack_note_placed(pack, first, to, nr);
 	return err;
+}
+
+/* Where the store has no space for tables behind the end, there will be no room for them. */
+static int pack_begin_pass(struct qcow_meta *meta, struct qcow_v1_pack *pack)
+{
+	u64 end = pack->nr + pack->aside;
+
+	if (pack->aside && qcow_space_extend(&meta->space, meta->image->store,
+					     pack->nr << pack->bits, end << pack->bits))
+		pack_make_no_room(pack);
+	pack->aside = 0;
+	return pack_move_l1(meta, pack);
 }
 
 /* One slice, and with the first one of a table the table. */
@@ -401,26 +513,12 @@ static int pack_slice(struct qcow_meta *meta, struct qcow_v1_pack *pack, u64 *mo
 	return err;
 }
 
-/* The tables have been walked through. Return: whether they are to be once more. */
-static bool pack_next_pass(struct qcow_v1_pack *pack)
-{
-	u64 target = bitmap_weight(pack->used, pack->nr);
-
-	if (!pack->unplaced || pack->unplaced > target || ++pack->pass == PASSES)
-		return false;
-	pack->target = pack->pass == 1 ? target - pack->unplaced : target;
-	pack->unplaced = 0;
-	pack->gap = 0;
-	pack->slice = 0;
-	return true;
-}
-
 bool qcow_v1_pack_step(struct qcow_meta *meta, struct qcow_v1_pack *pack)
 {
 	const struct qcow_image *image = meta->image;
 	u64 moved = 0;
 
-	if (!pack->pass && !pack->slice && pack_move_l1(meta, pack))
+	if (!pack->slice && pack_begin_pass(meta, pack))
 		return false;
 	while (find_next_bit(pack->used, pack->nr, pack->target) < pack->nr &&
 	       qcow_slice_l1_idx(&image->geo, pack->slice) < image->l1_entries) {
@@ -431,7 +529,11 @@ bool qcow_v1_pack_step(struct qcow_meta *meta, struct qcow_v1_pack *pack)
 			return false;
 		cond_resched();
 	}
-	return pack_next_pass(pack);
+	if (!pack_is_first(pack))
+		return false;
+	pack->target = pack->goal;
+	pack->slice = 0;
+	return true;
 }
 
 void qcow_v1_pack_cut(struct qcow_meta *meta, const struct qcow_v1_pack *pack)
@@ -449,6 +551,7 @@ void qcow_v1_pack_destroy(struct qcow_v1_pack *pack)
 		return;
 	kvfree(pack->used);
 	kvfree(pack->movable);
+	kvfree(pack->tables);
 	kvfree(pack->buf);
 	kfree(pack);
 }
