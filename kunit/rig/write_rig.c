@@ -33,8 +33,8 @@
 
 static const struct write_case write_cases[] = {
 	{
-		.name = "v1, 512", .version = 1, .cluster_bits = 9, .size = SZ_256K,
-		.threads = 3,
+		.name = "v1, 512, long tables", .version = 1, .cluster_bits = 9, .l2_bits = 8,
+		.size = SZ_256K, .threads = 3,
 	}, {
 		.name = "v1, 4k, mixed", .version = 1, .cluster_bits = 12, .size = SZ_512K + 512,
 		.mixed = true, .threads = 3,
@@ -157,7 +157,7 @@ static void create_image(struct write_rig *rig)
 	const struct write_case *c = rig->c;
 	struct image_shape shape = {
 		.version = c->version, .cluster_bits = c->cluster_bits, .size = c->size,
-		.l2_bits = c->version == 1 ? c->cluster_bits - 3 : 0,
+		.l2_bits = c->l2_bits,
 		.refcount_bits = c->refcount_bits, .room = ROOM,
 		.incompatible = c->extended ? QCOW_INCOMPAT_EXTENDED_L2 : 0,
 		.l1_entries = c->short_l1,

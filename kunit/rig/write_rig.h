@@ -21,6 +21,7 @@ struct qcow_image;
  * @name: of the case
  * @version: 1, 2 or 3
  * @cluster_bits: log2 of the cluster size
+ * @l2_bits: of version 1, log2 of the entries of an L2 table; 0: they fill a cluster
  * @refcount_bits: 0: 16
  * @size: of the guest's disk
  * @backing: bytes of a raw backing image, which may be the longer one; 0: none
@@ -38,6 +39,7 @@ struct write_case {
 	const char *name;
 	u32 version;
 	u32 cluster_bits;
+	u32 l2_bits;
 	u32 refcount_bits;
 	u64 size;
 	u64 backing;
