@@ -25,6 +25,8 @@
 #include "data/cow.h"
 #include "device.h"
 #include "layer/image.h"
+#include "meta/job.h"
+#include "meta/snapshot.h"
 #include "meta/worker.h"
 #include "rig/guest_model.h"
 #include "rig/image_fsck.h"
@@ -662,6 +664,81 @@ static void space_is_scattered(struct kunit *test)
 	detach(t);
 }
 
+/* Each sector from @first on is written to. Return: an error of the device. */
+static int write_all(struct shot_test *t, u32 first)
+{
+	struct guest_model *m = t->rig->model;
+	u32 nr, most = SZ_64K / SECTOR_SIZE;
+	void *buf = kvmalloc(SZ_64K, GFP_KERNEL);
+	int err = buf ? 0 : -ENOMEM;
+
+	for (; first < m->nr && !err; first += nr) {
+		nr = min(most, m->nr - first);
+		guest_model_write(m, first, nr, GUEST_STAMP, buf);
+		err = ram_device_rw(&t->rig->dev, REQ_OP_WRITE, first, buf, nr);
+		if (!err)
+			guest_model_written(m, first, nr, GUEST_STAMP, false);
+	}
+	kvfree(buf);
+	return err;
+}
+
+/* A snapshot takes free clusters, the guest needs all of them. */
+static void take_space(struct shot_test *t, struct qcow_device *dev)
+{
+	struct qcow_report rep = { .buf = t->rig->text, .size = sizeof(t->rig->text) };
+	const struct qcow_snapshot_change change = {
+		.action = QCOW_SNAPSHOT_CREATE, .id = "1", .id_len = 1, .name = "kunit",
+		.name_len = 5,
+	};
+	struct qcow_snapshot_job *job = qcow_snapshot_begin(dev->meta, &change, &rep);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(t->test, job);
+	KUNIT_EXPECT_EQ(t->test, 0, qcow_snapshot_prepare(job));
+	KUNIT_EXPECT_NOT_NULL(t->test, dev->meta->space.counts.shadow);
+	KUNIT_EXPECT_EQ(t->test, 0, write_all(t, t->rig->model->nr / 2));
+	KUNIT_EXPECT_NULL(t->test, dev->meta->space.counts.shadow);
+	KUNIT_ASSERT_EQ(t->test, 0, guest_load_flush(&t->rig->load, t->rig->promise));
+	KUNIT_EXPECT_EQ(t->test, 0, qcow_snapshot_catch_up(job));
+	KUNIT_EXPECT_EQ(t->test, -ENOSPC, qcow_snapshot_finish(job));
+	qcow_snapshot_end(job);
+}
+
+static int do_nothing(struct qcow_job *job)
+{
+	return 0;
+}
+
+static void guest_needs_space(struct kunit *test)
+{
+	struct qcow_job reclaimed = { .step = do_nothing, .idle = true };
+	struct shot_test *t = shot_test_create(test);
+	struct guest_model *m = t->rig->model;
+	struct qcow_device *dev;
+
+	attach(t);
+	KUNIT_ASSERT_EQ(test, 0, write_all(t, 0));
+	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&t->rig->load, t->rig->promise));
+	detach(t);
+	t->rig->dev.disk->room = t->rig->dev.disk->bytes;
+
+	attach(t);
+	guest_model_write(m, m->nr / 2, m->nr - m->nr / 2, GUEST_HINT, NULL);
+	KUNIT_ASSERT_EQ(test, 0, ram_device_zero(&t->rig->dev, REQ_OP_DISCARD, m->nr / 2,
+						 m->nr - m->nr / 2));
+	guest_model_written(m, m->nr / 2, m->nr - m->nr / 2, GUEST_ZERO, false);
+	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&t->rig->load, t->rig->promise));
+	dev = qcow_device_get(t->rig->dev.index, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	KUNIT_ASSERT_EQ(test, 0, qcow_job_run(dev->meta, &reclaimed));
+	take_space(t, dev);
+	qcow_device_put(dev);
+	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&t->rig->load, t->rig->promise));
+	take_promises(t);
+	expect_good(t, "space for the guest", 0);
+	detach(t);
+}
+
 static const struct write_case scattered = {
 	.name = "v3, 512, scattered space", .version = 3, .cluster_bits = 9, .refcount_bits = 64,
 	.size = SZ_1M - SZ_64K, .scattered = true, .threads = 1, .cache_bytes = SZ_64K,
@@ -671,6 +748,16 @@ static const void *next_scattered(const void *prev, char *name)
 {
 	strscpy(name, scattered.name, KUNIT_PARAM_DESC_SIZE);
 	return prev ? NULL : &scattered;
+}
+
+static const struct write_case roomy = {
+	.name = "v3, 4k", .version = 3, .cluster_bits = 12, .size = SZ_1M, .threads = 1,
+};
+
+static const void *next_roomy(const void *prev, char *name)
+{
+	strscpy(name, roomy.name, KUNIT_PARAM_DESC_SIZE);
+	return prev ? NULL : &roomy;
 }
 
 static const void *next_case(const void *prev, char *name, bool wanted)
@@ -698,6 +785,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(a_call_fails_beside_guest, next_with),
 	KUNIT_CASE_PARAM(each_read_fails_once, next_with),
 	KUNIT_CASE_PARAM(space_is_scattered, next_scattered),
+	KUNIT_CASE_PARAM(guest_needs_space, next_roomy),
 	KUNIT_CASE_PARAM(refused, next_without),
 	{}
 };

@@ -64,6 +64,7 @@ static u64 table_slices(const struct qcow_geometry *g)
 
 static int mirror_alloc(struct qcow_mirror *m)
 {
+	m->slices = m->entries * table_slices(&mirror_image(m)->geo);
 	m->l1 = kvcalloc(max(m->entries, 1U), sizeof(*m->l1), GFP_NOIO);
 	m->copies = kvcalloc(max(m->entries, 1U), sizeof(*m->copies), GFP_NOIO);
 	m->flagged = kvcalloc(BITS_TO_LONGS(m->entries) + 1, sizeof(long), GFP_NOIO);
@@ -75,25 +76,31 @@ static int mirror_alloc(struct qcow_mirror *m)
 		0 : -ENOMEM;
 }
 
-/* The L1 table on disk may be longer than the size needs. */
+/* The L1 table on disk may be longer than the size needs: up to the last entry in use. */
 static int mirror_read_beyond(struct qcow_mirror *m)
 {
 	const struct qcow_image *image = mirror_image(m);
 	u64 host = image->header.l1_offset + qcow_l1_bytes(image->l1_entries);
-	u64 bytes;
+	u32 nr;
 	int err;
 
-	if (m->entries == image->l1_entries)
+	m->entries = image->l1_entries;
+	if (image->header.l1_entries <= image->l1_entries)
 		return 0;
-	bytes = qcow_l1_bytes(m->entries - image->l1_entries);
-	m->beyond = kvmalloc(bytes, GFP_NOIO);
+	nr = image->header.l1_entries - image->l1_entries;
+	m->beyond = kvmalloc(qcow_l1_bytes(nr), GFP_NOIO);
 	if (!m->beyond)
 		return -ENOMEM;
-	err = qcow_store_read(image->store, m->beyond, host, bytes);
-	if (err)
+	err = qcow_store_read(image->store, m->beyond, host, qcow_l1_bytes(nr));
+	if (err) {
 		qcow_report(m->rep, "L1 table at 0x%llx: cannot be read: error %d",
 			    image->header.l1_offset, err);
-	return err;
+		return err;
+	}
+	while (nr && !m->beyond[nr - 1])
+		nr--;
+	m->entries += nr;
+	return 0;
 }
 
 /* The L1 entry in use. */
@@ -112,11 +119,9 @@ int qcow_mirror_begin(struct qcow_mirror *m, struct qcow_shadow *shadow, struct 
 	int err;
 
 	*m = (struct qcow_mirror) { .shadow = shadow, .rep = rep };
-	m->entries = max(image->header.l1_entries, image->l1_entries);
-	m->slices = m->entries * table_slices(&image->geo);
-	err = mirror_alloc(m);
+	err = mirror_read_beyond(m);
 	if (!err)
-		err = mirror_read_beyond(m);
+		err = mirror_alloc(m);
 	if (err) {
 		qcow_mirror_end(m);
 		return err;

@@ -15,7 +15,9 @@
  * where nothing refers to yet.
  *
  * While the device is in use (@is_live), 1 goes on between its requests. Sums have no order, so a
- * count is right in the end whether a reference is seen before or after a request drops it.
+ * count is right in the end whether a reference is seen before or after a request drops it. The
+ * clusters that are taken here are missing to requests: the first one that finds none gets them,
+ * and the shadow is gone.
  *
  * Considered and rejected: changing counts and entries in place. Whichever is written first, a
  * power cut before the other leaves a flag that does not agree with its count, which is corrupt.
@@ -143,6 +145,7 @@ int qcow_shadow_begin(struct qcow_shadow *shadow, struct qcow_meta *meta, const 
 	shadow->meta = meta;
 	shadow->cancelled = cancelled;
 	shadow->is_live = false;
+	shadow->is_given_up = false;
 	INIT_LIST_HEAD(&shadow->taken);
 	INIT_LIST_HEAD(&shadow->unused);
 	return qcow_refcounts_begin_shadow(&meta->space.counts, &shadow->counts);
@@ -341,6 +344,8 @@ void qcow_shadow_abort(struct qcow_shadow *shadow)
 	struct qcow_meta *meta = shadow->meta;
 	struct qcow_space_run *entry;
 
+	if (shadow->is_given_up)
+		return;
 	qcow_refcounts_end_shadow(&meta->space.counts);
 	list_for_each_entry(entry, &shadow->taken, node) {
 		qcow_overlap_del(&meta->overlap, entry->run.first << cluster_bits(shadow),
@@ -349,4 +354,16 @@ void qcow_shadow_abort(struct qcow_shadow *shadow)
 	}
 	shadow_free_runs(&shadow->taken);
 	shadow_free_runs(&shadow->unused);
+}
+
+bool qcow_shadow_give_up(struct qcow_meta *meta)
+{
+	struct qcow_refcounts *counts = meta->space.counts.shadow;
+	struct qcow_shadow *shadow = container_of(counts, struct qcow_shadow, counts);
+
+	if (!counts || !shadow->is_live)
+		return false;
+	qcow_shadow_abort(shadow);
+	shadow->is_given_up = true;
+	return true;
 }

@@ -29,6 +29,7 @@ struct qcow_meta;
  *          qcow_shadow_switch(), which has them reclaimed
  * @cancelled: set from outside when the task that waits for all this is being killed
  * @is_live: the device is in use
+ * @is_given_up: it had what requests needed, and is gone
  */
 struct qcow_shadow {
 	struct qcow_meta *meta;
@@ -37,6 +38,7 @@ struct qcow_shadow {
 	struct list_head unused;
 	const bool *cancelled;
 	bool is_live;
+	bool is_given_up;
 };
 
 /**
@@ -106,7 +108,17 @@ int qcow_shadow_count(struct qcow_shadow *shadow, u64 cluster, u64 max, u64 *cou
  */
 int qcow_shadow_switch(struct qcow_shadow *shadow, struct qcow_header *next);
 
-/* Give all of it up. */
+/* Give all of it up. Also of one that has been given up before. */
 void qcow_shadow_abort(struct qcow_shadow *shadow);
+
+/**
+ * qcow_shadow_give_up() - let requests have the clusters of a shadow that is live
+ * @meta: of the image, whose disk is full
+ *
+ * Who makes the shadow sees @is_given_up in the next step.
+ *
+ * Return: whether there was one.
+ */
+bool qcow_shadow_give_up(struct qcow_meta *meta);
 
 #endif /* _QCOW_META_SHADOW_H */

@@ -15,9 +15,11 @@
  * changed since is done again with its queue frozen, so that the pause depends on the slices that
  * requests change while a step or a commit runs, not on how many clusters there are. Requests that
  * change many all the time, each in another slice, make it longer: there, no pass leaves few, and
- * after some the pause begins with what there is. Where copying fails for lack of space, or because
- * counts are too narrow for the references of both tables that come and go meanwhile, all of it is
- * done again in the pause.
+ * after some the pause begins with what there is.
+ *
+ * Where copying fails for lack of space, or requests need what it has taken, or counts are too
+ * narrow for the references of both tables that come and go meanwhile, all of it is done again in
+ * the pause.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -507,10 +509,11 @@ static int snapshot_check(struct qcow_snapshot_job *job)
 /* Counts that proved wrong since the change began are not to be built upon. */
 static int snapshot_check_failed(struct qcow_snapshot_job *job)
 {
-	if (!READ_ONCE(job->meta->failed))
-		return 0;
-	qcow_report(job->rep, "the image has become read-only after an error");
-	return -EIO;
+	if (READ_ONCE(job->meta->failed)) {
+		qcow_report(job->rep, "the image has become read-only after an error");
+		return -EIO;
+	}
+	return job->is_begun && job->shadow.is_given_up ? -ENOSPC : 0;
 }
 
 /* With the queue frozen, and a commit: a table that has changed could not be written. */

@@ -44,6 +44,7 @@
 #include "message.h"
 #include "meta/header.h"
 #include "meta/job.h"
+#include "meta/shadow.h"
 #include "meta/v1.h"
 #include "meta/worker.h"
 #include "meta/writeback.h"
@@ -286,12 +287,18 @@ void qcow_meta_await_room(struct qcow_meta *meta, struct qcow_meta_msg *msg)
 
 bool qcow_meta_await_space(struct qcow_meta *meta, struct qcow_meta_msg *msg, int err)
 {
-	if (err == -EAGAIN)
-		meta->space.news = true;
-	/* Nothing comes back while commits fail. */
-	else if (!qcow_space_is_full(err) || meta->commit.last_err ||
-		 !qcow_reclaim_is_pending(meta))
+	bool again = err == -EAGAIN;
+
+	if (!again && !qcow_space_is_full(err))
 		return false;
+	/* Nothing comes back while commits fail. */
+	if (!again && (meta->commit.last_err || !qcow_reclaim_is_pending(meta))) {
+		again = qcow_shadow_give_up(meta);
+		if (!again)
+			return false;
+	}
+	if (again)
+		meta->space.news = true;
 	list_add_tail(&msg->node, &meta->await_space);
 	return true;
 }
