@@ -664,25 +664,6 @@ static void space_is_scattered(struct kunit *test)
 	detach(t);
 }
 
-/* Each sector from @first on is written to. Return: an error of the device. */
-static int write_all(struct shot_test *t, u32 first)
-{
-	struct guest_model *m = t->rig->model;
-	u32 nr, most = SZ_64K / SECTOR_SIZE;
-	void *buf = kvmalloc(SZ_64K, GFP_KERNEL);
-	int err = buf ? 0 : -ENOMEM;
-
-	for (; first < m->nr && !err; first += nr) {
-		nr = min(most, m->nr - first);
-		guest_model_write(m, first, nr, GUEST_STAMP, buf);
-		err = ram_device_rw(&t->rig->dev, REQ_OP_WRITE, first, buf, nr);
-		if (!err)
-			guest_model_written(m, first, nr, GUEST_STAMP, false);
-	}
-	kvfree(buf);
-	return err;
-}
-
 /* A snapshot takes free clusters, the guest needs all of them. */
 static void take_space(struct shot_test *t, struct qcow_device *dev)
 {
@@ -696,7 +677,8 @@ static void take_space(struct shot_test *t, struct qcow_device *dev)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(t->test, job);
 	KUNIT_EXPECT_EQ(t->test, 0, qcow_snapshot_prepare(job));
 	KUNIT_EXPECT_NOT_NULL(t->test, dev->meta->space.counts.shadow);
-	KUNIT_EXPECT_EQ(t->test, 0, write_all(t, t->rig->model->nr / 2));
+	KUNIT_EXPECT_EQ(t->test, 0, guest_load_fill(&t->rig->load, t->rig->model->nr / 2,
+						   t->rig->model->nr / 2));
 	KUNIT_EXPECT_NULL(t->test, dev->meta->space.counts.shadow);
 	KUNIT_ASSERT_EQ(t->test, 0, guest_load_flush(&t->rig->load, t->rig->promise));
 	KUNIT_EXPECT_EQ(t->test, 0, qcow_snapshot_catch_up(job));
@@ -713,27 +695,25 @@ static void guest_needs_space(struct kunit *test)
 {
 	struct qcow_job reclaimed = { .step = do_nothing, .idle = true };
 	struct shot_test *t = shot_test_create(test);
-	struct guest_model *m = t->rig->model;
+	struct guest_load *load = &t->rig->load;
+	u32 nr = t->rig->model->nr;
 	struct qcow_device *dev;
 
 	attach(t);
-	KUNIT_ASSERT_EQ(test, 0, write_all(t, 0));
-	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&t->rig->load, t->rig->promise));
+	KUNIT_ASSERT_EQ(test, 0, guest_load_fill(load, 0, nr));
+	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(load, t->rig->promise));
 	detach(t);
 	t->rig->dev.disk->room = t->rig->dev.disk->bytes;
 
 	attach(t);
-	guest_model_write(m, m->nr / 2, m->nr - m->nr / 2, GUEST_HINT, NULL);
-	KUNIT_ASSERT_EQ(test, 0, ram_device_zero(&t->rig->dev, REQ_OP_DISCARD, m->nr / 2,
-						 m->nr - m->nr / 2));
-	guest_model_written(m, m->nr / 2, m->nr - m->nr / 2, GUEST_ZERO, false);
-	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&t->rig->load, t->rig->promise));
+	KUNIT_ASSERT_EQ(test, 0, guest_load_discard(load, nr / 2, nr / 2));
+	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(load, t->rig->promise));
 	dev = qcow_device_get(t->rig->dev.index, NULL);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	KUNIT_ASSERT_EQ(test, 0, qcow_job_run(dev->meta, &reclaimed));
 	take_space(t, dev);
 	qcow_device_put(dev);
-	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&t->rig->load, t->rig->promise));
+	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(load, t->rig->promise));
 	take_promises(t);
 	expect_good(t, "space for the guest", 0);
 	detach(t);

@@ -110,9 +110,8 @@ static int do_zeroes(struct worker *t, u32 first, u32 nr)
 	return err;
 }
 
-static int do_discard(struct worker *t, u32 first, u32 nr)
+int guest_load_discard(struct guest_load *load, u32 first, u32 nr)
 {
-	struct guest_load *load = t->load;
 	struct guest_model *m = load->model;
 	u32 begin = min(round_up(first, load->cluster), first + nr);
 	u32 end = first + nr == m->nr ? m->nr : max(begin, round_down(first + nr, load->cluster));
@@ -143,7 +142,7 @@ static int one_operation(struct worker *t)
 	else if (dice < 88 || !t->load->discards)
 		err = do_zeroes(t, first, nr);
 	else
-		err = do_discard(t, first, nr);
+		err = guest_load_discard(t->load, first, nr);
 	guest_model_release(m, first, nr);
 	return err;
 }
@@ -208,6 +207,23 @@ int guest_load_run(struct guest_load *load)
 	for (i = 0; i < load->threads; i++)
 		worker_free(&workers[i]);
 	return err ?: load->err;
+}
+
+int guest_load_fill(struct guest_load *load, u32 first, u32 nr)
+{
+	void *buf = kmalloc(MAX_BYTES, GFP_KERNEL);
+	u32 end = first + nr;
+	int err = buf ? 0 : -ENOMEM;
+
+	for (; first < end && !err; first += nr) {
+		nr = min(end - first, MAX_BYTES / SECTOR_SIZE);
+		guest_model_write(load->model, first, nr, GUEST_STAMP, buf);
+		err = ram_device_rw(load->dev, REQ_OP_WRITE, first, buf, nr);
+		if (!err)
+			guest_model_written(load->model, first, nr, GUEST_STAMP, false);
+	}
+	kfree(buf);
+	return err;
 }
 
 int guest_load_flush(struct guest_load *load, u32 *promise)

@@ -46,7 +46,12 @@ struct guest_load {
 /* Run it to its end. Return: 0, -EUCLEAN (see @text), or another error. */
 int guest_load_run(struct guest_load *load);
 
-/* Flush, and tell the model. */
+/*
+ * One guest alone: write to each of some sectors, discard some, or flush, and tell the model.
+ * Return: an error of the device.
+ */
+int guest_load_fill(struct guest_load *load, u32 first, u32 nr);
+int guest_load_discard(struct guest_load *load, u32 first, u32 nr);
 int guest_load_flush(struct guest_load *load, u32 *promise);
 
 #endif /* _QCOW_KUNIT_GUEST_LOAD_H */

@@ -417,6 +417,7 @@ static int ram_punch(struct qcow_store *store, u64 pos, u64 len)
 
 	WARN_ON_ONCE(!write_aligned(disk, pos, len) || !store->writable);
 	gate_wait(disk);
+	wait_event(disk->gate, !READ_ONCE(disk->punches_closed));
 	if (!err && disk->no_punch)
 		err = -EOPNOTSUPP;
 	err = disk_change(disk, change_create(pos, len), err);
@@ -542,9 +543,15 @@ void ram_disk_hold(struct ram_disk *disk)
 	WRITE_ONCE(disk->closed, true);
 }
 
+void ram_disk_hold_punches(struct ram_disk *disk)
+{
+	WRITE_ONCE(disk->punches_closed, true);
+}
+
 void ram_disk_release(struct ram_disk *disk)
 {
 	WRITE_ONCE(disk->closed, false);
+	WRITE_ONCE(disk->punches_closed, false);
 	wake_up_all(&disk->gate);
 }
 

@@ -51,6 +51,7 @@ struct qcow_store;
  * @watcher: its argument
  * @high: end of what has ever been written
  * @closed: calls wait until ram_disk_release()
+ * @punches_closed: punches do
  * @gate: where they wait; also for @nr_busy to become 0
  * @busy_lock: protects @nr_busy
  * @nr_busy: calls that have begun and not ended
@@ -89,6 +90,7 @@ struct ram_disk {
 	u64 high;
 
 	bool closed;
+	bool punches_closed;
 	wait_queue_head_t gate;
 	spinlock_t busy_lock;	/* nr_busy */
 	unsigned int nr_busy;
@@ -122,8 +124,9 @@ void ram_disk_cut(struct ram_disk *disk, u64 seed);
 /* Make of @copy, a disk with as much room, what that could leave now; @disk goes on. */
 void ram_disk_imagine(struct ram_disk *disk, u64 seed, struct ram_disk *copy);
 
-/* Hold back calls from now on; let them go. */
+/* Hold back calls from now on, or punches; let them go. */
 void ram_disk_hold(struct ram_disk *disk);
+void ram_disk_hold_punches(struct ram_disk *disk);
 void ram_disk_release(struct ram_disk *disk);
 
 /* A store of @disk for an image to own; positions and lengths are multiples of 512. */
