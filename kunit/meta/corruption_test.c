@@ -7,7 +7,7 @@
  *   - a cluster is given out twice after an L2 table could not be copied
  *
  * Two more: L2 tables in use that are given out as free are scripts/vm/tests/write-counts.sh's; the
- * dirty bit that goes when the first of several closes the image cannot, since it is never set, which
+ * dirty bit that goes when the first of several closes the image cannot: it is never set, which
  * write-header.sh looks at.
  */
 #include <kunit/test.h>
