@@ -485,6 +485,42 @@ static void bitmaps_are_refused(struct kunit *test)
 	expect_refused(r, SZ_2M, -EOPNOTSUPP, "persistent bitmaps");
 }
 
+static const struct resize_case long_l1_case = {
+	.c = {
+		.name = "v3, 64k, L1 entries beyond the size", .version = 3, .cluster_bits = 16,
+		.size = SZ_1M, .ballast = SZ_64K, .threads = 1,
+	},
+	.to = SZ_2G,
+};
+
+/* Tables beyond the size, one of them where there can be none: the others are found again. */
+static void tables_beyond_the_size(struct kunit *test)
+{
+	struct resize_rig *r;
+	struct qcow_disk_header *h;
+	__be64 *l1;
+
+	test->param_value = &long_l1_case;
+	r = resize_rig_create(test);
+	h = (void *)r->rig->dev.disk->data;
+	h->l1_entries = cpu_to_be32(4);
+	l1 = (void *)h + be64_to_cpu(h->l1_offset);
+	/* The ballast follows; it is zeros. */
+	l1[1] = cpu_to_be64((be64_to_cpu(h->l1_offset) + SZ_64K) | ENTRY_COPIED);
+	l1[2] = h->refcount_table_offset | cpu_to_be64(ENTRY_COPIED);
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
+	expect_refused(r, SZ_2G, -EUCLEAN, "L1 entry 2: L2 table at 0x10000 lies over other");
+	expect_refused(r, SZ_2G, -EUCLEAN, "L1 entry 2: L2 table at 0x10000 lies over other");
+	ram_disk_fail(r->rig->dev.disk, 1, -EIO);
+	expect_refused(r, SZ_2G, -EIO, "cannot be read");
+	ram_disk_fail(r->rig->dev.disk, 0, 0);
+	l1[2] = 0;
+	KUNIT_EXPECT_EQ_MSG(test, 0, resize_to(r, SZ_2G, false), "%s", r->text);
+	expect_capacity(r, SZ_2G);
+	KUNIT_ASSERT_EQ(test, 0, ram_device_detach(&r->rig->dev));
+	expect_good(r, r->rig->model->acked, true);
+}
+
 /* A device with an operation on it stays, and has no other one. */
 static void operation_keeps_the_device(struct kunit *test)
 {
@@ -539,6 +575,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(shrinks_when_unused, resize_gen_params),
 	KUNIT_CASE(sizes_that_are_refused),
 	KUNIT_CASE(bitmaps_are_refused),
+	KUNIT_CASE(tables_beyond_the_size),
 	KUNIT_CASE(operation_keeps_the_device),
 	KUNIT_CASE(lazy_detach_waits_for_the_operation),
 	{}

@@ -396,6 +396,20 @@ static int l1_adopt_table(struct qcow_meta *meta, u32 l1_idx, u64 entry, struct 
 	return qcow_overlap_add(&meta->overlap, table, table_bytes(image));
 }
 
+/* Entries from @first to @end, which have been adopted, are not used after all. */
+static void l1_disown(struct qcow_meta *meta, const __be64 *l1, u32 first, u32 end)
+{
+	const struct qcow_image *image = meta->image;
+	struct qcow_flaw flaw;
+	u64 table;
+	u32 i;
+
+	for (i = first; i < end; i++) {
+		if (!qcow_l1_decode(&image->geo, be64_to_cpu(l1[i]), &table, &flaw) && table)
+			qcow_overlap_del(&meta->overlap, table, table_bytes(image));
+	}
+}
+
 /* Entries from @first to @end of the table on disk, which those in memory do not reach. */
 static int l1_adopt(struct qcow_meta *meta, __be64 *l1, u32 first, u32 end,
 		    struct qcow_report *rep)
@@ -409,12 +423,19 @@ static int l1_adopt(struct qcow_meta *meta, __be64 *l1, u32 first, u32 end,
 	err = qcow_store_read(image->store, l1 + first,
 			      image->header.l1_offset + (u64)first * sizeof(*l1),
 			      (u64)(end - first) * sizeof(*l1));
-	if (err)
+	if (err) {
 		qcow_report(rep, "L1 table at 0x%llx: cannot be read: error %d",
 			    image->header.l1_offset, err);
-	for (i = first; i < end && !err; i++)
+		return err;
+	}
+	for (i = first; i < end; i++) {
 		err = l1_adopt_table(meta, i, be64_to_cpu(l1[i]), rep);
-	return err;
+		if (err) {
+			l1_disown(meta, l1, first, i);
+			return err;
+		}
+	}
+	return 0;
 }
 
 int qcow_l1_lengthen(struct qcow_meta *meta, u32 entries, __be64 **l1, struct qcow_report *rep)

@@ -40,35 +40,59 @@ static unsigned long overlap_entry_bits(struct qcow_overlap *overlap, u64 key)
 	return entry ? xa_to_value(entry) : 0;
 }
 
-static int overlap_update(struct qcow_overlap *overlap, u64 host, u64 len, bool set)
+/* Memory for all entries of granules @first to @last, or for none. */
+static int overlap_reserve(struct qcow_overlap *overlap, u64 first, u64 last)
 {
-	u64 first = host >> overlap->bits;
-	u64 last = (host + len - 1) >> overlap->bits;
 	u64 key;
 	int err;
 
-	for (key = first >> ENTRY_BITS; len && key <= last >> ENTRY_BITS; key++) {
+	for (key = first >> ENTRY_BITS; key <= last >> ENTRY_BITS; key++) {
+		err = xa_reserve(&overlap->map, key, GFP_NOIO);
+		if (err)
+			goto release;
+	}
+	return 0;
+
+release:
+	while (key-- > first >> ENTRY_BITS)
+		xa_release(&overlap->map, key);
+	return err;
+}
+
+/* No memory is needed: an entry is there, or reserved, or has no bits to clear. */
+static void overlap_update(struct qcow_overlap *overlap, u64 first, u64 last, bool set)
+{
+	u64 key;
+
+	for (key = first >> ENTRY_BITS; key <= last >> ENTRY_BITS; key++) {
 		unsigned long mask = overlap_entry_mask(key, first, last);
 		unsigned long old = overlap_entry_bits(overlap, key);
 		unsigned long bits = set ? old | mask : old & ~mask;
 
-		err = xa_err(xa_store(&overlap->map, key, bits ? xa_mk_value(bits) : NULL,
-				      GFP_NOIO));
-		if (err)
-			return err;
+		WARN_ON_ONCE(xa_err(xa_store(&overlap->map, key, bits ? xa_mk_value(bits) : NULL,
+					     GFP_NOIO)));
 	}
-	return 0;
 }
 
 int qcow_overlap_add(struct qcow_overlap *overlap, u64 host, u64 len)
 {
-	return overlap_update(overlap, host, len, true);
+	u64 first = host >> overlap->bits;
+	u64 last = (host + len - 1) >> overlap->bits;
+	int err;
+
+	if (!len)
+		return 0;
+	err = overlap_reserve(overlap, first, last);
+	if (!err)
+		overlap_update(overlap, first, last, true);
+	return err;
 }
 
 void qcow_overlap_del(struct qcow_overlap *overlap, u64 host, u64 len)
 {
-	/* Clearing bits of an entry that is there needs no memory. */
-	WARN_ON_ONCE(overlap_update(overlap, host, len, false));
+	if (len)
+		overlap_update(overlap, host >> overlap->bits, (host + len - 1) >> overlap->bits,
+			       false);
 }
 
 bool qcow_overlap_hit(struct qcow_overlap *overlap, u64 host, u64 len)

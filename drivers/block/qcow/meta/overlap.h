@@ -29,7 +29,7 @@ void qcow_overlap_destroy(struct qcow_overlap *overlap);
  * @len: bytes
  *
  * Context: the worker, or the attach; GFP_NOIO.
- * Return: 0 or -ENOMEM.
+ * Return: 0; -ENOMEM: the set is as it was.
  */
 int qcow_overlap_add(struct qcow_overlap *overlap, u64 host, u64 len);
 

@@ -125,6 +125,22 @@ int qcow_shadow_put(struct qcow_shadow *shadow, const void *buf, u64 bytes, u64 
 	return err;
 }
 
+int qcow_shadow_guard(struct qcow_shadow *shadow, u64 host, u64 bytes)
+{
+	struct qcow_overlap *overlap = &shadow->meta->overlap;
+	struct qcow_run run = {
+		.first = host >> cluster_bits(shadow), .nr = bytes >> cluster_bits(shadow),
+	};
+	int err;
+
+	if (qcow_overlap_hit(overlap, host, bytes))
+		return 0;
+	err = qcow_overlap_add(overlap, host, bytes);
+	if (!err)
+		qcow_space_run_add(&shadow->guarded, &run);
+	return err;
+}
+
 /* Its count is about to change. */
 static int shadow_own_block(struct qcow_shadow *shadow, u64 cluster)
 {
@@ -147,6 +163,7 @@ int qcow_shadow_begin(struct qcow_shadow *shadow, struct qcow_meta *meta, const 
 	shadow->is_live = false;
 	shadow->is_given_up = false;
 	INIT_LIST_HEAD(&shadow->taken);
+	INIT_LIST_HEAD(&shadow->guarded);
 	INIT_LIST_HEAD(&shadow->unused);
 	return qcow_refcounts_begin_shadow(&meta->space.counts, &shadow->counts);
 }
@@ -335,8 +352,19 @@ int qcow_shadow_switch(struct qcow_shadow *shadow, struct qcow_header *next)
 		INIT_LIST_HEAD(&shadow->unused);
 	}
 	shadow_free_runs(&shadow->unused);
+	shadow_free_runs(&shadow->guarded);
 	shadow_free_runs(&shadow->taken);
 	return err;
+}
+
+/* What runs hold is no metadata. */
+static void shadow_unguard(struct qcow_shadow *shadow, const struct list_head *runs)
+{
+	const struct qcow_space_run *entry;
+
+	list_for_each_entry(entry, runs, node)
+		qcow_overlap_del(&shadow->meta->overlap, entry->run.first << cluster_bits(shadow),
+				 entry->run.nr << cluster_bits(shadow));
 }
 
 void qcow_shadow_abort(struct qcow_shadow *shadow)
@@ -347,12 +375,12 @@ void qcow_shadow_abort(struct qcow_shadow *shadow)
 	if (shadow->is_given_up)
 		return;
 	qcow_refcounts_end_shadow(&meta->space.counts);
-	list_for_each_entry(entry, &shadow->taken, node) {
-		qcow_overlap_del(&meta->overlap, entry->run.first << cluster_bits(shadow),
-				 entry->run.nr << cluster_bits(shadow));
+	shadow_unguard(shadow, &shadow->guarded);
+	shadow_unguard(shadow, &shadow->taken);
+	list_for_each_entry(entry, &shadow->taken, node)
 		qcow_space_release(&meta->space, entry->run.first, entry->run.nr);
-	}
 	shadow_free_runs(&shadow->taken);
+	shadow_free_runs(&shadow->guarded);
 	shadow_free_runs(&shadow->unused);
 }
 

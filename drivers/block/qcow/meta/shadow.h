@@ -25,6 +25,7 @@ struct qcow_meta;
  * @meta: of the image
  * @counts: the new counts
  * @taken: clusters for new metadata, struct qcow_space_run
+ * @guarded: clusters that hold metadata once it is in use, and did not before, likewise
  * @unused: clusters that nothing refers to any more, likewise; their new count is 0 until
  *          qcow_shadow_switch(), which has them reclaimed
  * @cancelled: set from outside when the task that waits for all this is being killed
@@ -35,6 +36,7 @@ struct qcow_shadow {
 	struct qcow_meta *meta;
 	struct qcow_refcounts counts;
 	struct list_head taken;
+	struct list_head guarded;
 	struct list_head unused;
 	const bool *cancelled;
 	bool is_live;
@@ -65,6 +67,16 @@ int qcow_shadow_alloc(struct qcow_shadow *shadow, u64 bytes, u64 *host);
 
 /* The same, with @buf of so many bytes written there and zeros behind it. */
 int qcow_shadow_put(struct qcow_shadow *shadow, const void *buf, u64 bytes, u64 *host);
+
+/**
+ * qcow_shadow_guard() - nothing else may be written to a table that is taken over as it is
+ * @shadow: the shadow
+ * @host: where it is
+ * @bytes: that it has, whole clusters
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int qcow_shadow_guard(struct qcow_shadow *shadow, u64 host, u64 bytes);
 
 /**
  * qcow_shadow_ref() - one reference more to all clusters that a host range touches

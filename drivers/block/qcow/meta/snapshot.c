@@ -220,8 +220,8 @@ static int snapshot_refresh_l2(struct qcow_snapshot_job *job, __be64 *entry)
 			err = qcow_shadow_put(&job->shadow, job->l2, qcow_cluster_bytes(g),
 					      &job->l2_host);
 	} else {
-		/* Of a snapshot that is applied: nothing else may be written there. */
-		err = qcow_overlap_add(&job->meta->overlap, job->l2_host, qcow_cluster_bytes(g));
+		/* It may be that of a snapshot that is applied. */
+		err = qcow_shadow_guard(&job->shadow, job->l2_host, qcow_cluster_bytes(g));
 		if (!err)
 			err = qcow_shadow_count(&job->shadow, job->l2_host >> g->cluster_bits, 1,
 						&count, &nr);
