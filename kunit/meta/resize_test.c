@@ -322,9 +322,12 @@ static void cuts_while_it_grows(struct kunit *test)
 	kunit_info(test, "%s: %u cuts", r->rc->c.name, r->nr);
 }
 
-/* One resize whose @nth call fails. Return: whether there was such a call. */
+/*
+ * One resize whose @nth call fails; @again: it is tried again, else given up. Return: whether there
+ * was such a call.
+ */
 static bool fail_nth(struct resize_rig *r, int nth,
-		     void (*fail)(struct ram_disk *disk, int nth, int err))
+		     void (*fail)(struct ram_disk *disk, int nth, int err), bool again)
 {
 	struct ram_disk *disk = r->rig->dev.disk;
 	struct kunit *test = r->rig->test;
@@ -348,6 +351,12 @@ static bool fail_nth(struct resize_rig *r, int nth,
 		expect_good(r, r->rig->model->durable, false);
 		return true;
 	}
+	if (err && !again) {
+		KUNIT_ASSERT_EQ(test, 0, ram_device_detach(&r->rig->dev));
+		expect_good(r, r->rig->model->durable, false);
+		KUNIT_EXPECT_EQ_MSG(test, r->rig->leaked, r->rig->fsck->leaked, "call %d", nth);
+		return true;
+	}
 	KUNIT_EXPECT_EQ_MSG(test, 0, guest(r, OPS, SEED + 1), "call %d", nth);
 	KUNIT_EXPECT_EQ_MSG(test, 0, resize_to(r, r->rc->to, false), "call %d: %s", nth, r->text);
 	expect_capacity(r, r->rc->to);
@@ -356,24 +365,31 @@ static bool fail_nth(struct resize_rig *r, int nth,
 }
 
 /* The first ones all, of later ones fewer and fewer. */
-static int fail_each(struct kunit *test, void (*fail)(struct ram_disk *disk, int nth, int err))
+static int fail_each(struct kunit *test, void (*fail)(struct ram_disk *disk, int nth, int err),
+		     bool again)
 {
 	struct resize_rig *r = resize_rig_create(test);
 	int nth = 1;
 
-	while (nth < MAX_CALLS && fail_nth(r, nth, fail))
+	while (nth < MAX_CALLS && fail_nth(r, nth, fail, again))
 		nth += 1 + (resize_fail_all ? 0 : nth / 3);
 	return nth;
 }
 
 static void changes_fail_once(struct kunit *test)
 {
-	KUNIT_EXPECT_GT(test, fail_each(test, ram_disk_fail_change), 2);
+	KUNIT_EXPECT_GT(test, fail_each(test, ram_disk_fail_change, true), 2);
+}
+
+/* Nothing that was for the larger size stays in use. */
+static void given_up_after_a_change_fails(struct kunit *test)
+{
+	KUNIT_EXPECT_GT(test, fail_each(test, ram_disk_fail_change, false), 2);
 }
 
 static void reads_fail_once(struct kunit *test)
 {
-	fail_each(test, ram_disk_fail);
+	fail_each(test, ram_disk_fail, true);
 }
 
 /* What has been allocated before there was no more goes back. */
@@ -570,6 +586,7 @@ static void lazy_detach_waits_for_the_operation(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(cuts_while_it_grows, resize_gen_params),
 	KUNIT_CASE_PARAM(changes_fail_once, resize_gen_params),
+	KUNIT_CASE_PARAM(given_up_after_a_change_fails, resize_gen_params),
 	KUNIT_CASE_PARAM(reads_fail_once, resize_gen_params),
 	KUNIT_CASE_PARAM(no_space, resize_gen_params),
 	KUNIT_CASE_PARAM(shrinks_when_unused, resize_gen_params),

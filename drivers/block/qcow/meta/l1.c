@@ -279,6 +279,19 @@ static void l1_drop_table(struct qcow_meta *meta, u64 host, u64 bytes)
 		qcow_reclaim_drop_range(&meta->reclaim, begin, end - begin);
 }
 
+/* Whether the file has the new place must not be left open: clusters there may be given back. */
+static int l1_undo_header(struct qcow_meta *meta)
+{
+	struct qcow_image *image = meta->image;
+	int err = qcow_header_set_l1(image, image->header.l1_offset, image->header.l1_entries);
+
+	if (!err)
+		return 0;
+	qcow_message(image, "header: cannot be written: error %d", err);
+	qcow_meta_fail(meta);
+	return err;
+}
+
 static int l1_replace_table(struct qcow_meta *meta)
 {
 	struct qcow_image *image = meta->image;
@@ -296,10 +309,14 @@ static int l1_replace_table(struct qcow_meta *meta)
 		qcow_l1_release_longer(meta);
 		return err;
 	}
-	/* After an error the header may refer to them: they stay where they are. */
 	err = qcow_header_set_l1(image, host, image->l1_entries);
-	if (err)
+	if (err) {
+		if (!l1_undo_header(meta)) {
+			qcow_overlap_del(&meta->overlap, host, bytes);
+			qcow_l1_release_longer(meta);
+		}
 		return err;
+	}
 	l1_drop_table(meta, old_host, old_bytes);
 	l1->disk_entries = image->l1_entries;
 	l1->state = QCOW_L1_FITS;

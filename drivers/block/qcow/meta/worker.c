@@ -554,6 +554,8 @@ free_meta:
 
 static int meta_release_reserved(struct qcow_meta *meta)
 {
+	/* Of a resize that failed before its table was written. */
+	qcow_l1_release_longer(meta);
 	qcow_reclaim_reserved(meta);
 	return 0;
 }
