@@ -65,20 +65,31 @@ done
 
 echo "snapshots"
 fill noise 2M
-qemu-img convert -O qcow2 noise image
-qemu-img snapshot -c one image
-dev=$(attach image)
-qcowctl resize -q 3G "$dev"
-dd if=/dev/zero of="$dev" bs=64K count=40 conv=fsync,notrunc status=none
-detach "$dev"
-assert_clean image
-dev=$(attach -r --snapshot one image)
-assert_eq "$(size_of "$dev")" $((2 << 20)) "size of the snapshot"
-cmp noise "$dev"
-detach "$dev"
-qemu-img snapshot -a one image
-assert_eq "$(virtual_size image)" $((2 << 20)) "virtual size of what was applied"
-assert_image_is noise image
+for compat in 1.1 0.10; do
+	qemu-img convert -O qcow2 -o "compat=$compat" noise image
+	qemu-img snapshot -c one image
+	dev=$(attach image)
+	qcowctl resize -q 3G "$dev"
+	dd if=/dev/zero of="$dev" bs=64K count=40 conv=fsync,notrunc status=none
+	detach "$dev"
+	assert_clean image
+	dev=$(attach -r --snapshot one image)
+	assert_eq "$(size_of "$dev")" $((2 << 20)) "size of the snapshot"
+	cmp noise "$dev"
+	detach "$dev"
+	# QEMU does not, in version 2
+	cp image copy
+	[[ $compat == 0.10 ]] || qemu-img snapshot -a one copy
+	[[ $compat == 0.10 ]] || assert_image_is noise copy
+	dev=$(attach image)
+	wait_for 10 qcowctl snapshot -a one "$dev"
+	assert_eq "$(size_of "$dev")" $((2 << 20)) "size of what was applied"
+	cmp noise "$dev"
+	detach --wait 10 "$dev"
+	assert_clean image
+	assert_eq "$(virtual_size image)" $((2 << 20)) "virtual size of what was applied"
+	assert_image_is noise image
+done
 
 echo "shrinking"
 qemu-img create -q -f qcow2 image 1G

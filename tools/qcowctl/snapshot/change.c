@@ -94,6 +94,20 @@ static int refuse_bitmaps(const struct change *ch)
 		       "has %u bitmaps, which would not fit what is applied", dir.nr);
 }
 
+/* With another size of the image, a snapshot without a size of its own would get that. */
+static int refuse_unsized(const struct change *ch)
+{
+	int err = 0;
+	u32 i;
+
+	QC_REPORT(rep);
+	for (i = 0; i < ch->snaps.nr && !err; i++)
+		err = qcow_snapshot_check_resize(&ch->snaps.list[i].s, i, &rep);
+	if (err)
+		qc_lines(ch->img.name, rep.buf);
+	return image_exit_code(err);
+}
+
 static int plan_apply(struct change *ch)
 {
 	const struct qcow_snapshot *s = &change_picked(ch)->s;
@@ -103,11 +117,9 @@ static int plan_apply(struct change *ch)
 	if (err)
 		return err;
 	if (s->disk_bytes != ch->s.c.g.size) {
-		/* There, snapshots without a size of their own have that of the header. */
-		if (ch->s.h.version == 2)
-			return qc_fail(QC_UNSUPPORTED, ch->img.name,
-				       "has %llu bytes, the snapshot %llu: version 2 cannot change",
-				       ch->s.c.g.size, s->disk_bytes);
+		err = refuse_unsized(ch);
+		if (err)
+			return err;
 		ch->s.h.size = s->disk_bytes;
 	}
 	qcow_header_geometry(&ch->s.h, ch->img.bytes, &g);

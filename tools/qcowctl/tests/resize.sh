@@ -108,6 +108,10 @@ for options in '' cluster_size=1K compat=0.10 extended_l2=on,cluster_size=16K; d
 	qemu-img convert -l snapshot.name=one -O raw image got
 	cmp -n 1024000 got kept
 	"$QCOWCTL" info --dump --output json image | grep '"disk_size": 1024000' >/dev/null
+	# QEMU does not, in version 2
+	"$QCOWCTL" snapshot -a one image
+	cp kept want
+	good qcow2
 	qemu-img snapshot -d one image
 	good qcow2
 done

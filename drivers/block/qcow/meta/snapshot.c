@@ -432,13 +432,6 @@ static int snapshot_check_size(struct qcow_snapshot_job *job)
 	const struct qcow_snapshot *snap = &job->table.snap;
 	u32 entries;
 
-	/* There, snapshots that do not say their size have that of the header. */
-	if (h->version == 2) {
-		qcow_report(job->rep,
-			    "the image has %llu bytes, the snapshot %llu: version 2 cannot change",
-			    h->size, snap->disk_bytes);
-		return -EOPNOTSUPP;
-	}
 	/* Requests may be on their way to what goes. */
 	if (snap->disk_bytes < h->size && !job->change->is_shut) {
 		qcow_report(job->rep, "the device is open, has %llu bytes, and the snapshot %llu",
