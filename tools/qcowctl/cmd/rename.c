@@ -8,6 +8,10 @@
  * own names of its backing file and data file are relative to its directory, and a name that is
  * taken may be that of a file in use. Both are looked at before the one system call that changes
  * anything; the directories are on stable storage when the command ends.
+ *
+ * Another program may put another file there between the look and the call. So what is replaced
+ * changes places with the image, in one step, and is removed only when it proves to be the file
+ * that was looked at; else both change places again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -314,6 +318,8 @@ static int fail_rename(const struct renaming *r, int err, bool force)
 {
 	switch (err) {
 	case EEXIST:
+		if (force)
+			return qc_fail(QC_SYSTEM, r->to.path, "has appeared meanwhile");
 		qc_fail(0, r->to.path, "exists");
 		qc_hint("--force");
 		return QC_POLICY;
@@ -342,17 +348,74 @@ static int sync_place(const struct place *p)
 			     "is renamed, but the directory cannot be synced");
 }
 
-static int rename_now(const struct renaming *r, bool force)
+static int rename_with(const struct renaming *r, unsigned int flags)
+{
+	return renameat2(r->from.dir, r->from.base, r->to.dir, r->to.base, flags) ? -errno : 0;
+}
+
+static bool is_at(const struct place *p, const struct stat *st)
+{
+	struct stat there;
+
+	return !fstatat(p->dir, p->base, &there, AT_SYMLINK_NOFOLLOW) &&
+	       image_same_file(&there, st);
+}
+
+/* @st: of the file that was looked at, which has changed places with the image. */
+static int remove_replaced(const struct renaming *r, const struct stat *st)
+{
+	int err = is_at(&r->from, st) ? 0 : -EAGAIN;
+
+	if (!err && unlinkat(r->from.dir, r->from.base, 0))
+		err = -errno;
+	if (err)
+		rename_with(r, RENAME_EXCHANGE);
+	return err;
+}
+
+/* Return: 0 or -errno; -EAGAIN: another file is there by now. */
+static int replace(const struct renaming *r)
 {
 	struct stat st;
 	int err;
 
-	if (fstatat(r->from.dir, r->from.base, &st, AT_SYMLINK_NOFOLLOW) ||
-	    !image_same_file(&st, &r->st))
+	if (fstat(r->to_fd, &st))
+		return -errno;
+	err = rename_with(r, RENAME_EXCHANGE);
+	if (!err)
+		return remove_replaced(r, &st);
+	if (err == -ENOENT)
+		return -EAGAIN;
+	/* This file system cannot: then the look is as late as can be. */
+	if (err != -EINVAL)
+		return err;
+	return is_at(&r->to, &st) ? rename_with(r, 0) : -EAGAIN;
+}
+
+/* Nothing is there, as far as is known. Return: 0 or -errno. */
+static int rename_to_free(const struct renaming *r, bool force)
+{
+	struct stat st;
+	int err = rename_with(r, RENAME_NOREPLACE);
+
+	if (err != -EINVAL || !force)
+		return err;
+	if (!fstatat(r->to.dir, r->to.base, &st, AT_SYMLINK_NOFOLLOW))
+		return -EEXIST;
+	return errno == ENOENT ? rename_with(r, 0) : -errno;
+}
+
+static int rename_now(const struct renaming *r, bool force)
+{
+	int err;
+
+	if (!is_at(&r->from, &r->st))
 		return qc_fail(QC_SYSTEM, r->from.path, "is another file by now");
-	if (renameat2(r->from.dir, r->from.base, r->to.dir, r->to.base,
-		      force ? 0 : RENAME_NOREPLACE))
-		return fail_rename(r, errno, force);
+	err = r->to_fd < 0 ? rename_to_free(r, force) : replace(r);
+	if (err == -EAGAIN)
+		return qc_fail(QC_SYSTEM, r->to.path, "is another file by now");
+	if (err)
+		return fail_rename(r, -err, force);
 	err = sync_place(&r->to);
 	if (!same_directory(r)) {
 		int from_err = sync_place(&r->from);

@@ -75,6 +75,28 @@ expect_not "$BUSY" 'b: is in use' --force a b
 expect_not "$BUSY" 'b: is in use' b c
 release
 
+# another file appears there in the last moment: it stays, and so does the image
+cc -O1 -shared -fPIC -D_GNU_SOURCE -o race.so "$here/race.c"
+lost_race() {
+	local inodes
+	rm -f b other
+	[[ $1 == free ]] || create qcow2 b 1M
+	create qcow2 other 1M
+	inodes=$(stat -c %i a other)
+	OTHER=other LD_PRELOAD=$PWD/race.so expect 2 "$2" rename --force a b
+	[[ $(stat -c %i a b) == "$inodes" ]] || die "$2: $(ls -i)"
+}
+lost_race taken 'b: is another file by now'
+lost_race free 'b: has appeared meanwhile'
+# a file system that only renames, replacing what is there
+rm b
+export PLAIN=1 LD_PRELOAD=$PWD/race.so
+expect 2 'this file system cannot rename without replacing' rename a b
+moved a b --force a b
+create qcow2 a 1M
+moved b a --force b a
+unset PLAIN LD_PRELOAD
+
 # names in the image
 create qcow2 base 1M
 create qcow2 -b base -F qcow2 over
