@@ -719,6 +719,50 @@ static void guest_needs_space(struct kunit *test)
 	detach(t);
 }
 
+/* Each cluster has as many references as a count of two bits holds, also when it is applied. */
+static void counts_are_at_their_limit(struct kunit *test)
+{
+	struct shot_test *t = shot_test_create(test);
+	unsigned int i;
+
+	attach(t);
+	write_some(t);
+	for (i = 0; i < 2; i++) {
+		KUNIT_ASSERT_EQ(test, 0, operate(t, QCOW_SNAPSHOT_CREATE, 0));
+		settle(t);
+	}
+	KUNIT_EXPECT_EQ(test, -ERANGE, operate(t, QCOW_SNAPSHOT_CREATE, 0));
+	t->after = t->before;
+	settle(t);
+	for (i = 0; i < 2; i++) {
+		KUNIT_ASSERT_EQ(test, 0, operate(t, QCOW_SNAPSHOT_APPLY, i));
+		settle(t);
+		expect_good(t, "apply", i);
+		write_some(t);
+	}
+	KUNIT_ASSERT_EQ(test, 0, operate(t, QCOW_SNAPSHOT_APPLY, 1));
+	settle(t);
+	detach(t);
+}
+
+static const struct write_case narrow[] = {
+	{
+		.name = "v3, 512, 2 bit counts", .version = 3, .cluster_bits = 9,
+		.refcount_bits = 2, .size = SZ_256K, .threads = 3,
+	}, {
+		.name = "v3, 16k, 2 bit counts, subclusters, backing", .version = 3,
+		.cluster_bits = 14, .refcount_bits = 2, .size = SZ_512K, .backing = SZ_256K,
+		.extended = true, .threads = 3,
+	},
+};
+
+static void narrow_name(const struct write_case *c, char *name)
+{
+	strscpy(name, c->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(narrow, narrow, narrow_name);
+
 static const struct write_case scattered = {
 	.name = "v3, 512, scattered space", .version = 3, .cluster_bits = 9, .refcount_bits = 64,
 	.size = SZ_1M - SZ_64K, .scattered = true, .threads = 1, .cache_bytes = SZ_64K,
@@ -766,6 +810,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(each_read_fails_once, next_with),
 	KUNIT_CASE_PARAM(space_is_scattered, next_scattered),
 	KUNIT_CASE_PARAM(guest_needs_space, next_roomy),
+	KUNIT_CASE_PARAM(counts_are_at_their_limit, narrow_gen_params),
 	KUNIT_CASE_PARAM(refused, next_without),
 	{}
 };

@@ -165,6 +165,7 @@ int qcow_shadow_begin(struct qcow_shadow *shadow, struct qcow_meta *meta, const 
 	INIT_LIST_HEAD(&shadow->taken);
 	INIT_LIST_HEAD(&shadow->guarded);
 	INIT_LIST_HEAD(&shadow->unused);
+	INIT_LIST_HEAD(&shadow->reaped);
 	return qcow_refcounts_begin_shadow(&meta->space.counts, &shadow->counts);
 }
 
@@ -246,6 +247,32 @@ int qcow_shadow_unref(struct qcow_shadow *shadow, u64 host, u64 len)
 }
 
 /* What is reclaimed is counted until then. */
+static int shadow_set_used(struct qcow_shadow *shadow, u64 cluster, u64 nr)
+{
+	int err = shadow_make_room(shadow);
+
+	return err ?: qcow_refcounts_set_used(&shadow->counts, cluster, nr);
+}
+
+int qcow_shadow_reap(struct qcow_shadow *shadow, u64 host, u64 len)
+{
+	struct qcow_run run = { .first = host >> cluster_bits(shadow) };
+	u64 end = last_cluster(shadow, host, len) + 1;
+	u64 count;
+	int err = 0;
+
+	for (; run.first < end && !err; run.first += run.nr) {
+		run.nr = min(end - run.first, qcow_refcounts_batch(&shadow->counts));
+		err = qcow_shadow_count(shadow, run.first, run.nr, &count, &run.nr);
+		if (err || count)
+			continue;
+		err = shadow_set_used(shadow, run.first, run.nr);
+		if (!err)
+			qcow_space_run_add(&shadow->reaped, &run);
+	}
+	return err;
+}
+
 static int shadow_count_unused(struct qcow_shadow *shadow)
 {
 	struct qcow_space_run *entry;
@@ -255,10 +282,7 @@ static int shadow_count_unused(struct qcow_shadow *shadow)
 	list_for_each_entry(entry, &shadow->unused, node) {
 		for (done = 0; done < entry->run.nr && !err; done += part) {
 			part = min(entry->run.nr - done, qcow_refcounts_batch(&shadow->counts));
-			err = shadow_make_room(shadow);
-			if (!err)
-				err = qcow_refcounts_set_used(&shadow->counts,
-							      entry->run.first + done, part);
+			err = shadow_set_used(shadow, entry->run.first + done, part);
 		}
 		if (err)
 			break;
@@ -302,16 +326,14 @@ static void shadow_drop_block(struct qcow_refcounts *counts, u64 host)
 					1U << meta->image->geo.cluster_bits);
 }
 
-static void shadow_drop_unused(struct qcow_shadow *shadow)
+static void shadow_drop_runs(struct qcow_shadow *shadow, const struct list_head *runs)
 {
-	struct qcow_space_run *entry, *tmp;
+	const struct qcow_space_run *entry;
 
-	list_for_each_entry_safe(entry, tmp, &shadow->unused, node) {
+	list_for_each_entry(entry, runs, node)
 		qcow_reclaim_drop_range(&shadow->meta->reclaim,
 					entry->run.first << cluster_bits(shadow),
 					entry->run.nr << cluster_bits(shadow));
-		kfree(entry);
-	}
 }
 
 static void shadow_free_runs(struct list_head *runs)
@@ -320,6 +342,14 @@ static void shadow_free_runs(struct list_head *runs)
 
 	list_for_each_entry_safe(entry, next, runs, node)
 		kfree(entry);
+}
+
+static void shadow_free(struct qcow_shadow *shadow)
+{
+	shadow_free_runs(&shadow->taken);
+	shadow_free_runs(&shadow->guarded);
+	shadow_free_runs(&shadow->unused);
+	shadow_free_runs(&shadow->reaped);
 }
 
 int qcow_shadow_switch(struct qcow_shadow *shadow, struct qcow_header *next)
@@ -348,12 +378,10 @@ int qcow_shadow_switch(struct qcow_shadow *shadow, struct qcow_header *next)
 	} else {
 		qcow_refcounts_use_shadow(&meta->space.counts, shadow_drop_block);
 		qcow_reclaim_drop_range(&meta->reclaim, old_table, old_bytes);
-		shadow_drop_unused(shadow);
-		INIT_LIST_HEAD(&shadow->unused);
+		shadow_drop_runs(shadow, &shadow->unused);
+		shadow_drop_runs(shadow, &shadow->reaped);
 	}
-	shadow_free_runs(&shadow->unused);
-	shadow_free_runs(&shadow->guarded);
-	shadow_free_runs(&shadow->taken);
+	shadow_free(shadow);
 	return err;
 }
 
@@ -379,9 +407,7 @@ void qcow_shadow_abort(struct qcow_shadow *shadow)
 	shadow_unguard(shadow, &shadow->taken);
 	list_for_each_entry(entry, &shadow->taken, node)
 		qcow_space_release(&meta->space, entry->run.first, entry->run.nr);
-	shadow_free_runs(&shadow->taken);
-	shadow_free_runs(&shadow->guarded);
-	shadow_free_runs(&shadow->unused);
+	shadow_free(shadow);
 }
 
 bool qcow_shadow_give_up(struct qcow_meta *meta)

@@ -28,6 +28,7 @@ struct qcow_meta;
  * @guarded: clusters that hold metadata once it is in use, and did not before, likewise
  * @unused: clusters that nothing refers to any more, likewise; their new count is 0 until
  *          qcow_shadow_switch(), which has them reclaimed
+ * @reaped: likewise, and their new count is 1 already
  * @cancelled: set from outside when the task that waits for all this is being killed
  * @is_live: the device is in use
  * @is_given_up: it had what requests needed, and is gone
@@ -38,6 +39,7 @@ struct qcow_shadow {
 	struct list_head taken;
 	struct list_head guarded;
 	struct list_head unused;
+	struct list_head reaped;
 	const bool *cancelled;
 	bool is_live;
 	bool is_given_up;
@@ -92,8 +94,24 @@ int qcow_shadow_ref(struct qcow_shadow *shadow, u64 host, u64 len);
 /* The same with one reference less; the last one makes a cluster unused. Not while it is live. */
 int qcow_shadow_unref(struct qcow_shadow *shadow, u64 host, u64 len);
 
-/* The same with one less of those that qcow_shadow_ref() has made. */
+/*
+ * The same with one reference less that is not the last one in the end: one that qcow_shadow_ref()
+ * has made, or one in whose place it makes another. What has none in the end is for
+ * qcow_shadow_reap().
+ */
 int qcow_shadow_forget(struct qcow_shadow *shadow, u64 host, u64 len);
+
+/**
+ * qcow_shadow_reap() - what has no reference left is unused
+ * @shadow: the shadow, not live; all its counts are as they are to be
+ * @host: first byte of what has had a reference
+ * @len: bytes
+ *
+ * Called again for the same range it finds nothing more.
+ *
+ * Return: 0; errors as qcow_shadow_ref().
+ */
+int qcow_shadow_reap(struct qcow_shadow *shadow, u64 host, u64 len);
 
 /**
  * qcow_shadow_count() - a new count, and how far it goes

@@ -149,6 +149,20 @@ static int snapshot_unref(const struct qcow_reference *ref, void *data)
 	return qcow_shadow_unref(&job->shadow, ref->host, ref->len);
 }
 
+static int snapshot_forget(const struct qcow_reference *ref, void *data)
+{
+	struct qcow_snapshot_job *job = data;
+
+	return qcow_shadow_forget(&job->shadow, ref->host, ref->len);
+}
+
+static int snapshot_reap(const struct qcow_reference *ref, void *data)
+{
+	struct qcow_snapshot_job *job = data;
+
+	return qcow_shadow_reap(&job->shadow, ref->host, ref->len);
+}
+
 static int snapshot_walk_l1(struct qcow_snapshot_job *job, const __be64 *l1, u32 entries,
 			    int (*func)(const struct qcow_reference *ref, void *data))
 {
@@ -462,10 +476,15 @@ static int snapshot_apply(struct qcow_snapshot_job *job)
 		err = snapshot_read_l1(job, h->l1_offset, h->l1_entries, h->l1_entries, &old);
 	if (err)
 		return err;
-	/* In this order: what both have never seems unused. */
-	err = snapshot_walk_l1(job, job->l1, job->l1_entries, snapshot_ref);
+	/*
+	 * In this order: no count is higher on its way than before or in the end, which may be as
+	 * high as its bits allow. What is unused can be told when all is counted.
+	 */
+	err = snapshot_walk_l1(job, old, h->l1_entries, snapshot_forget);
 	if (!err)
-		err = snapshot_walk_l1(job, old, h->l1_entries, snapshot_unref);
+		err = snapshot_walk_l1(job, job->l1, job->l1_entries, snapshot_ref);
+	if (!err)
+		err = snapshot_walk_l1(job, old, h->l1_entries, snapshot_reap);
 	kvfree(old);
 	return err ?: qcow_shadow_unref(&job->shadow, h->l1_offset, qcow_l1_bytes(h->l1_entries));
 }
