@@ -177,12 +177,23 @@ static void punch_takes_whole_blocks_inside(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, start < end, atomic_read(&f->disk->calls));
 }
 
+static void wipe_changes_its_range(struct kunit *test)
+{
+	const struct byte_range *range = test->param_value;
+	struct fixture *f = fixture_create(test);
+
+	KUNIT_EXPECT_EQ(test, 0, qcow_store_wipe(f->store, range->pos, range->len));
+	memset(f->model + range->pos, 0, range->len);
+	expect_model(f);
+}
+
 static void punch_that_is_not_possible(struct kunit *test)
 {
 	struct fixture *f = fixture_create(test);
 
 	f->disk->no_punch = true;
 	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, qcow_store_punch(f->store, 0, SZ_4K));
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, qcow_store_wipe(f->store, 100, SZ_4K));
 	expect_model(f);
 }
 
@@ -452,6 +463,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(short_writes_go_on, ranges_gen_params),
 	KUNIT_CASE_PARAM(zero_changes_its_range, ranges_gen_params),
 	KUNIT_CASE_PARAM(punch_takes_whole_blocks_inside, ranges_gen_params),
+	KUNIT_CASE_PARAM(wipe_changes_its_range, ranges_gen_params),
 	KUNIT_CASE(punch_that_is_not_possible),
 	KUNIT_CASE(aligned_write_is_one_call),
 	KUNIT_CASE(odd_write_reads_only_its_ends),

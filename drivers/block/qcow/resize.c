@@ -34,6 +34,9 @@
 /* Bytes whose entries are looked at in one go. */
 #define LOOK_BYTES	(64ULL * SZ_1G)
 
+/* Bytes of a raw data file that become zeros in one go; a multiple of any block size. */
+#define ZERO_BYTES	((u64)SZ_64M)
+
 /* A data file that is a device is as long as it is. */
 static int check_data_file(const struct qcow_image *image, u64 bytes, struct qcow_report *rep)
 {
@@ -64,25 +67,39 @@ static int resize_check(struct qcow_device *dev, u64 bytes, bool shrink, u32 *l1
 
 /*
  * Clusters that are not mapped read as zeros in the image, and so are to read in a raw data file
- * that may have been longer; entries take care of whole ones.
+ * that may have been longer. Requests write zeros only where entries do not say so: what they
+ * cannot punch they would leave.
  */
 static int zero_raw_data(struct qcow_image *image, const struct qcow_resizing *r)
 {
-	u64 end = min(round_up(r->from, qcow_cluster_bytes(&image->geo)),
-		      READ_ONCE(image->data->bytes));
+	u64 end = min(r->to, READ_ONCE(image->data->bytes));
+	u64 pos, part;
+	int err;
 
-	if (!qcow_image_raw_data(image) || end <= r->from)
+	if (!qcow_image_raw_data(image))
 		return 0;
-	return qcow_store_zero(image->data, r->from, min(end, r->to) - r->from);
+	for (pos = r->from; pos < end; pos += part) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		part = min(end, round_down(pos, ZERO_BYTES) + ZERO_BYTES) - pos;
+		err = qcow_store_wipe(image->data, pos, part);
+		if (err == -EOPNOTSUPP)
+			err = qcow_store_zero(image->data, pos, part);
+		if (err)
+			return err;
+		cond_resched();
+	}
+	return 0;
 }
 
 static int resize_grow(struct qcow_device *dev, struct qcow_resizing *r)
 {
 	int err;
 
-	err = zero_raw_data(dev->chain, r);
+	err = qcow_request_zero_behind(dev, r->from, r->zero_end - r->from, false);
+	/* Afterwards: a punch that fails may take with it what has been written to a page cache. */
 	if (!err)
-		err = qcow_request_zero_behind(dev, r->from, r->zero_end - r->from, false);
+		err = zero_raw_data(dev->chain, r);
 	if (!err)
 		err = qcow_resize_commit(dev->meta, r);
 	if (!err)

@@ -63,6 +63,27 @@ for raw in on off; do
 	[[ $raw == off ]] || cmp raw data
 done
 
+echo "a raw data file on a disk that cannot zero by itself"
+assert_eq "$(<"/sys/block/ram1/queue/write_zeroes_max_bytes")" 0 "write zeroes of /dev/ram1"
+fill behind 4M
+for to in 3M 4195328; do
+	for option in '' '--direct-io off'; do
+		rm -f image
+		qemu-img create -q -f qcow2 -o data_file=/dev/ram1,data_file_raw=on image 1049088
+		dd if=behind of=/dev/ram1 bs=1M conv=fsync status=none
+		# shellcheck disable=SC2086 # options
+		dev=$(attach --allow-backing /dev/ram1 $option image)
+		dd if=behind of="$dev" bs=512 seek=2047 count=2 conv=fsync status=none
+		qcowctl resize -q "$to" "$dev"
+		new=$(size_of "$dev")
+		assert_zeros "$dev" 1049088 "$new"
+		dd if="$dev" of=raw bs=1M status=none
+		detach "$dev"
+		assert_image_is raw image
+		cmp -n "$new" raw /dev/ram1 || fail "the data file is not the disk"
+	done
+done
+
 echo "snapshots"
 fill noise 2M
 for compat in 1.1 0.10; do

@@ -155,17 +155,13 @@ static int discard_data_file(struct qcow_image *image, u64 pos, u64 len)
 {
 	struct qcow_store *data = image->data;
 	u64 end = min(pos + len, READ_ONCE(data->bytes));
-	u64 tail = end & (data->align - 1);
-	int err;
 
 	if (pos >= end)
 		return 0;
-	err = qcow_store_punch(data, pos, end - pos);
-	if (!qcow_image_raw_data(image))
-		return 0;
-	if (!err && tail)
-		err = qcow_store_zero(data, end - tail, tail);
-	return err;
+	if (qcow_image_raw_data(image))
+		return qcow_store_wipe(data, pos, end - pos);
+	qcow_store_punch(data, pos, end - pos);
+	return 0;
 }
 
 /*

@@ -525,6 +525,20 @@ int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len)
 	return err;
 }
 
+int qcow_store_wipe(struct qcow_store *store, u64 pos, u64 len)
+{
+	u64 end = pos + len;
+	u64 begin_whole = min(round_up(pos, store->align), end);
+	u64 end_whole = max(round_down(end, store->align), begin_whole);
+	int err = qcow_store_punch(store, pos, len);
+
+	if (!err && pos < begin_whole)
+		err = qcow_store_zero(store, pos, begin_whole - pos);
+	if (!err && end_whole < end)
+		err = qcow_store_zero(store, end_whole, end - end_whole);
+	return err;
+}
+
 #ifdef CONFIG_MEMCG
 static void identity_assume_memcg(struct qcow_identity *identity)
 {

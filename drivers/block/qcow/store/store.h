@@ -303,6 +303,17 @@ int qcow_store_reserve(struct qcow_store *store, u64 pos, u64 len);
 int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len);
 
 /**
+ * qcow_store_wipe() - have a range read as zeros, and give its space back
+ * @store: the store
+ * @pos: first byte
+ * @len: bytes, within the store
+ *
+ * Context: process context, GFP_NOIO.
+ * Return: 0; -EOPNOTSUPP: it can only be written to; errors as qcow_store_zero().
+ */
+int qcow_store_wipe(struct qcow_store *store, u64 pos, u64 len);
+
+/**
  * qcow_store_describe() - the pages of a buffer, for a store's synchronous transfers
  * @bvecs: QCOW_SYNC_PAGES of them; gets as much of @buf as they hold
  * @nr: how many are filled
