@@ -551,14 +551,43 @@ static void operation_keeps_the_device(struct kunit *test)
 	KUNIT_ASSERT_PTR_EQ(test, dev->qcow, qdev);
 	expect_refused(r, SZ_2M, -EBUSY, "another operation is running on it");
 	KUNIT_EXPECT_EQ(test, -EBUSY, qcow_device_shut(qdev, NULL));
-	ram_device_close(dev);
 	KUNIT_EXPECT_EQ(test, -EBUSY, qcow_device_detach(dev->index, false, &rep));
-	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, "an operation is running on it"), "%s", text);
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, "is open"), "%s", text);
+	ram_device_close(dev);
 	KUNIT_EXPECT_EQ(test, 0, qcow_device_shut(qdev, NULL));
 	KUNIT_EXPECT_EQ(test, -EBUSY, ram_device_open(dev));
 	qcow_device_put(qdev);
 	KUNIT_EXPECT_EQ(test, 0, ram_device_open(dev));
 	KUNIT_EXPECT_EQ(test, 0, ram_device_detach(dev));
+}
+
+static void detach_work(struct work_struct *work)
+{
+	struct resize_rig *r = container_of(work, struct resize_rig, work);
+	struct qcow_report rep = { .buf = r->text, .size = sizeof(r->text) };
+
+	r->err = qcow_device_detach(r->rig->dev.index, false, &rep);
+}
+
+static void detach_waits_for_the_operation(struct kunit *test)
+{
+	struct resize_rig *r = simple_rig(test);
+	struct ram_device *dev = &r->rig->dev;
+	struct qcow_device *qdev;
+
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(dev));
+	qdev = qcow_device_get(dev->index, NULL);
+	KUNIT_ASSERT_PTR_EQ(test, dev->qcow, qdev);
+	ram_device_close(dev);
+	INIT_WORK(&r->work, detach_work);
+	queue_work(system_unbound_wq, &r->work);
+	msleep(100);
+	KUNIT_EXPECT_TRUE(test, work_busy(&r->work));
+	dev->attached = false;
+	qcow_device_put(qdev);
+	flush_work(&r->work);
+	KUNIT_EXPECT_EQ_MSG(test, 0, r->err, "%s", r->text);
+	KUNIT_EXPECT_EQ(test, -ENXIO, qcow_device_detach(dev->index, false, NULL));
 }
 
 static void lazy_detach_waits_for_the_operation(struct kunit *test)
@@ -594,6 +623,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(bitmaps_are_refused),
 	KUNIT_CASE(tables_beyond_the_size),
 	KUNIT_CASE(operation_keeps_the_device),
+	KUNIT_CASE(detach_waits_for_the_operation),
 	KUNIT_CASE(lazy_detach_waits_for_the_operation),
 	{}
 };

@@ -13,6 +13,7 @@
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 #include <qcow/report.h>
 
@@ -44,6 +45,10 @@ static DEFINE_XARRAY_ALLOC(qcow_devices);
 
 /* Held from the look-up of a device to the decision that this caller detaches it. */
 static DEFINE_MUTEX(detach_lock);
+
+/* Where detaches wait for an operation, and how many have ended, of all devices. */
+static DECLARE_WAIT_QUEUE_HEAD(operation_wait);
+static atomic_t operations_ended = ATOMIC_INIT(0);
 
 /* Runs lazy detaches; its end is the end of the module's code in them. */
 static struct workqueue_struct *detach_wq;
@@ -566,7 +571,10 @@ err_free:
 	return err;
 }
 
-/* Decide under open_mutex, which excludes opens, whether this caller detaches, and when. */
+/*
+ * Decide under open_mutex, which excludes opens, whether this caller detaches, and when. -EAGAIN:
+ * when the operation has ended.
+ */
 static int detach_begin(struct qcow_device *dev, bool lazy, struct qcow_report *rep)
 {
 	int err = 0;
@@ -580,27 +588,50 @@ static int detach_begin(struct qcow_device *dev, bool lazy, struct qcow_report *
 	} else if (lazy) {
 		dev->lazy = true;
 		err = -EINPROGRESS;
-	} else {
-		qcow_report(rep, dev->operating ? "%s: an operation is running on it" :
-						  "%s is open", dev->name);
+	} else if (disk_openers(dev->disk)) {
+		qcow_report(rep, "%s is open", dev->name);
 		err = -EBUSY;
+	} else {
+		err = -EAGAIN;
 	}
 	mutex_unlock(&dev->disk->open_mutex);
 	return err;
 }
 
-int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep)
+/* @diskseq: of the device that is meant; 0: any, whose is told. Return: the device or ERR_PTR. */
+static struct qcow_device *detach_claim(unsigned int index, u64 *diskseq, bool lazy,
+					struct qcow_report *rep)
 {
 	struct qcow_device *dev;
 	int err = -ENXIO;
 
 	mutex_lock(&detach_lock);
 	dev = xa_load(&qcow_devices, index);
-	if (dev)
+	if (dev && (!*diskseq || *diskseq == dev->disk->diskseq)) {
+		*diskseq = dev->disk->diskseq;
 		err = detach_begin(dev, lazy, rep);
+	}
 	if (!err)
 		xa_store(&qcow_devices, index, XA_ZERO_ENTRY, GFP_KERNEL);
 	mutex_unlock(&detach_lock);
+	return err ? ERR_PTR(err) : dev;
+}
+
+int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep)
+{
+	struct qcow_device *dev;
+	u64 diskseq = 0;
+	int err, ended;
+
+	do {
+		ended = atomic_read(&operations_ended);
+		dev = detach_claim(index, &diskseq, lazy, rep);
+		err = PTR_ERR_OR_ZERO(dev);
+		/* It keeps the device no longer than it takes. */
+		if (err == -EAGAIN && wait_event_killable(operation_wait,
+							  atomic_read(&operations_ended) != ended))
+			err = -EINTR;
+	} while (err == -EAGAIN);
 
 	if (err == -ENXIO)
 		qcow_report(rep, "qcow%u is not attached", index);
@@ -674,6 +705,8 @@ void qcow_device_put(struct qcow_device *dev)
 	lazy_detach_locked(dev);
 	mutex_unlock(&disk->open_mutex);
 	put_device(disk_to_dev(disk));
+	atomic_inc(&operations_ended);
+	wake_up_all(&operation_wait);
 }
 
 int qcow_device_module_init(void)

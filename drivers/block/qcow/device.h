@@ -111,8 +111,11 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
  * @lazy: when it is busy, at the last close, or with the end of an operation
  * @rep: says what is wrong
  *
- * Return: 0; -ENXIO: no such device; -EBUSY: open, or an operation is running on it;
- * -EINPROGRESS: @lazy and still busy;
+ * One that is not open waits for the operation that is running on it to end, as the loop driver's
+ * does.
+ *
+ * Return: 0; -ENXIO: no such device; -EBUSY: open; -EINPROGRESS: @lazy and still busy; -EINTR: the
+ * task is being killed;
  * -EIO, -ENOSPC, ...: it is detached, and what was written since its last flush may be lost.
  */
 int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep);
@@ -139,7 +142,7 @@ struct qcow_device *qcow_device_get(unsigned int index, struct qcow_report *rep)
  */
 int qcow_device_shut(struct qcow_device *dev, struct qcow_report *rep);
 
-/* The operation has ended. A detach that was to wait for that begins. */
+/* The operation has ended. A detach that waits for that begins. */
 void qcow_device_put(struct qcow_device *dev);
 
 /**

@@ -143,7 +143,7 @@ struct qcow_detach {
  *
  * The device may be open and mounted while it grows; what is new reads as zeros. It is made smaller
  * only when no process has it open and nothing is allocated in what goes. When the call fails the
- * size is the old one. One operation at a time runs on a device: -EBUSY, for a detach as well.
+ * size is the old one. One operation at a time runs on a device: -EBUSY.
  */
 struct qcow_resize {
 	__u32 size;
@@ -193,7 +193,7 @@ enum qcow_snapshot_action {
  *
  * When the call fails the image is as before, unless the log says that it is read-only from then
  * on. A power cut finds all of it done or nothing. One operation at a time runs on a device:
- * -EBUSY, also for a detach meanwhile.
+ * -EBUSY.
  */
 struct qcow_change_snapshot {
 	__u32 size;
@@ -231,8 +231,7 @@ struct qcow_change_snapshot {
  *
  * The overlay takes the place of the active image, which becomes a read-only layer below it; other
  * devices and programs may read it from now on. The device may be open and mounted. When the call
- * fails all is as before. One operation at a time runs on a device: -EBUSY, also for a detach
- * meanwhile.
+ * fails all is as before. One operation at a time runs on a device: -EBUSY.
  */
 struct qcow_overlay {
 	__u32 size;
