@@ -103,10 +103,15 @@ static int snapshot_check(struct qcow_device *dev, struct qcow_snapshot_change *
 	return force ? 0 : err;
 }
 
-/* The disk has other contents, and perhaps another size. */
-static void device_changed(struct qcow_device *dev)
+/*
+ * The disk has other contents, and perhaps another size. With the next open its partitions are read
+ * anew, unless it is open now (@is_shut: it is not).
+ */
+static void device_changed(struct qcow_device *dev, bool is_shut)
 {
 	invalidate_bdev(dev->disk->part0);
+	if (is_shut)
+		set_bit(GD_NEED_PART_SCAN, &dev->disk->state);
 	if (!set_capacity_and_notify(dev->disk, dev->chain->size >> SECTOR_SHIFT))
 		kobject_uevent(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE);
 }
@@ -154,7 +159,7 @@ static int snapshot_run(struct qcow_device *dev, struct qcow_snapshot_change *ch
 		/* Freezing has written back what was dirty. */
 		err = qcow_snapshot_catch_up(job) ?: snapshot_finish(dev, job, rep);
 		if (!err && change->action == QCOW_SNAPSHOT_APPLY)
-			device_changed(dev);
+			device_changed(dev, change->is_shut);
 		qcow_device_thaw(freeze);
 	}
 	qcow_snapshot_end(job);

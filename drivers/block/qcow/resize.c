@@ -160,6 +160,9 @@ static int resize(struct qcow_device *dev, u64 bytes, bool shrink, struct qcow_r
 		err = r.to > r.from ? resize_grow(dev, &r) : resize_shrink(dev, &r, rep);
 	if (err)
 		return err;
+	/* A partition may lie beyond the end: with the next open they are read anew. */
+	if (r.to < r.from)
+		set_bit(GD_NEED_PART_SCAN, &dev->disk->state);
 	set_capacity_and_notify(dev->disk, bytes >> SECTOR_SHIFT);
 	pr_info("%s: %llu bytes, %llu before\n", dev->name, r.to, r.from);
 	return 0;

@@ -134,6 +134,21 @@ detach --wait 10 "$dev"
 assert_clean image
 assert_eq "$(virtual_size image)" $((1 << 30)) "virtual size"
 
+echo "partitions"
+qemu-img create -q -f qcow2 image 1G
+dev=$(attach image)
+sfdisk -q "$dev" <<'TABLE'
+label: dos
+start=2048, size=2048
+start=1310720, size=2048
+TABLE
+wait_for 10 test -b "${dev}p2"
+wait_for 10 qcowctl resize --shrink -q 512M "$dev"
+[[ -b ${dev}p1 ]] || fail "${dev}p1 is gone"
+[[ ! -e /sys/block/${dev#/dev/}/${dev#/dev/}p2 ]] || fail "${dev}p2 lies beyond the end"
+qcowctl resize -q 1G "$dev"
+detach --wait 10 "$dev"
+
 echo "refused"
 dev=$(attach --logical-block-size 4096 image)
 assert_refused 1 "new size is 1073742336, must be a multiple of 4096" qcowctl resize +512 "$dev"

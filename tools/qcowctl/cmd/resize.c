@@ -144,6 +144,9 @@ static int resize_device(u32 index, const struct resize_args *a, u64 *from, u64 
 		if (fd >= 0)
 			close(fd);
 	}
+	/* One that lies beyond the end goes. */
+	if (!err && *to < *from)
+		settle_partitions(index);
 	free(name);
 	return err;
 }

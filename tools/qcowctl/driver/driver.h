@@ -115,6 +115,14 @@ void nodes_close(struct nodes *nodes);
  */
 void settle_device(u32 index);
 
+/**
+ * settle_partitions() - have the partitions that are on a disk now
+ * @index: of the device, whose contents or size have changed
+ *
+ * None is read while one is in use.
+ */
+void settle_partitions(u32 index);
+
 /* sysfs.c: what the driver shows, and which devices an argument stands for */
 
 /**

@@ -5,6 +5,8 @@
  * timeout is no error: the device works.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -13,6 +15,7 @@
 #include <unistd.h>
 
 #include <libudev.h>
+#include <linux/fs.h>
 
 #include "driver/driver.h"
 
@@ -99,4 +102,17 @@ void settle_device(u32 index)
 	}
 	if (udev)
 		udev_unref(udev);
+}
+
+void settle_partitions(u32 index)
+{
+	char *node = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
+	int fd = open(node, O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		if (!ioctl(fd, BLKRRPART))
+			settle_device(index);
+		close(fd);
+	}
+	free(node);
 }

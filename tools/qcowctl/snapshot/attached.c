@@ -4,12 +4,8 @@
  * is found in the table that is on the disk; the driver is told its id.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <linux/fs.h>
 
 #include "driver/driver.h"
 #include "image/image.h"
@@ -51,20 +47,6 @@ static int read_id(const char *path, enum snapshot_verb verb, const char *what, 
 		err = find_id(&chain.images[0], verb, what, id);
 	chain_close(&chain);
 	return err;
-}
-
-/* What is on the disk now may have other partitions; they are not read where it is in use. */
-static void read_partitions(u32 index)
-{
-	char *node = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
-	int fd = open(node, O_RDONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		if (!ioctl(fd, BLKRRPART))
-			settle_device(index);
-		close(fd);
-	}
-	free(node);
 }
 
 static int call_driver(u32 index, enum snapshot_verb verb, const char *id, const char *name,
@@ -110,7 +92,7 @@ int snapshot_change_attached(u32 index, enum snapshot_verb verb, const char *wha
 	if (!err)
 		err = call_driver(index, verb, id, verb == SNAPSHOT_CREATE ? what : "", opts);
 	if (!err && verb == SNAPSHOT_APPLY)
-		read_partitions(index);
+		settle_partitions(index);
 	if (err == QC_BUSY && verb == SNAPSHOT_APPLY)
 		qc_hint("with --force what has it open finds other contents");
 	free(id);
