@@ -7,8 +7,10 @@
 #include <linux/slab.h>
 #include <qcow/ondisk.h>
 
-#include "meta/header.h"
 #include "layer/image.h"
+#include "message.h"
+#include "meta/header.h"
+#include "meta/worker.h"
 #include "store/store.h"
 
 static int header_write(struct qcow_image *image, size_t offset, const void *field, size_t len)
@@ -91,6 +93,20 @@ int qcow_header_set(struct qcow_image *image, const struct qcow_header *next)
 	kfree(buf);
 	if (!err)
 		image->header = *next;
+	return err;
+}
+
+int qcow_header_restore(struct qcow_meta *meta)
+{
+	struct qcow_image *image = meta->image;
+	const struct qcow_header *h = &image->header;
+	int err = h->version == 1 ? header_write_l1_v1(image, h->l1_offset) :
+				    qcow_header_set(image, h);
+
+	if (!err)
+		return 0;
+	qcow_message(image, "header: cannot be written: error %d", err);
+	qcow_meta_fail(meta);
 	return err;
 }
 

@@ -10,6 +10,7 @@
 
 struct qcow_header;
 struct qcow_image;
+struct qcow_meta;
 
 /*
  * Context: process context, may sleep; GFP_NOIO.
@@ -24,6 +25,12 @@ int qcow_header_set_l1(struct qcow_image *image, u64 host, u32 entries);
 
 /* All that qcow_header_put() puts, in one write; versions 2 and 3. */
 int qcow_header_set(struct qcow_image *image, const struct qcow_header *next);
+
+/*
+ * After a change that failed: have the header say what it said before. What it would have referred
+ * to may be given back then. When that fails, too, nothing is written from now on.
+ */
+int qcow_header_restore(struct qcow_meta *meta);
 
 /* Guest bytes. */
 int qcow_header_set_size(struct qcow_image *image, u64 bytes);

@@ -279,19 +279,6 @@ static void l1_drop_table(struct qcow_meta *meta, u64 host, u64 bytes)
 		qcow_reclaim_drop_range(&meta->reclaim, begin, end - begin);
 }
 
-/* Whether the file has the new place must not be left open: clusters there may be given back. */
-static int l1_undo_header(struct qcow_meta *meta)
-{
-	struct qcow_image *image = meta->image;
-	int err = qcow_header_set_l1(image, image->header.l1_offset, image->header.l1_entries);
-
-	if (!err)
-		return 0;
-	qcow_message(image, "header: cannot be written: error %d", err);
-	qcow_meta_fail(meta);
-	return err;
-}
-
 static int l1_replace_table(struct qcow_meta *meta)
 {
 	struct qcow_image *image = meta->image;
@@ -311,7 +298,7 @@ static int l1_replace_table(struct qcow_meta *meta)
 	}
 	err = qcow_header_set_l1(image, host, image->l1_entries);
 	if (err) {
-		if (!l1_undo_header(meta)) {
+		if (!qcow_header_restore(meta)) {
 			qcow_overlap_del(&meta->overlap, host, bytes);
 			qcow_l1_release_longer(meta);
 		}

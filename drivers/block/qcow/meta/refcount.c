@@ -16,6 +16,7 @@
 #include "layer/image.h"
 #include "message.h"
 #include "meta/refcount.h"
+#include "meta/worker.h"
 #include "store/batch.h"
 #include "store/store.h"
 
@@ -719,11 +720,12 @@ static int refcount_move_table(struct qcow_refcounts *rc, const struct qcow_grow
 	err = qcow_store_write(rc->image->store, table, host, growth->entries * sizeof(*table));
 	if (!err)
 		err = qcow_store_flush(rc->image->store);
-	if (!err)
-		err = qcow_header_set_refcount_table(rc->image, host, growth->table_clusters);
+	if (err)
+		goto free_table;
+	err = qcow_header_set_refcount_table(rc->image, host, growth->table_clusters);
 	if (err) {
-		kvfree(table);
-		return err;
+		qcow_header_restore(container_of(rc, struct qcow_meta, space.counts));
+		goto free_table;
 	}
 	swap(rc->table, table);
 	kvfree(table);
@@ -732,6 +734,10 @@ static int refcount_move_table(struct qcow_refcounts *rc, const struct qcow_grow
 			 replaced.nr << cluster_bits(rc));
 	*old = replaced;
 	return 0;
+
+free_table:
+	kvfree(table);
+	return err;
 }
 
 int qcow_refcounts_grow(struct qcow_refcounts *rc, const struct qcow_growth *growth, bool used,
