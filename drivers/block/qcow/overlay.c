@@ -37,6 +37,7 @@
 #include "meta/worker.h"
 #include "operation.h"
 #include "overlay.h"
+#include "reopen.h"
 #include "store/store.h"
 
 /* What shows through must be all of the disk, at its place. */
@@ -114,17 +115,6 @@ static int take_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 	return err;
 }
 
-/* The second pause: @old is read only from now on. */
-static void end_writing(struct qcow_device *dev, struct qcow_image *old,
-			struct qcow_reopened *again)
-{
-	unsigned int noio = qcow_device_quiesce(dev);
-
-	qcow_readahead_stop(&old->readahead);
-	qcow_layer_end_writing(old, again);
-	qcow_device_resume(dev, noio);
-}
-
 int qcow_overlay_run(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 		     const struct qcow_freeze *freeze, struct qcow_report *rep)
 {
@@ -148,49 +138,9 @@ int qcow_overlay_run(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 	if (err)
 		pr_warn("%s: the layer below the overlay may have leaked space: error %d\n",
 			dev->name, err);
-	end_writing(dev, old, &parts->again);
+	/* The second pause: @old is only read from now on. */
+	qcow_reopen_end_writing(dev, old, &parts->again);
 	pr_info("%s: an overlay, %u layers\n", dev->name, dev->depth);
-	return 0;
-}
-
-/**
- * struct overlay_files - descriptors of a call
- * @top: the overlay
- * @image: the active image, open to be read
- * @data: its data file, likewise, or NULL
- */
-struct overlay_files {
-	struct file *top;
-	struct file *image;
-	struct file *data;
-};
-
-static void overlay_files_put(struct overlay_files *files)
-{
-	if (files->data)
-		fput(files->data);
-	if (files->image)
-		fput(files->image);
-	if (files->top)
-		fput(files->top);
-}
-
-/* A file of the active image, once more. @what: of the device. */
-static int get_again(struct file **file, int fd, const struct file *what,
-		     struct qcow_device *dev, struct qcow_report *rep)
-{
-	int err = qcow_files_get(file, fd, false, rep);
-
-	if (err)
-		return err;
-	if (qcow_files_inode(*file) != qcow_files_inode(what)) {
-		qcow_report(rep, "%pD is not %pD, which %s has", *file, what, dev->name);
-		return -EINVAL;
-	}
-	if ((*file)->f_mode & FMODE_WRITE) {
-		qcow_report(rep, "%pD is open for writing, and will only be read", *file);
-		return -EBADF;
-	}
 	return 0;
 }
 
@@ -209,34 +159,11 @@ static int check_place(const struct file *top, const struct qcow_device *dev,
 	return -ELOOP;
 }
 
-static int overlay_files_get(struct overlay_files *files, struct qcow_device *dev,
-			     const struct qcow_overlay *args, struct qcow_report *rep)
-{
-	struct file *data = dev->files[1];
-	int err;
-
-	err = qcow_files_get(&files->top, args->overlay_fd, true, rep);
-	if (!err)
-		err = check_place(files->top, dev, rep);
-	if (!err)
-		err = get_again(&files->image, args->image_fd, dev->files[0], dev, rep);
-	if (!err && data && args->data_fd < 0) {
-		qcow_report(rep, "%s has an external data file, and none was given", dev->name);
-		err = -EINVAL;
-	} else if (!err && !data && args->data_fd >= 0) {
-		qcow_report(rep, "%s has no external data file, and one was given", dev->name);
-		err = -EINVAL;
-	}
-	if (!err && data)
-		err = get_again(&files->data, args->data_fd, data, dev, rep);
-	return err;
-}
-
 /* What the device has been attached with, and the overlay's file in front. */
-static int make_files(struct qcow_overlay_parts *parts, const struct overlay_files *files,
-		      const struct qcow_device *dev)
+static int make_files(struct qcow_overlay_parts *parts, struct file *top,
+		      const struct qcow_open_layer *below, const struct qcow_device *dev)
 {
-	int err = qcow_files_read_id(files->top, &parts->ids[0]);
+	int err = qcow_files_read_id(top, &parts->ids[0]);
 
 	if (err)
 		return err;
@@ -244,17 +171,11 @@ static int make_files(struct qcow_overlay_parts *parts, const struct overlay_fil
 	parts->files = kvcalloc(parts->nr_files, sizeof(*parts->files), GFP_KERNEL);
 	if (!parts->files)
 		return -ENOMEM;
-	parts->files[0] = files->top;
-	parts->files[2] = files->image;
-	parts->files[3] = files->data;
+	parts->files[0] = top;
+	parts->files[2] = below->image;
+	parts->files[3] = below->data;
 	memcpy(parts->files + 4, dev->files + 2, (dev->nr_files - 2) * sizeof(*dev->files));
 	return 0;
-}
-
-/* As the device was attached, if not with direct I/O or none: that was possible there. */
-static enum qcow_direct wanted_direct(const struct qcow_image *image)
-{
-	return qcow_layer_is_buffered(image) ? QCOW_DIRECT_OFF : QCOW_DIRECT_AUTO;
 }
 
 static int open_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
@@ -270,7 +191,7 @@ static int open_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 				.cache_bytes = READ_ONCE(old->cache->limit),
 				.l1_bytes_below = old->l1_bytes,
 			},
-			.direct = wanted_direct(old),
+			.direct = qcow_layer_direct(old),
 			.wq = dev->wq,
 		},
 	};
@@ -282,60 +203,6 @@ static int open_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 		return PTR_ERR(top);
 	parts->top = top;
 	return 0;
-}
-
-/* Memory was made for what the present store asks; a file system may tell another story now. */
-static int check_store(const struct qcow_store *store, const struct qcow_store *again,
-		       struct qcow_report *rep)
-{
-	if (again->direct == store->direct && again->align == store->align &&
-	    again->mem_align == store->mem_align)
-		return 0;
-	qcow_report(rep,
-		    "opened again it takes I/O aligned to %u bytes and memory to %u, not %u and %u",
-		    again->align, again->mem_align, store->align, store->mem_align);
-	return -EOPNOTSUPP;
-}
-
-static int check_again(const struct qcow_image *image, const struct qcow_reopened *again,
-		       struct qcow_report *rep)
-{
-	int err = check_store(image->store, again->store, rep);
-
-	return err || !again->data ? err : check_store(image->data, again->data, rep);
-}
-
-static int reopen(struct qcow_device *dev, struct qcow_overlay_parts *parts,
-		  struct qcow_open_layer *layer, struct qcow_report *rep)
-{
-	char *name = qcow_files_name(layer->image);
-	int err;
-
-	if (!name)
-		return -ENOMEM;
-	layer->p.image.name = name;
-	layer->p.direct = wanted_direct(dev->chain);
-	layer->p.open = qcow_files_open_stores;
-	err = qcow_layer_reopen(&layer->p, &parts->again, rep);
-	if (!err)
-		err = check_again(dev->chain, &parts->again, rep);
-	kfree(name);
-	return err;
-}
-
-/* Its digest, length and times are those of the last write. */
-static void share(struct qcow_device *dev, struct qcow_open_layer *layer)
-{
-	struct qcow_image *image = dev->chain->backing;
-	int err = qcow_files_read_state(layer);
-
-	if (!err)
-		err = qcow_image_renew_digest(image, NULL);
-	if (!err)
-		qcow_layer_share(image, &layer->p.file, &layer->p.data);
-	else
-		pr_warn("%s: no other device can have %pD until the detach: error %d\n", dev->name,
-			layer->image, err);
 }
 
 static int overlay_check(const struct qcow_device *dev, struct qcow_report *rep)
@@ -355,35 +222,41 @@ static int overlay(struct qcow_device *dev, const struct qcow_overlay *args,
 		   const struct qcow_freeze *freeze, struct qcow_report *rep)
 {
 	struct qcow_overlay_parts parts = {};
-	struct overlay_files files = {};
 	struct qcow_open_layer below = {};
+	struct file *top = NULL;
 	int err;
 
 	err = overlay_check(dev, rep);
 	if (!err)
 		err = qcow_device_check_nodes(dev, freeze, rep);
 	if (!err)
-		err = overlay_files_get(&files, dev, args, rep);
+		err = qcow_files_get(&top, args->overlay_fd, true, rep);
 	if (!err)
-		err = make_files(&parts, &files, dev);
+		err = check_place(top, dev, rep);
 	if (!err)
-		err = open_top(dev, &parts, files.top, rep);
-	below.image = files.image;
-	below.data = files.data;
+		err = qcow_reopen_get(&below, dev, args->image_fd, args->data_fd, false, rep);
 	if (!err)
-		err = reopen(dev, &parts, &below, rep);
+		err = make_files(&parts, top, &below, dev);
+	if (!err)
+		err = open_top(dev, &parts, top, rep);
+	if (!err)
+		err = qcow_reopen_to_read(&below, dev, &parts.again, rep);
 	if (!err)
 		err = qcow_overlay_run(dev, &parts, freeze, rep);
 	if (!err) {
+		qcow_reopen_share(dev, dev->chain->backing, &below);
 		/* The device has them now, and @parts what it has had. */
-		files = (struct overlay_files) { .image = parts.files[0], .data = parts.files[1] };
-		share(dev, &below);
+		top = NULL;
+		below.image = parts.files[0];
+		below.data = parts.files[1];
 	} else {
 		qcow_layer_put(parts.top);
 	}
 	qcow_reopened_destroy(&parts.again);
 	kvfree(parts.files);
-	overlay_files_put(&files);
+	qcow_reopen_put(&below);
+	if (top)
+		fput(top);
 	return err;
 }
 

@@ -299,6 +299,17 @@ void attached_close(struct attached_file *file);
 int attached_open(struct attached_file *file, u32 index, const char *attr, const char *done);
 
 /**
+ * attached_chain() - open the image of a device once more, and its data file
+ * @chain: result, that layer alone, with no locks; chain_close() it also after an error
+ * @index: of the device
+ * @path: of the image, as the driver tells it
+ * @write: to write to it
+ *
+ * Return: enum qc_exit; QC_NOT_FOUND: the path does not lead to the file that the device has.
+ */
+int attached_chain(struct chain *chain, u32 index, const char *path, bool write);
+
+/**
  * attached_path() - the image of a device, by its path
  * @what: a device of the driver, or anything else
  * @path: result, allocated; NULL: @what is no such device

@@ -97,23 +97,51 @@ int attached_open(struct attached_file *file, u32 index, const char *attr, const
 	return err;
 }
 
-static int check_path(u32 index, const char *path)
+/* Whether a file is the one that the device has. @attr: which tells that. */
+static int check_id(u32 index, const char *attr, const struct stat *st, const char *path)
 {
-	char *id = sysfs_read("", index, "qcow/image_id"), *found = NULL;
-	struct stat st;
+	char *id = sysfs_read("", index, attr), *found = sysfs_file_id(st);
 	int err = 0;
 
-	if (stat(path, &st))
-		err = qc_fail_errno(QC_NOT_FOUND, errno, path,
-				    "cannot find what " QCOW_DEVICE_PREFIX "%u has", index);
-	else
-		found = sysfs_file_id(&st);
-	if (!err && (!id || strcmp(id, found)))
+	if (!id || strcmp(id, found))
 		err = qc_fail(QC_NOT_FOUND, path, "is not the file that " QCOW_DEVICE_PREFIX
 			      "%u has", index);
 	free(found);
 	free(id);
 	return err;
+}
+
+int attached_chain(struct chain *chain, u32 index, const char *path, bool write)
+{
+	struct chain_options opts = { .top_only = true, .write = write };
+	char *data = sysfs_read("", index, "qcow/data_file");
+	const struct image *img;
+	int err = 0;
+
+	*chain = (struct chain){ 0 };
+	/* The device has it already. */
+	if (data && *data)
+		err = policy_allow(&opts.policy, data);
+	if (!err)
+		err = chain_open(chain, path, &opts);
+	img = chain->images;
+	if (!err)
+		err = check_id(index, "qcow/image_id", &img->st, path);
+	if (!err && img->data_fd >= 0)
+		err = check_id(index, "qcow/data_file_id", &img->data_st, img->data_path);
+	chain_options_free(&opts);
+	free(data);
+	return err;
+}
+
+static int check_path(u32 index, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return qc_fail_errno(QC_NOT_FOUND, errno, path,
+				     "cannot find what " QCOW_DEVICE_PREFIX "%u has", index);
+	return check_id(index, "qcow/image_id", &st, path);
 }
 
 int attached_path(const char *what, char **path)

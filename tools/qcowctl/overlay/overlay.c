@@ -46,45 +46,13 @@ static int find_device(struct overlay_base *base, const char *what)
 	return err;
 }
 
-/* Whether an open file is the one that the device has. */
-static int check_id(const struct overlay_base *base, const char *attr, const struct stat *st,
-		    const char *path)
-{
-	char *id = sysfs_read("", base->index, attr), *found = sysfs_file_id(st);
-	int err = 0;
-
-	if (!id || strcmp(id, found))
-		err = qc_fail(QC_NOT_FOUND, path, "is not the file that %s has", base->device);
-	free(found);
-	free(id);
-	return err;
-}
-
 int overlay_open_base(struct overlay_base *base, const char *what)
 {
-	struct chain_options opts = { .top_only = true };
-	const struct image *img;
-	char *data;
 	int err;
 
 	*base = (struct overlay_base) { 0 };
 	err = find_device(base, what);
-	if (err)
-		return err;
-	data = sysfs_read("", base->index, "qcow/data_file");
-	/* The device has it already. */
-	if (data && *data)
-		err = policy_allow(&opts.policy, data);
-	if (!err)
-		err = chain_open(&base->chain, base->path, &opts);
-	img = base->chain.images;
-	if (!err)
-		err = check_id(base, "qcow/image_id", &img->st, base->path);
-	if (!err && img->data_fd >= 0)
-		err = check_id(base, "qcow/data_file_id", &img->data_st, img->data_path);
-	chain_options_free(&opts);
-	free(data);
-	return err;
+	return err ? err : attached_chain(&base->chain, base->index, base->path, false);
 }
 
 void overlay_close_base(struct overlay_base *base)

@@ -332,9 +332,10 @@ void qcow_layer_put(struct qcow_image *layer)
 		shared_put(layer->shared);
 }
 
-bool qcow_layer_is_buffered(const struct qcow_image *layer)
+enum qcow_direct qcow_layer_direct(const struct qcow_image *layer)
 {
-	return layer->shared->buffered;
+	/* Where direct I/O was asked for it was possible. */
+	return layer->shared->buffered ? QCOW_DIRECT_OFF : QCOW_DIRECT_AUTO;
 }
 
 void qcow_layer_stack(struct qcow_image *top, struct qcow_image *below)

@@ -90,8 +90,8 @@ struct qcow_image *qcow_layer_get(const struct qcow_layer_params *p, struct qcow
  */
 void qcow_layer_put(struct qcow_image *layer);
 
-/* Whether a layer was opened with QCOW_DIRECT_OFF. */
-bool qcow_layer_is_buffered(const struct qcow_image *layer);
+/* How a layer is opened again: QCOW_DIRECT_OFF as before, or QCOW_DIRECT_AUTO. */
+enum qcow_direct qcow_layer_direct(const struct qcow_image *layer);
 
 /**
  * qcow_layer_stack() - put a layer that is written to on top of another

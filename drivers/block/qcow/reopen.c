@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The files of the active image of a device, opened once more.
+ *
+ * Access and locks belong to an open file, so a device that gets others needs other open files.
+ * User space opens them; they are good only if they are the files that the device has.
+ */
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/slab.h>
+#include <qcow/report.h>
+
+#include "device.h"
+#include "layer/image.h"
+#include "operation.h"
+#include "reopen.h"
+#include "store/store.h"
+
+/* @what: of the device. */
+static int get_again(struct file **file, int fd, const struct file *what,
+		     const struct qcow_device *dev, bool writable, struct qcow_report *rep)
+{
+	int err = qcow_files_get(file, fd, writable, rep);
+
+	if (err)
+		return err;
+	if (qcow_files_inode(*file) != qcow_files_inode(what)) {
+		qcow_report(rep, "%pD is not %pD, which %s has", *file, what, dev->name);
+		return -EINVAL;
+	}
+	if (!writable && (*file)->f_mode & FMODE_WRITE) {
+		qcow_report(rep, "%pD is open for writing, and will only be read", *file);
+		return -EBADF;
+	}
+	return 0;
+}
+
+int qcow_reopen_get(struct qcow_open_layer *layer, const struct qcow_device *dev, s32 image_fd,
+		    s32 data_fd, bool writable, struct qcow_report *rep)
+{
+	const struct file *data = dev->files[1];
+	int err = get_again(&layer->image, image_fd, dev->files[0], dev, writable, rep);
+
+	if (err)
+		return err;
+	if (data && data_fd < 0) {
+		qcow_report(rep, "%s has an external data file, and none was given", dev->name);
+		return -EINVAL;
+	}
+	if (!data && data_fd >= 0) {
+		qcow_report(rep, "%s has no external data file, and one was given", dev->name);
+		return -EINVAL;
+	}
+	return data ? get_again(&layer->data, data_fd, data, dev, writable, rep) : 0;
+}
+
+void qcow_reopen_put(struct qcow_open_layer *layer)
+{
+	if (layer->data)
+		fput(layer->data);
+	if (layer->image)
+		fput(layer->image);
+}
+
+/* Memory was made for what the present store asks; a file system may tell another story now. */
+static int check_store(const struct qcow_store *store, const struct qcow_store *again,
+		       struct qcow_report *rep)
+{
+	if (again->direct == store->direct && again->align == store->align &&
+	    again->mem_align == store->mem_align)
+		return 0;
+	qcow_report(rep,
+		    "opened again it takes I/O aligned to %u bytes and memory to %u, not %u and %u",
+		    again->align, again->mem_align, store->align, store->mem_align);
+	return -EOPNOTSUPP;
+}
+
+int qcow_reopen_check_stores(const struct qcow_image *image, const struct qcow_store *store,
+			     const struct qcow_store *data, struct qcow_report *rep)
+{
+	int err = check_store(image->store, store, rep);
+
+	return err || !data ? err : check_store(image->data, data, rep);
+}
+
+int qcow_reopen_to_read(struct qcow_open_layer *layer, const struct qcow_device *dev,
+			struct qcow_reopened *again, struct qcow_report *rep)
+{
+	char *name = qcow_files_name(layer->image);
+	int err;
+
+	if (!name)
+		return -ENOMEM;
+	layer->p.image.name = name;
+	layer->p.direct = qcow_layer_direct(dev->chain);
+	layer->p.open = qcow_files_open_stores;
+	err = qcow_layer_reopen(&layer->p, again, rep);
+	if (!err)
+		err = qcow_reopen_check_stores(dev->chain, again->store, again->data, rep);
+	kfree(name);
+	return err;
+}
+
+void qcow_reopen_end_writing(struct qcow_device *dev, struct qcow_image *image,
+			     struct qcow_reopened *again)
+{
+	unsigned int noio = qcow_device_quiesce(dev);
+
+	/* Of a layer below the active image the quiescing has not stopped it. */
+	qcow_readahead_stop(&image->readahead);
+	qcow_layer_end_writing(image, again);
+	qcow_device_resume(dev, noio);
+}
+
+/* Its digest, length and times are those of the last write. */
+void qcow_reopen_share(const struct qcow_device *dev, struct qcow_image *image,
+		       struct qcow_open_layer *layer)
+{
+	int err = qcow_files_read_state(layer);
+
+	if (!err)
+		err = qcow_image_renew_digest(image, NULL);
+	if (!err)
+		qcow_layer_share(image, &layer->p.file, &layer->p.data);
+	else
+		pr_warn("%s: no other device can have %pD until the detach: error %d\n", dev->name,
+			layer->image, err);
+}
