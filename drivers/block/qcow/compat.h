@@ -23,6 +23,7 @@
 #define QCOW_DISK_RELEASE_OP(fn)	fn
 #else
 typedef fmode_t blk_mode_t;
+#define BLK_OPEN_WRITE	FMODE_WRITE
 
 #define QCOW_DISK_OPEN(fn)						\
 static int fn##_bdev(struct block_device *bdev, fmode_t mode)		\

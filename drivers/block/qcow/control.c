@@ -15,6 +15,7 @@
 #include <qcow/report.h>
 #include <uapi/linux/qcow.h>
 
+#include "access.h"
 #include "control.h"
 #include "device.h"
 #include "layer/cache.h"
@@ -28,6 +29,7 @@
 #define DETACH_FLAGS	QCOW_DETACH_LAZY
 #define RESIZE_FLAGS	QCOW_RESIZE_SHRINK
 #define SNAPSHOT_FLAGS	QCOW_SNAPSHOT_FORCE
+#define ACCESS_FLAGS	QCOW_ACCESS_READ_ONLY
 
 static int report_create(struct qcow_report *rep, u32 size)
 {
@@ -370,6 +372,22 @@ static long ctl_overlay(struct qcow_overlay __user *user)
 	return ret;
 }
 
+static long ctl_set_access(struct qcow_set_access __user *user)
+{
+	struct qcow_report rep;
+	struct qcow_set_access args = {};
+	int ret;
+
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
+	if (ret)
+		return ret;
+	ret = check_flags(args.flags, ACCESS_FLAGS, &rep);
+	if (!ret)
+		ret = qcow_device_set_access(&args, &rep);
+	report_finish(&rep, args.message);
+	return ret;
+}
+
 static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	if (_IOC_TYPE(cmd) != QCOW_IOCTL_TYPE)
@@ -389,6 +407,8 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ctl_change_snapshot((void __user *)arg);
 	case _IOC_NR(QCOW_OVERLAY):
 		return ctl_overlay((void __user *)arg);
+	case _IOC_NR(QCOW_SET_ACCESS):
+		return ctl_set_access((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}

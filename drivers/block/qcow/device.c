@@ -60,7 +60,11 @@ static int disk_open(struct gendisk *disk, blk_mode_t mode)
 	lockdep_assert_held(&disk->open_mutex);
 	if (dev->detaching)
 		return -ENXIO;
-	return dev->shut ? -EBUSY : 0;
+	if (dev->shut || (dev->no_writers && mode & BLK_OPEN_WRITE))
+		return -EBUSY;
+	if (mode & BLK_OPEN_WRITE)
+		WRITE_ONCE(dev->written, true);
+	return 0;
 }
 
 /* What a lazy detach waits for has ended, or some of it. */
@@ -75,7 +79,11 @@ static void lazy_detach_locked(struct qcow_device *dev)
 
 static void disk_release(struct gendisk *disk)
 {
-	lazy_detach_locked(disk->private_data);
+	struct qcow_device *dev = disk->private_data;
+
+	if (!disk_openers(disk))
+		WRITE_ONCE(dev->written, false);
+	lazy_detach_locked(dev);
 }
 
 static void disk_free(struct gendisk *disk)
@@ -185,7 +193,7 @@ static struct file *find_conflict(struct file **files, unsigned int nr_files, bo
 }
 
 void qcow_device_report_busy(struct file **files, unsigned int nr_files, bool writable,
-			     struct qcow_report *rep)
+			     const struct qcow_device *but, struct qcow_report *rep)
 {
 	struct qcow_device *other;
 	struct file *file = NULL;
@@ -193,6 +201,8 @@ void qcow_device_report_busy(struct file **files, unsigned int nr_files, bool wr
 
 	mutex_lock(&detach_lock);
 	xa_for_each(&qcow_devices, index, other) {
+		if (other == but)
+			continue;
 		file = find_conflict(files, nr_files, writable, other);
 		if (file) {
 			qcow_report(rep, "%pD is in use by %s", file, other->name);
@@ -303,7 +313,7 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 			else if (PTR_ERR(image) == -EBUSY)
 				qcow_device_report_busy(dev->files, dev->nr_files,
 							!(args->flags & QCOW_ATTACH_READ_ONLY),
-							rep);
+							NULL, rep);
 			report_depth(depth, rep);
 			qcow_layer_put(backing);
 			return PTR_ERR(image);
@@ -360,6 +370,9 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
 		.max_segments = 1024,
 		.max_segment_size = UINT_MAX,
 		.dma_alignment = qcow_device_mem_align(top) - 1,
+		/* Also of a disk that is read-only: what stands on it takes over what it finds. */
+		.discard_granularity = max_t(u32, block_bytes, qcow_cluster_bytes(&top->geo)),
+		.max_write_zeroes_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT,
 	};
 	struct blk_mq_tag_set *set = &dev->tag_set;
 	struct gendisk *disk;
@@ -370,14 +383,10 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
 			    block_bytes);
 		return -EINVAL;
 	}
-	if (dev->meta) {
-		qcow_limits_write_cache(&lim);
-		lim.discard_granularity = max_t(u32, block_bytes, qcow_cluster_bytes(&top->geo));
-		/* Version 1 and 2 cannot hide what is below, as QEMU does not either. */
-		if (top->geo.version > 2 || !top->backing)
-			lim.max_hw_discard_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
-		lim.max_write_zeroes_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
-	}
+	qcow_limits_write_cache(&lim);
+	/* Version 1 and 2 cannot hide what is below, as QEMU does not either. */
+	if (top->geo.version > 2 || !top->backing)
+		lim.max_hw_discard_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
 	set->ops = &qcow_queue_ops;
 	set->nr_hw_queues = min(args->nr_queues ?: num_possible_cpus(), nr_cpu_ids);
 	set->queue_depth = args->queue_depth ?: QCOW_DEFAULT_QUEUE_DEPTH;
@@ -403,8 +412,7 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
 		set_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
 	set_capacity(disk, top->size >> SECTOR_SHIFT);
 	set_disk_ro(disk, !dev->meta);
-	if (dev->meta)
-		qcow_disk_write_cache(disk);
+	qcow_disk_write_cache(disk);
 	dev->disk = disk;
 	return 0;
 }
@@ -693,6 +701,28 @@ int qcow_device_shut(struct qcow_device *dev, struct qcow_report *rep)
 	return err;
 }
 
+int qcow_device_stop_writers(struct qcow_device *dev, struct qcow_report *rep)
+{
+	struct gendisk *disk = dev->disk;
+	struct block_device *bdev;
+	unsigned long partition;
+	int err = 0;
+
+	mutex_lock(&disk->open_mutex);
+	/* What a file system has in the page cache of its device is seen when it is written. */
+	xa_for_each(&disk->part_tbl, partition, bdev)
+		sync_blockdev(bdev);
+	if (READ_ONCE(dev->written)) {
+		qcow_report(rep, "%s is open for writing, or has been since it was opened",
+			    dev->name);
+		err = -EBUSY;
+	} else {
+		dev->no_writers = true;
+	}
+	mutex_unlock(&disk->open_mutex);
+	return err;
+}
+
 void qcow_device_put(struct qcow_device *dev)
 {
 	struct gendisk *disk = dev->disk;
@@ -702,6 +732,7 @@ void qcow_device_put(struct qcow_device *dev)
 	mutex_lock(&disk->open_mutex);
 	dev->operating = false;
 	dev->shut = false;
+	dev->no_writers = false;
 	lazy_detach_locked(dev);
 	mutex_unlock(&disk->open_mutex);
 	put_device(disk_to_dev(disk));

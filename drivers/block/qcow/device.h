@@ -27,8 +27,8 @@ struct qcow_meta;
  * struct qcow_device - one attached image
  * @index: N of /dev/qcowN
  * @name: "qcowN"
- * @chain_lock: that, and all down to @ids and @meta, for readers beside the queue: an overlay
- *              changes them while the queue is frozen
+ * @chain_lock: that, and all down to @ids and @meta, for readers beside the queue: operations
+ *              change them while the queue is frozen
  * @chain: the active image, its backing images behind it; those that are read-only are shared
  *         with other devices
  * @depth: layers of @chain
@@ -51,6 +51,9 @@ struct qcow_meta;
  * @lazy: detach at the last close; under @disk->open_mutex
  * @operating: a live operation is running on it, which keeps it; under @disk->open_mutex
  * @shut: and it cannot be opened meanwhile; likewise
+ * @no_writers: and it cannot be opened for writing meanwhile; likewise
+ * @written: since no task had it open it has been opened for writing, or written to: the block
+ *           layer does not tell when the last one that may write closes it
  * @detach_work: detaches after the last close
  */
 struct qcow_device {
@@ -74,6 +77,8 @@ struct qcow_device {
 	bool lazy;
 	bool operating;
 	bool shut;
+	bool no_writers;
+	bool written;
 	struct work_struct detach_work;
 };
 
@@ -142,6 +147,19 @@ struct qcow_device *qcow_device_get(unsigned int index, struct qcow_report *rep)
  */
 int qcow_device_shut(struct qcow_device *dev, struct qcow_report *rep);
 
+/**
+ * qcow_device_stop_writers() - have a device that no task writes to, until the operation has ended
+ * @dev: from qcow_device_get()
+ * @rep: says that one may
+ *
+ * Open for reading it can be, and a file system that is mounted read-only may be mounted to write
+ * again: that is seen in @dev->written.
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or -EBUSY.
+ */
+int qcow_device_stop_writers(struct qcow_device *dev, struct qcow_report *rep);
+
 /* The operation has ended. A detach that waits for that begins. */
 void qcow_device_put(struct qcow_device *dev);
 
@@ -150,12 +168,13 @@ void qcow_device_put(struct qcow_device *dev);
  * @files: images and data files by turns, the first two of a layer that is written to
  * @nr_files: of them
  * @writable: whether they are
+ * @but: a device that does not count, or NULL
  * @rep: says it
  *
  * Context: process context, may sleep.
  */
 void qcow_device_report_busy(struct file **files, unsigned int nr_files, bool writable,
-			     struct qcow_report *rep);
+			     const struct qcow_device *but, struct qcow_report *rep);
 
 /* What the stores of a chain ask of the memory of a request: aligned to so many bytes. */
 u32 qcow_device_mem_align(const struct qcow_image *image);

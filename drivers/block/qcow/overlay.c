@@ -198,7 +198,7 @@ static int open_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 	struct qcow_image *top = qcow_files_open_layer(&layer, dev->name, rep);
 
 	if (top == ERR_PTR(-EBUSY))
-		qcow_device_report_busy(&file, 1, true, rep);
+		qcow_device_report_busy(&file, 1, true, NULL, rep);
 	if (IS_ERR(top))
 		return PTR_ERR(top);
 	parts->top = top;

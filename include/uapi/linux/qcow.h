@@ -246,11 +246,43 @@ struct qcow_overlay {
 	__aligned_u64 freeze;
 };
 
+/* struct qcow_set_access: flags */
+#define QCOW_ACCESS_READ_ONLY	(1U << 0)	/* else the device can be written to */
+
+/**
+ * struct qcow_set_access - argument of QCOW_SET_ACCESS
+ * @size: sizeof(struct qcow_set_access)
+ * @flags: QCOW_ACCESS_*
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @image_fd: the active image, opened once more: for reading only if the device is to be read-only,
+ *            else as for QCOW_ATTACH. Image locks taken on this descriptor stay when those of
+ *            the one that the device has had go
+ * @data_fd: its external data file, likewise, or -1
+ *
+ * The device may be open and mounted. It is made read-only only if no process has it open for
+ * writing or has had since it was opened first (-EBUSY); then its image is as after a detach, and
+ * may be attached a second time. It can be written to afterwards where an attach would find nothing
+ * against that. When the call fails all is as before; where nothing is to change, that succeeds.
+ * One operation at a time runs on a device: -EBUSY.
+ */
+struct qcow_set_access {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+	__s32 image_fd;
+	__s32 data_fd;
+};
+
 #define QCOW_IOCTL_TYPE		0xC3
 #define QCOW_ATTACH		_IOWR(QCOW_IOCTL_TYPE, 0x01, struct qcow_attach)
 #define QCOW_DETACH		_IOW(QCOW_IOCTL_TYPE, 0x02, struct qcow_detach)
 #define QCOW_RESIZE		_IOW(QCOW_IOCTL_TYPE, 0x03, struct qcow_resize)
 #define QCOW_CHANGE_SNAPSHOT	_IOW(QCOW_IOCTL_TYPE, 0x04, struct qcow_change_snapshot)
 #define QCOW_OVERLAY		_IOW(QCOW_IOCTL_TYPE, 0x05, struct qcow_overlay)
+#define QCOW_SET_ACCESS		_IOW(QCOW_IOCTL_TYPE, 0x06, struct qcow_set_access)
 
 #endif /* _UAPI_LINUX_QCOW_H */

@@ -23,6 +23,8 @@ SNAPSHOT_FORMAT = "<IIIIQIIQQQIIII"
 SNAPSHOT_BYTES = struct.calcsize(SNAPSHOT_FORMAT)
 OVERLAY_FORMAT = "<IIIIQiiiIQ"
 OVERLAY_BYTES = struct.calcsize(OVERLAY_FORMAT)
+ACCESS_FORMAT = "<IIIIQii"
+ACCESS_BYTES = struct.calcsize(ACCESS_FORMAT)
 LAYER_FORMAT = "<iiII"
 MESSAGE_BYTES = 4096
 
@@ -36,6 +38,7 @@ DETACH = command(1, 2, DETACH_BYTES)
 RESIZE = command(1, 3, RESIZE_BYTES)
 CHANGE_SNAPSHOT = command(1, 4, SNAPSHOT_BYTES)
 OVERLAY = command(1, 5, OVERLAY_BYTES)
+SET_ACCESS = command(1, 6, ACCESS_BYTES)
 CREATE, APPLY, DELETE = range(3)
 
 control = os.open("/dev/qcow-control", os.O_RDWR)
@@ -112,6 +115,17 @@ def overlay(index, top, image, data=-1, flags=0, nodes=(), nr_nodes=None, nodes_
         OVERLAY_FORMAT, size, flags, index, MESSAGE_BYTES, ctypes.addressof(text), top, image,
         data, len(nodes) if nr_nodes is None else nr_nodes,
         ctypes.addressof(fds) if nodes_at is None else nodes_at)) + bytearray(tail)
+    err = call(request, fields)
+    message = text.value.decode()
+    return err
+
+
+def set_access(index, image, data=-1, flags=0, size=ACCESS_BYTES, tail=b"", request=SET_ACCESS):
+    """errno. What the kernel said is in `message`."""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    fields = bytearray(struct.pack(ACCESS_FORMAT, size, flags, index, MESSAGE_BYTES,
+                                   ctypes.addressof(text), image, data)) + bytearray(tail)
     err = call(request, fields)
     message = text.value.decode()
     return err

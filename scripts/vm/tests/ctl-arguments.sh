@@ -218,6 +218,20 @@ expect("overlay: a node that is closed", q.overlay(index, fd, fd, nodes=(99,)), 
 expect("overlay: read-only", q.overlay(index, fd, fd, size=q.OVERLAY_BYTES + 8, tail=bytes(8)),
        errno.EROFS, "is attached read-only")
 
+# read-only or not
+expect("access: an address nobody has", q.call(q.SET_ACCESS, 8), errno.EFAULT)
+for size in (0, 3, 4097, 0xffffffff):
+    expect(f"access: size {size}", q.set_access(index, fd, size=size), errno.EINVAL)
+expect("access: longer, not all zeros", q.set_access(index, fd, size=q.ACCESS_BYTES + 8,
+                                                     tail=b"\1" + bytes(7)), errno.E2BIG)
+for bit in range(1, 32):
+    expect(f"access: flag {bit}", q.set_access(index, fd, flags=1 << bit), errno.EINVAL,
+           "unknown flags")
+for other in (0, 1048576, q.ANY):
+    expect(f"access: number {other}", q.set_access(other, fd), errno.ENXIO, "is not attached")
+expect("access: nothing changes", q.set_access(index, 99, flags=1, size=q.ACCESS_BYTES + 8,
+                                               tail=bytes(8)), 0)
+
 held = os.open("/dev/qcow1048575", os.O_RDONLY)
 expect("detach: open", q.detach(index), errno.EBUSY, "is open")
 expect("detach: open, lazily", q.detach(index, q.LAZY), errno.EINPROGRESS)

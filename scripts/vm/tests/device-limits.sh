@@ -17,8 +17,10 @@ for cluster in 512 65536 2097152; do
 	queue "$dev" minimum_io_size 512
 	queue "$dev" optimal_io_size "$cluster"
 	queue "$dev" rotational 0
-	queue "$dev" discard_max_bytes 0
-	queue "$dev" write_zeroes_max_bytes 0
+	# it may be written to later
+	queue "$dev" discard_max_bytes $((1 << 30))
+	queue "$dev" write_zeroes_max_bytes $((1 << 30))
+	queue "$dev" write_cache "write back"
 	queue "$dev" nr_requests 16
 	assert_attr "$dev" queue_depth 16
 	assert_attr "$dev" nr_queues 2

@@ -35,6 +35,7 @@ extern const struct command cmd_snapshot;
 extern const struct command cmd_rebase;
 extern const struct command cmd_rename;
 extern const struct command cmd_resize;
+extern const struct command cmd_set;
 
 /**
  * cmd_usage() - after a wrong command line, say where the help is

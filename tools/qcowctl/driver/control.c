@@ -337,3 +337,28 @@ int control_overlay(int fd, u32 index, const struct image *top, const struct ima
 	free(text);
 	return exit_code(err);
 }
+
+int control_set_access(int fd, u32 index, const struct image *image, u32 flags)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	struct qcow_set_access arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.index = index,
+		.message_size = QCOW_MAX_MESSAGE,
+		.message = (uintptr_t)text,
+		.image_fd = image->fd,
+		.data_fd = image->data_fd,
+	};
+	int err;
+
+	ignore_access_time(image->fd);
+	if (image->data_fd >= 0)
+		ignore_access_time(image->data_fd);
+	err = call_operation(fd, QCOW_SET_ACCESS, &arg, index, text,
+			     "cannot make it read-only or writable", "cannot change its access");
+	if (!err)
+		warn_lines(image->name, text);
+	free(text);
+	return exit_code(err);
+}

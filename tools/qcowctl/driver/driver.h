@@ -83,6 +83,17 @@ struct nodes;
 int control_overlay(int fd, u32 index, const struct image *top, const struct image *image,
 		    const struct nodes *nodes);
 
+/**
+ * control_set_access() - QCOW_SET_ACCESS
+ * @fd: control node
+ * @index: of the device
+ * @image: the active image, opened once more as the device is to have it
+ * @flags: QCOW_ACCESS_*
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_set_access(int fd, u32 index, const struct image *image, u32 flags);
+
 /* nodes.c */
 
 /**

@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 
 #include "image/image.h"
 
@@ -100,9 +101,99 @@ static int test_others(int fd, unsigned int uses, unsigned int denies, unsigned 
 	return test_bytes(fd, USES_BASE, denies, bit);
 }
 
+/* How /proc names the file that this process has locked, allocated; NULL: it does not. */
+static char *locked_file(int fd)
+{
+	char *path = qc_printf("/proc/self/fdinfo/%d", fd), *line = NULL, name[64];
+	FILE *f = fopen(path, "re");
+	bool found = false;
+	size_t room = 0;
+
+	while (!found && f && getline(&line, &room, f) > 0)
+		found = sscanf(line, "lock: %*u: OFDLCK %*s %*s %*d %63s", name) == 1;
+	if (f)
+		fclose(f);
+	free(line);
+	free(path);
+	return found ? qc_strdup(name) : NULL;
+}
+
+/**
+ * struct holders - how many open files have locked each byte
+ * @uses: from USES_BASE on
+ * @denies: from DENIES_BASE on
+ */
+struct holders {
+	unsigned int uses[PERM_BITS];
+	unsigned int denies[PERM_BITS];
+};
+
+static void count_range(unsigned int *counts, unsigned int base, u64 start, u64 end)
+{
+	unsigned int i;
+
+	for (i = 0; i < PERM_BITS; i++)
+		counts[i] += base + i >= start && base + i <= end;
+}
+
+/* @file: from locked_file(). Return: 0 or -errno. */
+static int count_holders(const char *file, struct holders *holders)
+{
+	FILE *f = fopen("/proc/locks", "re");
+	char *line = NULL, name[64], last[32];
+	size_t room = 0;
+	u64 start, end;
+
+	*holders = (struct holders){ 0 };
+	if (!f)
+		return -errno;
+	while (getline(&line, &room, f) > 0) {
+		if (sscanf(line, "%*u: %*s %*s %*s %*d %63s %llu %31s", name, &start, last) != 3 ||
+		    strcmp(name, file))
+			continue;
+		end = strcmp(last, "EOF") ? strtoull(last, NULL, 10) : UINT64_MAX;
+		count_range(holders->uses, USES_BASE, start, end);
+		count_range(holders->denies, DENIES_BASE, start, end);
+	}
+	fclose(f);
+	free(line);
+	return 0;
+}
+
+/*
+ * Of a device and this process each has an open file: the one has the locks of a reader, the other
+ * those of a writer. A lock tells of no owner, so what is more than that is another's; where the
+ * device itself shares with writers, a reader that does not could be taken for it, so that there
+ * is one at all is enough. Return: as test_others().
+ */
+static int test_replaced(int fd, unsigned int *base, unsigned int *bit)
+{
+	char *file = locked_file(fd);
+	struct holders holders;
+	unsigned int i;
+	int err = file ? count_holders(file, &holders) : -ENOENT;
+
+	for (i = 0; !err && i < PERM_BITS; i++) {
+		bool reads = BIT_ULL(i) == PERM_READ;
+
+		if (!(BIT_ULL(i) & (PERM_READ | PERM_WRITE | PERM_RESIZE)))
+			continue;
+		if (holders.denies[i] > (reads ? 0 : 2) || (reads && holders.uses[i] > 2))
+			*base = DENIES_BASE;
+		else if (!reads && holders.uses[i] > 1)
+			*base = USES_BASE;
+		else
+			continue;
+		*bit = i;
+		err = -EBUSY;
+	}
+	free(file);
+	return err;
+}
+
 int lock_file(int fd, const char *name, enum image_lock mode)
 {
-	bool write = mode == IMAGE_LOCK_WRITE;
+	bool write = mode == IMAGE_LOCK_WRITE || mode == IMAGE_LOCK_REPLACE;
 	unsigned int uses = PERM_READ | (write ? PERM_WRITE | PERM_RESIZE : 0);
 	unsigned int denies = mode == IMAGE_LOCK_SHARE ? 0 : PERM_WRITE | PERM_RESIZE;
 	unsigned int bit = 0, base = 0;
@@ -117,7 +208,9 @@ int lock_file(int fd, const char *name, enum image_lock mode)
 	err = lock_bytes(fd, USES_BASE, uses);
 	if (!err)
 		err = lock_bytes(fd, DENIES_BASE, denies);
-	if (!err && mode != IMAGE_LOCK_BESIDE)
+	if (!err && mode == IMAGE_LOCK_REPLACE)
+		err = test_replaced(fd, &base, &bit);
+	else if (!err && mode != IMAGE_LOCK_BESIDE)
 		err = test_others(fd, uses, denies, &base, &bit);
 	if (err == -EBUSY)
 		return busy(name, base, bit, write);

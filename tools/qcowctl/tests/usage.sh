@@ -22,6 +22,9 @@ expect "$USAGE" '--delete and --all exclude each other' detach --delete --all
 expect "$USAGE" 'the new name are wanted, 1 given' rename a
 expect "$USAGE" 'the new name is empty' rename a ''
 expect "$USAGE" 'no number of seconds' detach --wait soon qcow0
+expect "$USAGE" 'one of --read-only and --read-write' set a
+expect "$USAGE" 'one of --read-only and --read-write' set -r -w a
+expect "$USAGE" 'one device is wanted, 2 given' set -r a b
 expect "$USAGE" 'no column' list -o NAME,COLOUR
 expect "$USAGE" 'exclude each other' list -J --raw
 expect "$USAGE" 'human nor json' map --output xml a

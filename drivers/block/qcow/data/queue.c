@@ -13,6 +13,13 @@
 #include "data/submit.h"
 #include "meta/worker.h"
 
+/* One that came through a descriptor open for reading only, as a file system's may. */
+static void queue_note_write(struct qcow_device *dev, struct request *rq)
+{
+	if (op_is_write(req_op(rq)) && !READ_ONCE(dev->written) && !blk_rq_is_passthrough(rq))
+		WRITE_ONCE(dev->written, true);
+}
+
 static void queue_flush_done(struct qcow_flush *flush, int err)
 {
 	struct qcow_request *req = container_of(flush, struct qcow_request, flush);
@@ -31,7 +38,7 @@ static blk_status_t queue_start(struct request *rq)
 	struct qcow_request *req = blk_mq_rq_to_pdu(rq);
 
 	/* The block layer lets a stray write through to a read-only disk, with a warning. */
-	if (req_op(rq) != REQ_OP_READ && !req->dev->meta)
+	if (op_is_write(req_op(rq)) && !req->dev->meta)
 		return BLK_STS_NOTSUPP;
 	/* A partition may reach beyond a disk that has become smaller. */
 	if (unlikely(blk_rq_pos(rq) + blk_rq_sectors(rq) >
@@ -39,6 +46,7 @@ static blk_status_t queue_start(struct request *rq)
 	    !blk_rq_is_passthrough(rq) && blk_rq_sectors(rq))
 		return BLK_STS_IOERR;
 
+	queue_note_write(req->dev, rq);
 	blk_mq_start_request(rq);
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
@@ -55,7 +63,11 @@ static blk_status_t queue_start(struct request *rq)
 		return BLK_STS_OK;
 	case REQ_OP_FLUSH:
 		req->flush.done = queue_flush_done;
-		qcow_commit_flush(req->dev->meta, &req->flush);
+		/* Of a device that is read-only all is durable. */
+		if (req->dev->meta)
+			qcow_commit_flush(req->dev->meta, &req->flush);
+		else
+			queue_flush_done(&req->flush, 0);
 		return BLK_STS_OK;
 	default:
 		return BLK_STS_NOTSUPP;

@@ -102,7 +102,7 @@ static bool is_of_files(const struct qcow_shared *layer, const struct qcow_layer
 
 static bool is_wanted(const struct qcow_shared *layer, const struct qcow_layer_params *p)
 {
-	return is_of_files(layer, p) && !layer->beside && !p->beside &&
+	return is_of_files(layer, p) && !p->image.writable && !layer->beside && !p->beside &&
 	       layer->raw == p->image.raw && layer->snapshot == p->image.snapshot &&
 	       layer->buffered == (p->direct == QCOW_DIRECT_OFF) &&
 	       layer->backing == p->backing;
@@ -116,8 +116,9 @@ static bool has_changed(const struct qcow_layer_file *was, const struct qcow_lay
 /* A layer has a file of the one that is wanted: whether both can be there. */
 static bool go_together(const struct qcow_shared *layer, const struct qcow_layer_params *p)
 {
+	/* The one reference is that of the device, which does not write meanwhile. */
 	if (p->image.writable)
-		return false;
+		return p->instead && layer == p->instead->shared && layer->users == 1;
 	return !layer->writable || (p->beside && is_of_files(layer, p) &&
 				    layer->state == QCOW_SHARED_OPEN && !layer->changing);
 }
@@ -344,6 +345,12 @@ void qcow_layer_stack(struct qcow_image *top, struct qcow_image *below)
 	top->backing = below;
 	top->shared->backing = below;
 	mutex_unlock(&layers_lock);
+}
+
+void qcow_layer_replace(struct qcow_image *layer, struct qcow_image *old)
+{
+	qcow_layer_stack(layer, old->backing);
+	qcow_layer_stack(old, NULL);
 }
 
 int qcow_layer_reopen(const struct qcow_layer_params *p, struct qcow_reopened *again,

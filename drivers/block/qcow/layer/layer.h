@@ -46,6 +46,8 @@ struct qcow_layer_file {
  * @direct: whether to use direct I/O
  * @backing: the layer below, or NULL
  * @beside: a snapshot of what a device writes to
+ * @instead: the same files, read-only, which this layer is to replace if it has the only reference
+ *           of that and is to be written to; or NULL
  * @wq: for the stores of a layer that is written to; a shared one has its own
  * @open: opens the stores: @data as well where the layer has one; nothing when it fails
  */
@@ -56,6 +58,7 @@ struct qcow_layer_params {
 	enum qcow_direct direct;
 	struct qcow_image *backing;
 	bool beside;
+	const struct qcow_image *instead;
 	struct workqueue_struct *wq;
 	int (*open)(const struct qcow_layer_params *p, struct workqueue_struct *wq,
 		    struct qcow_store **store, struct qcow_store **data,
@@ -101,6 +104,15 @@ enum qcow_direct qcow_layer_direct(const struct qcow_image *layer);
  * Context: process context; no reader has @top yet.
  */
 void qcow_layer_stack(struct qcow_image *top, struct qcow_image *below);
+
+/**
+ * qcow_layer_replace() - put a layer in the place of another
+ * @layer: it has none below
+ * @old: it has none below from now on
+ *
+ * Context: process context; no reader has @layer yet, and none is under way in @old.
+ */
+void qcow_layer_replace(struct qcow_image *layer, struct qcow_image *old);
 
 /**
  * struct qcow_reopened - what a layer is read from when it is written to no more
