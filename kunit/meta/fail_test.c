@@ -12,6 +12,7 @@
 
 #include "rig/guest_model.h"
 #include "rig/image_fsck.h"
+#include "rig/part.h"
 #include "rig/ram_store.h"
 #include "rig/write_rig.h"
 
@@ -156,10 +157,20 @@ static void no_space(struct kunit *test)
 	}
 }
 
+static const void *next_half(const void *prev, char *name)
+{
+	return part_next(write_case_next, prev, name, 2);
+}
+
+static const void *next_third(const void *prev, char *name)
+{
+	return part_next(write_case_next, prev, name, 3);
+}
+
 static struct kunit_case cases[] = {
-	KUNIT_CASE_PARAM(each_change_fails_once, write_case_next),
-	KUNIT_CASE_PARAM(each_read_fails_once, write_case_next),
-	KUNIT_CASE_PARAM(no_space, write_case_next),
+	KUNIT_CASE_PARAM_ATTR(each_change_fails_once, next_half, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM_ATTR(each_read_fails_once, next_third, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(no_space, next_third),
 	{}
 };
 

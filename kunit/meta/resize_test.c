@@ -23,6 +23,7 @@
 #include "rig/guest_model.h"
 #include "rig/image_builder.h"
 #include "rig/image_fsck.h"
+#include "rig/part.h"
 #include "rig/ram_store.h"
 #include "rig/write_rig.h"
 
@@ -612,12 +613,23 @@ static void lazy_detach_waits_for_the_operation(struct kunit *test)
 	KUNIT_EXPECT_LT(test, i, 1000);
 }
 
+static const void *next_half(const void *prev, char *name)
+{
+	return part_next(resize_gen_params, prev, name, 2);
+}
+
+static const void *next_third(const void *prev, char *name)
+{
+	return part_next(resize_gen_params, prev, name, 3);
+}
+
 static struct kunit_case cases[] = {
-	KUNIT_CASE_PARAM(cuts_while_it_grows, resize_gen_params),
-	KUNIT_CASE_PARAM(changes_fail_once, resize_gen_params),
-	KUNIT_CASE_PARAM(given_up_after_a_change_fails, resize_gen_params),
-	KUNIT_CASE_PARAM(reads_fail_once, resize_gen_params),
-	KUNIT_CASE_PARAM(no_space, resize_gen_params),
+	KUNIT_CASE_PARAM(cuts_while_it_grows, next_half),
+	KUNIT_CASE_PARAM_ATTR(changes_fail_once, next_third, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM_ATTR(given_up_after_a_change_fails, next_third,
+			      { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM_ATTR(reads_fail_once, next_third, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(no_space, next_third),
 	KUNIT_CASE_PARAM(shrinks_when_unused, resize_gen_params),
 	KUNIT_CASE(sizes_that_are_refused),
 	KUNIT_CASE(bitmaps_are_refused),

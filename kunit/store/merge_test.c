@@ -219,7 +219,7 @@ static void failed_ones_go_alone(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, f->errs[2]);
 }
 
-#define ROUNDS	2000
+#define ROUNDS	700
 
 /**
  * struct adder - a thread that adds a write again as soon as it has ended

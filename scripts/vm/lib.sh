@@ -8,7 +8,8 @@
 #   . "$QCOW_ROOT/scripts/vm/lib.sh"
 #
 # One whose kernels are none runs only when it is asked for by name. `# cpus: 4` asks for a guest
-# of four CPUs, `# cpus: 1 4 8` for a run on each of these; without it, one will do.
+# of four CPUs, `# cpus: 1 8` for a run on each of these; without it, one will do. On the first
+# kernel of its list a test is in each run, on the others in every second one.
 #
 # A test starts in an empty directory of its own on ext4 on a RAM disk (direct
 # I/O works there; $PWD is lost afterwards), with the module loaded and
@@ -18,6 +19,8 @@
 # leaves the loading of the module to the test.
 
 set -euo pipefail
+# shellcheck source=scripts/part.sh
+. "$QCOW_ROOT/scripts/part.sh"
 
 fail() {
 	printf 'FAILED: %s\n' "$*" >&2
@@ -200,26 +203,6 @@ assert_attr() {
 	local value
 	read -r value <"/sys/block/${1#/dev/}/qcow/$2" || fail "$1 has no $2"
 	assert_eq "$value" "$3" "$2 of $1"
-}
-
-# one_in NUMBER NAME: of so many elements of that array leave one in; which ones is up to the seed.
-# With QCOW_ALL in the environment all stay.
-one_in() {
-	local -n elements=$2
-	local i
-	for i in "${!elements[@]}"; do
-		[[ -n ${QCOW_ALL:-} || $(((SEED + i) % $1)) -eq 0 ]] || unset "elements[i]"
-	done
-}
-
-half() { one_in 2 "$1"; }
-
-# random_seed: begin a repeatable sequence and say which; QCOW_SEED in the
-# environment of scripts/vm/test asks for one seen before.
-random_seed() {
-	SEED=${QCOW_SEED:-$SRANDOM}
-	RANDOM=$((SEED % 32768))
-	echo "seed $SEED"
 }
 
 # random BELOW: the next number of the sequence, in $R.

@@ -2,7 +2,7 @@
 # Random writes to an empty image, with as many in flight as four CPUs may have with all
 # defaults, and more: every one ends, is read back, and nothing is wrong with the image.
 # kernels: 6.12
-# cpus: 4
+# cpus: 8
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -4,7 +4,7 @@
 # while the disk below answers late and in another order: all end, no read has other bytes, and
 # the image is whole and has what a raw file has.
 # kernels: 6.12
-# cpus: 1 4 8
+# cpus: 1 8
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
