@@ -124,7 +124,7 @@ each() {
 model_cases() {
 	random_seed
 	noise_files
-	half cases
+	one_in 3 cases
 	each case_make
 	echo "made in $SECONDS s"
 	each case_run "$@"

@@ -8,7 +8,7 @@
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
 random_seed
-reads=${GROWTH_READS:-100000}
+reads=${GROWTH_READS:-50000}
 modprobe null_blk
 below=/dev/growth
 ram_disk growth $(((1 << 20) + 1024))

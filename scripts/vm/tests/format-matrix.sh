@@ -48,9 +48,10 @@ make() {
 
 random_seed
 noise_files
+half cases
 for i in "${!cases[@]}"; do
-	# as many at once as there are CPUs
-	[[ $i -lt 2 ]] || wait -n || fail "an image could not be made"
+	# two at once
+	[[ $(jobs -rp | wc -l) -lt 2 ]] || wait -n || fail "an image could not be made"
 	read -r -a words <<<"${cases[i]}"
 	make "$i" "${words[@]}" &
 done

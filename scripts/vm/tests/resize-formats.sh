@@ -15,32 +15,34 @@ assert_zeros() {
 
 echo "a longer backing file"
 fill base 9M
-for format in 'qcow ' 'qcow2 -o compat=0.10' 'qcow2 -o cluster_size=4K' 'qcow2 -o extended_l2=on'; do
+random_seed
+cases=({6144512,700M}' '{qcow,'qcow2 -o compat=0.10','qcow2 -o cluster_size=4K','qcow2 -o extended_l2=on'})
+half cases
+for case in "${cases[@]}"; do
+	to=${case%% *} format=${case#* }
 	# version 1 states none
 	stated=()
 	[[ $format == qcow2* ]] || stated=(--backing-format raw)
-	for to in 6144512 700M; do
-		rm -f over
-		# shellcheck disable=SC2086 # options
-		qemu-img create -q -f $format -b base -F raw over 3146240
-		dev=$(attach "${stated[@]}" over)
-		dd if=/dev/urandom of="$dev" bs=512 seek=6143 count=2 conv=fsync status=none
-		dd if="$dev" of=raw bs=1M status=none
-		qcowctl resize -q "$to" "$dev"
-		new=$(size_of "$dev")
-		assert_eq "$new" "$(numfmt --from=iec "$to")" "size"
-		assert_zeros "$dev" 3146240 "$new"
-		cmp -n 3146240 raw "$dev"
-		dd if=/dev/urandom of="$dev" bs=512 seek=$((new / 512 - 1)) count=1 conv=fsync,notrunc \
-			status=none
-		truncate -s "$new" raw
-		dd if="$dev" of=raw bs=512 skip=$((new / 512 - 1)) seek=$((new / 512 - 1)) count=1 \
-			conv=notrunc status=none
-		detach "$dev"
-		assert_clean over
-		assert_eq "$(virtual_size over)" "$new" "virtual size"
-		assert_image_is raw over "${format%% *}"
-	done
+	rm -f over
+	# shellcheck disable=SC2086 # options
+	qemu-img create -q -f $format -b base -F raw over 3146240
+	dev=$(attach "${stated[@]}" over)
+	dd if=/dev/urandom of="$dev" bs=512 seek=6143 count=2 conv=fsync status=none
+	dd if="$dev" of=raw bs=1M status=none
+	qcowctl resize -q "$to" "$dev"
+	new=$(size_of "$dev")
+	assert_eq "$new" "$(numfmt --from=iec "$to")" "size"
+	assert_zeros "$dev" 3146240 "$new"
+	cmp -n 3146240 raw "$dev"
+	dd if=/dev/urandom of="$dev" bs=512 seek=$((new / 512 - 1)) count=1 conv=fsync,notrunc \
+		status=none
+	truncate -s "$new" raw
+	dd if="$dev" of=raw bs=512 skip=$((new / 512 - 1)) seek=$((new / 512 - 1)) count=1 \
+		conv=notrunc status=none
+	detach "$dev"
+	assert_clean over
+	assert_eq "$(virtual_size over)" "$new" "virtual size"
+	assert_image_is raw over "${format%% *}"
 done
 
 echo "an external data file"

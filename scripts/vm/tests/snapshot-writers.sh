@@ -33,7 +33,10 @@ check_moment() {
 	rm moment.raw
 }
 
-for options in cluster_size=64K cluster_size=4K,refcount_bits=8 cluster_size=16K,extended_l2=on; do
+random_seed
+cases=(cluster_size=64K "cluster_size=4K,refcount_bits=8" "cluster_size=16K,extended_l2=on")
+half cases
+for options in "${cases[@]}"; do
 	echo "$options"
 	truncate -s 0 progress
 	truncate -s 256 progress

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Attach and detach in a loop while others open and read whatever device is there, and
 # lazy detaches under readers: nothing hangs, what is read is right, nothing is left.
-# kernels: 6.1 debug
+# kernels: debug 6.1
 # cpus: 2
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A CPU goes and comes back, again and again, while requests are served there, are handed over
 # to it, and clusters are decompressed on it: all of them end, with the right bytes.
-# kernels: 6.1 debug
+# kernels: debug 6.1
 # cpus: 2
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"

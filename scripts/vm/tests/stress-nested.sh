@@ -1,7 +1,7 @@
 #!/bin/bash
 # Images on ext4 on images on ext4, three levels, files in many extents on each, read by
 # many while the kernel forgets what it knows of them: right bytes, no lock taken wrongly.
-# kernels: 6.1 debug
+# kernels: debug 6.1
 # cpus: 2
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # While the device below is suspended, readers wait, may be killed, and the device answers
 # questions; when it is resumed they get what they wanted.
-# kernels: 6.1 debug
+# kernels: debug 6.1
 # cpus: 2
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"

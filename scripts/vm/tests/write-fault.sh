@@ -22,7 +22,7 @@ become() {
 }
 
 cases=(cluster_size=64K "cluster_size=4K,compat=0.10" "extended_l2=on,cluster_size=16K")
-half cases
+one_in 3 cases
 refused=0
 for options in "${cases[@]}"; do
 	echo "$options"

@@ -20,7 +20,7 @@ cases=(
 )
 random_seed
 noise_files
-half cases
+one_in 3 cases
 each case_make
 echo "made in $SECONDS s"
 keep ./*.base
