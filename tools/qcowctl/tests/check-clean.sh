@@ -13,9 +13,12 @@ fill() {
 	io "$1" qcow2 'write 0 3M' 'write 7M 1M' 'write 5M 64k' 'write -z 9M 1M'
 }
 
-for options in compat=0.10,cluster_size={512,4K,64K,2M} cluster_size={512,4K,64K,2M} \
-	refcount_bits={1,2,4,8,16,32,64} cluster_size=512,refcount_bits={1,64} \
-	extended_l2=on,cluster_size={16K,64K,2M} lazy_refcounts=on preallocation=metadata; do
+random_seed
+kinds=("compat=0.10,cluster_size="{512,4K,64K,2M} cluster_size={512,4K,64K,2M}
+	refcount_bits={1,2,4,8,16,32,64} "cluster_size=512,refcount_bits="{1,64}
+	"extended_l2=on,cluster_size="{16K,64K,2M} lazy_refcounts=on preallocation=metadata)
+half kinds
+for options in "${kinds[@]}"; do
 	create qcow2 -o "$options" image 20M
 	same image
 	fill image

@@ -56,20 +56,25 @@ try() {
 	[[ $compared -ne 1 ]] || die "$options: $fault: the guest's bytes have changed"
 }
 
-# Of each line the first has all faults, the others those that depend on the widths.
+# Of each line the first has all faults, the others those that depend on the widths; half of them
+# in one run.
 # check-faults-more.sh has another line.
 [[ -v all_options ]] ||
 	all_options=('cluster_size=64K' 'compat=0.10,cluster_size=4K' 'cluster_size=512')
-some='leak leak-cluster low-data low-l2 copied-clear-l2 copied-set double beyond-l2
-	block-over-l1 block-missing table-beyond'
-faults=$(python3 "$here/fault.py" --list)
+some=(leak leak-cluster low-data low-l2 copied-clear-l2 copied-set double beyond-l2
+	block-over-l1 block-missing table-beyond)
+random_seed
+read -r -a faults <<<"$(python3 "$here/fault.py" --list)"
+half faults
+[[ ${#faults[@]} -gt 10 ]]
 for options in "${all_options[@]}"; do
 	create qcow2 -o "$options" base 1100M
 	io base qcow2 'write -P 1 0 200K' 'write -P 2 600M 200K'
-	for fault in $faults; do
+	for fault in "${faults[@]}"; do
 		try "$fault"
 	done
-	faults=$some
+	faults=("${some[@]}")
+	half faults
 done
 
 # what a bit of the header says goes away with the fault

@@ -6,8 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 in_memory
-seed=${SEED:-$RANDOM}
-echo "SEED=$seed"
+random_seed
 create qcow2 -o cluster_size=512 v3 1M
 io v3 qcow2 'write 0 100K'
 qemu-img snapshot -c one v3
@@ -23,7 +22,7 @@ qemu-img convert -c -O qcow2 -o cluster_size=4K v2 packed
 create qcow v1 1M
 io v1 qcow 'write 0 100K'
 create_v1_compressed v1 v1-packed
-python3 - "$seed" "$QCOWCTL" "${STEPS:-250}" <<'PY'
+python3 - "$SEED" "$QCOWCTL" "${STEPS:-250}" <<'PY'
 import random
 import subprocess
 import sys

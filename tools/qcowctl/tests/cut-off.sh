@@ -14,14 +14,17 @@ same_cut() {
 		die "$1 of $2 bytes"
 }
 
+random_seed
 for options in cluster_size=4K compat=0.10,cluster_size=512 cluster_size=64K; do
 	rm -f image
 	create qcow2 -o "$options" image 8M
 	io image qcow2 'write -P 7 0 8M'
 	bytes=$(stat -c %s image)
 	# counts are in the second and third cluster, the L1 table is in the fourth
-	for length in 512 600 $(seq 1536 511 20000 | awk 'NR % 3 == 1') 66000 140000 200000 \
-		262144 300000 $((bytes - 70000)) $((bytes - 1)); do
+	mapfile -t lengths < <(seq 1536 511 20000 | awk 'NR % 3 == 1')
+	lengths+=(512 600 66000 140000 200000 262144 300000 $((bytes - 70000)) $((bytes - 1)))
+	half lengths
+	for length in "${lengths[@]}"; do
 		same_cut qcow2 "$length"
 	done
 done

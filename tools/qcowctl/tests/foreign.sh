@@ -5,9 +5,8 @@ set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-seed=${SEED:-$RANDOM}
-echo "SEED=$seed"
-"$here/../../../scripts/vm/guest/foreign" "$seed" >names
+random_seed
+"$here/../../../scripts/vm/guest/foreign" "$SEED" >names
 while read -r name format; do
 	same_info "$format" "$name"
 	same_map "$format" "$name" --backing-format raw

@@ -4,8 +4,7 @@ set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-seed=${SEED:-$RANDOM}
-echo "SEED=$seed"
+random_seed
 create raw base.raw 1M
 create qcow2 -o cluster_size=512 -b base.raw -F raw v3 1M
 io v3 qcow2 'write 0 100K'
@@ -15,7 +14,7 @@ create qcow2 -o cluster_size=16K,extended_l2=on sub 1M
 io sub qcow2 'write 1K 100K'
 create qcow v1 1M
 io v1 qcow 'write 0 100K'
-python3 - "$seed" "$QCOWCTL" <<'PY'
+python3 - "$SEED" "$QCOWCTL" <<'PY'
 import random
 import subprocess
 import sys

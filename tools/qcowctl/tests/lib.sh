@@ -3,6 +3,8 @@
 # removed afterwards.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/part.sh
+. "$here/../../../scripts/part.sh"
 # No sanitizer report goes unseen: its status is none of qcowctl's.
 export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1
 export TZ=UTC
@@ -198,9 +200,8 @@ in_memory() {
 # $seed.
 with_faults() {
 	local lib
-	seed=${SEED:-$SRANDOM}
-	echo "SEED=$seed"
-	RANDOM=$seed
+	random_seed
+	seed=$SEED
 	for lib; do
 		cc -O1 -shared -fPIC -D_GNU_SOURCE -o "$lib.so" "$here/$lib.c"
 	done

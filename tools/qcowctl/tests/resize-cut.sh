@@ -54,8 +54,10 @@ step() {
 }
 create raw raw 1500K
 io raw raw 'write -P 9 0 1500K'
-for options in cluster_size=512 cluster_size=64K compat=0.10,cluster_size=4K \
-	extended_l2=on,cluster_size=16K v1; do
+kinds=(cluster_size=512 cluster_size=64K "compat=0.10,cluster_size=4K"
+	"extended_l2=on,cluster_size=16K" v1)
+half kinds
+for options in "${kinds[@]}"; do
 	format=qcow2
 	arguments=(-o "$options")
 	size=()
@@ -71,7 +73,7 @@ for options in cluster_size=512 cluster_size=64K compat=0.10,cluster_size=4K \
 	step --shrink 1700K
 done
 echo "$points cuts, $failures failed calls"
-[[ $points -gt 150 && $failures -gt 150 ]]
+[[ $points -gt $((30 * ${#kinds[@]})) && $failures -gt $((30 * ${#kinds[@]})) ]]
 
 # a limit of the file's length is a full disk
 fails=0

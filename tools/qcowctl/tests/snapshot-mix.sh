@@ -7,13 +7,12 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 in_memory
-seed=${SEED:-$SRANDOM}
-echo "SEED=$seed"
-RANDOM=$seed
+random_seed
 
 [[ -v all_options ]] || all_options=('cluster_size=64K' 'cluster_size=512'
 	'compat=0.10,cluster_size=4K' 'extended_l2=on,cluster_size=16K'
 	'cluster_size=4K,backing_file=base,backing_fmt=raw' 'refcount_bits=64,cluster_size=1K')
+one_in 3 all_options
 steps=${STEPS:-12}
 
 head -c 5M /dev/urandom >noise
@@ -36,7 +35,7 @@ by_qemu() {
 	qemu-img snapshot "$@"
 }
 by_qcowctl() {
-	"$QCOWCTL" snapshot "$@" || die "seed $seed: $options: $done_so_far: snapshot $*"
+	"$QCOWCTL" snapshot "$@" || die "seed $SEED: $options: $done_so_far: snapshot $*"
 }
 # both LETTER ARGUMENT: the step on all three images
 both() {
@@ -66,15 +65,15 @@ compare() {
 	done
 	for image in got mixed; do
 		qemu-img check "$image" >out 2>&1 ||
-			die "seed $seed: $options: $done_so_far: $image: $(cat out)"
+			die "seed $SEED: $options: $done_so_far: $image: $(cat out)"
 		facts "$image" | cmp - want.facts ||
-			die "seed $seed: $options: $done_so_far: $image has other snapshots"
+			die "seed $SEED: $options: $done_so_far: $image has other snapshots"
 		qemu-img compare -q want "$image" ||
-			die "seed $seed: $options: $done_so_far: $image differs"
+			die "seed $SEED: $options: $done_so_far: $image differs"
 		for id; do
 			qemu-img convert -l "snapshot.id=$id" -O raw "$image" is.raw
 			cmp "want.$id" is.raw ||
-				die "seed $seed: $options: $done_so_far: snapshot $id of $image"
+				die "seed $SEED: $options: $done_so_far: snapshot $id of $image"
 		done
 	done
 	rm -f want.*
