@@ -36,7 +36,10 @@ raw_writer() {
 for w in a b; do writer "$w" & done
 raw_writer &
 top=base
-for i in 1 2 3; do
+# where it is slow, once
+rounds=3
+[[ $QCOW_KERNEL != debug ]] || rounds=1
+for ((i = 1; i <= rounds; i++)); do
 	sleep 1
 	echo "state $i" >mnt/synced
 	qcowctl overlay "$dev" "over$i"
@@ -60,19 +63,20 @@ for i in 1 2 3; do
 	assert_fails "Failed to get .*lock" qemu-io -r -c "read 0 512" "over$i"
 	top=over$i
 done
-assert_eq "$(stat -c %a over3)" 640 "mode of the overlay"
+assert_eq "$(stat -c %a "$top")" 640 "mode of the overlay"
 touch stop
 wait
 umount mnt
 cmp -n $((4 << 20)) "${dev}p2" block.last
 detach "$dev"
-assert_clean base over1 over2 over3
-assert_eq "$(qemu-img info --backing-chain over3 | grep -c "^image:")" 4 "layers for QEMU"
-assert_eq "$(qemu-img info over3 | sed -n 's/^backing file: //p')" over2
-assert_match "$(qemu-img info over3)" "backing file format: qcow2"
-assert_match "$(qemu-img info over3)" "cluster_size: 16384"
-dev=$(attach -r over3)
-assert_same_content "$dev" over3
+assert_clean base over*
+assert_eq "$(qemu-img info --backing-chain "$top" | grep -c "^image:")" $((rounds + 1)) \
+	"layers for QEMU"
+assert_match "$(qemu-img info "$top")" "backing file: (base|over2)"
+assert_match "$(qemu-img info "$top")" "backing file format: qcow2"
+assert_match "$(qemu-img info "$top")" "cluster_size: 16384"
+dev=$(attach -r "$top")
+assert_same_content "$dev" "$top"
 e2fsck -fn "${dev}p1" >e2fsck.log 2>&1 || fail "e2fsck: $(<e2fsck.log)"
 mount -o ro "${dev}p1" mnt
 sha256sum -c --quiet sum.*.*

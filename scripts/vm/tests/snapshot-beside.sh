@@ -12,7 +12,7 @@ size=$((4 << 20))
 # write: to the device, with another seed each time
 write() {
 	SEED=$((SEED + 1))
-	model "$dev" shadow -t 2 -p 2
+	model "$dev" shadow -t 1 -p 2
 }
 
 # same DEVICE NAME: it holds what the snapshot held
@@ -105,7 +105,7 @@ detach "$four"
 
 # attached and detached while snapshots come and go
 (
-	for _ in {1..8}; do
+	for _ in {1..5}; do
 		qcowctl snapshot -c extra "$dev" && qcowctl snapshot -d extra "$dev"
 	done >changes 2>&1
 ) &
