@@ -675,12 +675,12 @@ static void take_space(struct shot_test *t, struct qcow_device *dev)
 		.name_len = 5,
 	};
 	struct qcow_snapshot_job *job = qcow_snapshot_begin(dev->meta, &change, &rep);
+	u32 half = t->rig->model->nr / 2;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(t->test, job);
 	KUNIT_EXPECT_EQ(t->test, 0, qcow_snapshot_prepare(job));
 	KUNIT_EXPECT_NOT_NULL(t->test, dev->meta->space.counts.shadow);
-	KUNIT_EXPECT_EQ(t->test, 0, guest_load_fill(&t->rig->load, t->rig->model->nr / 2,
-						   t->rig->model->nr / 2));
+	KUNIT_EXPECT_EQ(t->test, 0, guest_load_fill(&t->rig->load, half, half));
 	KUNIT_EXPECT_NULL(t->test, dev->meta->space.counts.shadow);
 	KUNIT_ASSERT_EQ(t->test, 0, guest_load_flush(&t->rig->load, t->rig->promise));
 	KUNIT_EXPECT_EQ(t->test, 0, qcow_snapshot_catch_up(job));

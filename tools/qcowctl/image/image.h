@@ -495,8 +495,9 @@ bool path_has_protocol(const char *path);
  * @IMAGE_LOCK_WRITE: the same, and nobody else may keep others from writing
  * @IMAGE_LOCK_BESIDE: one of a reader, of a file that an attached device writes to: the device's
  *                     own keeps all others from what this one does, so there is nothing to look for
- * @IMAGE_LOCK_REPLACE: one of a writer, of a file that an attached device reads: as IMAGE_LOCK_WRITE,
- *                      but for the locks of the device itself, which go when it gets this one
+ * @IMAGE_LOCK_REPLACE: one of a writer, of a file that an attached device reads: as
+ *                      IMAGE_LOCK_WRITE, but for the locks of the device itself, which go when it
+ *                      gets this one
  */
 enum image_lock {
 	IMAGE_LOCK_NONE,
