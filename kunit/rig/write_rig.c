@@ -33,8 +33,8 @@
 
 static const struct write_case write_cases[] = {
 	{
-		.name = "v1, 512, long tables", .version = 1, .cluster_bits = 9, .l2_bits = 8,
-		.size = SZ_256K, .threads = 3,
+		.name = "v1, 512, long tables, mixed", .version = 1, .cluster_bits = 9,
+		.l2_bits = 8, .size = SZ_256K, .mixed = true, .threads = 3,
 	}, {
 		.name = "v1, 4k, mixed", .version = 1, .cluster_bits = 12, .size = SZ_512K + 512,
 		.mixed = true, .threads = 3,

@@ -490,10 +490,13 @@ int qcow_l1_move(struct qcow_meta *meta, u64 to)
 			     bytes_to_clusters(image, bytes) << image->geo.cluster_bits);
 	if (!err)
 		err = qcow_overlap_add(&meta->overlap, to, bytes);
-	if (!err)
-		err = qcow_header_set_l1(image, to, meta->l1.disk_entries);
+	if (err)
+		return err;
+	err = qcow_header_set_l1(image, to, meta->l1.disk_entries);
 	if (!err)
 		qcow_overlap_del(&meta->overlap, from, bytes);
+	else if (!qcow_header_restore(meta))
+		qcow_overlap_del(&meta->overlap, to, bytes);
 	return err;
 }
 

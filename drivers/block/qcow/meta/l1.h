@@ -113,7 +113,8 @@ int qcow_l1_move_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 to);
  * @to: clusters that nothing refers to
  *
  * Context: the worker; may sleep and do I/O, GFP_NOIO.
- * Return: 0: the header says so, and it is durable; -ENOMEM, -EIO, ...: it may.
+ * Return: 0: the header says so, and it is durable; -ENOMEM, -EIO, ...: it does not, or it may, and
+ * nothing is written any more.
  */
 int qcow_l1_move(struct qcow_meta *meta, u64 to);
 

@@ -20,7 +20,7 @@
  *                        ^                        ^ low           ^ goal
  *
  * Where what cannot be moved lies in the room, tables of several clusters go into gaps that are
- * large enough, if there are any.
+ * large enough, if there are any, and one that lies across the target stays.
  *
  * An L1 table that has become longer lies anywhere, and is moved as other tables are.
  *
@@ -421,6 +421,9 @@ static u64 pack_place(const struct qcow_v1_pack *pack, u64 first, u64 nr, u64 ga
 		return first;
 	if (pack_is_first(pack) && nr > 1)
 		return first < pack->goal ? pack->nr : first;
+	/* What it leaves in front of the target would be a gap before a commit says where it is. */
+	if (first < pack->target)
+		return first;
 	to = bitmap_find_next_zero_area(pack->used, pack->target, gap, nr, 0);
 	return to < pack->target ? to : first;
 }
