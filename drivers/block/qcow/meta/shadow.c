@@ -257,7 +257,7 @@ static int shadow_set_used(struct qcow_shadow *shadow, u64 cluster, u64 nr)
 int qcow_shadow_reap(struct qcow_shadow *shadow, u64 host, u64 len)
 {
 	struct qcow_run run = { .first = host >> cluster_bits(shadow) };
-	u64 end = last_cluster(shadow, host, len) + 1;
+	u64 end = len ? last_cluster(shadow, host, len) + 1 : 0;
 	u64 count;
 	int err = 0;
 

@@ -482,11 +482,13 @@ static int snapshot_apply(struct qcow_snapshot_job *job)
 	 */
 	err = snapshot_walk_l1(job, old, h->l1_entries, snapshot_forget);
 	if (!err)
+		err = qcow_shadow_forget(&job->shadow, h->l1_offset, qcow_l1_bytes(h->l1_entries));
+	if (!err)
 		err = snapshot_walk_l1(job, job->l1, job->l1_entries, snapshot_ref);
 	if (!err)
 		err = snapshot_walk_l1(job, old, h->l1_entries, snapshot_reap);
 	kvfree(old);
-	return err ?: qcow_shadow_unref(&job->shadow, h->l1_offset, qcow_l1_bytes(h->l1_entries));
+	return err ?: qcow_shadow_reap(&job->shadow, h->l1_offset, qcow_l1_bytes(h->l1_entries));
 }
 
 static int snapshot_check(struct qcow_snapshot_job *job)
