@@ -4,7 +4,8 @@
  *
  * Read-only:
  *
- *   no task has it open for writing, nor can open it so meanwhile
+ *   its file systems are frozen: one that has something to write has written it
+ *   no task has it open for writing or has written, nor can open it so meanwhile
  *   the files of the image opened once more, to read
  *   what has been written is committed, so that little is left for the pause
  *   queue frozen:  the rest is committed; the device is without its metadata worker
@@ -102,16 +103,20 @@ static int run_read_only(struct qcow_device *dev, struct qcow_open_layer *layer,
 }
 
 static int set_read_only(struct qcow_device *dev, struct qcow_open_layer *layer,
-			 struct qcow_report *rep)
+			 const struct qcow_freeze *freeze, struct qcow_report *rep)
 {
 	struct qcow_reopened again = {};
 	int err;
 
+	err = qcow_device_freeze(freeze, rep);
+	if (err)
+		return err;
 	err = qcow_device_stop_writers(dev, rep);
 	if (!err)
 		err = qcow_reopen_to_read(layer, dev, &again, rep);
 	if (!err)
 		err = run_read_only(dev, layer, &again, rep);
+	qcow_device_thaw(freeze);
 	qcow_reopened_destroy(&again);
 	return err;
 }
@@ -203,7 +208,7 @@ static int set_writable(struct qcow_device *dev, struct qcow_open_layer *layer,
 }
 
 static int set_access(struct qcow_device *dev, const struct qcow_set_access *args,
-		      struct qcow_report *rep)
+		      const struct qcow_freeze *freeze, struct qcow_report *rep)
 {
 	bool writable = !(args->flags & QCOW_ACCESS_READ_ONLY);
 	struct qcow_open_layer layer = {};
@@ -211,21 +216,25 @@ static int set_access(struct qcow_device *dev, const struct qcow_set_access *arg
 
 	if (writable == !!dev->meta)
 		return 0;
-	err = qcow_reopen_get(&layer, dev, args->image_fd, args->data_fd, writable, rep);
+	err = qcow_device_check_nodes(dev, freeze, rep);
 	if (!err)
-		err = writable ? set_writable(dev, &layer, rep) : set_read_only(dev, &layer, rep);
+		err = qcow_reopen_get(&layer, dev, args->image_fd, args->data_fd, writable, rep);
+	if (!err)
+		err = writable ? set_writable(dev, &layer, rep) :
+				 set_read_only(dev, &layer, freeze, rep);
 	qcow_reopen_put(&layer);
 	return err;
 }
 
-int qcow_device_set_access(const struct qcow_set_access *args, struct qcow_report *rep)
+int qcow_device_set_access(const struct qcow_set_access *args, const struct qcow_freeze *freeze,
+			   struct qcow_report *rep)
 {
 	struct qcow_device *dev = qcow_device_get(args->index, rep);
 	int err;
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
-	err = set_access(dev, args, rep);
+	err = set_access(dev, args, freeze, rep);
 	qcow_device_put(dev);
 	return err;
 }

@@ -376,14 +376,23 @@ static long ctl_set_access(struct qcow_set_access __user *user)
 {
 	struct qcow_report rep;
 	struct qcow_set_access args = {};
+	struct qcow_freeze freeze;
 	int ret;
 
 	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
 	if (ret)
 		return ret;
 	ret = check_flags(args.flags, ACCESS_FLAGS, &rep);
+	if (!ret && args.reserved) {
+		qcow_report(&rep, "reserved field: %u, must be 0", args.reserved);
+		ret = -EINVAL;
+	}
 	if (!ret)
-		ret = qcow_device_set_access(&args, &rep);
+		ret = freeze_get(&freeze, args.freeze, args.nr_freeze, &rep);
+	if (!ret) {
+		ret = qcow_device_set_access(&args, &freeze, &rep);
+		freeze_put(&freeze);
+	}
 	report_finish(&rep, args.message);
 	return ret;
 }

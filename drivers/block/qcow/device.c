@@ -710,8 +710,10 @@ int qcow_device_stop_writers(struct qcow_device *dev, struct qcow_report *rep)
 
 	mutex_lock(&disk->open_mutex);
 	/* What a file system has in the page cache of its device is seen when it is written. */
-	xa_for_each(&disk->part_tbl, partition, bdev)
-		sync_blockdev(bdev);
+	if (!READ_ONCE(dev->written)) {
+		xa_for_each(&disk->part_tbl, partition, bdev)
+			sync_blockdev(bdev);
+	}
 	if (READ_ONCE(dev->written)) {
 		qcow_report(rep, "%s is open for writing, or has been since it was opened",
 			    dev->name);

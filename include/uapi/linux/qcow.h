@@ -260,6 +260,9 @@ struct qcow_overlay {
  *            else as for QCOW_ATTACH. Image locks taken on this descriptor stay when those of
  *            the one that the device has had go
  * @data_fd: its external data file, likewise, or -1
+ * @nr_freeze: as struct qcow_overlay has it; for QCOW_ACCESS_READ_ONLY
+ * @reserved: 0
+ * @freeze: likewise; a file system that has something to write then is one that writes
  *
  * The device may be open and mounted. It is made read-only only if no process has it open for
  * writing or has had since it was opened first (-EBUSY); then its image is as after a detach, and
@@ -275,6 +278,9 @@ struct qcow_set_access {
 	__aligned_u64 message;
 	__s32 image_fd;
 	__s32 data_fd;
+	__u32 nr_freeze;
+	__u32 reserved;
+	__aligned_u64 freeze;
 };
 
 #define QCOW_IOCTL_TYPE		0xC3

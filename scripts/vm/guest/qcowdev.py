@@ -23,7 +23,7 @@ SNAPSHOT_FORMAT = "<IIIIQIIQQQIIII"
 SNAPSHOT_BYTES = struct.calcsize(SNAPSHOT_FORMAT)
 OVERLAY_FORMAT = "<IIIIQiiiIQ"
 OVERLAY_BYTES = struct.calcsize(OVERLAY_FORMAT)
-ACCESS_FORMAT = "<IIIIQii"
+ACCESS_FORMAT = "<IIIIQiiIIQ"
 ACCESS_BYTES = struct.calcsize(ACCESS_FORMAT)
 LAYER_FORMAT = "<iiII"
 MESSAGE_BYTES = 4096
@@ -125,8 +125,8 @@ def set_access(index, image, data=-1, flags=0, size=ACCESS_BYTES, tail=b"", requ
     global message
     text = ctypes.create_string_buffer(MESSAGE_BYTES)
     fields = bytearray(struct.pack(ACCESS_FORMAT, size, flags, index, MESSAGE_BYTES,
-                                   ctypes.addressof(text), image, data)) + bytearray(tail)
-    err = call(request, fields)
+                                   ctypes.addressof(text), image, data, 0, 0, 0))
+    err = call(request, fields + bytearray(tail))
     message = text.value.decode()
     return err
 

@@ -69,7 +69,7 @@ mkfs.ext4 -q "${dev}p1"
 mkdir mnt
 mount "${dev}p1" mnt
 echo first >mnt/file
-assert_refused 6 "open for writing.*is mounted on $PWD/mnt" qcowctl set --read-only "$dev"
+assert_refused 6 "p1: is mounted on $PWD/mnt and may be written to" qcowctl set --read-only "$dev"
 is_ro "$dev" 0
 echo second >mnt/file
 umount mnt
@@ -83,7 +83,7 @@ qcowctl set --read-write image
 mount -o remount,rw mnt
 echo third >mnt/file
 sync
-assert_refused 6 "open for writing" qcowctl set --read-only "$dev"
+assert_refused 6 "mounted on $PWD/mnt and may be written to" qcowctl set --read-only "$dev"
 umount mnt
 qcowctl set -r "$dev"
 qcowctl set -r "$dev"

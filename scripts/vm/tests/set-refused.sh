@@ -37,6 +37,34 @@ qcowctl set --read-only "$dev"
 unchanged 1
 exec {held}<&-
 
+echo "a file system that may write, and has not"
+detach "$dev"
+qemu-img create -q -f qcow2 -o cluster_size=64K image 128M
+dev=$(attach image)
+mkfs.btrfs -q "$dev"
+mkdir -p mnt
+mount -o ro "$dev" mnt
+qcowctl set -r "$dev"
+unchanged 1
+qcowctl set -w "$dev"
+mount -o remount,rw mnt
+assert_refused 6 "$dev: is mounted on .*mnt and may be written to" qcowctl set -r "$dev"
+echo something >mnt/file
+umount mnt
+mount "$dev" mnt
+assert_eq "$(<mnt/file)" something
+umount mnt
+
+echo "a disk that somebody has made read-only"
+blockdev --setro "$dev"
+assert_fails "Failed to get .*lock" qemu-io -r -c "read 0 512" image
+qcowctl set -w "$dev"
+qcowctl set -r "$dev"
+assert_eq "$(qemu-io -r -c 'read 0 512' image | grep -c '^read 512')" 1 "readers"
+detach "$dev"
+qemu-img create -q -f qcow2 image 16M
+dev=$(attach -r image)
+
 echo "another device, another program"
 second=$(attach -r image)
 assert_refused 6 "attached 2 times: name the device" qcowctl set -w image
@@ -154,7 +182,6 @@ detach "$dev"
 
 echo "on a file system that is read-only"
 mkfs.ext4 -q /dev/ram1 32M
-mkdir mnt
 mount /dev/ram1 mnt
 cp image mnt/image
 mount -o remount,ro mnt

@@ -52,40 +52,62 @@ static int lock_image(const struct image *img, enum image_lock mode)
 	return err;
 }
 
-static int call_driver(u32 index, const struct image *img, bool read_only)
+static int set_read_only(int fd, u32 index, const struct image *img)
 {
-	int fd = control_open(false), err;
+	struct nodes nodes = { 0 };
+	int err;
 
-	if (fd < 0)
-		return -fd;
-	err = control_set_access(fd, index, img, read_only ? QCOW_ACCESS_READ_ONLY : 0);
-	close(fd);
-	if (err == QC_BUSY && read_only) {
-		busy_explain(index);
+	err = busy_check_mounts(index);
+	if (err) {
 		qc_hint("umount it");
+		return err;
 	}
+	err = lock_image(img, IMAGE_LOCK_BESIDE);
+	if (!err)
+		err = nodes_open(&nodes, index);
+	if (!err)
+		err = control_set_access(fd, index, img, &nodes, QCOW_ACCESS_READ_ONLY);
+	nodes_close(&nodes);
+	if (err == QC_BUSY)
+		busy_explain(index);
 	return err;
 }
 
-static int set_access(u32 index, bool read_only)
+static int set_writable(int fd, u32 index, const struct image *img)
 {
-	char *device = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
+	const struct nodes none = { 0 };
+	int err = lock_image(img, IMAGE_LOCK_REPLACE);
+
+	return err ? err : control_set_access(fd, index, img, &none, 0);
+}
+
+static int set_access(int fd, u32 index, bool read_only)
+{
 	char *path = sysfs_read("", index, "qcow/image");
 	struct chain chain = { 0 };
-	u64 is_read_only;
-	int err = 0;
+	int err;
 
-	if (!path || !sysfs_read_u64("", index, "ro", &is_read_only))
-		err = qc_fail(QC_NOT_FOUND, device, "no such device");
-	else if (read_only != !!is_read_only)
-		err = attached_chain(&chain, index, path, !read_only);
-	if (!err && chain.nr)
-		err = lock_image(chain.images, read_only ? IMAGE_LOCK_BESIDE : IMAGE_LOCK_REPLACE);
-	if (!err && chain.nr)
-		err = call_driver(index, chain.images, read_only);
+	if (!path)
+		return qc_fail(QC_NOT_FOUND, "set", "/dev/" QCOW_DEVICE_PREFIX "%u: no such device",
+			       index);
+	err = attached_chain(&chain, index, path, !read_only);
+	if (!err)
+		err = read_only ? set_read_only(fd, index, chain.images) :
+				  set_writable(fd, index, chain.images);
 	chain_close(&chain);
 	free(path);
-	free(device);
+	return err;
+}
+
+static int set_device(u32 index, bool read_only)
+{
+	int fd = control_open(false), err = 0;
+
+	if (fd < 0)
+		return -fd;
+	if (!control_has_access(fd, index, read_only ? QCOW_ACCESS_READ_ONLY : 0))
+		err = set_access(fd, index, read_only);
+	close(fd);
 	return err;
 }
 
@@ -118,7 +140,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		return cmd_usage(cmd);
 	}
 	err = find_device(argv[optind], &index);
-	return err ? err : set_access(index, read_only);
+	return err ? err : set_device(index, read_only);
 }
 
 const struct command cmd_set = {

@@ -104,8 +104,20 @@ static const struct part *by_node(const struct parts *parts, const char *node)
 	return NULL;
 }
 
-/* @file: mountinfo of a namespace; @where: which one, or "". Return: lines printed. */
-static unsigned int explain_mounts(const struct parts *parts, const char *file, const char *where)
+/* The file system, not this mount of it. */
+static bool is_read_only(struct libmnt_fs *fs)
+{
+	const char *options = mnt_fs_get_fs_options(fs);
+
+	return options && !mnt_optstr_get_option(options, "ro", NULL, NULL);
+}
+
+/*
+ * @file: mountinfo of a namespace; @where: which one, or ""; @written: only those that may be written
+ * to. Return: lines printed.
+ */
+static unsigned int explain_mounts(const struct parts *parts, const char *file, const char *where,
+				   bool written)
 {
 	struct libmnt_table *table = mnt_new_table_from_file(file);
 	unsigned int shown = 0;
@@ -117,7 +129,7 @@ static unsigned int explain_mounts(const struct parts *parts, const char *file, 
 
 		if (!part)
 			part = by_node(parts, mnt_fs_get_srcpath(fs));
-		if (!part)
+		if (!part || (written && is_read_only(fs)))
 			continue;
 		qc_fail(0, part->node, "is mounted on %s%s", mnt_fs_get_target(fs), where);
 		shown++;
@@ -286,7 +298,7 @@ static unsigned int explain_namespace(const struct parts *parts, const char *pid
 {
 	char *file = qc_printf("/proc/%s/mountinfo", pid), *name = process_name(pid);
 	char *where = qc_printf(" in the mount namespace of process %s", name);
-	unsigned int shown = explain_mounts(parts, file, where);
+	unsigned int shown = explain_mounts(parts, file, where, false);
 
 	free(where);
 	free(name);
@@ -315,13 +327,24 @@ static void explain_processes(const struct parts *parts)
 	free(seen.list);
 }
 
+int busy_check_mounts(u32 index)
+{
+	struct parts parts = { 0 };
+	unsigned int nr;
+
+	sysfs_each_node(index, parts_add, &parts);
+	nr = explain_mounts(&parts, "/proc/self/mountinfo", " and may be written to", true);
+	parts_free(&parts);
+	return nr ? QC_BUSY : 0;
+}
+
 void busy_explain(u32 index)
 {
 	struct parts parts = { 0 };
 	size_t i;
 
 	sysfs_each_node(index, parts_add, &parts);
-	explain_mounts(&parts, "/proc/self/mountinfo", "");
+	explain_mounts(&parts, "/proc/self/mountinfo", "", false);
 	explain_swaps(&parts);
 	for (i = 0; i < parts.nr; i++)
 		explain_holders(&parts.list[i]);

@@ -338,7 +338,22 @@ int control_overlay(int fd, u32 index, const struct image *top, const struct ima
 	return exit_code(err);
 }
 
-int control_set_access(int fd, u32 index, const struct image *image, u32 flags)
+bool control_has_access(int fd, u32 index, u32 flags)
+{
+	/* Where there is something to change they are refused. */
+	struct qcow_set_access arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.index = index,
+		.image_fd = -1,
+		.data_fd = -1,
+	};
+
+	return !ioctl(fd, QCOW_SET_ACCESS, &arg);
+}
+
+int control_set_access(int fd, u32 index, const struct image *image, const struct nodes *nodes,
+		       u32 flags)
 {
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);
 	struct qcow_set_access arg = {
@@ -349,6 +364,8 @@ int control_set_access(int fd, u32 index, const struct image *image, u32 flags)
 		.message = (uintptr_t)text,
 		.image_fd = image->fd,
 		.data_fd = image->data_fd,
+		.nr_freeze = nodes->nr,
+		.freeze = (uintptr_t)nodes->fds,
 	};
 	int err;
 

@@ -88,11 +88,16 @@ int control_overlay(int fd, u32 index, const struct image *top, const struct ima
  * @fd: control node
  * @index: of the device
  * @image: the active image, opened once more as the device is to have it
+ * @nodes: whose file systems are frozen
  * @flags: QCOW_ACCESS_*
  *
  * Prints the driver's message. Return: enum qc_exit.
  */
-int control_set_access(int fd, u32 index, const struct image *image, u32 flags);
+int control_set_access(int fd, u32 index, const struct image *image, const struct nodes *nodes,
+		       u32 flags);
+
+/* Whether there is nothing to change; sysfs has what blockdev --setro has done, too. */
+bool control_has_access(int fd, u32 index, u32 flags);
 
 /* nodes.c */
 
@@ -333,6 +338,17 @@ int attached_path(const char *what, char **path);
 bool attached_check(const struct attached_file *file);
 
 /* busy.c */
+
+/**
+ * busy_check_mounts() - whether a file system on a device may be written to
+ * @index: of the device
+ *
+ * One that has written nothing yet keeps the device open no other than one that cannot. Prints
+ * where it is mounted, in this mount namespace.
+ *
+ * Return: 0 or QC_BUSY.
+ */
+int busy_check_mounts(u32 index);
 
 /**
  * busy_explain() - print what keeps a device busy

@@ -13,8 +13,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
+
+#include <linux/magic.h>
 
 #include "image/image.h"
+
+/* The kernel has it in no header for user space. */
+#define GFS2_MAGIC		0x01161970
 
 #define USES_BASE	100
 #define DENIES_BASE	200
@@ -136,6 +142,25 @@ static void count_range(unsigned int *counts, unsigned int base, u64 start, u64 
 		counts[i] += base + i >= start && base + i <= end;
 }
 
+/* Whether other hosts may have locks on the file, which /proc does not show. */
+static bool is_on_other_hosts(int fd)
+{
+	static const unsigned int magics[] = {
+		NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC, V9FS_MAGIC,
+		CEPH_SUPER_MAGIC, OCFS2_SUPER_MAGIC, GFS2_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC,
+		CODA_SUPER_MAGIC, FUSE_SUPER_MAGIC,
+	};
+	struct statfs fs;
+	size_t i;
+
+	if (fstatfs(fd, &fs))
+		return true;
+	for (i = 0; i < ARRAY_SIZE(magics); i++)
+		if ((unsigned int)fs.f_type == magics[i])
+			return true;
+	return false;
+}
+
 /* @file: from locked_file(). Return: 0 or -errno. */
 static int count_holders(const char *file, struct holders *holders)
 {
@@ -164,7 +189,7 @@ static int count_holders(const char *file, struct holders *holders)
  * Of a device and this process each has an open file: the one has the locks of a reader, the other
  * those of a writer. A lock tells of no owner, so what is more than that is another's; where the
  * device itself shares with writers, a reader that does not could be taken for it, so that there
- * is one at all is enough. Return: as test_others().
+ * is one at all is enough. Return: as test_others(), or -EREMOTE.
  */
 static int test_replaced(int fd, unsigned int *base, unsigned int *bit)
 {
@@ -173,6 +198,8 @@ static int test_replaced(int fd, unsigned int *base, unsigned int *bit)
 	unsigned int i;
 	int err = file ? count_holders(file, &holders) : -ENOENT;
 
+	if (is_on_other_hosts(fd))
+		err = -EREMOTE;
 	for (i = 0; !err && i < PERM_BITS; i++) {
 		bool reads = BIT_ULL(i) == PERM_READ;
 
@@ -214,6 +241,11 @@ int lock_file(int fd, const char *name, enum image_lock mode)
 		err = test_others(fd, uses, denies, &base, &bit);
 	if (err == -EBUSY)
 		return busy(name, base, bit, write);
+	if (err == -EREMOTE) {
+		qc_fail(0, name, "lies where locks of other hosts cannot be told from the device's");
+		qc_hint("qcowctl detach and attach");
+		return QC_UNSUPPORTED;
+	}
 	if (err == -EAGAIN || err == -EACCES) {
 		qc_fail(0, name, "another process holds its lock bytes exclusively");
 		return QC_BUSY;
