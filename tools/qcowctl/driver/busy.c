@@ -113,8 +113,8 @@ static bool is_read_only(struct libmnt_fs *fs)
 }
 
 /*
- * @file: mountinfo of a namespace; @where: which one, or ""; @written: only those that may be written
- * to. Return: lines printed.
+ * @file: mountinfo of a namespace; @where: which one, or ""; @written: only those that may be
+ * written to. Return: lines printed.
  */
 static unsigned int explain_mounts(const struct parts *parts, const char *file, const char *where,
 				   bool written)

@@ -242,7 +242,7 @@ int lock_file(int fd, const char *name, enum image_lock mode)
 	if (err == -EBUSY)
 		return busy(name, base, bit, write);
 	if (err == -EREMOTE) {
-		qc_fail(0, name, "lies where locks of other hosts cannot be told from the device's");
+		qc_fail(0, name, "lies where locks of other hosts are not seen");
 		qc_hint("qcowctl detach and attach");
 		return QC_UNSUPPORTED;
 	}
