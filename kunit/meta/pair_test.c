@@ -374,10 +374,7 @@ static int refusal(const struct pair_test *t, enum action action, enum when befo
 	case DO_CREATE:
 		return narrow ? -ERANGE : 0;
 	case DO_APPLY:
-		if (t->shots[last_shot(t, before)].bytes != t->states[before].bytes)
-			return c->version == 2 ? -EOPNOTSUPP : -EBUSY;
-		/* References of what goes are dropped last. */
-		return narrow ? -ERANGE : 0;
+		return t->shots[last_shot(t, before)].bytes != t->states[before].bytes ? -EBUSY : 0;
 	default:
 		return 0;
 	}
