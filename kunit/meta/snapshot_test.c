@@ -758,33 +758,28 @@ static const struct write_case narrow[] = {
 	},
 };
 
-static void narrow_name(const struct write_case *c, char *name)
+static const struct write_case scattered[] = {
+	{
+		.name = "v3, 512, scattered space", .version = 3, .cluster_bits = 9,
+		.refcount_bits = 64, .size = SZ_1M - SZ_64K, .scattered = true, .threads = 1,
+		.cache_bytes = SZ_64K,
+	},
+};
+
+static const struct write_case roomy[] = {
+	{
+		.name = "v3, 4k", .version = 3, .cluster_bits = 12, .size = SZ_1M, .threads = 1,
+	},
+};
+
+static void case_name(const struct write_case *c, char *name)
 {
 	strscpy(name, c->name, KUNIT_PARAM_DESC_SIZE);
 }
 
-KUNIT_ARRAY_PARAM(narrow, narrow, narrow_name);
-
-static const struct write_case scattered = {
-	.name = "v3, 512, scattered space", .version = 3, .cluster_bits = 9, .refcount_bits = 64,
-	.size = SZ_1M - SZ_64K, .scattered = true, .threads = 1, .cache_bytes = SZ_64K,
-};
-
-static const void *next_scattered(const void *prev, char *name)
-{
-	strscpy(name, scattered.name, KUNIT_PARAM_DESC_SIZE);
-	return prev ? NULL : &scattered;
-}
-
-static const struct write_case roomy = {
-	.name = "v3, 4k", .version = 3, .cluster_bits = 12, .size = SZ_1M, .threads = 1,
-};
-
-static const void *next_roomy(const void *prev, char *name)
-{
-	strscpy(name, roomy.name, KUNIT_PARAM_DESC_SIZE);
-	return prev ? NULL : &roomy;
-}
+KUNIT_ARRAY_PARAM(narrow, narrow, case_name);
+KUNIT_ARRAY_PARAM(scattered, scattered, case_name);
+KUNIT_ARRAY_PARAM(roomy, roomy, case_name);
 
 static const void *next_case(const void *prev, char *name, bool wanted)
 {
@@ -821,8 +816,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM_ATTR(each_call_fails_once, next_third, { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_PARAM(a_call_fails_beside_guest, next_third),
 	KUNIT_CASE_PARAM_ATTR(each_read_fails_once, next_third, { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM(space_is_scattered, next_scattered),
-	KUNIT_CASE_PARAM(guest_needs_space, next_roomy),
+	KUNIT_CASE_PARAM(space_is_scattered, scattered_gen_params),
+	KUNIT_CASE_PARAM(guest_needs_space, roomy_gen_params),
 	KUNIT_CASE_PARAM(counts_are_at_their_limit, narrow_gen_params),
 	KUNIT_CASE_PARAM(refused, next_without),
 	{}
