@@ -43,15 +43,6 @@ static int find_device(const char *what, u32 *index)
 	return err;
 }
 
-static int lock_image(const struct image *img, enum image_lock mode)
-{
-	int err = lock_file(img->fd, img->name, mode);
-
-	if (!err && img->data_fd >= 0)
-		err = lock_file(img->data_fd, img->data_path, mode);
-	return err;
-}
-
 static int set_read_only(int fd, u32 index, const struct image *img)
 {
 	struct nodes nodes = { 0 };

@@ -151,6 +151,13 @@ static void ignore_access_time(int fd)
 		(void)fcntl(fd, F_SETFL, flags | O_NOATIME);
 }
 
+static void ignore_access_times(const struct image *img)
+{
+	ignore_access_time(img->fd);
+	if (img->data_fd >= 0)
+		ignore_access_time(img->data_fd);
+}
+
 /* The layers of a chain as the driver gets them, allocated. */
 static struct qcow_layer *encode_layers(const struct chain *chain)
 {
@@ -160,9 +167,7 @@ static struct qcow_layer *encode_layers(const struct chain *chain)
 	for (i = 0; i < chain->nr; i++) {
 		const struct image *img = &chain->images[i];
 
-		ignore_access_time(img->fd);
-		if (img->data_fd >= 0)
-			ignore_access_time(img->data_fd);
+		ignore_access_times(img);
 		layers[i].image_fd = img->fd;
 		layers[i].data_fd = img->data_fd;
 		layers[i].format = img->raw ? QCOW_FORMAT_RAW : QCOW_FORMAT_QCOW;
@@ -327,9 +332,7 @@ int control_overlay(int fd, u32 index, const struct image *top, const struct ima
 	int err;
 
 	ignore_access_time(top->fd);
-	ignore_access_time(image->fd);
-	if (image->data_fd >= 0)
-		ignore_access_time(image->data_fd);
+	ignore_access_times(image);
 	err = call_operation(fd, QCOW_OVERLAY, &arg, index, text, "puts no overlay on it",
 			     "cannot put an overlay on it");
 	if (!err)
@@ -369,9 +372,7 @@ int control_set_access(int fd, u32 index, const struct image *image, const struc
 	};
 	int err;
 
-	ignore_access_time(image->fd);
-	if (image->data_fd >= 0)
-		ignore_access_time(image->data_fd);
+	ignore_access_times(image);
 	err = call_operation(fd, QCOW_SET_ACCESS, &arg, index, text,
 			     "cannot make it read-only or writable", "cannot change its access");
 	if (!err)

@@ -518,6 +518,9 @@ enum image_lock {
  */
 int lock_file(int fd, const char *name, enum image_lock mode);
 
+/* The same on an image that is open, and on its external data file. */
+int lock_image(const struct image *img, enum image_lock mode);
+
 /* chain.c: an image and its backing files */
 
 /**

@@ -252,3 +252,10 @@ int lock_file(int fd, const char *name, enum image_lock mode)
 	}
 	return err ? qc_fail_errno(QC_SYSTEM, -err, name, "cannot lock") : 0;
 }
+
+int lock_image(const struct image *img, enum image_lock mode)
+{
+	int err = lock_file(img->fd, img->name, mode);
+
+	return err || img->data_fd < 0 ? err : lock_file(img->data_fd, img->data_path, mode);
+}

@@ -202,10 +202,7 @@ static int call_driver(const struct overlay_base *base, const struct image *top,
 
 int overlay_put(const struct overlay_base *base, const struct image *top, bool no_freeze)
 {
-	const struct image *img = base->chain.images;
-	int err = lock_file(img->fd, img->name, IMAGE_LOCK_BESIDE);
+	int err = lock_image(base->chain.images, IMAGE_LOCK_BESIDE);
 
-	if (!err && img->data_fd >= 0)
-		err = lock_file(img->data_fd, img->data_path, IMAGE_LOCK_BESIDE);
 	return err ? err : call_driver(base, top, no_freeze);
 }
