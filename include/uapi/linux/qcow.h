@@ -283,6 +283,53 @@ struct qcow_set_access {
 	__aligned_u64 freeze;
 };
 
+/* struct qcow_rebase: flags */
+#define QCOW_REBASE_NAMES_ONLY	(1U << 0)	/* the device goes on with the chain that it has */
+
+/* Bytes of a name or a format, at most. */
+#define QCOW_MAX_BACKING_TEXT	1023
+
+/**
+ * struct qcow_rebase - argument of QCOW_REBASE
+ * @size: sizeof(struct qcow_rebase)
+ * @flags: QCOW_REBASE_*
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @layers: address of an array of struct qcow_layer: the new backing file, each following one the
+ *          backing of the one before
+ * @digests: as struct qcow_attach has it, of @layers, or 0
+ * @name: address of the name of the backing file, as it is to be in the header
+ * @format: address of its format; version 1 stores none
+ * @name_len: bytes at @name, at most QCOW_MAX_BACKING_TEXT; 0: no backing file from now on
+ * @format_len: bytes at @format, likewise; 0 without a name
+ * @nr_layers: length of @layers, at most QCOW_MAX_LAYERS - 1; 0 with QCOW_REBASE_NAMES_ONLY and
+ *             without a name
+ * @reserved: 0
+ *
+ * What is read from the device stays the same: where the old and the new backing file differ, the
+ * active image gets what the old one has, before its header names the new one, and the device reads
+ * from that. With QCOW_REBASE_NAMES_ONLY only the header changes. The device may be open and
+ * mounted. A power cut finds the old names or the new ones. When the call fails the names are the
+ * old ones, and the image may have more of its own; -ENAMETOOLONG: the header has no room for the
+ * names beside the old ones. One operation at a time runs on a device: -EBUSY.
+ */
+struct qcow_rebase {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+	__aligned_u64 layers;
+	__aligned_u64 digests;
+	__aligned_u64 name;
+	__aligned_u64 format;
+	__u32 name_len;
+	__u32 format_len;
+	__u32 nr_layers;
+	__u32 reserved;
+};
+
 #define QCOW_IOCTL_TYPE		0xC3
 #define QCOW_ATTACH		_IOWR(QCOW_IOCTL_TYPE, 0x01, struct qcow_attach)
 #define QCOW_DETACH		_IOW(QCOW_IOCTL_TYPE, 0x02, struct qcow_detach)
@@ -290,5 +337,6 @@ struct qcow_set_access {
 #define QCOW_CHANGE_SNAPSHOT	_IOW(QCOW_IOCTL_TYPE, 0x04, struct qcow_change_snapshot)
 #define QCOW_OVERLAY		_IOW(QCOW_IOCTL_TYPE, 0x05, struct qcow_overlay)
 #define QCOW_SET_ACCESS		_IOW(QCOW_IOCTL_TYPE, 0x06, struct qcow_set_access)
+#define QCOW_REBASE		_IOW(QCOW_IOCTL_TYPE, 0x07, struct qcow_rebase)
 
 #endif /* _UAPI_LINUX_QCOW_H */
