@@ -12,6 +12,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <qcow/backing.h>
 #include <qcow/report.h>
 #include <uapi/linux/qcow.h>
 
@@ -22,6 +23,7 @@
 #include "meta/snapshot.h"
 #include "operation.h"
 #include "overlay.h"
+#include "rebase.h"
 
 #define ATTACH_FLAGS	(QCOW_ATTACH_READ_ONLY | QCOW_ATTACH_SNAPSHOT |		\
 			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED |	\
@@ -30,6 +32,7 @@
 #define RESIZE_FLAGS	QCOW_RESIZE_SHRINK
 #define SNAPSHOT_FLAGS	QCOW_SNAPSHOT_FORCE
 #define ACCESS_FLAGS	QCOW_ACCESS_READ_ONLY
+#define REBASE_FLAGS	QCOW_REBASE_NAMES_ONLY
 
 static int report_create(struct qcow_report *rep, u32 size)
 {
@@ -150,11 +153,15 @@ static int check_layers(const struct qcow_layer *layers, u32 nr, struct qcow_rep
 			return -EINVAL;
 		}
 	}
-	if (layers[0].format != QCOW_FORMAT_QCOW) {
-		qcow_report(rep, "the active image must be a QCOW image");
-		return -EINVAL;
-	}
 	return 0;
+}
+
+/* @digests: result, or NULL: there are none. */
+static int digests_get(u64 **digests, u64 user, u32 nr)
+{
+	*digests = user ? vmemdup_user(u64_to_user_ptr(user), array_size(nr, sizeof(**digests))) :
+			  NULL;
+	return PTR_ERR_OR_ZERO(*digests);
 }
 
 static int attach_layers(const struct qcow_attach *args, struct qcow_report *rep)
@@ -168,11 +175,12 @@ static int attach_layers(const struct qcow_attach *args, struct qcow_report *rep
 	if (IS_ERR(layers))
 		return PTR_ERR(layers);
 	err = check_layers(layers, args->nr_layers, rep);
-	if (!err && args->digests) {
-		digests = vmemdup_user(u64_to_user_ptr(args->digests),
-				       array_size(args->nr_layers, sizeof(*digests)));
-		err = PTR_ERR_OR_ZERO(digests);
+	if (!err && layers[0].format != QCOW_FORMAT_QCOW) {
+		qcow_report(rep, "the active image must be a QCOW image");
+		err = -EINVAL;
 	}
+	if (!err)
+		err = digests_get(&digests, args->digests, args->nr_layers);
 	if (!err) {
 		err = qcow_device_attach(args, layers, digests, rep);
 		kvfree(digests);
@@ -397,6 +405,109 @@ static long ctl_set_access(struct qcow_set_access __user *user)
 	return ret;
 }
 
+static int check_rebase(const struct qcow_rebase *args, struct qcow_report *rep)
+{
+	bool has_layers = !(args->flags & QCOW_REBASE_NAMES_ONLY) && args->name_len;
+	int err = check_flags(args->flags, REBASE_FLAGS, rep);
+
+	if (err)
+		return err;
+	if (args->reserved) {
+		qcow_report(rep, "reserved field: %u, must be 0", args->reserved);
+		return -EINVAL;
+	}
+	if (args->name_len > QCOW_MAX_BACKING_TEXT || args->format_len > QCOW_MAX_BACKING_TEXT) {
+		qcow_report(rep, "backing file name of %u bytes, format of %u: at most %u",
+			    args->name_len, args->format_len, QCOW_MAX_BACKING_TEXT);
+		return -EINVAL;
+	}
+	if (args->format_len && !args->name_len) {
+		qcow_report(rep, "a format of the backing file, and no backing file");
+		return -EINVAL;
+	}
+	if (args->nr_layers < has_layers || args->nr_layers > has_layers * (QCOW_MAX_LAYERS - 1)) {
+		qcow_report(rep, "layers: %u, must be %u to %u", args->nr_layers, has_layers,
+			    has_layers * (QCOW_MAX_LAYERS - 1));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* @text: result, allocated; NULL: there is none. */
+static int text_get(char **text, u64 user, u32 len, const char *what, struct qcow_report *rep)
+{
+	*text = NULL;
+	if (!len)
+		return 0;
+	*text = memdup_user_nul(u64_to_user_ptr(user), len);
+	if (IS_ERR(*text))
+		return PTR_ERR(*text);
+	if (strlen(*text) == len)
+		return 0;
+	qcow_report(rep, "%s: has a NUL after %zu of %u bytes", what, strlen(*text), len);
+	kfree(*text);
+	return -EINVAL;
+}
+
+static int rebase_layers(const struct qcow_rebase *args, const struct qcow_backing_names *names,
+			 struct qcow_report *rep)
+{
+	struct qcow_layer *layers = NULL;
+	u64 *digests = NULL;
+	int err;
+
+	if (!args->nr_layers)
+		return qcow_device_rebase(args, NULL, NULL, names, rep);
+	layers = vmemdup_user(u64_to_user_ptr(args->layers),
+			      array_size(args->nr_layers, sizeof(*layers)));
+	if (IS_ERR(layers))
+		return PTR_ERR(layers);
+	err = check_layers(layers, args->nr_layers, rep);
+	if (!err)
+		err = digests_get(&digests, args->digests, args->nr_layers);
+	if (!err) {
+		err = qcow_device_rebase(args, layers, digests, names, rep);
+		kvfree(digests);
+	}
+	kvfree(layers);
+	return err;
+}
+
+static int rebase_names(const struct qcow_rebase *args, struct qcow_report *rep)
+{
+	char *name, *format;
+	int err;
+
+	err = text_get(&name, args->name, args->name_len, "backing file name", rep);
+	if (err)
+		return err;
+	err = text_get(&format, args->format, args->format_len, "backing file format", rep);
+	if (!err) {
+		const struct qcow_backing_names names = { .backing = name, .format = format };
+
+		err = rebase_layers(args, &names, rep);
+		kfree(format);
+	}
+	kfree(name);
+	return err;
+}
+
+static long ctl_rebase(struct qcow_rebase __user *user)
+{
+	struct qcow_report rep;
+	struct qcow_rebase args = {};
+	int ret;
+
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
+	if (ret)
+		return ret;
+	ret = check_rebase(&args, &rep);
+	if (!ret)
+		ret = rebase_names(&args, &rep);
+	report_finish(&rep, args.message);
+	return ret;
+}
+
 static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	if (_IOC_TYPE(cmd) != QCOW_IOCTL_TYPE)
@@ -418,6 +529,8 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ctl_overlay((void __user *)arg);
 	case _IOC_NR(QCOW_SET_ACCESS):
 		return ctl_set_access((void __user *)arg);
+	case _IOC_NR(QCOW_REBASE):
+		return ctl_rebase((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}

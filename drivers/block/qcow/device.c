@@ -142,34 +142,6 @@ struct open_chain {
 	const u64 *digests;
 };
 
-static struct qcow_image *layer_open(struct qcow_device *dev, const struct qcow_attach *args,
-				     const struct open_chain *chain, unsigned int depth,
-				     struct qcow_image *backing, struct qcow_report *rep)
-{
-	bool writable = !depth && !(args->flags & QCOW_ATTACH_READ_ONLY);
-	bool snapshot = !depth && args->flags & QCOW_ATTACH_SNAPSHOT;
-	struct qcow_open_layer layer = {
-		.image = dev->files[2 * depth],
-		.data = dev->files[2 * depth + 1],
-		.p = {
-			.image = {
-				.raw = chain->layers[depth].format == QCOW_FORMAT_RAW,
-				.writable = writable,
-				.snapshot = snapshot ? args->snapshot : QCOW_ACTIVE_STATE,
-				.digest = chain->digests ? chain->digests[depth] : 0,
-				.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
-				.l1_bytes_below = backing ? backing->l1_bytes : 0,
-			},
-			.direct = wanted_direct(args),
-			.backing = backing,
-			.beside = !depth && args->flags & QCOW_ATTACH_BESIDE,
-			.wq = dev->wq,
-		},
-	};
-
-	return qcow_files_open_layer(&layer, dev->name, rep);
-}
-
 /* A file that one of two devices writes to, or is to, and the other has in its chain. */
 static struct file *find_conflict(struct file **files, unsigned int nr_files, bool writable,
 				  struct qcow_device *other)
@@ -240,19 +212,35 @@ static void files_put(struct qcow_device *dev)
 	kvfree(dev->files);
 }
 
-/* A file that is its own backing file, however long the detour. @last: in @dev->files. */
-static int check_loop(const struct qcow_device *dev, unsigned int last, struct qcow_report *rep)
+/* A file that is its own backing file, however long the detour. @last: in @files. */
+static int check_loop(struct file **files, unsigned int last, struct qcow_report *rep)
 {
 	unsigned int i;
 
 	for (i = 0; i < last; i++) {
-		if (dev->files[i] &&
-		    qcow_files_inode(dev->files[i]) == qcow_files_inode(dev->files[last])) {
+		if (files[i] && qcow_files_inode(files[i]) == qcow_files_inode(files[last])) {
 			qcow_report(rep, "the backing chain has this file already");
 			return -ELOOP;
 		}
 	}
 	return 0;
+}
+
+int qcow_device_get_files(struct file **files, unsigned int depth, const struct qcow_layer *layer,
+			  bool writable, struct qcow_report *rep)
+{
+	int err = qcow_files_get(&files[2 * depth], layer->image_fd, writable, rep);
+
+	if (!err)
+		err = check_loop(files, 2 * depth, rep);
+	if (!err && layer->data_fd >= 0) {
+		err = qcow_files_get(&files[2 * depth + 1], layer->data_fd, writable, rep);
+		if (!err)
+			err = check_loop(files, 2 * depth + 1, rep);
+	}
+	if (err)
+		report_depth(depth, rep);
+	return err;
 }
 
 /* The files are the device's from here on, whatever becomes of the descriptors. */
@@ -261,40 +249,98 @@ static int files_get(struct qcow_device *dev, const struct qcow_attach *args,
 {
 	bool writable = !(args->flags & QCOW_ATTACH_READ_ONLY);
 	unsigned int i;
-	int err;
+	int err = 0;
 
 	dev->files = kvcalloc(2 * args->nr_layers, sizeof(*dev->files), GFP_KERNEL);
 	if (!dev->files)
 		return -ENOMEM;
 	dev->nr_files = 2 * args->nr_layers;
-	for (i = 0; i < args->nr_layers; i++) {
-		err = qcow_files_get(&dev->files[2 * i], layers[i].image_fd, writable && !i, rep);
-		if (!err)
-			err = check_loop(dev, 2 * i, rep);
-		if (!err && layers[i].data_fd >= 0) {
-			err = qcow_files_get(&dev->files[2 * i + 1], layers[i].data_fd,
-					     writable && !i, rep);
-			if (!err)
-				err = check_loop(dev, 2 * i + 1, rep);
+	for (i = 0; i < args->nr_layers && !err; i++)
+		err = qcow_device_get_files(dev->files, i, &layers[i], writable && !i, rep);
+	return err;
+}
+
+/* Layers from the last one up: the layer below is a part of the identity of each. */
+int qcow_device_open_below(const struct qcow_device *dev, const struct qcow_below *below,
+			   struct qcow_image **image, struct qcow_report *rep)
+{
+	unsigned int depth = below->nr_layers;
+
+	*image = NULL;
+	for (; depth; depth--) {
+		const struct qcow_layer *fds = &below->layers[depth - 1];
+		struct qcow_open_layer layer = {
+			.image = below->files[2 * depth],
+			.data = below->files[2 * depth + 1],
+			.p = {
+				.image = {
+					.raw = fds->format == QCOW_FORMAT_RAW,
+					.snapshot = QCOW_ACTIVE_STATE,
+					.digest = below->digests ? below->digests[depth - 1] : 0,
+					.cache_bytes = below->cache_bytes,
+					.l1_bytes_below = *image ? (*image)->l1_bytes : 0,
+				},
+				.direct = below->direct,
+				.backing = *image,
+			},
+		};
+		struct qcow_image *next = qcow_files_open_layer(&layer, dev->name, rep);
+
+		if (IS_ERR(next)) {
+			if (next == ERR_PTR(-EBUSY))
+				qcow_device_report_busy(below->files, 2 * (below->nr_layers + 1),
+							below->top_writable, below->but, rep);
+			report_depth(depth, rep);
+			qcow_layer_put(*image);
+			return PTR_ERR(next);
 		}
-		if (err) {
-			report_depth(i, rep);
-			return err;
-		}
+		*image = next;
 	}
 	return 0;
 }
 
-/*
- * Layers from the last one up: the layer below is a part of the identity of each. @data: struct
- * open_chain.
- */
+/* @backing: its reference is the layer's when this succeeds. */
+static struct qcow_image *open_top(struct qcow_device *dev, const struct qcow_attach *args,
+				   const struct open_chain *chain, struct qcow_image *backing,
+				   struct qcow_report *rep)
+{
+	bool writable = !(args->flags & QCOW_ATTACH_READ_ONLY);
+	struct qcow_open_layer layer = {
+		.image = dev->files[0],
+		.data = dev->files[1],
+		.p = {
+			.image = {
+				.raw = chain->layers[0].format == QCOW_FORMAT_RAW,
+				.writable = writable,
+				.snapshot = args->flags & QCOW_ATTACH_SNAPSHOT ? args->snapshot :
+										 QCOW_ACTIVE_STATE,
+				.digest = chain->digests ? chain->digests[0] : 0,
+				.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
+				.l1_bytes_below = backing ? backing->l1_bytes : 0,
+			},
+			.direct = wanted_direct(args),
+			.backing = backing,
+			.beside = args->flags & QCOW_ATTACH_BESIDE,
+			.wq = dev->wq,
+		},
+	};
+	struct qcow_image *image = qcow_files_open_layer(&layer, dev->name, rep);
+
+	if (!IS_ERR(image))
+		return image;
+	if (args->flags & QCOW_ATTACH_BESIDE)
+		report_beside(dev->files[0], PTR_ERR(image), rep);
+	else if (PTR_ERR(image) == -EBUSY)
+		qcow_device_report_busy(dev->files, dev->nr_files, writable, NULL, rep);
+	return image;
+}
+
+/* @data: struct open_chain. */
 static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, void *data,
 		      struct qcow_report *rep)
 {
 	const struct open_chain *chain = data;
-	struct qcow_image *image, *backing = NULL;
-	unsigned int depth = args->nr_layers;
+	struct qcow_image *image, *backing;
 	int err;
 
 	err = files_get(dev, args, chain->layers, rep);
@@ -302,24 +348,26 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 		err = qcow_files_read_id(dev->files[0], &dev->ids[0]);
 	if (!err)
 		err = qcow_files_read_id(dev->files[1], &dev->ids[1]);
+	if (!err) {
+		const struct qcow_below below = {
+			.files = dev->files,
+			.layers = chain->layers + 1,
+			.digests = chain->digests ? chain->digests + 1 : NULL,
+			.nr_layers = args->nr_layers - 1,
+			.top_writable = !(args->flags & QCOW_ATTACH_READ_ONLY),
+			.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
+			.direct = wanted_direct(args),
+		};
+
+		err = qcow_device_open_below(dev, &below, &backing, rep);
+	}
 	if (err)
 		return err;
-	do {
-		depth--;
-		image = layer_open(dev, args, chain, depth, backing, rep);
-		if (IS_ERR(image)) {
-			if (!depth && args->flags & QCOW_ATTACH_BESIDE)
-				report_beside(dev->files[0], PTR_ERR(image), rep);
-			else if (PTR_ERR(image) == -EBUSY)
-				qcow_device_report_busy(dev->files, dev->nr_files,
-							!(args->flags & QCOW_ATTACH_READ_ONLY),
-							NULL, rep);
-			report_depth(depth, rep);
-			qcow_layer_put(backing);
-			return PTR_ERR(image);
-		}
-		backing = image;
-	} while (depth);
+	image = open_top(dev, args, chain, backing, rep);
+	if (IS_ERR(image)) {
+		qcow_layer_put(backing);
+		return PTR_ERR(image);
+	}
 	dev->chain = image;
 	return 0;
 }
@@ -338,7 +386,7 @@ static int meta_open(struct qcow_device *dev, const struct qcow_attach *args,
 	return 0;
 }
 
-static unsigned int chain_depth(const struct qcow_image *image)
+unsigned int qcow_device_depth(const struct qcow_image *image)
 {
 	unsigned int depth = 0;
 
@@ -536,7 +584,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 		goto err_index;
 	err = open(dev, args, data, rep);
 	qcow_decompress_ahead_init(&dev->decompress_ahead, dev->chain);
-	dev->depth = chain_depth(dev->chain);
+	dev->depth = qcow_device_depth(dev->chain);
 	if (!err)
 		err = meta_open(dev, args, rep);
 	if (err)

@@ -164,6 +164,55 @@ int qcow_device_stop_writers(struct qcow_device *dev, struct qcow_report *rep);
 void qcow_device_put(struct qcow_device *dev);
 
 /**
+ * qcow_device_get_files() - the files of a layer
+ * @files: an image and a data file, or NULL, of each layer, of those above already
+ * @depth: of this one; its files are set, also after an error
+ * @layer: descriptors
+ * @writable: the layer is to be written to
+ * @rep: says what is wrong
+ *
+ * Context: process context of the owner of the descriptors.
+ * Return: 0; -ELOOP: a file is among those above; as qcow_files_get().
+ */
+int qcow_device_get_files(struct file **files, unsigned int depth, const struct qcow_layer *layer,
+			  bool writable, struct qcow_report *rep);
+
+/**
+ * struct qcow_below - the layers below the active image
+ * @files: as struct qcow_device has it, the first two those of the active image
+ * @layers: how they are read
+ * @digests: of their headers, or NULL
+ * @nr_layers: how many
+ * @top_writable: the active image is written to, or is to be
+ * @but: a device that may have files of them, or NULL
+ * @cache_bytes: limit of the cache of each
+ * @direct: whether to use direct I/O
+ */
+struct qcow_below {
+	struct file **files;
+	const struct qcow_layer *layers;
+	const u64 *digests;
+	unsigned int nr_layers;
+	bool top_writable;
+	const struct qcow_device *but;
+	u64 cache_bytes;
+	enum qcow_direct direct;
+};
+
+/**
+ * qcow_device_open_below() - open the layers below the active image
+ * @dev: the device; it need not be published
+ * @below: which
+ * @image: result: the first of them with a reference for qcow_layer_put(), or NULL: there is none
+ * @rep: says what is wrong
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or as qcow_layer_get().
+ */
+int qcow_device_open_below(const struct qcow_device *dev, const struct qcow_below *below,
+			   struct qcow_image **image, struct qcow_report *rep);
+
+/**
  * qcow_device_report_busy() - say which device keeps a file from being used
  * @files: images and data files by turns, the first two of a layer that is written to
  * @nr_files: of them
@@ -175,6 +224,9 @@ void qcow_device_put(struct qcow_device *dev);
  */
 void qcow_device_report_busy(struct file **files, unsigned int nr_files, bool writable,
 			     const struct qcow_device *but, struct qcow_report *rep);
+
+/* Layers of a chain; 0: NULL. */
+unsigned int qcow_device_depth(const struct qcow_image *image);
 
 /* What the stores of a chain ask of the memory of a request: aligned to so many bytes. */
 u32 qcow_device_mem_align(const struct qcow_image *image);

@@ -35,6 +35,33 @@ void qcow_device_resume(struct qcow_device *dev, unsigned int noio)
 	memalloc_noio_restore(noio);
 }
 
+int qcow_device_check_place(const struct qcow_device *dev, const struct file *file,
+			    struct qcow_report *rep)
+{
+	const struct inode *inode = file_inode(file);
+	const struct block_device *bdev = inode->i_sb->s_bdev;
+
+	if (S_ISBLK(inode->i_mode))
+		bdev = I_BDEV(file->f_mapping->host);
+	if (!bdev || bdev->bd_disk != dev->disk)
+		return 0;
+	qcow_report(rep, "%pD is on %s itself", file, dev->name);
+	return -ELOOP;
+}
+
+int qcow_device_check_align(const struct qcow_device *dev, const struct qcow_image *image,
+			    struct qcow_report *rep)
+{
+	u32 align = qcow_device_mem_align(image);
+
+	if (align <= queue_dma_alignment(dev->disk->queue) + 1)
+		return 0;
+	qcow_report(rep,
+		    "the disk of a file takes memory aligned to %u bytes, the device was attached for %u",
+		    align, queue_dma_alignment(dev->disk->queue) + 1);
+	return -EOPNOTSUPP;
+}
+
 static struct block_device *node_bdev(struct file *node)
 {
 	return S_ISBLK(file_inode(node)->i_mode) ? I_BDEV(node->f_mapping->host) : NULL;

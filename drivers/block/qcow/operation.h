@@ -9,6 +9,7 @@
 
 struct file;
 struct qcow_device;
+struct qcow_image;
 struct qcow_report;
 struct qcow_snapshot_change;
 
@@ -58,6 +59,28 @@ void qcow_device_thaw(const struct qcow_freeze *freeze);
  */
 unsigned int qcow_device_quiesce(struct qcow_device *dev);
 void qcow_device_resume(struct qcow_device *dev, unsigned int noio);
+
+/**
+ * qcow_device_check_place() - refuse a file that is on the disk of a device
+ * @dev: the device, which is to have it: it would wait for itself
+ * @file: an image or a block device
+ * @rep: says so
+ *
+ * Return: 0 or -ELOOP.
+ */
+int qcow_device_check_place(const struct qcow_device *dev, const struct file *file,
+			    struct qcow_report *rep);
+
+/**
+ * qcow_device_check_align() - refuse layers whose stores ask more of memory than the queue does
+ * @dev: the device: requests that wait are aligned as its queue has asked for
+ * @image: the layers that it is to have
+ * @rep: says so
+ *
+ * Return: 0 or -EOPNOTSUPP.
+ */
+int qcow_device_check_align(const struct qcow_device *dev, const struct qcow_image *image,
+			    struct qcow_report *rep);
 
 /**
  * qcow_device_snapshot() - create, apply or delete a snapshot of the active image

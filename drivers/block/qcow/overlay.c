@@ -44,7 +44,6 @@
 static int check_top(const struct qcow_device *dev, const struct qcow_image *top,
 		     struct qcow_report *rep)
 {
-	u32 align = qcow_device_mem_align(top);
 	u32 i;
 
 	if (top->size != dev->chain->size) {
@@ -59,14 +58,7 @@ static int check_top(const struct qcow_device *dev, const struct qcow_image *top
 			return -EINVAL;
 		}
 	}
-	/* Requests that wait meanwhile are aligned as the queue has asked for. */
-	if (align > queue_dma_alignment(dev->disk->queue) + 1) {
-		qcow_report(rep,
-			    "the disk of the overlay takes memory aligned to %u bytes, the device was attached for %u",
-			    align, queue_dma_alignment(dev->disk->queue) + 1);
-		return -EOPNOTSUPP;
-	}
-	return 0;
+	return qcow_device_check_align(dev, top, rep);
 }
 
 /* The queue is frozen. */
@@ -144,21 +136,6 @@ int qcow_overlay_run(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 	return 0;
 }
 
-/* What is on the disk of the device would wait for itself. */
-static int check_place(const struct file *top, const struct qcow_device *dev,
-		       struct qcow_report *rep)
-{
-	const struct inode *inode = file_inode(top);
-	const struct block_device *bdev = inode->i_sb->s_bdev;
-
-	if (S_ISBLK(inode->i_mode))
-		bdev = I_BDEV(top->f_mapping->host);
-	if (!bdev || bdev->bd_disk != dev->disk)
-		return 0;
-	qcow_report(rep, "%pD is on %s itself", top, dev->name);
-	return -ELOOP;
-}
-
 /* What the device has been attached with, and the overlay's file in front. */
 static int make_files(struct qcow_overlay_parts *parts, struct file *top,
 		      const struct qcow_open_layer *below, const struct qcow_device *dev)
@@ -232,7 +209,7 @@ static int overlay(struct qcow_device *dev, const struct qcow_overlay *args,
 	if (!err)
 		err = qcow_files_get(&top, args->overlay_fd, true, rep);
 	if (!err)
-		err = check_place(top, dev, rep);
+		err = qcow_device_check_place(dev, top, rep);
 	if (!err)
 		err = qcow_reopen_get(&below, dev, args->image_fd, args->data_fd, false, rep);
 	if (!err)

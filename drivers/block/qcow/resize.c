@@ -96,7 +96,7 @@ static int resize_grow(struct qcow_device *dev, struct qcow_resizing *r)
 {
 	int err;
 
-	err = qcow_request_zero_behind(dev, r->from, r->zero_end - r->from, false);
+	err = qcow_request_own(dev, QCOW_OWN_ZERO_BEHIND, r->from, r->zero_end - r->from);
 	/* Afterwards: a punch that fails may take with it what has been written to a page cache. */
 	if (!err)
 		err = zero_raw_data(dev->chain, r);
@@ -106,7 +106,7 @@ static int resize_grow(struct qcow_device *dev, struct qcow_resizing *r)
 		return 0;
 	/* The new size may be on disk after all: then what it has there must stay. */
 	if (!r->is_tried)
-		qcow_request_zero_behind(dev, r->from, r->zero_end - r->from, true);
+		qcow_request_own(dev, QCOW_OWN_DROP_BEHIND, r->from, r->zero_end - r->from);
 	qcow_resize_undo(dev->meta, r);
 	return err;
 }

@@ -8,13 +8,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <qcow/backing.h>
+
 #include "rebase/copy.h"
-#include "rebase/head.h"
 #include "rebase/rebase.h"
 #include "shadow/shadow.h"
-
-/* Headers on the way: that of now, one without feature names, the new one. */
-#define NR_STEPS	3
 
 /**
  * struct rebase - an image being rebased
@@ -46,107 +44,52 @@ static int switch_over(struct rebase *r, const void *head, size_t len)
 	return err;
 }
 
-/* Write what differs behind the first sector. */
-static int write_behind(struct rebase *r, const struct head *old, const struct head *new)
+static int write_head(struct rebase *r, const struct qcow_head *old, const struct qcow_head *new)
 {
-	size_t from = HEAD_SWITCH_BYTES, end = old->bytes;
-
-	while (end > from && old->buf[end - 1] == new->buf[end - 1])
-		end--;
-	while (from < end && old->buf[from] == new->buf[from])
-		from++;
-	if (from >= end)
-		return 0;
-	if (check_write(&r->s.c, new->buf + from, end - from, from))
-		return QC_SYSTEM;
-	return shadow_sync(&r->s, "the new name");
-}
-
-/* That what was laid out is a header. */
-static int check_head(const struct rebase *r, const struct head *new)
-{
-	struct qcow_header h;
-	int err;
-
-	QC_REPORT(rep);
-	err = qcow_header_parse(&h, new->buf, new->bytes, S64_MAX, &rep);
-	if (err)
-		qc_lines(r->s.c.img->name, rep.buf);
-	return image_exit_code(err);
-}
-
-/* A program that writes to an image clears the autoclear bits that it does not know. */
-static int lay_out(const struct head *old, const struct head_names *names, struct head *new,
-		   struct qcow_report *rep)
-{
-	int err = head_rename(old, names, new, rep);
-
-	if (err)
-		return err;
-	new->h.autoclear &= QCOW_AUTOCLEAR_BITMAPS | QCOW_AUTOCLEAR_RAW_DATA_FILE;
-	qcow_header_put(&new->h, new->buf);
-	return 0;
-}
-
-/* @steps: the headers on the way, that of now first. */
-static int plan_head(const struct rebase *r, struct head *steps, size_t *nr)
-{
-	struct head_names names = { .backing = new_backing(r), .format = r->opts->format };
-	struct qcow_ext features;
-	int err;
-
-	QC_REPORT(rep);
-	if (image_find_ext(r->s.c.img, QCOW_EXT_FEATURE_NAMES, &features))
-		names.features = &features;
-	*nr = 2;
-	err = lay_out(&steps[0], &names, &steps[1], &rep);
-	if (err == -ENOSPC && names.features) {
-		*nr = 3;
-		names.features = NULL;
-		err = lay_out(&steps[0], &names, &steps[1], NULL);
-		names.features = &features;
-		if (!err)
-			err = lay_out(&steps[1], &names, &steps[2], NULL);
-	}
-	if (!err)
-		return check_head(r, &steps[*nr - 1]);
-	qc_lines(r->s.c.img->name, rep.buf);
-	return err == -ENOSPC ? QC_UNSUPPORTED : QC_USAGE;
-}
-
-static int write_step(struct rebase *r, const struct head *old, const struct head *new)
-{
-	int err;
+	size_t from, len;
+	int err = 0;
 
 	if (!memcmp(old->buf, new->buf, old->bytes))
 		return 0;
-	err = write_behind(r, old, new);
-	return err ? err : switch_over(r, new->buf, HEAD_SWITCH_BYTES);
+	len = qcow_head_behind(old, new, &from);
+	if (len)
+		err = check_write(&r->s.c, new->buf + from, len, from) ? QC_SYSTEM :
+			shadow_sync(&r->s, "the new name");
+	return err ? err : switch_over(r, new->buf, QCOW_HEAD_SWITCH_BYTES);
 }
 
-/* @steps: NR_STEPS of them, whose memory is that of the first. */
-static int read_head(struct rebase *r, struct head *steps)
+/* @heads: QCOW_MAX_HEADS of them, whose memory is that of the first. */
+static int plan_heads(struct rebase *r, struct qcow_head *heads, unsigned int *nr)
 {
+	const struct qcow_backing_names names = {
+		.backing = new_backing(r), .format = r->opts->format,
+	};
 	size_t bytes = check_cluster_bytes(&r->s.c), i;
-	unsigned char *buf = qc_alloc(NR_STEPS * bytes);
+	unsigned char *buf = qc_alloc(QCOW_MAX_HEADS * bytes);
+	int err;
 
-	for (i = 0; i < NR_STEPS; i++)
-		steps[i] = (struct head){ .buf = buf + i * bytes, .bytes = bytes };
-	steps[0].h = r->s.c.img->h;
-	return check_read(&r->s.c, buf, bytes, 0) ? QC_SYSTEM : 0;
+	QC_REPORT(rep);
+	for (i = 0; i < QCOW_MAX_HEADS; i++)
+		heads[i] = (struct qcow_head){ .buf = buf + i * bytes, .bytes = bytes };
+	heads[0].h = r->s.c.img->h;
+	if (check_read(&r->s.c, buf, bytes, 0))
+		return QC_SYSTEM;
+	err = qcow_backing_plan(heads, names, nr, &rep);
+	if (!err)
+		return 0;
+	qc_lines(r->s.c.img->name, rep.buf);
+	return err == -ENAMETOOLONG ? QC_UNSUPPORTED : QC_USAGE;
 }
 
 static int rename_v2(struct rebase *r)
 {
-	struct head steps[NR_STEPS];
-	size_t nr, i;
-	int err = read_head(r, steps);
+	struct qcow_head heads[QCOW_MAX_HEADS];
+	unsigned int nr, i;
+	int err = plan_heads(r, heads, &nr);
 
-	if (!err)
-		err = plan_head(r, steps, &nr);
 	for (i = 1; !err && i < nr; i++)
-		err = write_step(r, &steps[i - 1], &steps[i]);
-	free(steps[0].buf);
+		err = write_head(r, &heads[i - 1], &heads[i]);
+	free(heads[0].buf);
 	return err;
 }
 
@@ -177,7 +120,7 @@ static int find_place_v1(struct rebase *r, size_t len, u64 *host_offset)
 		return qc_fail(QC_BAD_IMAGE, img->name, "is corrupt in %llu places, not changed",
 			       c->res.corruptions);
 	*host_offset = len ? img->h.length : 0;
-	if (img->h.length + len <= min_t(u64, c->first_used, HEAD_SWITCH_BYTES))
+	if (img->h.length + len <= min_t(u64, c->first_used, QCOW_HEAD_SWITCH_BYTES))
 		return 0;
 	*host_offset = c->res.image_end;
 	if (S_ISREG(img->st.st_mode) || len <= img->bytes - *host_offset)
@@ -188,7 +131,7 @@ static int find_place_v1(struct rebase *r, size_t len, u64 *host_offset)
 /* As QEMU reads a file in sectors, it ends at the end of one. */
 static int write_name_v1(struct rebase *r, const char *name, size_t len, u64 host_offset)
 {
-	size_t bytes = round_up(len, (size_t)HEAD_SWITCH_BYTES);
+	size_t bytes = round_up(len, (size_t)QCOW_HEAD_SWITCH_BYTES);
 	const struct image *img = r->s.c.img;
 	char *buf = qc_alloc(bytes);
 	int err;
@@ -210,16 +153,16 @@ static void cut_name_v1(const struct rebase *r, u64 host_offset)
 	const struct image *img = r->s.c.img;
 	u64 old = img->h.backing_offset, end = old + img->h.backing_len;
 
-	if (S_ISREG(img->st.st_mode) && old >= HEAD_SWITCH_BYTES && old > host_offset &&
-	    r->s.c.res.image_end == round_up(end, (u64)HEAD_SWITCH_BYTES))
-		(void)!ftruncate(img->fd, round_up(old, (u64)HEAD_SWITCH_BYTES));
+	if (S_ISREG(img->st.st_mode) && old >= QCOW_HEAD_SWITCH_BYTES && old > host_offset &&
+	    r->s.c.res.image_end == round_up(end, (u64)QCOW_HEAD_SWITCH_BYTES))
+		(void)!ftruncate(img->fd, round_up(old, (u64)QCOW_HEAD_SWITCH_BYTES));
 }
 
 static int rename_v1(struct rebase *r)
 {
 	const char *name = new_backing(r);
 	size_t len = name ? strlen(name) : 0;
-	unsigned char head[HEAD_SWITCH_BYTES];
+	unsigned char head[QCOW_HEAD_SWITCH_BYTES];
 	struct qcow_v1_disk_header *disk = (void *)head;
 	u64 host_offset = 0;
 	int err;
@@ -379,16 +322,14 @@ static int copy(struct rebase *r, const struct chain *next)
 /* Whether there will be room for the names, before anything is copied. */
 static int check_names(struct rebase *r)
 {
-	struct head steps[NR_STEPS];
-	size_t nr;
+	struct qcow_head heads[QCOW_MAX_HEADS];
+	unsigned int nr;
 	int err;
 
 	if (r->s.h.version == 1)
 		return check_name_v1(r);
-	err = read_head(r, steps);
-	if (!err)
-		err = plan_head(r, steps, &nr);
-	free(steps[0].buf);
+	err = plan_heads(r, heads, &nr);
+	free(heads[0].buf);
 	return err;
 }
 

@@ -13,8 +13,6 @@
 #include <linux/err.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <qcow/l2.h>
 
@@ -30,9 +28,6 @@
 /* Clusters that the metadata worker sets in one go; then other messages have their turn. */
 #define ZERO_CLUSTERS	1024
 
-/* Of a range behind the end of the disk that one request has; a multiple of any cluster size. */
-#define BEHIND_BYTES	((u64)SZ_1G)
-
 static struct bio_vec zero_bvecs[ZERO_PAGES];
 
 /**
@@ -40,24 +35,35 @@ static struct bio_vec zero_bvecs[ZERO_PAGES];
  * @zeroes: they read as zeros afterwards; else that is up to the driver
  * @keep: and have their space still
  * @mark: an entry has to say so: there is something below
+ * @holes: only to clusters that the image does not have at all
  */
 struct discard_effect {
 	bool zeroes;
 	bool keep;
 	bool mark;
+	bool holes;
 };
+
+/* Whether something below shows where the image has nothing, now or after a rebase. */
+static bool discard_shows_below(const struct qcow_image *image, u64 guest)
+{
+	return (image->backing && guest < image->backing->size) ||
+	       guest < READ_ONCE(image->next_below_bytes);
+}
 
 static struct discard_effect discard_effect(struct qcow_request *req)
 {
 	const struct request *rq = blk_mq_rq_from_pdu(req);
 	const struct qcow_image *image = req->dev->chain;
 
-	if (req_op(rq) == QCOW_OP_DROP_BEHIND)
+	if (req->own == QCOW_OWN_DROP_BEHIND)
 		return (struct discard_effect) {};
+	if (req->own == QCOW_OWN_ZERO_HOLES)
+		return (struct discard_effect) { .mark = true, .holes = true };
 	return (struct discard_effect) {
 		.zeroes = req_op(rq) != REQ_OP_DISCARD,
 		.keep = rq->cmd_flags & REQ_NOUNMAP,
-		.mark = image->backing && req->pos < image->backing->size,
+		.mark = discard_shows_below(image, req->pos),
 	};
 }
 
@@ -132,6 +138,9 @@ static int zero_cluster(struct qcow_meta *meta, struct qcow_change *change, u64 
 		return err;
 	if (ext.kind == QCOW_EXTENT_HOLE && !ext.allocated && !effect->mark &&
 	    ext.len >= qcow_cluster_bytes(g))
+		return 0;
+	if (effect->holes && (ext.kind != QCOW_EXTENT_HOLE || ext.allocated ||
+			      ext.len < qcow_cluster_bytes(g)))
 		return 0;
 	keep = effect->keep && ext.allocated && !ext.shared && ext.kind != QCOW_EXTENT_COMPRESSED;
 	if (!keep) {
@@ -262,7 +271,7 @@ static int zero_clusters(struct qcow_request *req, u64 len, const struct discard
 		return QCOW_STEP_GONE;
 	if (err)
 		return err;
-	if (meta->image->geo.data_file && !effect->keep) {
+	if (meta->image->geo.data_file && !effect->keep && !effect->holes) {
 		u64 in_slice = discard_slice_end(meta->image, req->pos) - req->pos;
 
 		err = discard_data_file(meta->image, req->pos, min(len, in_slice));
@@ -314,39 +323,6 @@ static void discard_run(struct qcow_request *req, bool may_wait)
 void qcow_request_discard(struct qcow_request *req, struct request *rq)
 {
 	qcow_request_start(req, rq, discard_run);
-}
-
-/* A request without a bio, of whole clusters but at the ends. */
-static int discard_behind(struct qcow_device *dev, u64 guest, u32 len, bool drop)
-{
-	struct request *rq;
-	blk_status_t status;
-
-	rq = blk_mq_alloc_request(dev->disk->queue, drop ? QCOW_OP_DROP_BEHIND :
-							   QCOW_OP_ZERO_BEHIND, 0);
-	if (IS_ERR(rq))
-		return PTR_ERR(rq);
-	rq->__sector = guest >> SECTOR_SHIFT;
-	rq->__data_len = len;
-	status = blk_execute_rq(rq, false);
-	blk_mq_free_request(rq);
-	return blk_status_to_errno(status);
-}
-
-int qcow_request_zero_behind(struct qcow_device *dev, u64 guest, u64 len, bool drop)
-{
-	u64 end = guest + len;
-	int err = 0;
-
-	for (; guest < end && !err; guest += len) {
-		/* What is not wanted any more goes all the same. */
-		if (!drop && fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-		len = min(end, round_down(guest, BEHIND_BYTES) + BEHIND_BYTES) - guest;
-		err = discard_behind(dev, guest, len, drop);
-	}
-	return err;
 }
 
 void qcow_discard_module_init(void)

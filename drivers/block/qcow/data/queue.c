@@ -47,6 +47,8 @@ static blk_status_t queue_start(struct request *rq)
 		return BLK_STS_IOERR;
 
 	queue_note_write(req->dev, rq);
+	if (!blk_rq_is_passthrough(rq))
+		req->own = QCOW_OWN_NONE;
 	blk_mq_start_request(rq);
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
@@ -57,9 +59,13 @@ static blk_status_t queue_start(struct request *rq)
 		return BLK_STS_OK;
 	case REQ_OP_DISCARD:
 	case REQ_OP_WRITE_ZEROES:
-	case QCOW_OP_ZERO_BEHIND:
-	case QCOW_OP_DROP_BEHIND:
 		qcow_request_discard(req, rq);
+		return BLK_STS_OK;
+	case REQ_OP_DRV_OUT:
+		if (req->own == QCOW_OWN_COPY_UP)
+			qcow_request_write(req, rq);
+		else
+			qcow_request_discard(req, rq);
 		return BLK_STS_OK;
 	case REQ_OP_FLUSH:
 		req->flush.done = queue_flush_done;

@@ -21,12 +21,25 @@ struct qcow_device;
 struct qcow_epoch;
 struct qcow_request;
 
-/*
- * Operations of the driver on its own device, which lead behind the end of the disk: the block
- * layer would refuse others there.
+/**
+ * enum qcow_own - what a request of the driver on its own device does
+ * @QCOW_OWN_NONE: it is one of the block layer
+ * @QCOW_OWN_ZERO_BEHIND: make a range that lies behind the disk read as zeros
+ * @QCOW_OWN_DROP_BEHIND: only drop what whole clusters of it have, as a discard does
+ * @QCOW_OWN_ZERO_HOLES: whole clusters that the active image does not have at all become zeros of
+ *                       its own, from version 3 on
+ * @QCOW_OWN_COPY_UP: what the active image does not have of whole clusters becomes its own, as it
+ *                    reads now
+ *
+ * What leads behind the end the block layer would refuse, and for the others it has no name.
  */
-#define QCOW_OP_ZERO_BEHIND	REQ_OP_DRV_OUT
-#define QCOW_OP_DROP_BEHIND	REQ_OP_DRV_IN
+enum qcow_own {
+	QCOW_OWN_NONE,
+	QCOW_OWN_ZERO_BEHIND,
+	QCOW_OWN_DROP_BEHIND,
+	QCOW_OWN_ZERO_HOLES,
+	QCOW_OWN_COPY_UP,
+};
 
 /**
  * struct qcow_fragment - a part of a request that one I/O or one copy serves
@@ -66,6 +79,7 @@ enum qcow_first {
 /**
  * struct qcow_request - per-request data of blk-mq
  * @dev: the device
+ * @own: set before it is started
  * @refs: fragments in flight, and the thread that maps the rest
  * @pos: guest byte that is mapped next
  * @end: guest byte after the request
@@ -90,6 +104,7 @@ enum qcow_first {
  */
 struct qcow_request {
 	struct qcow_device *dev;
+	enum qcow_own own;
 	atomic_t refs;
 	u64 pos;
 	u64 end;
@@ -130,16 +145,18 @@ void qcow_request_write(struct qcow_request *req, struct request *rq);
 void qcow_request_discard(struct qcow_request *req, struct request *rq);
 
 /**
- * qcow_request_zero_behind() - make a guest range read as zeros that lies behind the disk
+ * qcow_request_own() - have the driver do something to a guest range
  * @dev: the device; its image reaches to the range, or will
- * @guest: first byte, a multiple of 512
- * @len: bytes, likewise
- * @drop: only drop what whole clusters of it have, as a discard does
+ * @own: what
+ * @guest: first byte, a multiple of 512; for QCOW_OWN_ZERO_HOLES and QCOW_OWN_COPY_UP of the
+ *         cluster size
+ * @len: bytes, likewise, or to the end of the image
  *
  * Context: process context, may sleep.
- * Return: 0, -EIO, -ENOSPC, ...: of any part of it.
+ * Return: 0, -EIO, -ENOSPC, ...: of any part of it; -EINTR: the task is being killed, and some of
+ * it may be done.
  */
-int qcow_request_zero_behind(struct qcow_device *dev, u64 guest, u64 len, bool drop);
+int qcow_request_own(struct qcow_device *dev, enum qcow_own own, u64 guest, u64 len);
 
 /* blk_mq_ops.complete: hands the outcome to the block layer, byte range by byte range. */
 void qcow_request_complete(struct request *rq);

@@ -2,7 +2,8 @@
 /*
  * Writes: in place where the image has a cluster for itself, straight from the submitter's
  * context; else to clusters that are new or hold zeros, with what is beside the written bytes
- * copied along.
+ * copied along. To copy up what is below is to write no bytes, beside which all is copied, and only
+ * where the image has nothing.
  *
  *   submitter: write_run ---> in place ----------------------------------> store --> end
  *        |        ^   \
@@ -49,6 +50,20 @@ static bool write_hits_metadata(struct qcow_meta *meta, u64 host, u64 len)
 	return true;
 }
 
+/* Bytes that can be dealt with at once: all that is left of a request without memory. */
+static u64 write_at_hand(const struct qcow_request *req)
+{
+	if (req->own == QCOW_OWN_COPY_UP)
+		return req->end - req->pos;
+	return iov_iter_count(&req->iter);
+}
+
+/* Nothing of the request goes where the image has something, if it brings nothing. */
+static bool write_passes(const struct qcow_request *req, const struct qcow_extent *ext)
+{
+	return req->own == QCOW_OWN_COPY_UP && ext->kind != QCOW_EXTENT_HOLE;
+}
+
 static void in_place_complete(struct qcow_io *io, int err)
 {
 	qcow_fragment_end(container_of(io, struct qcow_fragment, io), err);
@@ -88,11 +103,13 @@ static int write_in_place(struct qcow_request *req, const struct qcow_extent *ex
  * @host: of the first byte
  * @len: how many
  * @fill: what is beside them in their (sub)clusters has to be written, too
+ * @pass: nowhere: they are passed over
  */
 struct plan {
 	u64 host;
 	u64 len;
 	bool fill;
+	bool pass;
 };
 
 /* The (sub)clusters around the bytes get a new mapping. */
@@ -199,9 +216,10 @@ static int plan_new(struct qcow_meta *meta, struct qcow_change *change, u64 gues
 	return 0;
 }
 
-static int make_plan(struct qcow_meta *meta, struct qcow_change *change, u64 guest, u64 len,
-		     struct plan *p)
+static int make_plan(struct qcow_meta *meta, struct qcow_change *change,
+		     const struct qcow_request *req, u64 len, struct plan *p)
 {
+	u64 guest = req->pos;
 	struct qcow_extent ext;
 	int err;
 
@@ -209,20 +227,29 @@ static int make_plan(struct qcow_meta *meta, struct qcow_change *change, u64 gue
 	err = qcow_change_map(meta, change, guest, len, &ext);
 	if (err)
 		return err;
+	if (write_passes(req, &ext)) {
+		p->len = ext.len;
+		p->pass = true;
+		return 0;
+	}
 	/* In version 1 a cluster may lie where no block begins, and share one with others. */
 	if (ext.allocated && !IS_ALIGNED(ext.host ^ guest, max_t(u32, meta->image->data->align,
 								 SECTOR_SIZE)))
 		ext.shared = true;
 	if (ext.kind != QCOW_EXTENT_COMPRESSED && ext.allocated && !ext.shared)
-		return plan_own(meta, change, guest, &ext, p);
-	return plan_new(meta, change, guest, &ext, p);
+		err = plan_own(meta, change, guest, &ext, p);
+	else
+		err = plan_new(meta, change, guest, &ext, p);
+	p->fill |= req->own == QCOW_OWN_COPY_UP;
+	return err;
 }
 
 /* The bytes from @pos on, @len of them, as they will be: the request's, or what is there. */
 static int fill_gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 {
+	u64 brought = frag->req->own == QCOW_OWN_COPY_UP ? 0 : frag->io.len;
 	u64 begin = clamp(frag->guest, pos, pos + len);
-	u64 end = clamp(frag->guest + frag->io.len, pos, pos + len);
+	u64 end = clamp(frag->guest + brought, pos, pos + len);
 	struct qcow_meta *meta = frag->req->dev->meta;
 	struct iov_iter iter = frag->io.iter;
 	int err;
@@ -332,7 +359,7 @@ static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
 static int plan_step(struct qcow_request *req)
 {
 	struct qcow_meta *meta = req->dev->meta;
-	u64 len = iov_iter_count(&req->iter);
+	u64 len = write_at_hand(req);
 	struct qcow_fragment *frag;
 	struct plan p;
 	int err;
@@ -343,11 +370,13 @@ static int plan_step(struct qcow_request *req)
 	err = qcow_change_begin(meta, &frag->change, req->pos, &len, true, &req->msg);
 	if (err)
 		goto cancel;
-	err = make_plan(meta, &frag->change, req->pos, len, &p);
-	if (!err)
+	err = make_plan(meta, &frag->change, req, len, &p);
+	if (!err && !p.pass)
 		return submit_change(req, frag, &p);
 
 	qcow_change_end(meta, &frag->change, err);
+	if (!err)
+		req->pos += p.len;
 cancel:
 	qcow_fragment_cancel(frag);
 	if (err == -EINPROGRESS || qcow_request_await_space(req, err))
@@ -369,7 +398,7 @@ static void write_plan(struct qcow_meta_msg *msg)
 		if (ret || req->pos == req->end)
 			break;
 		/* A slice that has to be read is not read here, where other requests wait. */
-		if (!iov_iter_count(&req->iter) || !qcow_request_has_slice(req)) {
+		if (!write_at_hand(req) || !qcow_request_has_slice(req)) {
 			queue_work(req->dev->wq, &req->work);
 			return;
 		}
@@ -381,7 +410,7 @@ static void write_plan(struct qcow_meta_msg *msg)
 static int write_step(struct qcow_request *req, bool may_wait)
 {
 	struct qcow_meta *meta = req->dev->meta;
-	u64 len = iov_iter_count(&req->iter);
+	u64 len = write_at_hand(req);
 	struct qcow_extent ext;
 	int err;
 
@@ -397,6 +426,10 @@ static int write_step(struct qcow_request *req, bool may_wait)
 	}
 	if (err)
 		return err;
+	if (write_passes(req, &ext)) {
+		req->pos += ext.len;
+		return QCOW_STEP_DONE;
+	}
 	if (qcow_meta_begun(meta) && is_in_place(req, &ext))
 		return write_in_place(req, &ext);
 
@@ -428,7 +461,7 @@ static void write_run(struct qcow_request *req, bool may_wait)
 			ret = -EIO;
 			break;
 		}
-		if (!iov_iter_count(&req->iter))
+		if (!write_at_hand(req))
 			qcow_request_next_bio(req);
 		ret = write_step(req, may_wait);
 		if (ret == QCOW_STEP_GONE)

@@ -53,6 +53,7 @@ struct qcow_store;
  * @readahead: of slices, into @l2
  * @inflight: I/O of the device, of the active image of a writable one; or NULL
  * @backing: the next layer, or NULL
+ * @next_below_bytes: size of the layer that is to be the next one, while it is made so; or 0
  * @shared: what counts the devices that use the layer; layer.c's
  */
 struct qcow_image {
@@ -79,6 +80,7 @@ struct qcow_image {
 	struct qcow_readahead readahead;
 	struct qcow_inflight *inflight;
 	struct qcow_image *backing;
+	u64 next_below_bytes;
 	struct qcow_shared *shared;
 };
 

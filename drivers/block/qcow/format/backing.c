@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where names go in a header that exists: every layout is tried until one leaves alone what the old
- * header needs.
+ * Where the name and the format of a backing file go in a header that exists: every layout is tried
+ * until one leaves alone what the old header needs.
  */
-#include "rebase/head.h"
+#include <qcow/backing.h>
+#include <qcow/ondisk.h>
+#include <qcow/report.h>
 
 /**
  * enum format_place - where in the list of extensions the backing file's format goes
@@ -29,10 +31,10 @@ enum format_place {
  * @names: what it is to have
  */
 struct layout {
-	const struct head *old;
-	struct head *new;
+	const struct qcow_head *old;
+	struct qcow_head *new;
 	size_t pos;
-	const struct head_names *names;
+	const struct qcow_backing_names *names;
 };
 
 static bool put_ext(struct layout *l, u32 type, const void *data, u32 len)
@@ -68,7 +70,7 @@ static bool put_features(struct layout *l)
 /* The old cluster with all extensions and the end mark laid out anew. */
 static bool put_extensions(struct layout *l, enum format_place place)
 {
-	const struct head *old = l->old;
+	const struct qcow_head *old = l->old;
 	bool fits, format = place != FORMAT_SAME, features = false;
 	struct qcow_ext ext;
 	size_t pos = 0;
@@ -116,7 +118,7 @@ static bool put_backing(struct layout *l, size_t at)
 }
 
 /* Behind the last extension of the old header. */
-static size_t ext_end(const struct head *old)
+static size_t ext_end(const struct qcow_head *old)
 {
 	struct qcow_ext ext;
 	size_t pos = 0, end = old->h.length;
@@ -129,7 +131,7 @@ static size_t ext_end(const struct head *old)
 
 static bool same_behind_switch(const struct layout *l, size_t from, size_t end)
 {
-	from = max_t(size_t, from, HEAD_SWITCH_BYTES);
+	from = max_t(size_t, from, QCOW_HEAD_SWITCH_BYTES);
 	return end <= from || !memcmp(l->old->buf + from, l->new->buf + from, end - from);
 }
 
@@ -159,8 +161,8 @@ static bool try_places(struct layout *l, const enum format_place *places, size_t
 	return false;
 }
 
-int head_rename(const struct head *old, const struct head_names *names, struct head *new,
-		struct qcow_report *rep)
+static int lay_out_names(const struct qcow_head *old, const struct qcow_backing_names *names,
+			 struct qcow_head *new, struct qcow_report *rep)
 {
 	static const enum format_place stated[] = { FORMAT_FIRST, FORMAT_SAME, FORMAT_LAST };
 	static const enum format_place absent[] = { FORMAT_NONE, FORMAT_KEPT };
@@ -177,10 +179,65 @@ int head_rename(const struct head *old, const struct head_names *names, struct h
 		fits = try_places(&l, stated, ARRAY_SIZE(stated));
 	else
 		fits = try_places(&l, absent, ARRAY_SIZE(absent));
-	if (fits)
-		return 0;
-	qcow_report(rep,
-		    "the first cluster, %zu bytes, has no room for a backing file name of %zu bytes beside the old one",
-		    old->bytes, len);
-	return -ENOSPC;
+	if (!fits) {
+		qcow_report(rep,
+			    "the first cluster, %zu bytes, has no room for a backing file name of %zu bytes beside the old one",
+			    old->bytes, len);
+		return -ENAMETOOLONG;
+	}
+	/* A program that writes to an image clears the autoclear bits that it does not know. */
+	new->h.autoclear &= QCOW_AUTOCLEAR_BITMAPS | QCOW_AUTOCLEAR_RAW_DATA_FILE;
+	qcow_header_put(&new->h, new->buf);
+	return 0;
+}
+
+/* That what was laid out is a header. */
+static int check_head(const struct qcow_head *new, struct qcow_report *rep)
+{
+	struct qcow_header h;
+
+	return qcow_header_parse(&h, new->buf, new->bytes, S64_MAX, rep);
+}
+
+static bool find_features(const struct qcow_head *head, struct qcow_ext *ext)
+{
+	size_t pos = 0;
+
+	while (qcow_ext_next(&head->h, head->buf, head->bytes, &pos, ext, NULL) == 1) {
+		if (ext->type == QCOW_EXT_FEATURE_NAMES)
+			return true;
+	}
+	return false;
+}
+
+int qcow_backing_plan(struct qcow_head *heads, struct qcow_backing_names names, unsigned int *nr,
+		      struct qcow_report *rep)
+{
+	struct qcow_ext features;
+	int err;
+
+	names.features = find_features(&heads[0], &features) ? &features : NULL;
+	*nr = 2;
+	err = lay_out_names(&heads[0], &names, &heads[1], rep);
+	if (err == -ENAMETOOLONG && names.features) {
+		*nr = 3;
+		names.features = NULL;
+		err = lay_out_names(&heads[0], &names, &heads[1], NULL);
+		names.features = &features;
+		if (!err)
+			err = lay_out_names(&heads[1], &names, &heads[2], NULL);
+	}
+	return err ?: check_head(&heads[*nr - 1], rep);
+}
+
+size_t qcow_head_behind(const struct qcow_head *old, const struct qcow_head *new, size_t *from)
+{
+	size_t end = old->bytes;
+
+	*from = QCOW_HEAD_SWITCH_BYTES;
+	while (end > *from && old->buf[end - 1] == new->buf[end - 1])
+		end--;
+	while (*from < end && old->buf[*from] == new->buf[*from])
+		++*from;
+	return end > *from ? end - *from : 0;
 }

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The name of the backing file in the header of the active image.
+ *
+ * Versions 2 and 3 have it in the first cluster (qcow/backing.h). What is new is written where the
+ * header that holds needs nothing; the write of the first sector makes it valid.
+ *
+ * Version 1 has it anywhere. One that fits into the space of the old one, in the first sector, goes
+ * there in one write with the fields that tell its length; else it gets clusters of its own, and
+ * then the fields lead to it. What the old one had is a gap until the detach fills it.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <qcow/backing.h>
+#include <qcow/ondisk.h>
+#include <qcow/report.h>
+
+#include "layer/image.h"
+#include "message.h"
+#include "meta/backing.h"
+#include "meta/job.h"
+#include "meta/worker.h"
+#include "store/store.h"
+
+/**
+ * struct backing_job - the names on their way
+ * @job: has it done
+ * @names: they
+ * @write: else they are only laid out
+ * @heads: of versions 2 and 3; their memory is that of the first one
+ * @rep: says why not
+ */
+struct backing_job {
+	struct qcow_job job;
+	const struct qcow_backing_names *names;
+	bool write;
+	struct qcow_head heads[QCOW_MAX_HEADS];
+	struct qcow_report *rep;
+};
+
+static int backing_write(struct qcow_image *image, const void *buf, u64 pos, size_t len)
+{
+	int err = qcow_store_write(image->store, buf, pos, len);
+
+	return err ?: qcow_store_flush(image->store);
+}
+
+/* One write within the first sector that makes new names valid. @old: what is there. */
+static int backing_switch(struct qcow_meta *meta, const void *old, const void *new, u64 pos,
+			  size_t len)
+{
+	int err = backing_write(meta->image, new, pos, len);
+
+	if (!err)
+		return 0;
+	/* It may be there all the same. */
+	if (backing_write(meta->image, old, pos, len)) {
+		qcow_message(meta->image, "header: cannot be written: error %d", err);
+		qcow_meta_fail(meta);
+	}
+	return err;
+}
+
+static int backing_write_head(struct qcow_meta *meta, const struct qcow_head *old,
+			      const struct qcow_head *new)
+{
+	size_t from, len;
+	int err = 0;
+
+	if (!memcmp(old->buf, new->buf, old->bytes))
+		return 0;
+	len = qcow_head_behind(old, new, &from);
+	if (len)
+		err = backing_write(meta->image, new->buf + from, from, len);
+	if (!err)
+		err = backing_switch(meta, old->buf, new->buf, 0, QCOW_HEAD_SWITCH_BYTES);
+	if (!err)
+		meta->image->header = new->h;
+	return err;
+}
+
+static int backing_set_heads(struct qcow_meta *meta, struct backing_job *b)
+{
+	struct qcow_image *image = meta->image;
+	unsigned int nr, i;
+	int err;
+
+	b->heads[0].h = image->header;
+	err = qcow_store_read_padded(image->store, b->heads[0].buf, 0, b->heads[0].bytes);
+	if (!err)
+		err = qcow_backing_plan(b->heads, *b->names, &nr, b->rep);
+	for (i = 1; b->write && !err && i < nr; i++)
+		err = backing_write_head(meta, &b->heads[i - 1], &b->heads[i]);
+	return err;
+}
+
+/* The fields of version 1, and @name behind them where it is not NULL. */
+static int backing_set_fields_v1(struct qcow_meta *meta, u64 host, const char *name, u32 len)
+{
+	struct qcow_image *image = meta->image;
+	size_t bytes = name ? host + len : sizeof(struct qcow_v1_disk_header);
+	struct qcow_v1_disk_header *disk;
+	unsigned char *old, *new;
+	int err;
+
+	old = kmalloc(2 * bytes, GFP_NOIO);
+	if (!old)
+		return -ENOMEM;
+	new = old + bytes;
+	err = qcow_store_read(image->store, old, 0, bytes);
+	if (err)
+		goto out;
+	memcpy(new, old, bytes);
+	disk = (struct qcow_v1_disk_header *)new;
+	disk->backing_offset = cpu_to_be64(host);
+	disk->backing_size = cpu_to_be32(len);
+	if (name)
+		memcpy(new + host, name, len);
+	err = backing_switch(meta, old, new, 0, bytes);
+	if (!err) {
+		image->header.backing_offset = host;
+		image->header.backing_len = len;
+	}
+out:
+	kfree(old);
+	return err;
+}
+
+/* Clusters for a name, which end with the sector that it ends in. */
+static int backing_set_apart_v1(struct qcow_meta *meta, const char *name, u32 len)
+{
+	struct qcow_image *image = meta->image;
+	u64 bytes = round_up(len, qcow_cluster_bytes(&image->geo));
+	struct qcow_run run;
+	void *buf;
+	u64 host;
+	int err;
+
+	buf = kvzalloc(bytes, GFP_NOIO);
+	if (!buf)
+		return -ENOMEM;
+	memcpy(buf, name, len);
+	err = qcow_space_alloc(&meta->space, bytes >> image->geo.cluster_bits, &run);
+	if (err)
+		goto out;
+	host = run.first << image->geo.cluster_bits;
+	err = qcow_overlap_add(&meta->overlap, host, bytes);
+	if (err)
+		goto release;
+	err = backing_write(image, buf, host, bytes);
+	if (!err)
+		err = backing_set_fields_v1(meta, host, NULL, len);
+	if (!err)
+		goto out;
+	qcow_overlap_del(&meta->overlap, host, bytes);
+release:
+	qcow_space_release(&meta->space, run.first, run.nr);
+out:
+	kvfree(buf);
+	return err;
+}
+
+static int backing_set_v1(struct qcow_meta *meta, struct backing_job *b)
+{
+	const struct qcow_header *h = &meta->image->header;
+	const char *name = b->names->backing;
+	size_t len = name ? strlen(name) : 0;
+
+	if (len > QCOW_MAX_BACKING_NAME) {
+		qcow_report(b->rep, "backing file name has %zu bytes, at most %u are supported",
+			    len, QCOW_MAX_BACKING_NAME);
+		return -EINVAL;
+	}
+	if (!b->write)
+		return 0;
+	if (!len)
+		return backing_set_fields_v1(meta, 0, NULL, 0);
+	/* Where there is something between, commits may write to it at the same time. */
+	if (len <= h->backing_len && h->backing_offset == h->length &&
+	    h->backing_offset + len <= QCOW_HEAD_SWITCH_BYTES)
+		return backing_set_fields_v1(meta, h->backing_offset, name, len);
+	return backing_set_apart_v1(meta, name, len);
+}
+
+/* In the worker, again after each wait. */
+static int backing_step(struct qcow_job *job)
+{
+	struct backing_job *b = container_of(job, struct backing_job, job);
+	struct qcow_meta *meta = job->meta;
+	int err = 0;
+
+	if (READ_ONCE(meta->failed))
+		return -EIO;
+	if (b->write)
+		err = qcow_meta_begin(meta);
+	if (err)
+		return err;
+	if (meta->image->geo.version > 1)
+		return backing_set_heads(meta, b);
+	err = backing_set_v1(meta, b);
+	return qcow_job_await_space(job, err);
+}
+
+static int backing_run(struct qcow_meta *meta, struct backing_job *b)
+{
+	struct qcow_image *image = meta->image;
+	size_t bytes = qcow_cluster_bytes(&image->geo);
+	unsigned char *buf = NULL;
+	unsigned int i;
+	int err;
+
+	if (b->names->backing && qcow_image_raw_data(image)) {
+		qcow_report(b->rep,
+			    "the image has a raw external data file, and can have no backing file");
+		return -EOPNOTSUPP;
+	}
+	if (b->names->backing && !b->names->format && image->geo.version > 1) {
+		qcow_report(b->rep, "the format of the backing file is not stated");
+		return -EINVAL;
+	}
+	if (image->geo.version > 1) {
+		buf = kvmalloc_array(QCOW_MAX_HEADS, bytes, GFP_KERNEL);
+		if (!buf)
+			return -ENOMEM;
+		for (i = 0; i < QCOW_MAX_HEADS; i++)
+			b->heads[i] = (struct qcow_head) { .buf = buf + i * bytes, .bytes = bytes };
+	}
+	b->job.step = backing_step;
+	err = qcow_job_run(meta, &b->job);
+	kvfree(buf);
+	return err;
+}
+
+int qcow_backing_check(struct qcow_meta *meta, const struct qcow_backing_names *names,
+		       struct qcow_report *rep)
+{
+	struct backing_job b = { .names = names, .rep = rep };
+
+	return backing_run(meta, &b);
+}
+
+int qcow_backing_set(struct qcow_meta *meta, const struct qcow_backing_names *names,
+		     struct qcow_report *rep)
+{
+	struct backing_job b = { .names = names, .write = true, .rep = rep };
+
+	return backing_run(meta, &b);
+}
