@@ -126,36 +126,60 @@ out:
 	return err;
 }
 
-/* Clusters for a name, which end with the sector that it ends in. */
+/* @buf: the name and zeros, @bytes of whole clusters that nothing refers to at @host. */
+static int backing_put_v1(struct qcow_meta *meta, const void *buf, u64 host, u64 bytes, u32 len)
+{
+	int err = qcow_overlap_add(&meta->overlap, host, bytes);
+
+	if (err)
+		return err;
+	err = backing_write(meta->image, buf, host, bytes);
+	if (!err)
+		err = backing_set_fields_v1(meta, host, NULL, len);
+	if (err)
+		qcow_overlap_del(&meta->overlap, host, bytes);
+	return err;
+}
+
+/* Clusters for a name. */
 static int backing_set_apart_v1(struct qcow_meta *meta, const char *name, u32 len)
 {
-	struct qcow_image *image = meta->image;
-	u64 bytes = round_up(len, qcow_cluster_bytes(&image->geo));
+	const struct qcow_geometry *g = &meta->image->geo;
+	u64 bytes = round_up(len, qcow_cluster_bytes(g));
 	struct qcow_run run;
 	void *buf;
-	u64 host;
 	int err;
 
 	buf = kvzalloc(bytes, GFP_NOIO);
 	if (!buf)
 		return -ENOMEM;
 	memcpy(buf, name, len);
-	err = qcow_space_alloc(&meta->space, bytes >> image->geo.cluster_bits, &run);
-	if (err)
-		goto out;
-	host = run.first << image->geo.cluster_bits;
-	err = qcow_overlap_add(&meta->overlap, host, bytes);
-	if (err)
-		goto release;
-	err = backing_write(image, buf, host, bytes);
+	err = qcow_space_alloc(&meta->space, bytes >> g->cluster_bits, &run);
+	if (!err) {
+		err = backing_put_v1(meta, buf, run.first << g->cluster_bits, bytes, len);
+		if (err)
+			qcow_space_release(&meta->space, run.first, run.nr);
+	}
+	kvfree(buf);
+	return err;
+}
+
+int qcow_backing_move(struct qcow_meta *meta, u64 host)
+{
+	const struct qcow_header *h = &meta->image->header;
+	u64 bytes = round_up(h->backing_len, qcow_cluster_bytes(&meta->image->geo));
+	u64 old = h->backing_offset;
+	void *buf;
+	int err;
+
+	buf = kvzalloc(bytes, GFP_NOIO);
+	if (!buf)
+		return -ENOMEM;
+	err = qcow_store_read(meta->image->store, buf, old, h->backing_len);
 	if (!err)
-		err = backing_set_fields_v1(meta, host, NULL, len);
+		err = backing_put_v1(meta, buf, host, bytes, h->backing_len);
 	if (!err)
-		goto out;
-	qcow_overlap_del(&meta->overlap, host, bytes);
-release:
-	qcow_space_release(&meta->space, run.first, run.nr);
-out:
+		qcow_overlap_del(&meta->overlap, old, bytes);
 	kvfree(buf);
 	return err;
 }

@@ -5,6 +5,8 @@
 #ifndef _QCOW_META_BACKING_H
 #define _QCOW_META_BACKING_H
 
+#include <linux/types.h>
+
 struct qcow_backing_names;
 struct qcow_meta;
 struct qcow_report;
@@ -39,5 +41,17 @@ int qcow_backing_check(struct qcow_meta *meta, const struct qcow_backing_names *
  */
 int qcow_backing_set(struct qcow_meta *meta, const struct qcow_backing_names *names,
 		     struct qcow_report *rep);
+
+/**
+ * qcow_backing_move() - have the name elsewhere; version 1
+ * @meta: the metadata
+ * @host: a place that nothing refers to, a multiple of the cluster size
+ *
+ * Durable when it returns.
+ *
+ * Context: the worker.
+ * Return: 0 or -errno: it is where it was.
+ */
+int qcow_backing_move(struct qcow_meta *meta, u64 host);
 
 #endif /* _QCOW_META_BACKING_H */

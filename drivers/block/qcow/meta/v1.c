@@ -22,7 +22,8 @@
  * Where what cannot be moved lies in the room, tables of several clusters go into gaps that are
  * large enough, if there are any, and one that lies across the target stays.
  *
- * An L1 table that has become longer lies anywhere, and is moved as other tables are.
+ * An L1 table that has become longer lies anywhere, and is moved as other tables are; so is the
+ * backing file's name where it has clusters for itself.
  *
  * All that refers to a cluster is found by the same walk, so gaps that a power cut or another
  * program has left go, too. Compressed data, what does not lie at cluster borders, and a cluster
@@ -42,6 +43,7 @@
 
 #include "layer/image.h"
 #include "layer/map.h"
+#include "meta/backing.h"
 #include "meta/v1.h"
 #include "meta/worker.h"
 #include "meta/writeback.h"
@@ -153,7 +155,7 @@ int qcow_v1_end(struct qcow_image *image, u64 *end, struct qcow_report *rep)
  * @nr: clusters in front of the end, and of tables that have been put behind it
  * @used: a bit for each: something refers to a part of it
  * @movable: likewise: a data cluster or a table begins with it or goes on, and has it for itself
- * @tables: likewise: a table of several clusters that can be moved begins with it
+ * @tables: likewise: a table, or a name, of several clusters that can be moved begins with it
  * @goal: as many clusters as are in use: at last, this one and those behind it are free
  * @low: from here to @goal is room for tables
  * @aside: clusters of tables that are to go behind the end first
@@ -206,7 +208,7 @@ static int pack_mark_all(struct qcow_v1_pack *pack, struct qcow_image *image)
 
 	err = pack_mark(pack, 0, h->length, true);
 	if (!err)
-		err = pack_mark(pack, h->backing_offset, h->backing_len, true);
+		err = pack_mark(pack, h->backing_offset, h->backing_len, false);
 	if (!err)
 		err = pack_mark(pack, h->l1_offset, (u64)h->l1_entries * sizeof(__be64), false);
 	return err ?: v1_walk_tables(image, pack_mark, pack, NULL);
@@ -221,6 +223,21 @@ static u64 l1_clusters(const struct qcow_image *image)
 {
 	return DIV_ROUND_UP_ULL((u64)image->header.l1_entries * sizeof(__be64),
 				qcow_cluster_bytes(&image->geo));
+}
+
+static u64 name_clusters(const struct qcow_image *image)
+{
+	return DIV_ROUND_UP_ULL(image->header.backing_len, qcow_cluster_bytes(&image->geo));
+}
+
+/* Of what begins with cluster @first and is no data. */
+static u64 table_clusters(const struct qcow_image *image, u64 first)
+{
+	if (first == image->header.l1_offset >> image->geo.cluster_bits)
+		return l1_clusters(image);
+	if (first == image->header.backing_offset >> image->geo.cluster_bits)
+		return name_clusters(image);
+	return l2_clusters(image);
 }
 
 static bool pack_can_move(const struct qcow_v1_pack *pack, u64 first, u64 nr)
@@ -241,6 +258,7 @@ static void pack_note_tables(struct qcow_v1_pack *pack, const struct qcow_image 
 	u32 i;
 
 	pack_note_table(pack, image->header.l1_offset, l1_clusters(image));
+	pack_note_table(pack, image->header.backing_offset, name_clusters(image));
 	for (i = 0; i < image->l1_entries; i++) {
 		if (!qcow_l1_decode(&image->geo, be64_to_cpu(image->l1[i]), &table, &flaw) && table)
 			pack_note_table(pack, table, l2_clusters(image));
@@ -257,13 +275,12 @@ static void pack_make_no_room(struct qcow_v1_pack *pack)
 /* The room that tables need begins in front of those that it makes need it. */
 static void pack_plan(struct qcow_v1_pack *pack, const struct qcow_image *image)
 {
-	u64 l1_first = image->header.l1_offset >> pack->bits;
 	u64 last = pack->nr, first;
 
 	pack->goal = bitmap_weight(pack->used, pack->nr);
 	pack->low = pack->goal;
 	for (; (first = find_last_bit(pack->tables, last)) < last; last = first) {
-		u64 nr = first == l1_first ? l1_clusters(image) : l2_clusters(image);
+		u64 nr = table_clusters(image, first);
 
 		if (first + nr <= pack->low)
 			break;
@@ -289,7 +306,8 @@ struct qcow_v1_pack *qcow_v1_pack_begin(struct qcow_meta *meta)
 	u64 bits;
 
 	/* Behind the end, place for all tables. */
-	bits = nr + min(nr, image->l1_entries * l2_clusters(image) + l1_clusters(image));
+	bits = nr + min(nr, image->l1_entries * l2_clusters(image) + l1_clusters(image) +
+			    name_clusters(image));
 	if (nr > PACK_CLUSTERS)
 		return NULL;
 	pack = kzalloc(sizeof(*pack), GFP_NOIO);
@@ -471,6 +489,25 @@ static int pack_move_l1(struct qcow_meta *meta, struct qcow_v1_pack *pack)
 	return err;
 }
 
+/* The backing file's name lies behind the header, or at a cluster border once it has another. */
+static int pack_move_name(struct qcow_meta *meta, struct qcow_v1_pack *pack)
+{
+	u64 nr = name_clusters(meta->image);
+	u64 first = meta->image->header.backing_offset >> pack->bits;
+	u64 to;
+	int err;
+
+	if (!nr)
+		return 0;
+	to = pack_place(pack, first, nr, 0);
+	if (to == first)
+		return 0;
+	err = qcow_backing_move(meta, to << pack->bits);
+	if (!err)
+		pack_note_placed(pack, first, to, nr);
+	return err;
+}
+
 /* Where the store has no space for tables behind the end, there will be no room for them. */
 static int pack_begin_pass(struct qcow_meta *meta, struct qcow_v1_pack *pack)
 {
@@ -480,7 +517,7 @@ static int pack_begin_pass(struct qcow_meta *meta, struct qcow_v1_pack *pack)
 					     pack->nr << pack->bits, end << pack->bits))
 		pack_make_no_room(pack);
 	pack->aside = 0;
-	return pack_move_l1(meta, pack);
+	return pack_move_l1(meta, pack) ?: pack_move_name(meta, pack);
 }
 
 /* One slice, and with the first one of a table the table. */
