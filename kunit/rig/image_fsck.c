@@ -344,7 +344,7 @@ static void count_gaps(struct image_fsck *f)
 static int check_v1(struct image_fsck *f)
 {
 	const struct qcow_v1_disk_header *h = (const void *)f->disk->data;
-	u64 bytes = be64_to_cpu(h->size);
+	u64 bytes = be64_to_cpu(h->size), name = be64_to_cpu(h->backing_offset);
 	struct table t = {
 		.host = be64_to_cpu(h->l1_offset), .l2_entries = 1ULL << h->l2_bits,
 		.entry_bytes = 8,
@@ -361,6 +361,8 @@ static int check_v1(struct image_fsck *f)
 	if (!err)
 		err = claim(f, "L1 table", round_down(t.host, SECTOR_SIZE),
 			    t.host % SECTOR_SIZE + t.entries * sizeof(__be64));
+	if (!err && name >= SECTOR_SIZE)
+		err = claim(f, "backing file's name", name, be32_to_cpu(h->backing_size));
 	if (!err)
 		err = check_l1(f, &t);
 	if (!err)
