@@ -268,14 +268,18 @@ static int check_backings(const struct chain *chain, const struct chain_options 
 	return 0;
 }
 
-static bool has_backing(const struct chain *chain, const struct chain_options *opts)
+/* All below the last layer. */
+static int open_below(struct chain *chain, const struct chain_options *opts)
 {
-	return chain->images[chain->nr - 1].backing || (opts->rebased && chain->nr == 1);
+	int err = 0;
+
+	while (!err && chain->images[chain->nr - 1].backing)
+		err = open_backing(chain, opts);
+	return err;
 }
 
 int chain_open(struct chain *chain, const char *name, const struct chain_options *opts)
 {
-	enum image_lock lock = opts->rebased ? IMAGE_LOCK_NONE : opts->lock;
 	struct image *img;
 	int err;
 
@@ -284,12 +288,21 @@ int chain_open(struct chain *chain, const char *name, const struct chain_options
 	img = chain_add(chain);
 	err = policy_open_named(img, name, opts->write);
 	if (!err)
-		err = lock_file(img->fd, img->name, lock);
+		err = lock_file(img->fd, img->name, opts->lock);
 	if (!err)
-		err = read_layer(img, opts, opts->write, lock);
-	while (!err && !opts->top_only && has_backing(chain, opts))
-		err = open_backing(chain, opts);
-	return err || opts->top_only ? err : check_backings(chain, opts);
+		err = read_layer(img, opts, opts->write, opts->lock);
+	if (err || opts->top_only)
+		return err;
+	err = open_below(chain, opts);
+	return err ? err : check_backings(chain, opts);
+}
+
+int chain_rebase(struct chain *chain, const char *name, const struct chain_options *opts)
+{
+	const struct file_name none = { 0 };
+	int err = open_as(chain, &none, name, opts);
+
+	return err ? err : open_below(chain, opts);
 }
 
 void chain_close(struct chain *chain)

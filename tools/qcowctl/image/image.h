@@ -554,8 +554,6 @@ struct other_backing {
  * @lock: lock of these two; of other files one of a reader, unless it is none
  * @top_only: do not open backing files
  * @no_data: do not open external data files
- * @rebased: the caller has the active image and its data file locked, and the first of @backings is
- *           its backing file, whether it has one or not
  */
 struct chain_options {
 	struct policy policy;
@@ -566,7 +564,6 @@ struct chain_options {
 	enum image_lock lock;
 	bool top_only;
 	bool no_data;
-	bool rebased;
 };
 
 /**
@@ -605,6 +602,17 @@ void chain_options_free(struct chain_options *opts);
  * Return: 0 or enum qc_exit.
  */
 int chain_open(struct chain *chain, const char *name, const struct chain_options *opts);
+
+/**
+ * chain_rebase() - open another backing file than the image names, and everything below it
+ * @chain: the image alone, whether it has a backing file or not; chain_close() it also after an
+ *         error
+ * @name: of the backing file, which no policy restricts
+ * @opts: the options; @backing_format is that of the backing file
+ *
+ * Return: as chain_open().
+ */
+int chain_rebase(struct chain *chain, const char *name, const struct chain_options *opts);
 
 /**
  * chain_close() - close all layers

@@ -10,6 +10,7 @@
 
 #include <qcow/backing.h>
 
+#include "rebase/backing.h"
 #include "rebase/copy.h"
 #include "rebase/rebase.h"
 #include "shadow/shadow.h"
@@ -93,17 +94,6 @@ static int rename_v2(struct rebase *r)
 	return err;
 }
 
-static int check_name_v1(const struct rebase *r)
-{
-	size_t len = strlen(r->opts->backing);
-
-	if (len <= QCOW_MAX_BACKING_NAME)
-		return 0;
-	return qc_fail(QC_USAGE, r->s.c.img->name,
-		       "backing file name has %zu bytes, at most %u are supported", len,
-		       QCOW_MAX_BACKING_NAME);
-}
-
 /*
  * Where a name of this length is to be in version 1, 0 for none: behind the header within the first
  * sector, or behind all that is in use. Nothing else tells what is in use: all tables are read.
@@ -167,9 +157,6 @@ static int rename_v1(struct rebase *r)
 	u64 host_offset = 0;
 	int err;
 
-	err = check_name_v1(r);
-	if (err)
-		return err;
 	if (check_read(&r->s.c, head, sizeof(head), 0))
 		return QC_SYSTEM;
 	err = find_place_v1(r, len, &host_offset);
@@ -185,22 +172,6 @@ static int rename_v1(struct rebase *r)
 	if (!err)
 		cut_name_v1(r, host_offset);
 	return err;
-}
-
-static int check_header(const struct image *img, const struct rebase_options *opts)
-{
-	const struct qcow_header *h = &img->h;
-
-	if (*opts->backing && !opts->format && h->version > 1) {
-		qc_fail(0, "rebase", "the format of '%s' is not stated, and it is not guessed",
-			opts->backing);
-		qc_hint("-F raw|qcow|qcow2");
-		return QC_USAGE;
-	}
-	if (*opts->backing && h->autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE)
-		return qc_fail(QC_UNSUPPORTED, img->name,
-			       "has a raw external data file, and can have no backing file");
-	return shadow_check_marks(img);
 }
 
 static int rename_image(struct rebase *r)
@@ -220,7 +191,7 @@ static int open_image(struct rebase *r, const char *name, const struct chain_opt
 		return err;
 	r->s.h = r->s.c.img->h;
 	check_set_up(&r->s.c);
-	return check_header(r->s.c.img, r->opts);
+	return backing_check(r->s.c.img, r->opts);
 }
 
 static void close_image(struct rebase *r)
@@ -244,43 +215,13 @@ int rebase_names(const char *name, const struct rebase_options *opts)
 	return err;
 }
 
-/* The image again, on its new backing file. */
+/* The image again, on its new backing file; it is locked already. */
 static int open_next(const struct rebase *r, struct chain *next)
 {
-	const char *backing = new_backing(r), *name = r->s.c.img->name;
-	struct chain_options chain = r->opts->chain;
-	struct other_backing other = { .layer = 0 };
-	char *path = NULL;
-	int err;
+	const struct chain_options chain = { .policy = r->opts->chain.policy, .top_only = true };
+	int err = chain_open(next, r->s.c.img->name, &chain);
 
-	chain.lock = IMAGE_LOCK_READ;
-	chain.rebased = true;
-	chain.top_only = !backing;
-	if (backing && path_has_protocol(backing) && strncmp(backing, "file:/", 6))
-		return qc_fail(QC_POLICY, "--backing",
-			       "'%s' has a protocol, only files are opened", backing);
-	if (backing) {
-		path = policy_combine(name, strncmp(backing, "file:/", 6) ? backing : backing + 5);
-		other.name = path;
-		chain.backings = &other;
-		chain.nr_backings = 1;
-		chain.backing_format = r->opts->format;
-	}
-	err = chain_open(next, name, &chain);
-	free(path);
-	return err;
-}
-
-static int check_readable(const struct chain *chain)
-{
-	u32 i;
-
-	for (i = 0; i < chain->nr; i++)
-		if (!chain->images[i].raw && chain->images[i].h.crypt_method != QCOW_CRYPT_NONE)
-			return qc_fail(QC_UNSUPPORTED, chain->images[i].name,
-				       "crypt_method %u: encrypted images are rebased with -u only",
-				       chain->images[i].h.crypt_method);
-	return 0;
+	return err ? err : backing_open(next, r->opts);
 }
 
 /* The image reads as before, from its old backing file and what it now has itself. */
@@ -327,7 +268,7 @@ static int check_names(struct rebase *r)
 	int err;
 
 	if (r->s.h.version == 1)
-		return check_name_v1(r);
+		return 0;
 	err = plan_heads(r, heads, &nr);
 	free(heads[0].buf);
 	return err;
@@ -349,9 +290,9 @@ int rebase_image(const char *name, const struct rebase_options *opts)
 	if (!err)
 		err = open_next(&r, &next);
 	if (!err)
-		err = check_readable(&r.chain);
+		err = backing_check_readable(&r.chain);
 	if (!err)
-		err = check_readable(&next);
+		err = backing_check_readable(&next);
 	if (!err)
 		err = copy(&r, &next);
 	chain_close(&next);

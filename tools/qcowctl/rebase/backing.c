@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The new backing file of an image: its name, and the files.
+ */
+#include "rebase/backing.h"
+#include "shadow/shadow.h"
+
+int backing_check(const struct image *img, const struct rebase_options *opts)
+{
+	const struct qcow_header *h = &img->h;
+	size_t len = strlen(opts->backing);
+
+	if (len && !opts->format && h->version > 1) {
+		qc_fail(0, "rebase", "the format of '%s' is not stated, and it is not guessed",
+			opts->backing);
+		qc_hint("-F raw|qcow|qcow2");
+		return QC_USAGE;
+	}
+	if (len && h->autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE)
+		return qc_fail(QC_UNSUPPORTED, img->name,
+			       "has a raw external data file, and can have no backing file");
+	if (len > QCOW_MAX_BACKING_NAME)
+		return qc_fail(QC_USAGE, img->name,
+			       "backing file name has %zu bytes, at most %u are supported", len,
+			       QCOW_MAX_BACKING_NAME);
+	return shadow_check_marks(img);
+}
+
+int backing_open(struct chain *next, const struct rebase_options *opts)
+{
+	const char *name = opts->backing;
+	struct chain_options chain = {
+		.policy = opts->chain.policy, .backing_format = opts->format,
+		.lock = IMAGE_LOCK_READ,
+	};
+	char *path;
+	int err;
+
+	if (!*name)
+		return 0;
+	if (!strncmp(name, "file:/", 6))
+		name += 5;
+	else if (path_has_protocol(name))
+		return qc_fail(QC_POLICY, "--backing",
+			       "'%s' has a protocol, only files are opened", name);
+	path = policy_combine(next->images[0].name, name);
+	err = chain_rebase(next, path, &chain);
+	free(path);
+	return err;
+}
+
+int backing_check_readable(const struct chain *chain)
+{
+	u32 i;
+
+	for (i = 0; i < chain->nr; i++)
+		if (!chain->images[i].raw && chain->images[i].h.crypt_method != QCOW_CRYPT_NONE)
+			return qc_fail(QC_UNSUPPORTED, chain->images[i].name,
+				       "crypt_method %u: encrypted images are rebased with -u only",
+				       chain->images[i].h.crypt_method);
+	return 0;
+}
