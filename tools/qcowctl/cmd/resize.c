@@ -154,22 +154,16 @@ static int resize_device(u32 index, const struct resize_args *a, u64 *from, u64 
 static int resize(struct resize_args *a)
 {
 	u64 from = 0, to = 0;
-	u32 *list = NULL;
-	size_t nr = 0;
-	int err;
+	bool attached;
+	u32 index;
+	int err = sysfs_find_attached(a->what, "be resized", &index, &attached);
 
-	/* A file that is there may be no device's. */
-	err = access(a->what, F_OK) ? sysfs_find("", a->what, &list, &nr) :
-				      sysfs_lookup("", a->what, &list, &nr);
-	if (!err)
-		err = sysfs_choose_writer(a->what, list, nr, "be resized");
-	if (!err && nr)
-		err = resize_device(list[0], a, &from, &to);
+	if (!err && attached)
+		err = resize_device(index, a, &from, &to);
 	else if (!err)
 		err = resize_image(a->what, &a->size, &a->opts, &from, &to);
 	if (!err && !a->quiet)
 		printf("%s: %llu bytes, %llu before\n", a->what, to, from);
-	free(list);
 	return err;
 }
 

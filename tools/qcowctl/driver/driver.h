@@ -276,6 +276,17 @@ int sysfs_lookup(const char *root, const char *what, u32 **list, size_t *nr);
  */
 int sysfs_find(const char *root, const char *what, u32 **list, size_t *nr);
 
+/**
+ * sysfs_find_attached() - the device that is to be changed, or none: a file that is not attached
+ * @what: name of a device or of an image
+ * @cannot: as sysfs_choose_writer()
+ * @index: result, where there is one; it may be read-only
+ * @found: result, whether
+ *
+ * Return: 0; QC_NOT_FOUND: neither device nor file; or as sysfs_choose_writer().
+ */
+int sysfs_find_attached(const char *what, const char *cannot, u32 *index, bool *found);
+
 /* files.c: the files of an attached image */
 
 /**

@@ -296,3 +296,21 @@ int sysfs_find(const char *root, const char *what, u32 **list, size_t *nr)
 	qc_hint("qcowctl list");
 	return QC_NOT_FOUND;
 }
+
+int sysfs_find_attached(const char *what, const char *cannot, u32 *index, bool *found)
+{
+	u32 *list = NULL;
+	size_t nr = 0;
+	int err;
+
+	/* A file that is there may be no device's. */
+	err = access(what, F_OK) ? sysfs_find("", what, &list, &nr) :
+				   sysfs_lookup("", what, &list, &nr);
+	if (!err)
+		err = sysfs_choose_writer(what, list, nr, cannot);
+	*found = !err && nr;
+	if (*found)
+		*index = list[0];
+	free(list);
+	return err;
+}
