@@ -5,22 +5,26 @@
 #include <getopt.h>
 
 #include "cmd/cmd.h"
+#include "driver/driver.h"
 #include "rebase/rebase.h"
 
 static const char help[] =
-	"Usage: qcowctl rebase [OPTION]... -b FILE -F FMT IMAGE\n"
-	"Give IMAGE another backing file, as qemu-img rebase does. What is read from it stays the\n"
-	"same: where the old and the new backing file differ, the image gets what the old one\n"
-	"has. No other program may have it open; needs neither root nor the driver.\n"
+	"Usage: qcowctl rebase [OPTION]... -b FILE -F FMT DEVICE|IMAGE\n"
+	"Give an image another backing file, as qemu-img rebase does. What is read from it stays\n"
+	"the same: where the old and the new backing file differ, the image gets what the old one\n"
+	"has. One that is attached may be mounted and written to meanwhile; else no other program\n"
+	"may have it open, and neither root nor the driver is needed.\n"
 	"\n"
 	"  -b, --backing FILE         the new backing file; \"\": none any more\n"
 	"  -F, --backing-format FMT   its format: raw, qcow or qcow2; version 1 does not store it\n"
 	"  -u, --unsafe               change the names and nothing else: what is read from the\n"
-	"                             backing file is that of the new one\n"
-	"      --old-format FMT       format of the old backing file, where none is stated\n"
+	"                             backing file is that of the new one; of a device, from\n"
+	"                             its next attach on\n"
+	"      --old-format FMT       of an image that is not attached: format of the old backing\n"
+	"                             file, where none is stated\n"
 	"      --allow-backing NAME   backing files may be in this directory too, or be this\n"
 	"                             file or block device\n"
-	"  -q, --quiet                print nothing when all is well, as always\n"
+	"  -q, --quiet                print nothing but errors\n"
 	"  -h, --help                 this text\n";
 
 enum {
@@ -75,6 +79,7 @@ static int parse_option(struct rebase_args *a, int opt)
 		a->unsafe = true;
 		return 0;
 	case 'q':
+		a->opts.quiet = true;
 		return 0;
 	case 'h':
 		a->help = true;
@@ -111,6 +116,19 @@ static int parse_args(struct rebase_args *a, int argc, char **argv)
 	return check_args(a);
 }
 
+static int rebase(const struct rebase_args *a, const char *what)
+{
+	bool attached;
+	u32 index;
+	int err = sysfs_find_attached(what, "be rebased", &index, &attached);
+
+	if (err)
+		return err;
+	if (attached)
+		return rebase_attached(index, &a->opts, a->unsafe);
+	return a->unsafe ? rebase_names(what, &a->opts) : rebase_image(what, &a->opts);
+}
+
 static int run(const struct command *cmd, int argc, char **argv)
 {
 	struct rebase_args a = { 0 };
@@ -120,10 +138,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cmd_usage(cmd);
 	else if (!err && a.help)
 		cmd_help(cmd);
-	else if (!err && a.unsafe)
-		err = rebase_names(argv[optind], &a.opts);
 	else if (!err)
-		err = rebase_image(argv[optind], &a.opts);
+		err = rebase(&a, argv[optind]);
 	chain_options_free(&a.opts.chain);
 	return err;
 }

@@ -127,6 +127,7 @@ static int exit_code(int err)
 		return QC_BAD_IMAGE;
 	case EOPNOTSUPP:
 	case ERANGE:
+	case ENAMETOOLONG:
 	case EROFS:
 	case ENOPKG:
 		return QC_UNSUPPORTED;
@@ -158,31 +159,29 @@ static void ignore_access_times(const struct image *img)
 		ignore_access_time(img->data_fd);
 }
 
-/* The layers of a chain as the driver gets them, allocated. */
-static struct qcow_layer *encode_layers(const struct chain *chain)
+/* Layers as the driver gets them, allocated. */
+static struct qcow_layer *encode_layers(const struct image *images, u32 nr)
 {
-	struct qcow_layer *layers = qc_alloc(chain->nr * sizeof(*layers));
+	struct qcow_layer *layers = qc_alloc(nr * sizeof(*layers));
 	u32 i;
 
-	for (i = 0; i < chain->nr; i++) {
-		const struct image *img = &chain->images[i];
-
-		ignore_access_times(img);
-		layers[i].image_fd = img->fd;
-		layers[i].data_fd = img->data_fd;
-		layers[i].format = img->raw ? QCOW_FORMAT_RAW : QCOW_FORMAT_QCOW;
+	for (i = 0; i < nr; i++) {
+		ignore_access_times(&images[i]);
+		layers[i].image_fd = images[i].fd;
+		layers[i].data_fd = images[i].data_fd;
+		layers[i].format = images[i].raw ? QCOW_FORMAT_RAW : QCOW_FORMAT_QCOW;
 	}
 	return layers;
 }
 
 /* What has been read of each header, so that the driver finds what has changed since. */
-static u64 *encode_digests(const struct chain *chain)
+static u64 *encode_digests(const struct image *images, u32 nr)
 {
-	u64 *digests = qc_alloc(chain->nr * sizeof(*digests));
+	u64 *digests = qc_alloc(nr * sizeof(*digests));
 	u32 i;
 
-	for (i = 0; i < chain->nr; i++)
-		digests[i] = chain->images[i].digest;
+	for (i = 0; i < nr; i++)
+		digests[i] = images[i].digest;
 	return digests;
 }
 
@@ -200,8 +199,8 @@ static void warn_lines(const char *image, const char *text)
 
 int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, int *err)
 {
-	struct qcow_layer *layers = encode_layers(chain);
-	u64 *digests = encode_digests(chain);
+	struct qcow_layer *layers = encode_layers(chain->images, chain->nr);
+	u64 *digests = encode_digests(chain->images, chain->nr);
 	const char *image = chain->images[0].name;
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);
 
@@ -378,5 +377,30 @@ int control_set_access(int fd, u32 index, const struct image *image, const struc
 	if (!err)
 		warn_lines(image->name, text);
 	free(text);
+	return exit_code(err);
+}
+
+int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg)
+{
+	const struct image *below = chain->images + 1;
+	u32 nr = chain->nr - 1;
+	struct qcow_layer *layers = encode_layers(below, nr);
+	u64 *digests = encode_digests(below, nr);
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	int err;
+
+	arg->size = sizeof(*arg);
+	arg->layers = (uintptr_t)layers;
+	arg->nr_layers = nr;
+	arg->digests = (uintptr_t)digests;
+	arg->message = (uintptr_t)text;
+	arg->message_size = QCOW_MAX_MESSAGE;
+	err = call_operation(fd, QCOW_REBASE, arg, arg->index, text,
+			     "gives it no other backing file", "cannot rebase");
+	if (!err)
+		warn_lines(chain->images[0].name, text);
+	free(text);
+	free(digests);
+	free(layers);
 	return exit_code(err);
 }

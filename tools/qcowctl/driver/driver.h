@@ -99,6 +99,16 @@ int control_set_access(int fd, u32 index, const struct image *image, const struc
 /* Whether there is nothing to change; sysfs has what blockdev --setro has done, too. */
 bool control_has_access(int fd, u32 index, u32 flags);
 
+/**
+ * control_rebase() - QCOW_REBASE
+ * @fd: control node
+ * @chain: the active image, and what is to be below it, whose descriptors are handed to the driver
+ * @arg: all but layers, digests and message buffer
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg);
+
 /* nodes.c */
 
 /**

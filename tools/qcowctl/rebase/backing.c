@@ -60,3 +60,12 @@ int backing_check_readable(const struct chain *chain)
 				       chain->images[i].h.crypt_method);
 	return 0;
 }
+
+void backing_warn_snapshots(const struct image *img, const struct rebase_options *opts)
+{
+	if (opts->quiet || !img->h.nr_snapshots || (!img->backing && !*opts->backing))
+		return;
+	qc_warn(img->name, "what its snapshots (%u) do not have themselves %s from now on",
+		img->h.nr_snapshots,
+		*opts->backing ? "is read from the new backing file" : "reads as zeros");
+}

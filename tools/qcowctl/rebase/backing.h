@@ -34,4 +34,11 @@ int backing_open(struct chain *next, const struct rebase_options *opts);
  */
 int backing_check_readable(const struct chain *chain);
 
+/**
+ * backing_warn_snapshots() - warn that snapshots do not read the same any more
+ * @img: the image, as it was before
+ * @opts: the names
+ */
+void backing_warn_snapshots(const struct image *img, const struct rebase_options *opts);
+
 #endif /* QCOWCTL_REBASE_BACKING_H */

@@ -298,6 +298,8 @@ int rebase_image(const char *name, const struct rebase_options *opts)
 	chain_close(&next);
 	if (!err)
 		err = rename_image(&r);
+	if (!err)
+		backing_warn_snapshots(r.s.c.img, opts);
 	close_image(&r);
 	return err;
 }

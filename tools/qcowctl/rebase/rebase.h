@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Another backing file for an image that no other program has open.
+ * Another backing file for an image: one that is attached, or one that no other program has open.
  */
 #ifndef QCOWCTL_REBASE_H
 #define QCOWCTL_REBASE_H
@@ -13,13 +13,17 @@
  * @format: "raw", "qcow" or "qcow2", or NULL
  * @old_format: format of backing files that there are now, where none is stated, or NULL
  * @chain: policy for the files of both chains
+ * @quiet: no warning of snapshots
  */
 struct rebase_options {
 	const char *backing;
 	const char *format;
 	const char *old_format;
 	struct chain_options chain;
+	bool quiet;
 };
+
+/* rebase.c: an image that is not attached */
 
 /**
  * rebase_names() - change the names in the header and nothing else (-u)
@@ -45,5 +49,19 @@ int rebase_names(const char *name, const struct rebase_options *opts);
  * Return: as rebase_names(); after an error, the image may have more of its own.
  */
 int rebase_image(const char *name, const struct rebase_options *opts);
+
+/* attached.c: one that is */
+
+/**
+ * rebase_attached() - have the driver change the backing file of a device
+ * @index: of the device
+ * @opts: the names; of those that it has the driver has the files, so @old_format is not needed
+ * @names_only: as rebase_names() does it; the device goes on with the files that it has
+ *
+ * May block.
+ *
+ * Return: enum qc_exit; after an error, the names are the old ones.
+ */
+int rebase_attached(u32 index, const struct rebase_options *opts, bool names_only);
 
 #endif /* QCOWCTL_REBASE_H */

@@ -58,9 +58,23 @@ qemu-img snapshot -c one image
 qemu-img convert -f qcow2 -O raw image want
 old=same old_format=raw new=deep new_format=qcow2
 rebase_command
-"${command[@]}"
+"${command[@]}" >out 2>err
+[[ ! -s out && $(wc -l <err) -eq 1 ]]
+grep -qF 'image: warning: what its snapshots (1) do not have themselves is read from the new' err
 judge_rebased image
+qemu-img snapshot -c two image
+"$QCOWCTL" rebase -q -b base -F qcow2 image 2>err
+"$QCOWCTL" rebase -u -b deep -F qcow2 image 2>>err
+[[ ! -s err ]] || die "$(<err)"
+old=deep old_format=qcow2 new=''
+rebase_command
+"${command[@]}" 2>err
+grep -qF 'warning: what its snapshots (2) do not have themselves reads as zeros from now on' err
+judge_rebased image
+"${command[@]}" 2>err
+[[ ! -s err ]] || die "$(<err)"
 qemu-img snapshot -d one image
+qemu-img snapshot -d two image
 qemu-img check -q image
 
 # refused

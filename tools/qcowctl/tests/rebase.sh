@@ -98,7 +98,7 @@ expect "$USAGE" '-b FILE is wanted' rebase -u image
 expect "$USAGE" 'one image is wanted, 0 given' rebase -u -b x
 expect "$USAGE" "'vmdk' is none of raw, qcow, qcow2" rebase -u -b x -F vmdk image
 expect "$USAGE" "'raw' without a backing file" rebase -u -b '' -F raw image
-expect "$NOT_FOUND" 'No such file' rebase -u -b '' absent
+expect "$NOT_FOUND" 'no such device, and no attached image' rebase -u -b '' absent
 expect "$NOT_QCOW" 'not a QCOW image' rebase -u -b '' raw
 create qcow2 image 1M
 refuse "$USAGE" "the format of 'two' is not stated" -u -b two

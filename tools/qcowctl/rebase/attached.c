@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Another backing file for an attached image. The driver compares, copies and changes the header;
+ * it gets the new backing file open and locked, as for an attach, with all that is below it.
+ */
+#include <unistd.h>
+
+#include "driver/driver.h"
+#include "rebase/backing.h"
+
+static int call_driver(u32 index, const struct chain *next, const struct rebase_options *opts,
+		       bool names_only)
+{
+	struct qcow_rebase arg = {
+		.flags = names_only ? QCOW_REBASE_NAMES_ONLY : 0, .index = index,
+		.name = (uintptr_t)opts->backing, .name_len = strlen(opts->backing),
+		.format = (uintptr_t)opts->format,
+		.format_len = opts->format ? strlen(opts->format) : 0,
+	};
+	int fd = control_open(false), err;
+
+	if (fd < 0)
+		return -fd;
+	err = control_rebase(fd, next, &arg);
+	close(fd);
+	return err;
+}
+
+/* @next: the image alone; gets what is to be below it. */
+static int rebase(u32 index, struct chain *next, const struct rebase_options *opts,
+		  bool names_only)
+{
+	int err = backing_check(next->images, opts);
+
+	if (!err && !names_only)
+		err = backing_open(next, opts);
+	if (!err)
+		err = backing_check_readable(next);
+	if (!err)
+		err = call_driver(index, next, opts, names_only);
+	if (!err && !names_only)
+		backing_warn_snapshots(next->images, opts);
+	return err;
+}
+
+int rebase_attached(u32 index, const struct rebase_options *opts, bool names_only)
+{
+	char *path = sysfs_read("", index, "qcow/image");
+	struct chain next = { 0 };
+	int err;
+
+	if (!path)
+		return qc_fail(QC_NOT_FOUND, "rebase", "/dev/" QCOW_DEVICE_PREFIX
+			       "%u: no such device", index);
+	err = attached_chain(&next, index, path, false);
+	if (!err)
+		err = rebase(index, &next, opts, names_only);
+	chain_close(&next);
+	free(path);
+	return err;
+}
