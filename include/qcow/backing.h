@@ -48,6 +48,9 @@ struct qcow_backing_names {
 	const struct qcow_ext *features;
 };
 
+/* Whether a name is not too long for any version; NULL: none. Return: 0 or -EINVAL. */
+int qcow_backing_check_name(const char *name, struct qcow_report *rep);
+
 /**
  * qcow_backing_plan() - lay out a first cluster with another backing file
  * @heads: QCOW_MAX_HEADS of them: the present one first; the others have a @buf of as many bytes
@@ -60,7 +63,8 @@ struct qcow_backing_names {
  * valid. Without a backing file, a format may stay where it is.
  *
  * The feature name table, which is for messages only, takes most of the room: what does not fit
- * with it goes first without it, and then with it behind what is new.
+ * with it goes first without it, and then with it behind what is new. So all but the table is there
+ * with the second of @heads.
  *
  * Return: 0; -EINVAL: a name that is too long; -ENAMETOOLONG: there is no room for the names beside
  * the old ones.

@@ -292,6 +292,7 @@ int qcow_device_open_below(const struct qcow_device *dev, const struct qcow_belo
 							below->top_writable, below->but, rep);
 			report_depth(depth, rep);
 			qcow_layer_put(*image);
+			*image = NULL;
 			return PTR_ERR(next);
 		}
 		*image = next;

@@ -183,7 +183,7 @@ int qcow_device_get_files(struct file **files, unsigned int depth, const struct 
  * @layers: how they are read
  * @digests: of their headers, or NULL
  * @nr_layers: how many
- * @top_writable: the active image is written to, or is to be
+ * @top_writable: the active image is to be opened, too, and written to
  * @but: a device that may have files of them, or NULL
  * @cache_bytes: limit of the cache of each
  * @direct: whether to use direct I/O

@@ -25,6 +25,8 @@ OVERLAY_FORMAT = "<IIIIQiiiIQ"
 OVERLAY_BYTES = struct.calcsize(OVERLAY_FORMAT)
 ACCESS_FORMAT = "<IIIIQiiIIQ"
 ACCESS_BYTES = struct.calcsize(ACCESS_FORMAT)
+REBASE_FORMAT = "<IIIIQQQQQIIII"
+REBASE_BYTES = struct.calcsize(REBASE_FORMAT)
 LAYER_FORMAT = "<iiII"
 MESSAGE_BYTES = 4096
 
@@ -39,6 +41,7 @@ RESIZE = command(1, 3, RESIZE_BYTES)
 CHANGE_SNAPSHOT = command(1, 4, SNAPSHOT_BYTES)
 OVERLAY = command(1, 5, OVERLAY_BYTES)
 SET_ACCESS = command(1, 6, ACCESS_BYTES)
+REBASE = command(1, 7, REBASE_BYTES)
 CREATE, APPLY, DELETE = range(3)
 
 control = os.open("/dev/qcow-control", os.O_RDWR)
@@ -126,6 +129,30 @@ def set_access(index, image, data=-1, flags=0, size=ACCESS_BYTES, tail=b"", requ
     text = ctypes.create_string_buffer(MESSAGE_BYTES)
     fields = bytearray(struct.pack(ACCESS_FORMAT, size, flags, index, MESSAGE_BYTES,
                                    ctypes.addressof(text), image, data, 0, 0, 0))
+    err = call(request, fields + bytearray(tail))
+    message = text.value.decode()
+    return err
+
+
+def rebase(index, *items, label=b"", form=b"", flags=0, digests=(), nr_layers=None,
+           layers_at=None, name_bytes=None, form_bytes=None, name_at=None, reserved=0,
+           size=REBASE_BYTES, tail=b"", request=REBASE):
+    """errno; `items` as attach() has them, lengths and addresses are theirs or what is given"""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    table = ctypes.create_string_buffer(layers(*items))
+    texts = [ctypes.create_string_buffer(part) for part in (label, form)]
+    seen = (ctypes.c_uint64 * len(digests))(*digests)
+
+    def given(value, other):
+        return other if value is None else value
+
+    fields = bytearray(struct.pack(
+        REBASE_FORMAT, size, flags, index, MESSAGE_BYTES, ctypes.addressof(text),
+        given(layers_at, ctypes.addressof(table)), ctypes.addressof(seen) if digests else 0,
+        given(name_at, ctypes.addressof(texts[0])), ctypes.addressof(texts[1]),
+        given(name_bytes, len(label)), given(form_bytes, len(form)),
+        given(nr_layers, len(items)), reserved))
     err = call(request, fields + bytearray(tail))
     message = text.value.decode()
     return err

@@ -1,8 +1,8 @@
 #!/bin/bash
 # As write-model, while snapshots are made, looked at and deleted, overlays put on the device, forks
-# made of it and the device made larger, at random: it gives what a raw file gives; each snapshot,
-# each layer and each fork holds what it held; QEMU agrees, and finds nothing wrong and nothing
-# leaked.
+# made of it, the device made larger and given other backing files, at random: it gives what a raw
+# file gives; each snapshot, each layer and each fork holds what it held; QEMU agrees, and finds
+# nothing wrong and nothing leaked.
 # kernels: 6.12
 # cpus: 2
 # timeout: 240
@@ -84,6 +84,29 @@ do_fork() {
 
 do_resize() { qcowctl resize "+$((RANDOM % 4 + 1))M" "$dev"; }
 
+# do_rebase: to a file that has what the device had a moment ago and other data, or to none. What a
+# snapshot does not have itself would be read from it.
+do_rebase() {
+	local base=$image.base$nr bytes at
+	[[ ${#snapshots[@]} -eq 0 ]] || return 0
+	if [[ $((RANDOM % 4)) -eq 0 ]]; then
+		qcowctl rebase -b '' "$dev"
+		return
+	fi
+	cp --sparse=always "$image.raw" "$base"
+	# QEMU cannot read version 1 beyond the end of its backing file
+	bytes=$((48 << 20))
+	[[ $format == qcow ]] || bytes=$((RANDOM % 16 * 1000448))
+	truncate -s $bytes "$base"
+	for at in 0 1 2 3; do
+		dd if="noise$at" of="$base" bs=512 seek=$((RANDOM % 8192)) conv=notrunc status=none
+	done
+	fallocate -p -o $((RANDOM % 8192 * 512)) -l 100000 "$base"
+	qcowctl rebase -b "$base" -F raw "$dev"
+	# for the next fork: version 1 does not say of what format it is
+	[[ $(image_format "$top") == qcow2 ]] || args=(--backing-format raw)
+}
+
 writes_some() {
 	local counts
 	read -r -a counts <"/sys/block/${dev#/dev/}/stat"
@@ -92,7 +115,7 @@ writes_some() {
 
 # operate_live PID: operations at random while the process is writing
 operate_live() {
-	local operations=(overlay fork resize)
+	local operations=(overlay fork resize rebase rebase)
 	# version 1 has no snapshots, and version 2 no size for each
 	[[ $format == qcow ]] || operations+=(snapshot snapshot snapshot snapshot)
 	[[ $format == qcow || $options == *compat=0.10* ]] || operations+=(resize)
@@ -100,7 +123,7 @@ operate_live() {
 	while kill -0 "$1" 2>/dev/null; do
 		nr=$((nr + 1))
 		"do_${operations[RANDOM % ${#operations[@]}]}"
-		[[ ${#layers[@]} -lt 4 ]] || operations=(resize)
+		[[ ${#layers[@]} -lt 4 ]] || operations=(resize rebase)
 		sleep "0.$((RANDOM % 4))"
 	done
 	wait "$1" || fail "the model"

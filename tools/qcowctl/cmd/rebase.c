@@ -125,7 +125,7 @@ static int rebase(const struct rebase_args *a, const char *what)
 	if (err)
 		return err;
 	if (attached)
-		return rebase_attached(index, &a->opts, a->unsafe);
+		return rebase_attached(what, index, &a->opts, a->unsafe);
 	return a->unsafe ? rebase_names(what, &a->opts) : rebase_image(what, &a->opts);
 }
 

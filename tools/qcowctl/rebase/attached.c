@@ -43,16 +43,16 @@ static int rebase(u32 index, struct chain *next, const struct rebase_options *op
 	return err;
 }
 
-int rebase_attached(u32 index, const struct rebase_options *opts, bool names_only)
+int rebase_attached(const char *what, u32 index, const struct rebase_options *opts,
+		    bool names_only)
 {
-	char *path = sysfs_read("", index, "qcow/image");
 	struct chain next = { 0 };
-	int err;
+	char *path;
+	int err = attached_path(what, &path);
 
-	if (!path)
-		return qc_fail(QC_NOT_FOUND, "rebase", "/dev/" QCOW_DEVICE_PREFIX
-			       "%u: no such device", index);
-	err = attached_chain(&next, index, path, false);
+	/* A name is relative to where the caller says that the image is, as for an attach. */
+	if (!err)
+		err = attached_chain(&next, index, path ? path : what, false);
 	if (!err)
 		err = rebase(index, &next, opts, names_only);
 	chain_close(&next);

@@ -2,27 +2,30 @@
 /*
  * The new backing file of an image: its name, and the files.
  */
+#include <qcow/backing.h>
+
 #include "rebase/backing.h"
 #include "shadow/shadow.h"
 
 int backing_check(const struct image *img, const struct rebase_options *opts)
 {
 	const struct qcow_header *h = &img->h;
-	size_t len = strlen(opts->backing);
+	bool has_name = *opts->backing;
 
-	if (len && !opts->format && h->version > 1) {
+	QC_REPORT(rep);
+	if (has_name && !opts->format && h->version > 1) {
 		qc_fail(0, "rebase", "the format of '%s' is not stated, and it is not guessed",
 			opts->backing);
 		qc_hint("-F raw|qcow|qcow2");
 		return QC_USAGE;
 	}
-	if (len && h->autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE)
+	if (has_name && h->autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE)
 		return qc_fail(QC_UNSUPPORTED, img->name,
 			       "has a raw external data file, and can have no backing file");
-	if (len > QCOW_MAX_BACKING_NAME)
-		return qc_fail(QC_USAGE, img->name,
-			       "backing file name has %zu bytes, at most %u are supported", len,
-			       QCOW_MAX_BACKING_NAME);
+	if (qcow_backing_check_name(opts->backing, &rep)) {
+		qc_lines(img->name, rep.buf);
+		return QC_USAGE;
+	}
 	return shadow_check_marks(img);
 }
 

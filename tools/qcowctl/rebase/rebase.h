@@ -54,6 +54,7 @@ int rebase_image(const char *name, const struct rebase_options *opts);
 
 /**
  * rebase_attached() - have the driver change the backing file of a device
+ * @what: name of the device, or of the image: then @opts->backing is relative to its directory
  * @index: of the device
  * @opts: the names; of those that it has the driver has the files, so @old_format is not needed
  * @names_only: as rebase_names() does it; the device goes on with the files that it has
@@ -62,6 +63,7 @@ int rebase_image(const char *name, const struct rebase_options *opts);
  *
  * Return: enum qc_exit; after an error, the names are the old ones.
  */
-int rebase_attached(u32 index, const struct rebase_options *opts, bool names_only);
+int rebase_attached(const char *what, u32 index, const struct rebase_options *opts,
+		    bool names_only);
 
 #endif /* QCOWCTL_REBASE_H */

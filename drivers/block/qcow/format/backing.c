@@ -161,6 +161,17 @@ static bool try_places(struct layout *l, const enum format_place *places, size_t
 	return false;
 }
 
+int qcow_backing_check_name(const char *name, struct qcow_report *rep)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	if (len <= QCOW_MAX_BACKING_NAME)
+		return 0;
+	qcow_report(rep, "backing file name has %zu bytes, at most %u are supported", len,
+		    QCOW_MAX_BACKING_NAME);
+	return -EINVAL;
+}
+
 static int lay_out_names(const struct qcow_head *old, const struct qcow_backing_names *names,
 			 struct qcow_head *new, struct qcow_report *rep)
 {
@@ -170,11 +181,6 @@ static int lay_out_names(const struct qcow_head *old, const struct qcow_backing_
 	size_t len = names->backing ? strlen(names->backing) : 0;
 	bool fits;
 
-	if (len > QCOW_MAX_BACKING_NAME) {
-		qcow_report(rep, "backing file name has %zu bytes, at most %u are supported", len,
-			    QCOW_MAX_BACKING_NAME);
-		return -EINVAL;
-	}
 	if (names->backing)
 		fits = try_places(&l, stated, ARRAY_SIZE(stated));
 	else
@@ -214,18 +220,20 @@ int qcow_backing_plan(struct qcow_head *heads, struct qcow_backing_names names, 
 		      struct qcow_report *rep)
 {
 	struct qcow_ext features;
-	int err;
+	int err = qcow_backing_check_name(names.backing, rep);
 
+	if (err)
+		return err;
 	names.features = find_features(&heads[0], &features) ? &features : NULL;
 	*nr = 2;
-	err = lay_out_names(&heads[0], &names, &heads[1], rep);
-	if (err == -ENAMETOOLONG && names.features) {
+	err = lay_out_names(&heads[0], &names, &heads[1], names.features ? NULL : rep);
+	if (err && names.features) {
 		*nr = 3;
 		names.features = NULL;
-		err = lay_out_names(&heads[0], &names, &heads[1], NULL);
+		err = lay_out_names(&heads[0], &names, &heads[1], rep);
 		names.features = &features;
 		if (!err)
-			err = lay_out_names(&heads[1], &names, &heads[2], NULL);
+			err = lay_out_names(&heads[1], &names, &heads[2], rep);
 	}
 	return err ?: check_head(&heads[*nr - 1], rep);
 }

@@ -89,9 +89,17 @@ static int backing_set_heads(struct qcow_meta *meta, struct backing_job *b)
 	err = qcow_store_read_padded(image->store, b->heads[0].buf, 0, b->heads[0].bytes);
 	if (!err)
 		err = qcow_backing_plan(b->heads, *b->names, &nr, b->rep);
-	for (i = 1; b->write && !err && i < nr; i++)
+	if (err || !b->write)
+		return err;
+	err = backing_write_head(meta, &b->heads[0], &b->heads[1]);
+	if (err)
+		return err;
+	/* The names are there. */
+	for (i = 2; i < nr && !err; i++)
 		err = backing_write_head(meta, &b->heads[i - 1], &b->heads[i]);
-	return err;
+	if (err)
+		qcow_message(image, "header: has no feature name table any more: error %d", err);
+	return 0;
 }
 
 /* The fields of version 1, and @name behind them where it is not NULL. */
@@ -189,14 +197,10 @@ static int backing_set_v1(struct qcow_meta *meta, struct backing_job *b)
 	const struct qcow_header *h = &meta->image->header;
 	const char *name = b->names->backing;
 	size_t len = name ? strlen(name) : 0;
+	int err = qcow_backing_check_name(name, b->rep);
 
-	if (len > QCOW_MAX_BACKING_NAME) {
-		qcow_report(b->rep, "backing file name has %zu bytes, at most %u are supported",
-			    len, QCOW_MAX_BACKING_NAME);
-		return -EINVAL;
-	}
-	if (!b->write)
-		return 0;
+	if (err || !b->write)
+		return err;
 	if (!len)
 		return backing_set_fields_v1(meta, 0, NULL, 0);
 	/* Where there is something between, commits may write to it at the same time. */
