@@ -12,18 +12,15 @@
 #include <linux/mutex.h>
 #include <linux/sizes.h>
 #include <linux/workqueue.h>
-#include <qcow/report.h>
 
 #include "data/cow.h"
 #include "device.h"
-#include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
-#include "operation.h"
-#include "overlay.h"
 #include "rig/guest_model.h"
 #include "rig/image_builder.h"
 #include "rig/image_fsck.h"
+#include "rig/overlays.h"
 #include "rig/part.h"
 #include "rig/ram_store.h"
 #include "rig/write_rig.h"
@@ -33,9 +30,6 @@ module_param(overlay_cuts, uint, 0444);
 MODULE_PARM_DESC(overlay_cuts, "power cuts that are tried while overlays are made, of each kind of image");
 
 #define SEED		11
-
-/* Overlays on top of each other. */
-#define TOPS		2
 
 /* Operations of the guest, of each thread. */
 #define OPS		20
@@ -47,12 +41,7 @@ MODULE_PARM_DESC(overlay_cuts, "power cuts that are tried while overlays are mad
 /**
  * struct overlay_rig - a device that gets overlays
  * @rig: image and guest
- * @tops: files of the overlays, empty
- * @copies: what a power cut leaves of them
- * @fscks: of @copies
- * @empty: what is in each of @tops in the beginning
- * @empty_bytes: of it
- * @nr_tops: overlays that are on the device
+ * @tops: the overlays
  * @text: what is wrong
  * @err: of the overlays that @work made
  * @work: makes them
@@ -63,12 +52,7 @@ MODULE_PARM_DESC(overlay_cuts, "power cuts that are tried while overlays are mad
  */
 struct overlay_rig {
 	struct write_rig *rig;
-	struct ram_disk *tops[TOPS];
-	struct ram_disk *copies[TOPS];
-	struct image_fsck *fscks[TOPS];
-	void *empty;
-	u64 empty_bytes;
-	unsigned int nr_tops;
+	struct overlays *tops;
 	char text[256];
 	int err;
 	struct work_struct work;
@@ -78,70 +62,32 @@ struct overlay_rig {
 	bool bad;
 };
 
-/**
- * struct ram_layer - a layer in memory
- * @p: for layer.c
- * @disk: its file
- */
-struct ram_layer {
-	struct qcow_layer_params p;
-	struct ram_disk *disk;
-};
-
-static int open_ram(const struct qcow_layer_params *p, struct workqueue_struct *wq,
-		    struct qcow_store **store, struct qcow_store **data, struct qcow_report *rep)
-{
-	*store = ram_store_try(container_of(p, struct ram_layer, p)->disk);
-	return *store ? 0 : -ENOMEM;
-}
-
 static struct ram_disk *build_top(struct kunit *test, u64 size, u32 cluster_bits)
 {
-	struct image_shape shape = {
-		.version = 3, .cluster_bits = cluster_bits, .size = size, .room = SZ_16M,
-	};
-	struct image_builder *b = image_build(test, &shape);
-
-	image_build_counts(b);
-	/* A copy of it has what the builder has put there. */
-	b->disk->high = b->disk->bytes;
-	return b->disk;
+	return overlay_build(test, &(struct image_shape) {
+		.version = 3, .cluster_bits = cluster_bits, .size = size,
+	});
 }
 
 static struct overlay_rig *overlay_rig_create(struct kunit *test, const struct write_case *c)
 {
 	struct overlay_rig *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
-	unsigned int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, r);
 	r->rig = write_rig_create(test, c, SEED);
-	for (i = 0; i < TOPS; i++) {
-		r->tops[i] = build_top(test, c->size, c->cluster_bits);
-		r->copies[i] = ram_disk_create(test, r->tops[i]->room);
-		r->fscks[i] = image_fsck_create(test, r->copies[i]);
-	}
-	r->empty_bytes = r->tops[0]->bytes;
-	r->empty = kunit_kzalloc(test, r->empty_bytes, GFP_KERNEL);
+	r->tops = overlays_create(test, &(struct image_shape) {
+		.version = 3, .cluster_bits = c->cluster_bits, .size = c->size, .room = SZ_16M,
+	});
 	r->least = kunit_kcalloc(test, c->size / SECTOR_SIZE, sizeof(u32), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, r->empty);
 	KUNIT_ASSERT_NOT_NULL(test, r->least);
-	memcpy(r->empty, r->tops[0]->data, r->empty_bytes);
 	mutex_init(&r->lock);
 	return r;
 }
 
 static void restart(struct overlay_rig *r)
 {
-	unsigned int i;
-
 	write_rig_restart(r->rig);
-	for (i = 0; i < TOPS; i++) {
-		ram_disk_cut(r->tops[i], 0);
-		memset(r->tops[i]->data, 0, r->tops[i]->high);
-		memcpy(r->tops[i]->data, r->empty, r->empty_bytes);
-		r->tops[i]->bytes = r->empty_bytes;
-	}
-	r->nr_tops = 0;
+	overlays_restart(r->tops);
 }
 
 static int guest(struct overlay_rig *r, unsigned int ops, u64 seed)
@@ -156,95 +102,22 @@ static int guest(struct overlay_rig *r, unsigned int ops, u64 seed)
 	return err ?: guest_load_flush(load, r->rig->promise);
 }
 
-/* The disk that is on top. */
-static struct ram_disk *top_disk(struct overlay_rig *r)
-{
-	return r->nr_tops ? r->tops[r->nr_tops - 1] : r->rig->dev.disk;
-}
-
-static struct ram_layer ram_layer(struct qcow_device *dev, struct ram_disk *disk, bool writable)
-{
-	return (struct ram_layer) {
-		.disk = disk,
-		.p = {
-			.image = {
-				.name = dev->name, .writable = writable,
-				.snapshot = QCOW_ACTIVE_STATE,
-				.cache_bytes = QCOW_CACHE_DEFAULT_BYTES,
-			},
-			.file = { .id = disk, .bytes = disk->bytes },
-			.wq = dev->wq,
-			.open = open_ram,
-		},
-	};
-}
-
-/* Put @disk on top. */
-static int put_on(struct overlay_rig *r, struct qcow_device *dev, struct ram_disk *disk,
-		  struct qcow_report *rep)
-{
-	struct ram_layer top = ram_layer(dev, disk, true);
-	struct ram_layer below = ram_layer(dev, top_disk(r), false);
-	struct qcow_overlay_parts parts = {};
-	struct qcow_freeze freeze = {};
-	int err;
-
-	parts.top = qcow_layer_get(&top.p, rep);
-	if (IS_ERR(parts.top))
-		return PTR_ERR(parts.top);
-	err = qcow_layer_reopen(&below.p, &parts.again, rep);
-	if (!err)
-		err = qcow_overlay_run(dev, &parts, &freeze, rep);
-	if (err) {
-		qcow_layer_put(parts.top);
-	} else {
-		below.p.file.bytes = below.disk->bytes;
-		qcow_layer_share(dev->chain->backing, &below.p.file, &below.p.data);
-		r->nr_tops++;
-	}
-	qcow_reopened_destroy(&parts.again);
-	return err;
-}
-
 static int put_disk_on(struct overlay_rig *r, struct ram_disk *disk)
 {
-	struct qcow_report rep = { .buf = r->text, .size = sizeof(r->text) };
-	struct qcow_device *dev;
-	int err;
-
-	r->text[0] = 0;
-	dev = qcow_device_get(r->rig->dev.index, &rep);
-	if (IS_ERR(dev))
-		return PTR_ERR(dev);
-	err = put_on(r, dev, disk, &rep);
-	qcow_device_put(dev);
-	return err;
+	return overlays_put(r->tops, &r->rig->dev, disk, r->text, sizeof(r->text));
 }
 
-static struct qcow_image *open_copy(struct overlay_rig *r, struct ram_disk *disk,
-				    struct qcow_image *backing)
+static int put_next_on(struct overlay_rig *r)
 {
-	struct qcow_image_params params = {
-		.name = "cut", .writable = true, .snapshot = QCOW_ACTIVE_STATE,
-		.cache_bytes = SZ_1M,
-	};
-	struct qcow_report rep = { .buf = r->text, .size = sizeof(r->text) };
-	struct qcow_store *store = ram_store_try(disk);
-	struct qcow_image *image;
-
-	if (!store)
-		return ERR_PTR(-ENOMEM);
-	image = qcow_image_open(&params, store, NULL, &rep);
-	if (!IS_ERR(image))
-		image->backing = backing;
-	return image;
+	return put_disk_on(r, overlays_next(r->tops, r->rig->c->size));
 }
 
 /* The chain that the copies of all disks are; each of them is a good image. */
 static int check_copies(struct overlay_rig *r, const u32 *least)
 {
 	struct write_rig *rig = r->rig;
-	struct qcow_image *chain[TOPS + 1], *image;
+	struct qcow_image *chain[MAX_OVERLAYS + 1], *image;
+	struct overlays *tops = r->tops;
 	int nr, err = image_fsck(rig->fsck);
 
 	if (err) {
@@ -252,14 +125,16 @@ static int check_copies(struct overlay_rig *r, const u32 *least)
 		return err;
 	}
 	image = rig->backing;
-	for (nr = 0; nr <= TOPS && !err; nr++) {
-		if (nr && image_fsck(r->fscks[nr - 1])) {
-			strscpy(r->text, r->fscks[nr - 1]->text, sizeof(r->text));
+	for (nr = 0; nr <= MAX_OVERLAYS && !err; nr++) {
+		if (nr && image_fsck(tops->fscks[nr - 1])) {
+			strscpy(r->text, tops->fscks[nr - 1]->text, sizeof(r->text));
 			err = -EUCLEAN;
 			break;
 		}
-		image = open_copy(r, nr ? r->copies[nr - 1] : rig->copy, image);
+		image = write_rig_open_over(rig, nr ? tops->copies[nr - 1] : rig->copy, image,
+					    QCOW_ACTIVE_STATE);
 		if (IS_ERR(image)) {
+			strscpy(r->text, rig->text, sizeof(r->text));
 			err = PTR_ERR(image);
 			break;
 		}
@@ -277,11 +152,8 @@ static int check_copies(struct overlay_rig *r, const u32 *least)
 
 static void imagine(struct overlay_rig *r, u64 seed)
 {
-	unsigned int i;
-
 	ram_disk_imagine(r->rig->dev.disk, seed, r->rig->copy);
-	for (i = 0; i < TOPS; i++)
-		ram_disk_imagine(r->tops[i], seed, r->copies[i]);
+	overlays_imagine(r->tops, seed);
 }
 
 static void expect_good(struct overlay_rig *r, const u32 *least)
@@ -311,10 +183,10 @@ static void on_change(void *watcher)
 
 static void watch(struct overlay_rig *r, void (*func)(void *watcher))
 {
-	struct ram_disk *disks[] = { r->rig->dev.disk, r->tops[0], r->tops[1] };
+	struct ram_disk *disks[] = { r->rig->dev.disk, r->tops->disks[0], r->tops->disks[1] };
 	unsigned int i;
 
-	static_assert(ARRAY_SIZE(disks) == TOPS + 1);
+	static_assert(ARRAY_SIZE(disks) == MAX_OVERLAYS + 1);
 	for (i = 0; i < ARRAY_SIZE(disks); i++) {
 		disks[i]->watcher = r;
 		disks[i]->on_change = func;
@@ -326,8 +198,8 @@ static void overlay_work(struct work_struct *work)
 	struct overlay_rig *r = container_of(work, struct overlay_rig, work);
 	unsigned int i;
 
-	for (i = 0; i < TOPS && !r->err; i++)
-		r->err = put_disk_on(r, r->tops[i]);
+	for (i = 0; i < MAX_OVERLAYS && !r->err; i++)
+		r->err = put_next_on(r);
 }
 
 /* All layers are whole and, but for gaps of version 1, without leaks. */
@@ -340,8 +212,8 @@ static void detach_layers(struct overlay_rig *r)
 	expect_good(r, rig->model->acked);
 	if (rig->c->version > 1)
 		KUNIT_EXPECT_EQ(rig->test, rig->leaked, rig->fsck->leaked);
-	for (i = 0; i < TOPS; i++)
-		KUNIT_EXPECT_EQ(rig->test, 0, r->fscks[i]->leaked);
+	for (i = 0; i < MAX_OVERLAYS; i++)
+		KUNIT_EXPECT_EQ(rig->test, 0, r->tops->fscks[i]->leaked);
 }
 
 static void cuts_while_overlays_are_made(struct kunit *test)
@@ -358,7 +230,7 @@ static void cuts_while_overlays_are_made(struct kunit *test)
 	watch(r, NULL);
 	KUNIT_EXPECT_EQ_MSG(test, 0, r->err, "%s", r->text);
 	KUNIT_EXPECT_FALSE(test, r->bad);
-	KUNIT_EXPECT_EQ(test, TOPS + 1 + !!r->rig->c->backing, r->rig->dev.qcow->depth);
+	KUNIT_EXPECT_EQ(test, MAX_OVERLAYS + 1 + !!r->rig->c->backing, r->rig->dev.qcow->depth);
 	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS, SEED + 200));
 	detach_layers(r);
 	kunit_info(test, "%u cuts", r->nr);
@@ -379,19 +251,18 @@ static bool fail_nth(struct overlay_rig *r, int nth)
 	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
 	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS, SEED));
 	ram_disk_fail_change(disk, nth, -EIO);
-	err = put_disk_on(r, r->tops[0]);
+	err = put_next_on(r);
 	failed = disk->failed;
 	lost = disk->failed == &disk->flushes;
 	ram_disk_fail_change(disk, 0, 0);
 	if (!failed)
 		KUNIT_EXPECT_EQ_MSG(test, 0, err, "call %d: %s", nth, r->text);
-	KUNIT_EXPECT_EQ(test, r->nr_tops + 1 + !!r->rig->c->backing, r->rig->dev.qcow->depth);
+	KUNIT_EXPECT_EQ(test, r->tops->nr + 1 + !!r->rig->c->backing, r->rig->dev.qcow->depth);
 	expect_good(r, r->rig->model->durable);
 	/* Nothing is written any more where a flush has failed, but to an overlay. */
 	if (!err || !lost) {
 		KUNIT_EXPECT_EQ_MSG(test, 0, guest(r, OPS, SEED + 1), "call %d", nth);
-		KUNIT_EXPECT_EQ_MSG(test, 0, put_disk_on(r, r->tops[r->nr_tops]), "call %d: %s",
-				    nth, r->text);
+		KUNIT_EXPECT_EQ_MSG(test, 0, put_next_on(r), "call %d: %s", nth, r->text);
 		KUNIT_EXPECT_EQ_MSG(test, 0, guest(r, OPS, SEED + 2), "call %d", nth);
 	}
 	ram_device_detach(&r->rig->dev);
@@ -438,9 +309,9 @@ static void overlays_that_are_refused(struct kunit *test)
 	expect_refused(r, build_top(test, SZ_1M + 512, 16), -EINVAL, "must be that of the device");
 	expect_refused(r, filled->disk, -EINVAL, "the overlay is not empty: L1 entry 0");
 	expect_refused(r, r->rig->dev.disk, -EBUSY, "");
-	ram_disk_fail_call(r->tops[0], 1, -EIO);
-	expect_refused(r, r->tops[0], -EIO, "");
-	ram_disk_fail_call(r->tops[0], 0, 0);
+	ram_disk_fail_call(r->tops->disks[0], 1, -EIO);
+	expect_refused(r, r->tops->disks[0], -EIO, "");
+	ram_disk_fail_call(r->tops->disks[0], 0, 0);
 	detach_layers(r);
 }
 
@@ -453,10 +324,10 @@ static void layer_is_shared(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
 	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS, SEED));
-	below = ram_layer(r->rig->dev.qcow, r->rig->dev.disk, false);
+	below = ram_layer(&r->rig->dev, r->rig->dev.disk, false);
 	KUNIT_EXPECT_PTR_EQ(test, ERR_PTR(-EBUSY), qcow_layer_get(&below.p, NULL));
-	KUNIT_ASSERT_EQ_MSG(test, 0, put_disk_on(r, r->tops[0]), "%s", r->text);
-	below = ram_layer(r->rig->dev.qcow, r->rig->dev.disk, false);
+	KUNIT_ASSERT_EQ_MSG(test, 0, put_next_on(r), "%s", r->text);
+	below = ram_layer(&r->rig->dev, r->rig->dev.disk, false);
 	layer = qcow_layer_get(&below.p, NULL);
 	KUNIT_ASSERT_PTR_EQ(test, r->rig->dev.qcow->chain->backing, layer);
 	KUNIT_EXPECT_EQ(test, 1, qcow_layer_shared(r->rig->dev.qcow->chain));

@@ -12,7 +12,6 @@
 
 #include "device.h"
 #include "layer/cache.h"
-#include "layer/layer.h"
 #include "meta/snapshot.h"
 #include "operation.h"
 #include "store/store.h"
@@ -31,40 +30,42 @@ void ram_device_suite_exit(struct kunit_suite *suite)
 	qcow_device_module_exit();
 }
 
-struct open_layer {
-	struct qcow_layer_params p;
-	struct ram_disk *disk;
-};
-
 static int open_stores(const struct qcow_layer_params *p, struct workqueue_struct *wq,
 		       struct qcow_store **store, struct qcow_store **data,
 		       struct qcow_report *rep)
 {
-	*store = ram_store_try(container_of(p, struct open_layer, p)->disk);
+	*store = ram_store_try(container_of(p, struct ram_layer, p)->disk);
 	return *store ? 0 : -ENOMEM;
+}
+
+struct ram_layer ram_layer(const struct ram_device *dev, struct ram_disk *disk, bool writable)
+{
+	return (struct ram_layer) {
+		.disk = disk,
+		.p = {
+			.image = {
+				.name = dev->qcow->name,
+				.writable = writable,
+				.snapshot = QCOW_ACTIVE_STATE,
+				.cache_bytes = dev->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
+			},
+			.file = { .id = disk, .bytes = disk->bytes },
+			.wq = dev->qcow->wq,
+			.open = open_stores,
+		},
+	};
 }
 
 static struct qcow_image *open_layer(struct ram_device *ram, struct ram_disk *disk,
 				     struct qcow_image *backing, struct qcow_report *rep)
 {
 	bool writable = disk == ram->disk;
-	struct open_layer layer = {
-		.disk = disk,
-		.p = {
-			.image = {
-				.name = writable ? ram->qcow->name : "kunit",
-				.raw = !writable,
-				.writable = writable,
-				.snapshot = QCOW_ACTIVE_STATE,
-				.cache_bytes = ram->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
-			},
-			.file = { .id = disk, .bytes = disk->bytes },
-			.backing = backing,
-			.wq = ram->qcow->wq,
-			.open = open_stores,
-		},
-	};
+	struct ram_layer layer = ram_layer(ram, disk, writable);
 
+	if (!writable)
+		layer.p.image.name = "kunit";
+	layer.p.image.raw = !writable;
+	layer.p.backing = backing;
 	return qcow_layer_get(&layer.p, rep);
 }
 

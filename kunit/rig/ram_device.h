@@ -9,6 +9,8 @@
 #include <linux/types.h>
 #include <uapi/linux/qcow.h>
 
+#include "layer/layer.h"
+
 struct block_device;
 struct file;
 struct qcow_device;
@@ -35,6 +37,19 @@ struct ram_device {
 	struct file *file;
 	struct block_device *bdev;
 };
+
+/**
+ * struct ram_layer - a layer in memory
+ * @p: for layer.c
+ * @disk: its file
+ */
+struct ram_layer {
+	struct qcow_layer_params p;
+	struct ram_disk *disk;
+};
+
+/* @disk as an image in the chain of the device, for qcow_layer_get() and the like. */
+struct ram_layer ram_layer(const struct ram_device *dev, struct ram_disk *disk, bool writable);
 
 /* Of a suite that has devices. */
 int ram_device_suite_init(struct kunit_suite *suite);

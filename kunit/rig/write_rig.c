@@ -245,22 +245,28 @@ static int try_writer(struct write_rig *rig, struct qcow_image *image, struct qc
 	return 0;
 }
 
-struct qcow_image *write_rig_open(struct write_rig *rig, u32 snapshot)
+struct qcow_image *write_rig_open_over(struct write_rig *rig, struct ram_disk *copy,
+				       struct qcow_image *backing, u32 snapshot)
 {
 	struct qcow_image_params params = {
 		.name = "cut", .writable = snapshot == QCOW_ACTIVE_STATE, .snapshot = snapshot,
 		.cache_bytes = SZ_1M,
 	};
 	struct qcow_report rep = { .buf = rig->text, .size = sizeof(rig->text) };
-	struct qcow_store *store = ram_store_try(rig->copy);
+	struct qcow_store *store = ram_store_try(copy);
 	struct qcow_image *image;
 
 	if (!store)
 		return ERR_PTR(-ENOMEM);
 	image = qcow_image_open(&params, store, NULL, &rep);
 	if (!IS_ERR(image))
-		image->backing = rig->backing;
+		image->backing = backing;
 	return image;
+}
+
+struct qcow_image *write_rig_open(struct write_rig *rig, u32 snapshot)
+{
+	return write_rig_open_over(rig, rig->copy, rig->backing, snapshot);
 }
 
 static int check_image(struct write_rig *rig, struct qcow_image *image, const u32 *least,

@@ -98,13 +98,19 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 void write_rig_restart(struct write_rig *rig);
 
 /**
- * write_rig_open() - open @copy over the rig's backing image
+ * write_rig_open_over() - open a copy of one image of a chain
  * @rig: the rig
+ * @copy: its file
+ * @backing: what is below it, stays the caller's; or NULL
  * @snapshot: position in the snapshot table, or QCOW_ACTIVE_STATE
  *
  * Context: any that may sleep.
  * Return: the image, to be closed, or ERR_PTR with @text.
  */
+struct qcow_image *write_rig_open_over(struct write_rig *rig, struct ram_disk *copy,
+				       struct qcow_image *backing, u32 snapshot);
+
+/* Open @copy over the rig's backing image, likewise. */
 struct qcow_image *write_rig_open(struct write_rig *rig, u32 snapshot);
 
 /**
