@@ -77,6 +77,49 @@ cut_image() {
 		${backing:+"$backing"}
 }
 
+# commands DEVICE COUNT ZEROES COMMAND...: of qcowctl, while so many operations go on
+commands() {
+	local dev=$1 count=$2 zeroes=$3 args=()
+	shift 3
+	for command in "$@"; do
+		args+=(-x "$command")
+	done
+	"$QCOW_ROOT/scripts/vm/guest/powercut" -s "$SEED" -n "$count" -z "$zeroes" "${args[@]}" \
+		"$dev" logged history || fail "powercut on $dev: $*"
+}
+
+# applied DEVICE SNAPSHOT NUMBER: the disk is closed, and what it has then is in raw.NUMBER
+applied() {
+	commands "$1" 0 0 "snapshot -a $2"
+	dd if="$1" of="raw.$3" bs=1M status=none
+}
+
+# cut_commands OPTIONS ZEROES: the power goes within commands on a device: snapshots made, applied
+# and deleted, and the disk grows and shrinks, also by a snapshot of another size
+cut_commands() {
+	local zeroes=$2 dev count=$((${CUT_OPERATIONS:-160} / 4))
+	echo "commands: $*"
+	rm -f image history raw.[0-9]
+	qemu-img create -q -f qcow2 -o "$1" image 4M
+	image_io qcow2 image "write -q -s noise0 100K 70K" "write -q -s noise1 2M 40K" \
+		"write -q -z 3000K 64K" "write -q -s noise2 3900K 60K"
+	qemu-img convert -f qcow2 -O raw image raw
+	log_begin image 40
+	dev=$(attach --no-partscan /dev/mapper/logged)
+	commands "$dev" "$count" "$zeroes" "snapshot -c one" "resize -q $((6 << 20))"
+	commands "$dev" "$count" "$zeroes" "snapshot -c two"
+	applied "$dev" one 1
+	commands "$dev" "$count" "$zeroes" "resize -q $((8 << 20))" "snapshot -c three" \
+		"snapshot -d one"
+	commands "$dev" 0 0 "resize -q --shrink $((5 << 20))"
+	applied "$dev" two 2
+	commands "$dev" "$count" "$zeroes" "snapshot -d two" "snapshot -d three"
+	detach "$dev"
+	assert_clean /dev/mapper/logged
+	log_end
+	replay -f live -n "${CUT_POINTS:-36}" log initial history raw
+}
+
 # fs_work DIRECTORY COUNT: files that are synced, and marked so in the log, with copies in
 # synced, while others change around them
 fs_work() {
