@@ -196,6 +196,14 @@ ram_disk() {
 	[[ -b /dev/$1 ]] || fail "no /dev/$1"
 }
 
+# fio_verified DEVICE BYTES [OPTION...]: random writes to the first BYTES, each of them verified
+fio_verified() {
+	fio --name=random --filename="$1" --size="$2" --rw=randwrite --bsrange=512-64k \
+		--bs_unaligned=0 --blockalign=512 --direct=1 --ioengine=libaio --iodepth=16 \
+		--randseed="${SEED:?}" --verify=crc32c --verify_fatal=1 --norandommap=0 --minimal \
+		"${@:3}" >fio.log 2>&1 || fail "fio on $1: $(<fio.log)"
+}
+
 # attr DEVICE NAME: value of an attribute of the driver, as /dev/qcow0 depth.
 attr() { cat "/sys/block/${1#/dev/}/qcow/$2"; }
 

@@ -56,6 +56,22 @@ umount mnt
 detach "$dev"
 rm image
 
+echo "under fio"
+random_seed
+qemu-img create -q -f qcow2 -o cluster_size=512 image 16M
+dev=$(attach image)
+fio_verified "$dev" 16M --io_size=24M &
+writer=$!
+for size in 24M 50M +1G; do
+	sleep 0.5
+	qcowctl resize -q "$size" "$dev"
+done
+kill -0 "$writer" 2>/dev/null || fail "fio has ended before the disk was as long as it becomes"
+wait "$writer"
+detach "$dev"
+assert_clean image
+rm image
+
 echo "partitions"
 truncate -s 40M raw
 sfdisk -q raw <<<$',8M\n,8M\n'
