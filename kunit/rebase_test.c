@@ -16,7 +16,6 @@
 #include <qcow/report.h>
 
 #include "device.h"
-#include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
 #include "rebase.h"
@@ -24,6 +23,7 @@
 #include "rig/image_builder.h"
 #include "rig/image_fsck.h"
 #include "rig/part.h"
+#include "rig/ram_device.h"
 #include "rig/ram_store.h"
 #include "rig/write_rig.h"
 
@@ -71,26 +71,9 @@ struct rebase_rig {
 	bool bad;
 };
 
-/**
- * struct ram_layer - a layer in memory
- * @p: for layer.c
- * @disk: its file
- */
-struct ram_layer {
-	struct qcow_layer_params p;
-	struct ram_disk *disk;
-};
-
 /* Of an image with a feature name table there are two steps to the new header. */
 #define FEATURES_AT	QCOW_V3_HEADER_BYTES
 #define FEATURES_BYTES	480
-
-static int open_ram(const struct qcow_layer_params *p, struct workqueue_struct *wq,
-		    struct qcow_store **store, struct qcow_store **data, struct qcow_report *rep)
-{
-	*store = ram_store_try(container_of(p, struct ram_layer, p)->disk);
-	return *store ? 0 : -ENOMEM;
-}
 
 /*
  * Clusters by turns: as the first backing file has them, with the last sector another, zeros, all
@@ -170,21 +153,12 @@ static int guest(struct rebase_rig *r, unsigned int ops, u64 seed)
 	return err ?: guest_load_flush(load, r->rig->promise);
 }
 
-static int open_next(struct qcow_device *dev, struct ram_disk *disk, struct qcow_image **image,
+static int open_next(const struct rebase_rig *r, struct ram_disk *disk, struct qcow_image **image,
 		     struct qcow_report *rep)
 {
-	struct ram_layer layer = {
-		.disk = disk,
-		.p = {
-			.image = {
-				.name = "next", .raw = true, .snapshot = QCOW_ACTIVE_STATE,
-				.cache_bytes = QCOW_CACHE_DEFAULT_BYTES,
-			},
-			.file = { .id = disk, .bytes = disk->bytes },
-			.open = open_ram,
-		},
-	};
+	struct ram_layer layer = ram_layer(&r->rig->dev, disk, false);
 
+	layer.p.image.raw = true;
 	*image = qcow_layer_get(&layer.p, rep);
 	return PTR_ERR_OR_ZERO(*image);
 }
@@ -203,7 +177,7 @@ static int rebase_to(struct rebase_rig *r, struct ram_disk *disk, const char *na
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	if (disk)
-		err = open_next(dev, disk, &parts.below, &rep);
+		err = open_next(r, disk, &parts.below, &rep);
 	if (!err)
 		err = qcow_rebase_run(dev, &parts, &rep);
 	if (!IS_ERR(parts.below))
