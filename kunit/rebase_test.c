@@ -40,7 +40,7 @@ MODULE_PARM_DESC(rebase_cuts, "power cuts that are tried during rebases, of each
 /* Calls that are made to fail, at most. */
 #define MAX_CALLS	100
 
-/* Of each name that @next gets; two, so that an old one is replaced by a longer and a shorter one. */
+/* What @next are called: an old name is replaced by a longer and by a shorter one. */
 static const char *const names[] = { "a-backing-file-with-a-rather-long-name", "short" };
 
 /**

@@ -367,7 +367,7 @@ int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layer *
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	if (!dev->meta) {
-		qcow_report(rep, "%s: attached read-only", dev->name);
+		qcow_report(rep, "%s is attached read-only", dev->name);
 		err = -EROFS;
 	} else if (args->flags & QCOW_REBASE_NAMES_ONLY) {
 		err = qcow_backing_set(dev->meta, names, rep);

@@ -8,7 +8,8 @@
 . "$QCOW_ROOT/scripts/vm/model.sh"
 
 readonly MIB=$((1 << 20))
-# A partition with a file system; one that is written to as a disk, one that is left alone.
+# A partition with a file system; one that is left alone; one that is written to as a disk, over the
+# end of the old file.
 readonly TABLE=$'start=2048, size=24576\nstart=26624, size=20480\nstart=47104, size=20480\n'
 
 # put SOURCE FILE OFFSET BYTES: some of SOURCE in a file
@@ -69,7 +70,7 @@ files_writer() {
 disk_writer() {
 	until [[ -e stop ]]; do
 		SEED=$((SEED + 1))
-		model "${dev}p2" disk -t 1 -p 2 -z 0 -l 65536
+		model "${dev}p3" disk -t 1 -p 2 -z 0 -l 65536
 	done
 }
 
@@ -87,7 +88,7 @@ begin() {
 	[[ $1 != qcow ]] || args=(--backing-format "$(format_of "$3")")
 	dev=$(attach "${args[@]}" image)
 	wait_for 10 test -b "${dev}p3"
-	dd if=want of=disk bs=1M skip=13 count=10 status=none
+	dd if=want of=disk bs=1M skip=23 count=10 status=none
 	mount "${dev}p1" mnt
 	assert_fails busy umount old
 	files_writer & writers=("$!")
@@ -103,7 +104,7 @@ settle() {
 		wait "$writer" || fail "a writer"
 	done
 	umount mnt
-	put disk want $((13 * MIB)) $((10 * MIB))
+	put disk want $((23 * MIB)) $((10 * MIB))
 	dd if="${dev}p1" bs=1M status=none | dd of=want bs=1M seek=1 conv=notrunc status=none
 	cmp "$dev" want
 	e2fsck -fn "${dev}p1" >e2fsck.log 2>&1 || fail "e2fsck: $(<e2fsck.log)"
@@ -180,7 +181,7 @@ names() {
 	assert_clean image
 	dev=$(attach -r "${args[@]}" image)
 	assert_eq "$(attr "$dev" backing)" "$PWD/b"
-	cmp -i $((23 * MIB)) -n $((10 * MIB)) "$dev" b
+	cmp -i $((13 * MIB)) -n $((10 * MIB)) "$dev" b
 	detach "$dev"
 }
 

@@ -3,7 +3,7 @@
 # an image has that is not attached, and nothing changes: neither on the disk nor in the device.
 # kernels: 6.12 debug
 # cpus: 2
-# timeout: 180
+# timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
 fill a 8M 1
