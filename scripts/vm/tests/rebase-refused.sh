@@ -6,9 +6,9 @@
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
-fill a 8M 1
-fill b 8M 2
-qemu-img create -q -f qcow2 -b a -F raw image 8M
+fill a 1M 1
+fill b 1M 2
+qemu-img create -q -f qcow2 -b a -F raw image 1M
 cp a raw
 dev=$(attach image)
 
@@ -29,7 +29,7 @@ refused() {
 	assert_refused "$1" "$2" qcowctl rebase "${@:3}" apart
 	cmp apart apart.before
 }
-qemu-img create -q -f qcow2 -b a -F raw apart 8M
+qemu-img create -q -f qcow2 -b a -F raw apart 1M
 
 echo "the command line"
 assert_refused 1 "FILE is wanted" qcowctl rebase "$dev"
@@ -42,16 +42,16 @@ refused 1 "has 1024 bytes, at most 1023" -b "$name" -F raw
 refused 1 "has 1024 bytes, at most 1023" -u -b "$name" -F raw
 
 echo "the file"
-qemu-img create -q -f qcow2 -b nothing -F raw -u hollow 8M
-qemu-img create -q -f qcow2 other 8M
+qemu-img create -q -f qcow2 -b nothing -F raw -u hollow 1M
+qemu-img create -q -f qcow2 other 1M
 printf 'QFI\xfb' >short
 mkdir -p outside inside
 cp b outside/b
 ln -s "$PWD/outside/b" inside/link
-qemu-img create -q -f qcow2 -b link -F raw inside/linked 8M
+qemu-img create -q -f qcow2 -b link -F raw inside/linked 1M
 for i in {1..20}; do
 	qemu-img create -q -f qcow2 --object secret,id=key,data=secret \
-		-o encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10 luks 8M && break
+		-o encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10 luks 1M && break
 done
 refused 9 "nowhere: cannot open: No such file" -b nowhere -F raw
 refused 9 "cannot open its backing file 'nothing'" -b hollow -F qcow2
@@ -65,8 +65,8 @@ refused 7 "a symbolic link leads out of the directory" -b inside/linked -F qcow2
 refused 7 "directory, only regular files and block devices" -b outside -F raw
 refused 7 "character device" -b /dev/zero -F raw
 refused 5 "luks: crypt_method 2: encrypted images are rebased with -u only" -b luks -F qcow2
-qemu-img create -q -f qcow2 -b image -F qcow2 -u above 8M
-qemu-img create -q -f qcow2 -b apart -F qcow2 -u above.apart 8M
+qemu-img create -q -f qcow2 -b image -F qcow2 -u above 1M
+qemu-img create -q -f qcow2 -b apart -F qcow2 -u above.apart 1M
 ln image hard
 for name in image ./image hard above; do
 	assert_refused 4 "is already in the chain, as .*image: a loop" \
@@ -76,7 +76,7 @@ done
 assert_refused 4 "a loop" qcowctl rebase -b above.apart -F qcow2 apart
 
 echo "the file is in use"
-qemu-img create -q -f qcow2 used 8M
+qemu-img create -q -f qcow2 used 1M
 used=$(attach used)
 assert_refused 6 "used: is in use" qcowctl rebase -b used -F qcow2 "$dev"
 unchanged
@@ -122,7 +122,7 @@ other=$(printf '%0400d' 0 | tr 0 x)
 file=$(printf '%0200d' 0 | tr 0 y)
 cp b "$file"
 for cluster in 512 1K; do
-	qemu-img create -q -f qcow2 -o cluster_size=$cluster small 8M
+	qemu-img create -q -f qcow2 -o cluster_size=$cluster small 1M
 	small=$(attach small)
 	[[ $cluster == 512 ]] || qcowctl rebase -u -b "$long" -F raw "$small"
 	assert_refused 5 "no room for a backing file name of 400 bytes" \
@@ -142,7 +142,7 @@ second=$(attach -r other)
 assert_refused 5 "is attached 2 times, read-only, and cannot be rebased" \
 	qcowctl rebase -b b -F raw other
 detach "$ro" "$second"
-qemu-img create -q -f qcow2 -o data_file=data,data_file_raw=on with-data 8M
+qemu-img create -q -f qcow2 -o data_file=data,data_file_raw=on with-data 1M
 with_data=$(attach with-data)
 for option in -b "-u -b"; do
 	# shellcheck disable=SC2086 # several words
@@ -150,13 +150,13 @@ for option in -b "-u -b"; do
 		qcowctl rebase $option b -F raw "$with_data"
 done
 detach "$with_data"
-qemu-img create -q -f qcow2 -o data_file=data with-data 8M
+qemu-img create -q -f qcow2 -o data_file=data with-data 1M
 with_data=$(attach with-data)
 assert_refused 4 "is already in the chain, as .*data: a loop" \
 	qcowctl rebase -b data -F raw "$with_data"
 assert_refused 6 "data: is in use" qcowctl rebase -b data -F raw "$dev"
 detach "$with_data"
-qemu-img create -q -f qcow -b a -F raw one 8M
+qemu-img create -q -f qcow -b a -F raw one 1M
 one=$(attach --backing-format raw one)
 assert_refused 7 "the format of its backing file '.*b' is not stated" qcowctl rebase -b b "$one"
 assert_refused 1 "has 1024 bytes" qcowctl rebase -u -b "$(printf '%01024d' 0)" "$one"
@@ -185,7 +185,7 @@ unchanged
 qcowctl snapshot -d one "$dev"
 
 echo "descriptors"
-qemu-img create -q -f qcow2 -b a -F raw over-a 8M
+qemu-img create -q -f qcow2 -b a -F raw over-a 1M
 python - "${dev#/dev/qcow}" <<'PY'
 import errno
 import os
