@@ -156,6 +156,43 @@ expect("resize: read-only", q.resize(index, 1 << 21), errno.EROFS, "is attached 
 expect("resize: longer, zeros", q.resize(index, 1 << 21, size=q.RESIZE_BYTES + 8, tail=bytes(8)),
        errno.EROFS)
 
+# another backing file
+to = {"label": b"base", "form": b"raw"}
+expect("rebase: an address nobody has", q.call(q.REBASE, 8), errno.EFAULT)
+for size in (0, 3, 4097, 0xffffffff):
+    expect(f"rebase: size {size}", q.rebase(index, (fd, -1, q.RAW), size=size, **to), errno.EINVAL)
+expect("rebase: longer, not all zeros", q.rebase(index, size=q.REBASE_BYTES + 8,
+                                                 tail=b"\0\0\0\0\1\0\0\0"), errno.E2BIG)
+for bit in range(1, 32):
+    expect(f"rebase: flag {bit}", q.rebase(index, flags=1 << bit), errno.EINVAL, "unknown flags")
+for other in (0, 1048576, q.ANY):
+    expect(f"rebase: number {other}", q.rebase(other), errno.ENXIO, "is not attached")
+expect("rebase: reserved", q.rebase(index, reserved=1), errno.EINVAL, "reserved field: 1")
+for length in (1024, 0xffffffff):
+    expect(f"rebase: name of {length}", q.rebase(index, (fd, -1, q.RAW), name_bytes=length),
+           errno.EINVAL, f"name of {length} bytes")
+    expect(f"rebase: format of {length}", q.rebase(index, (fd, -1, q.RAW), label=b"base",
+                                                   form_bytes=length),
+           errno.EINVAL, f"format of {length}")
+expect("rebase: name nowhere", q.rebase(index, (fd, -1, q.RAW), name_at=8, name_bytes=1),
+       errno.EFAULT)
+expect("rebase: a NUL in a name", q.rebase(index, (fd, -1, q.RAW), label=b"ba\0e", form=b"raw"),
+       errno.EINVAL, "backing file name: has a NUL after 2 of 4 bytes")
+expect("rebase: a NUL in a format", q.rebase(index, (fd, -1, q.RAW), label=b"base", form=b"r\0w"),
+       errno.EINVAL, "backing file format: has a NUL after 1 of 3 bytes")
+for number in (0, 4096, 0xffffffff):
+    expect(f"rebase: {number} layers", q.rebase(index, nr_layers=number, **to), errno.EINVAL,
+           f"layers: {number}, must be 1 to 4095")
+expect("rebase: layers of nothing", q.rebase(index, (fd, -1, q.RAW)), errno.EINVAL,
+       "layers: 1, must be 0 to 0")
+expect("rebase: layers nowhere", q.rebase(index, layers_at=8, nr_layers=1, **to), errno.EFAULT)
+expect("rebase: format of a layer", q.rebase(index, (fd, -1, 2), **to), errno.EINVAL,
+       "unknown format 2")
+expect("rebase: read-only", q.rebase(index, (fd, -1, q.RAW), **to), errno.EROFS,
+       "is attached read-only")
+expect("rebase: longer, zeros", q.rebase(index, size=q.REBASE_BYTES + 8, tail=bytes(8)),
+       errno.EROFS)
+
 # snapshots, changed
 snap = q.change_snapshot
 expect("snapshot: an address nobody has", q.call(q.CHANGE_SNAPSHOT, 8), errno.EFAULT)
