@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tables for the active state, none of whose clusters is its alone any more: a snapshot gets the
- * tables in use, so here are copies without the flags that say "alone", and a reference to all that
- * they refer to.
+ * New tables for the active state. To share (QCOW_MIRROR_SHARE): none of its clusters is its alone
+ * any more, a snapshot gets the tables in use, so here are copies without the flags that say
+ * "alone", and a reference to all that they refer to.
  *
  * All slices are marked in the beginning, and again whenever a request changes one
  * (meta/writeback.c) or an L1 entry (meta/l1.c). A step takes some that are marked:
@@ -20,6 +20,10 @@
  * snapshot's (as QEMU does it), with one more reference, and the copy is released in the end. It is
  * needed until then: requests may change the table.
  *
+ * To refresh (QCOW_MIRROR_REFRESH): references stay, and a table is copied only once a flag in it
+ * has to be another; then all of its slices are marked again. The table in use is unused in the
+ * end.
+ *
  * Considered and rejected: following each change of a slice at once. Its I/O would be waited for by
  * requests, and could not fail without failing them.
  */
@@ -32,6 +36,7 @@
 #include <qcow/report.h>
 
 #include "layer/image.h"
+#include "meta/flags.h"
 #include "meta/mirror.h"
 #include "meta/overlap.h"
 #include "meta/references.h"
@@ -112,13 +117,14 @@ static u64 mirror_source(const struct qcow_mirror *m, u32 l1_idx)
 			   m->beyond[l1_idx - image->l1_entries]);
 }
 
-int qcow_mirror_begin(struct qcow_mirror *m, struct qcow_shadow *shadow, struct qcow_report *rep)
+int qcow_mirror_begin(struct qcow_mirror *m, struct qcow_shadow *shadow,
+		      enum qcow_mirror_aim aim, struct qcow_report *rep)
 {
 	struct qcow_image *image = shadow->meta->image;
 	u32 i, nr = table_slices(&image->geo);
 	int err;
 
-	*m = (struct qcow_mirror) { .shadow = shadow, .rep = rep };
+	*m = (struct qcow_mirror) { .shadow = shadow, .aim = aim, .rep = rep };
 	err = mirror_read_beyond(m);
 	if (!err)
 		err = mirror_alloc(m);
@@ -284,6 +290,43 @@ static int mirror_count(struct qcow_mirror *m, u32 l1_idx, u64 bytes)
 	return err && flaw.what ? mirror_flaw(m, &flaw, l1_idx) : err;
 }
 
+/* Slices of @m->now that are as in the new table, from here on. */
+static int mirror_put_refreshed(struct qcow_mirror *m, u32 l1_idx, u64 table, u64 first, u64 bytes)
+{
+	struct qcow_image *image = mirror_image(m);
+
+	if (!test_bit(l1_idx, m->flagged))
+		return qcow_flags_l1_entry(m->shadow, table, &m->l1[l1_idx]);
+	return qcow_store_write(image->store, m->now, m->copies[l1_idx] +
+				qcow_slice_in_table(&image->geo, first), bytes);
+}
+
+static int mirror_refresh(struct qcow_mirror *m, u64 table, u64 first, u64 nr)
+{
+	const struct qcow_geometry *g = &mirror_image(m)->geo;
+	u32 l1_idx = qcow_slice_l1_idx(g, first);
+	u64 bytes = nr * qcow_slice_bytes(g);
+	bool flagged = false;
+	struct qcow_flaw flaw;
+	int err;
+
+	err = mirror_read(m, table, first, nr);
+	if (err)
+		return err;
+	err = qcow_flags_refresh(m->shadow, m->now, bytes, &m->changes, &flagged, &flaw, m->rep);
+	if (err)
+		return flaw.what ? mirror_flaw(m, &flaw, l1_idx) : err;
+	if (flagged && !test_bit(l1_idx, m->flagged)) {
+		err = mirror_add_copy(m, l1_idx);
+		if (err)
+			return err;
+		__set_bit(l1_idx, m->flagged);
+		bitmap_set(m->marks, l1_idx * table_slices(g), table_slices(g));
+		bitmap_clear(m->marks, first, nr);
+	}
+	return mirror_put_refreshed(m, l1_idx, table, first, bytes);
+}
+
 /* Slices that are marked, of one table, one after the other. */
 static int mirror_copy(struct qcow_mirror *m, u64 first, u64 nr)
 {
@@ -299,6 +342,8 @@ static int mirror_copy(struct qcow_mirror *m, u64 first, u64 nr)
 	bitmap_clear(m->marks, first, nr);
 	if (!table)
 		return 0;
+	if (m->aim == QCOW_MIRROR_REFRESH)
+		return mirror_refresh(m, table, first, nr);
 	err = mirror_use_copy(m, l1_idx);
 	if (!err)
 		err = mirror_read(m, table, first, nr);
@@ -357,6 +402,25 @@ int qcow_mirror_step(struct qcow_mirror *m)
 	return done <= FEW_SLICES || m->passes >= MAX_PASSES;
 }
 
+/* Tables in use in whose place there are others. */
+static int mirror_drop_tables(struct qcow_mirror *m)
+{
+	const struct qcow_geometry *g = &mirror_image(m)->geo;
+	struct qcow_flaw flaw;
+	u64 table;
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < m->entries && !err; i++) {
+		if (!test_bit(i, m->flagged))
+			continue;
+		if (qcow_l1_decode(g, mirror_source(m, i), &table, &flaw))
+			return mirror_flaw(m, &flaw, i);
+		err = qcow_shadow_unref(m->shadow, table, qcow_cluster_bytes(g));
+	}
+	return err;
+}
+
 int qcow_mirror_finish(struct qcow_mirror *m, __be64 **l1)
 {
 	u64 first, nr;
@@ -367,6 +431,11 @@ int qcow_mirror_finish(struct qcow_mirror *m, __be64 **l1)
 	m->is_scattered = false;
 	while ((nr = mirror_find(m, &first))) {
 		err = mirror_copy(m, first, nr);
+		if (err)
+			return err;
+	}
+	if (m->aim == QCOW_MIRROR_REFRESH) {
+		err = mirror_drop_tables(m);
 		if (err)
 			return err;
 	}

@@ -251,7 +251,9 @@ static int shadow_set_used(struct qcow_shadow *shadow, u64 cluster, u64 nr)
 {
 	int err = shadow_make_room(shadow);
 
-	return err ?: qcow_refcounts_set_used(&shadow->counts, cluster, nr);
+	if (!err)
+		err = qcow_refcounts_set_used(&shadow->counts, cluster, nr);
+	return err ?: qcow_refcounts_write_some(&shadow->counts);
 }
 
 int qcow_shadow_reap(struct qcow_shadow *shadow, u64 host, u64 len)

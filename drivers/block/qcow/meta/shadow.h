@@ -103,7 +103,8 @@ int qcow_shadow_forget(struct qcow_shadow *shadow, u64 host, u64 len);
 
 /**
  * qcow_shadow_reap() - what has no reference left is unused
- * @shadow: the shadow, not live; all its counts are as they are to be
+ * @shadow: the shadow; all its counts are as they are to be. While it is live, those at hand stay
+ *          as they are where they are 0
  * @host: first byte of what has had a reference
  * @len: bytes
  *

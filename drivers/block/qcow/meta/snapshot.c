@@ -11,11 +11,16 @@
  * Where a flag of an entry of the active state is not what its new count says, its L2 table is
  * made anew, too. L2 tables of snapshots stay as they are: no flag there is ever looked at.
  *
- * To create one, counts and tables are made while the device is in use (meta/mirror.c). What has
- * changed since is done again with its queue frozen, so that the pause depends on the slices that
- * requests change while a step or a commit runs, not on how many clusters there are. Requests that
- * change many all the time, each in another slice, make it longer: there, no pass leaves few, and
- * after some the pause begins with what there is.
+ * To create or to delete one, counts and tables are made while the device is in use
+ * (meta/mirror.c). What has changed since is done again with its queue frozen, so that the pause
+ * depends on the slices that requests change while a step or a commit runs, not on how many
+ * clusters there are. Requests that change many all the time, each in another slice, make it
+ * longer: there, no pass leaves few, and after some the pause begins with what there is.
+ *
+ * The tables of one that is deleted are changed by no request, so its references are dropped first.
+ * A cluster that has none left then gets no other, and is found by walking the same tables once
+ * more. What a request drops later, and only the snapshot had besides, is free with the new counts;
+ * its space is given back to the store when it has been used and is freed again.
  *
  * Where copying fails for lack of space, or requests need what it has taken, or counts are too
  * narrow for the references of both tables that come and go meanwhile, all of it is done again in
@@ -33,6 +38,7 @@
 #include "layer/image.h"
 #include "layer/layer.h"
 #include "message.h"
+#include "meta/flags.h"
 #include "meta/header.h"
 #include "meta/job.h"
 #include "meta/mirror.h"
@@ -44,6 +50,9 @@
 #include "meta/worker.h"
 #include "meta/writeback.h"
 #include "store/store.h"
+
+/* References that a step comes by, and more until the end of a slice. */
+#define STEP_REFERENCES	512
 
 /**
  * struct snapshot_table - the snapshot table
@@ -64,6 +73,24 @@ struct snapshot_table {
 };
 
 /**
+ * struct snapshot_drop - references of a snapshot that is deleted
+ * @l1: its L1 table, or NULL: it has not been read
+ * @entries: of it
+ * @is_counted: all have been dropped, and what has none left is looked for
+ * @next: number of the slice of its L2 tables to go on with
+ * @slice: memory for one
+ * @nr: references that this step has come by
+ */
+struct snapshot_drop {
+	__be64 *l1;
+	u32 entries;
+	bool is_counted;
+	u64 next;
+	__be64 *slice;
+	unsigned int nr;
+};
+
+/**
  * struct qcow_snapshot_job - a change on its way
  * @work: what the worker is to do of it
  * @meta: of the image
@@ -71,14 +98,14 @@ struct snapshot_table {
  * @rep: says what is wrong
  * @is_begun: there is a shadow
  * @shadow: counts and clusters
- * @mirror: to create a snapshot: tables
+ * @mirror: to create or delete a snapshot: tables
+ * @drop: to delete one
  * @next: the header
  * @table: the snapshot table
  * @l1: entries of the new L1 table of the active state
  * @l1_entries: how many
  * @l2: memory for an L2 table
  * @l2_host: where the one in @l2 is
- * @is_changed: a flag in @l2 is not what it was
  */
 struct qcow_snapshot_job {
 	struct qcow_job work;
@@ -88,13 +115,13 @@ struct qcow_snapshot_job {
 	bool is_begun;
 	struct qcow_shadow shadow;
 	struct qcow_mirror mirror;
+	struct snapshot_drop drop;
 	struct qcow_header next;
 	struct snapshot_table table;
 	__be64 *l1;
 	u32 l1_entries;
 	__be64 *l2;
 	u64 l2_host;
-	bool is_changed;
 };
 
 static int snapshot_flaw(struct qcow_snapshot_job *job, const struct qcow_flaw *flaw, u64 table)
@@ -142,13 +169,6 @@ static int snapshot_ref(const struct qcow_reference *ref, void *data)
 	return qcow_shadow_ref(&job->shadow, ref->host, ref->len);
 }
 
-static int snapshot_unref(const struct qcow_reference *ref, void *data)
-{
-	struct qcow_snapshot_job *job = data;
-
-	return qcow_shadow_unref(&job->shadow, ref->host, ref->len);
-}
-
 static int snapshot_forget(const struct qcow_reference *ref, void *data)
 {
 	struct qcow_snapshot_job *job = data;
@@ -182,66 +202,29 @@ static int snapshot_walk_l1(struct qcow_snapshot_job *job, const __be64 *l1, u32
 	return err;
 }
 
-/* The flag of each entry is what its count says. */
-static int snapshot_refresh_flags(const struct qcow_reference *ref, void *data)
-{
-	struct qcow_snapshot_job *job = data;
-	const struct qcow_geometry *g = &job->meta->image->geo;
-	u64 cluster = ref->host >> g->cluster_bits;
-	u64 end = ((ref->host + ref->len - 1) >> g->cluster_bits) + 1;
-	u64 words = 1ULL << (g->entry_bits - 3);
-	u64 idx = ref->idx;
-	u64 count, nr;
-	bool shared;
-	int err;
-
-	for (; cluster < end; cluster += nr) {
-		err = qcow_shadow_count(&job->shadow, cluster, end - cluster, &count, &nr);
-		if (err)
-			return err;
-		if (!count) {
-			qcow_report(job->rep,
-				    "cluster 0x%llx: more references than its reference count",
-				    cluster << g->cluster_bits);
-			return -EUCLEAN;
-		}
-		shared = count > 1;
-		if (!ref->flagged || ref->shared == shared) {
-			idx += nr;
-			continue;
-		}
-		job->is_changed = true;
-		for (u64 last = idx + nr; idx < last; idx++)
-			job->l2[idx * words] ^= cpu_to_be64(g->copied);
-	}
-	return 0;
-}
-
 /* The entry for the L2 table at hand, of the active state. */
 static int snapshot_refresh_l2(struct qcow_snapshot_job *job, __be64 *entry)
 {
 	const struct qcow_geometry *g = &job->meta->image->geo;
-	u64 count = 1, nr;
+	bool is_changed = false;
+	struct qcow_flaw flaw;
+	unsigned int nr = 0;
 	int err;
 
-	job->is_changed = false;
-	err = snapshot_walk_l2(job, snapshot_refresh_flags);
+	err = qcow_flags_refresh(&job->shadow, job->l2, qcow_cluster_bytes(g), &nr, &is_changed,
+				 &flaw, job->rep);
 	if (err)
-		return err;
-	if (job->is_changed) {
+		return flaw.what ? snapshot_flaw(job, &flaw, job->l2_host) : err;
+	if (is_changed) {
 		err = qcow_shadow_unref(&job->shadow, job->l2_host, qcow_cluster_bytes(g));
 		if (!err)
 			err = qcow_shadow_put(&job->shadow, job->l2, qcow_cluster_bytes(g),
 					      &job->l2_host);
 	} else {
-		/* It may be that of a snapshot that is applied. */
+		/* It may be that of the snapshot. */
 		err = qcow_shadow_guard(&job->shadow, job->l2_host, qcow_cluster_bytes(g));
-		if (!err)
-			err = qcow_shadow_count(&job->shadow, job->l2_host >> g->cluster_bits, 1,
-						&count, &nr);
 	}
-	*entry = cpu_to_be64(count == 1 ? qcow_l1_encode(g, job->l2_host) : job->l2_host);
-	return err;
+	return err ?: qcow_flags_l1_entry(&job->shadow, job->l2_host, entry);
 }
 
 static int snapshot_refresh(struct qcow_snapshot_job *job)
@@ -276,12 +259,84 @@ static int snapshot_read_l1(struct qcow_snapshot_job *job, u64 host, u32 there, 
 	return 0;
 }
 
-static int snapshot_read_active(struct qcow_snapshot_job *job)
+static int snapshot_drop(const struct qcow_reference *ref, void *data)
 {
-	const struct qcow_header *h = &job->meta->image->header;
+	struct qcow_snapshot_job *job = data;
 
-	job->l1_entries = max(h->l1_entries, job->meta->image->l1_entries);
-	return snapshot_read_l1(job, h->l1_offset, h->l1_entries, job->l1_entries, &job->l1);
+	job->drop.nr++;
+	return job->drop.is_counted ? snapshot_reap(ref, job) : snapshot_forget(ref, job);
+}
+
+/* The next slice, and with the first one of a table the table. */
+static int snapshot_drop_slice(struct qcow_snapshot_job *job)
+{
+	struct qcow_image *image = job->meta->image;
+	const struct qcow_geometry *g = &image->geo;
+	struct snapshot_drop *drop = &job->drop;
+	u64 l1_idx = qcow_slice_l1_idx(g, drop->next);
+	u64 in_table = qcow_slice_in_table(g, drop->next);
+	struct qcow_reference whole = { .len = qcow_cluster_bytes(g) };
+	struct qcow_flaw flaw = {};
+	u64 table;
+	int err;
+
+	if (qcow_l1_decode(g, be64_to_cpu(drop->l1[l1_idx]), &table, &flaw))
+		return snapshot_flaw(job, &flaw, job->table.snap.l1_offset);
+	if (!table) {
+		drop->next = (l1_idx + 1) << (g->l2_bits - g->slice_bits);
+		return 0;
+	}
+	err = qcow_store_read(image->store, drop->slice, table + in_table, qcow_slice_bytes(g));
+	if (err) {
+		qcow_report(job->rep, "L2 table at 0x%llx: cannot be read: error %d", table, err);
+		return err;
+	}
+	whole.host = table;
+	if (!in_table)
+		err = snapshot_drop(&whole, job);
+	if (!err)
+		err = qcow_references_walk(g, drop->slice, qcow_slice_bytes(g), snapshot_drop, job,
+					   &flaw);
+	drop->next++;
+	return err && flaw.what ? snapshot_flaw(job, &flaw, table) : err;
+}
+
+/* Return: 1: all references have been dropped; 0: there is more to do; or -errno. */
+static int snapshot_drop_some(struct qcow_snapshot_job *job)
+{
+	struct snapshot_drop *drop = &job->drop;
+	const struct qcow_geometry *g = &job->meta->image->geo;
+	int err = 0;
+
+	drop->nr = 0;
+	while (qcow_slice_l1_idx(g, drop->next) < drop->entries) {
+		if (drop->nr >= STEP_REFERENCES)
+			return 0;
+		err = snapshot_drop_slice(job);
+		if (err)
+			return err;
+	}
+	if (drop->is_counted)
+		return 1;
+	drop->is_counted = true;
+	drop->next = 0;
+	return 0;
+}
+
+static int snapshot_begin_drop(struct qcow_snapshot_job *job)
+{
+	const struct qcow_snapshot *snap = &job->table.snap;
+	struct snapshot_drop *drop = &job->drop;
+
+	drop->entries = snap->l1_entries;
+	drop->is_counted = false;
+	drop->next = 0;
+	if (!drop->slice)
+		drop->slice = kvmalloc(qcow_slice_bytes(&job->meta->image->geo), GFP_NOIO);
+	if (!drop->slice)
+		return -ENOMEM;
+	return drop->l1 ? 0 : snapshot_read_l1(job, snap->l1_offset, snap->l1_entries,
+					       snap->l1_entries, &drop->l1);
 }
 
 static int snapshot_get_bytes(const struct qcow_snapshot *snap, u32 position, void *data)
@@ -399,33 +454,46 @@ static int snapshot_append(struct qcow_snapshot_job *job)
 	return err;
 }
 
-static int snapshot_create(struct qcow_snapshot_job *job)
+static int snapshot_adopt_mirror(struct qcow_snapshot_job *job)
 {
-	int err;
-
 	job->l1_entries = job->mirror.entries;
 	kvfree(job->l1);
 	job->l1 = NULL;
-	err = qcow_mirror_finish(&job->mirror, &job->l1);
-	return err ?: snapshot_append(job);
+	return qcow_mirror_finish(&job->mirror, &job->l1);
+}
+
+static int snapshot_create(struct qcow_snapshot_job *job)
+{
+	return snapshot_adopt_mirror(job) ?: snapshot_append(job);
+}
+
+static int snapshot_remove(struct qcow_snapshot_job *job)
+{
+	const struct snapshot_table *t = &job->table;
+	u64 bytes = t->bytes - (t->end - t->begin);
+	void *buf = kvmalloc(t->bytes, GFP_NOIO);
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	memcpy(buf, t->buf, t->begin);
+	memcpy(buf + t->begin, t->buf + t->end, t->bytes - t->end);
+	err = snapshot_put_table(job, buf, bytes, job->meta->image->header.nr_snapshots - 1);
+	kvfree(buf);
+	return err;
 }
 
 static int snapshot_delete(struct qcow_snapshot_job *job)
 {
 	const struct qcow_header *h = &job->meta->image->header;
-	struct snapshot_table *t = &job->table;
-	const struct qcow_snapshot *snap = &t->snap;
-	__be64 *l1;
+	const struct qcow_snapshot *snap = &job->table.snap;
 	int err;
 
-	err = snapshot_read_active(job);
-	if (!err)
-		err = snapshot_read_l1(job, snap->l1_offset, snap->l1_entries, snap->l1_entries,
-				       &l1);
-	if (err)
-		return err;
-	err = snapshot_walk_l1(job, l1, snap->l1_entries, snapshot_unref);
-	kvfree(l1);
+	do {
+		err = snapshot_drop_some(job);
+	} while (!err);
+	if (err > 0)
+		err = snapshot_adopt_mirror(job);
 	if (!err)
 		err = qcow_shadow_unref(&job->shadow, snap->l1_offset,
 					qcow_l1_bytes(snap->l1_entries));
@@ -433,9 +501,7 @@ static int snapshot_delete(struct qcow_snapshot_job *job)
 		err = qcow_shadow_unref(&job->shadow, h->l1_offset, qcow_l1_bytes(h->l1_entries));
 	if (err)
 		return err;
-	memmove(t->buf + t->begin, t->buf + t->end, t->bytes - t->end);
-	return snapshot_put_table(job, t->buf, t->bytes - (t->end - t->begin),
-				  h->nr_snapshots - 1);
+	return snapshot_remove(job);
 }
 
 /* With the snapshot the disk gets another size. */
@@ -512,12 +578,18 @@ static int snapshot_check(struct qcow_snapshot_job *job)
 		qcow_report(job->rep, "snapshot %.*s: there is none", (int)c->id_len, c->id);
 		return -ENOENT;
 	}
-	if (c->action == QCOW_SNAPSHOT_DELETE &&
-	    qcow_layer_has_snapshot(image, c->id, c->id_len)) {
-		qcow_report(job->rep, "snapshot %.*s is attached", (int)c->id_len, c->id);
-		return -EBUSY;
-	}
 	return c->action == QCOW_SNAPSHOT_CREATE ? snapshot_check_room(job) : 0;
+}
+
+static int snapshot_check_unused(struct qcow_snapshot_job *job)
+{
+	const struct qcow_snapshot_change *c = job->change;
+
+	if (c->action != QCOW_SNAPSHOT_DELETE ||
+	    !qcow_layer_has_snapshot(job->meta->image, c->id, c->id_len))
+		return 0;
+	qcow_report(job->rep, "snapshot %.*s is attached", (int)c->id_len, c->id);
+	return -EBUSY;
 }
 
 /* Counts that proved wrong since the change began are not to be built upon. */
@@ -551,7 +623,7 @@ static int snapshot_make(struct qcow_snapshot_job *job)
 	else if (job->change->action == QCOW_SNAPSHOT_APPLY)
 		err = snapshot_apply(job) ?: snapshot_refresh(job);
 	else
-		err = snapshot_delete(job) ?: snapshot_refresh(job);
+		err = snapshot_delete(job);
 	return err ?: snapshot_put_l1(job);
 }
 
@@ -617,7 +689,7 @@ static int snapshot_begin(struct qcow_snapshot_job *job)
 
 	err = snapshot_read_table(job);
 	if (!err)
-		err = snapshot_check(job);
+		err = snapshot_check(job) ?: snapshot_check_unused(job);
 	if (!err)
 		err = qcow_meta_begin(job->meta);
 	if (!err)
@@ -625,14 +697,28 @@ static int snapshot_begin(struct qcow_snapshot_job *job)
 	if (err)
 		return err;
 	job->is_begun = true;
-	if (job->change->action == QCOW_SNAPSHOT_CREATE)
-		err = qcow_mirror_begin(&job->mirror, &job->shadow, job->rep);
+	if (job->change->action == QCOW_SNAPSHOT_DELETE)
+		err = snapshot_begin_drop(job);
+	if (!err && job->change->action != QCOW_SNAPSHOT_APPLY)
+		err = qcow_mirror_begin(&job->mirror, &job->shadow,
+					job->change->action == QCOW_SNAPSHOT_CREATE ?
+					QCOW_MIRROR_SHARE : QCOW_MIRROR_REFRESH, job->rep);
 	if (err)
 		snapshot_abort(job);
 	return err;
 }
 
-/* Beside requests: copy tables until few that have changed are left. */
+/* Return: 1: few slices that have changed are left; 0: more is to be done; or -errno. */
+static int snapshot_go_on(struct qcow_snapshot_job *job)
+{
+	int ret = 1;
+
+	if (job->change->action == QCOW_SNAPSHOT_DELETE)
+		ret = snapshot_drop_some(job);
+	return ret > 0 ? qcow_mirror_step(&job->mirror) : ret;
+}
+
+/* Beside requests: drop references, copy tables until few that have changed are left. */
 static int snapshot_mirror_step(struct qcow_job *work)
 {
 	struct qcow_snapshot_job *job = container_of(work, struct qcow_snapshot_job, work);
@@ -648,7 +734,7 @@ static int snapshot_mirror_step(struct qcow_job *work)
 	}
 	if (!qcow_writeback_has_room(work->meta->image->cache))
 		return qcow_job_await_room(work);
-	err = qcow_mirror_step(&job->mirror);
+	err = snapshot_go_on(job);
 	if (err < 0)
 		return err;
 	return err ? 0 : qcow_job_await_turn(work);
@@ -665,7 +751,8 @@ static int snapshot_finish_step(struct qcow_job *work)
 	/* One that makes counts durable which a reclaim has changed. */
 	if (qcow_commit_is_running(&meta->commit))
 		return qcow_job_await_commit(work);
-	err = snapshot_check_durable(job);
+	/* It may have been attached meanwhile. */
+	err = snapshot_check_durable(job) ?: snapshot_check_unused(job);
 	if (!err && !job->is_begun)
 		err = snapshot_begin(job);
 	if (err)
@@ -744,7 +831,7 @@ static int snapshot_mirror(struct qcow_snapshot_job *job)
 
 int qcow_snapshot_prepare(struct qcow_snapshot_job *job)
 {
-	return job->change->action == QCOW_SNAPSHOT_CREATE ? snapshot_mirror(job) : 0;
+	return job->change->action == QCOW_SNAPSHOT_APPLY ? 0 : snapshot_mirror(job);
 }
 
 int qcow_snapshot_catch_up(struct qcow_snapshot_job *job)
@@ -769,6 +856,8 @@ void qcow_snapshot_end(struct qcow_snapshot_job *job)
 	if (job->is_begun)
 		snapshot_work(job, snapshot_abort_step, false);
 	kvfree(job->table.buf);
+	kvfree(job->drop.l1);
+	kvfree(job->drop.slice);
 	kvfree(job->l1);
 	kvfree(job->l2);
 	kfree(job);
