@@ -156,36 +156,59 @@ static int check_layers(const struct qcow_layer *layers, u32 nr, struct qcow_rep
 	return 0;
 }
 
-/* @digests: result, or NULL: there are none. */
-static int digests_get(u64 **digests, u64 user, u32 nr)
+/**
+ * struct user_chain - layers as a caller has handed them over
+ * @layers: they
+ * @digests: of their headers, or NULL
+ */
+struct user_chain {
+	struct qcow_layer *layers;
+	u64 *digests;
+};
+
+static void chain_put(struct user_chain *chain)
 {
-	*digests = user ? vmemdup_user(u64_to_user_ptr(user), array_size(nr, sizeof(**digests))) :
-			  NULL;
-	return PTR_ERR_OR_ZERO(*digests);
+	kvfree(chain->digests);
+	kvfree(chain->layers);
+}
+
+/* @layers, @digests: addresses; @chain: result, for chain_put() when this succeeds. */
+static int chain_get(struct user_chain *chain, u64 layers, u64 digests, u32 nr,
+		     struct qcow_report *rep)
+{
+	int err;
+
+	*chain = (struct user_chain) {};
+	chain->layers = vmemdup_user(u64_to_user_ptr(layers),
+				     array_size(nr, sizeof(*chain->layers)));
+	if (IS_ERR(chain->layers))
+		return PTR_ERR(chain->layers);
+	err = check_layers(chain->layers, nr, rep);
+	if (!err && digests) {
+		chain->digests = vmemdup_user(u64_to_user_ptr(digests),
+					      array_size(nr, sizeof(*chain->digests)));
+		err = PTR_ERR_OR_ZERO(chain->digests);
+	}
+	if (err)
+		kvfree(chain->layers);
+	return err;
 }
 
 static int attach_layers(const struct qcow_attach *args, struct qcow_report *rep)
 {
-	struct qcow_layer *layers;
-	u64 *digests = NULL;
+	struct user_chain chain;
 	int err;
 
-	layers = vmemdup_user(u64_to_user_ptr(args->layers),
-			      array_size(args->nr_layers, sizeof(*layers)));
-	if (IS_ERR(layers))
-		return PTR_ERR(layers);
-	err = check_layers(layers, args->nr_layers, rep);
-	if (!err && layers[0].format != QCOW_FORMAT_QCOW) {
+	err = chain_get(&chain, args->layers, args->digests, args->nr_layers, rep);
+	if (err)
+		return err;
+	if (chain.layers[0].format == QCOW_FORMAT_QCOW) {
+		err = qcow_device_attach(args, chain.layers, chain.digests, rep);
+	} else {
 		qcow_report(rep, "the active image must be a QCOW image");
 		err = -EINVAL;
 	}
-	if (!err)
-		err = digests_get(&digests, args->digests, args->nr_layers);
-	if (!err) {
-		err = qcow_device_attach(args, layers, digests, rep);
-		kvfree(digests);
-	}
-	kvfree(layers);
+	chain_put(&chain);
 	return err;
 }
 
@@ -452,24 +475,15 @@ static int text_get(char **text, u64 user, u32 len, const char *what, struct qco
 static int rebase_layers(const struct qcow_rebase *args, const struct qcow_backing_names *names,
 			 struct qcow_report *rep)
 {
-	struct qcow_layer *layers = NULL;
-	u64 *digests = NULL;
-	int err;
+	struct user_chain chain = {};
+	int err = 0;
 
-	if (!args->nr_layers)
-		return qcow_device_rebase(args, NULL, NULL, names, rep);
-	layers = vmemdup_user(u64_to_user_ptr(args->layers),
-			      array_size(args->nr_layers, sizeof(*layers)));
-	if (IS_ERR(layers))
-		return PTR_ERR(layers);
-	err = check_layers(layers, args->nr_layers, rep);
-	if (!err)
-		err = digests_get(&digests, args->digests, args->nr_layers);
-	if (!err) {
-		err = qcow_device_rebase(args, layers, digests, names, rep);
-		kvfree(digests);
-	}
-	kvfree(layers);
+	if (args->nr_layers)
+		err = chain_get(&chain, args->layers, args->digests, args->nr_layers, rep);
+	if (err)
+		return err;
+	err = qcow_device_rebase(args, chain.layers, chain.digests, names, rep);
+	chain_put(&chain);
 	return err;
 }
 
