@@ -222,16 +222,20 @@ static int rebase_contents(struct qcow_device *dev, struct qcow_image *below,
 	return err;
 }
 
+/* Of the chain, with the layers that are to be below. */
+static u64 l1_bytes(const struct qcow_image *top, const struct qcow_image *below)
+{
+	return top->l1_bytes - (top->backing ? top->backing->l1_bytes : 0) +
+		(below ? below->l1_bytes : 0);
+}
+
 /* In the pause. */
 static void replace_below(struct qcow_device *dev, struct qcow_rebase_parts *parts)
 {
 	struct qcow_image *top = dev->chain, *old = top->backing;
 
 	down_write(&dev->chain_lock);
-	if (old)
-		top->l1_bytes -= old->l1_bytes;
-	if (parts->below)
-		top->l1_bytes += parts->below->l1_bytes;
+	top->l1_bytes = l1_bytes(top, parts->below);
 	qcow_layer_stack(top, parts->below);
 	top->next_below_bytes = 0;
 	parts->below = old;
@@ -260,25 +264,12 @@ static int rebase_switch(struct qcow_device *dev, struct qcow_rebase_parts *part
 	return err;
 }
 
-static int check_l1_bytes(const struct qcow_image *top, const struct qcow_image *below,
-			  struct qcow_report *rep)
-{
-	u64 bytes = top->l1_bytes - (top->backing ? top->backing->l1_bytes : 0) +
-		    (below ? below->l1_bytes : 0);
-
-	if (bytes <= QCOW_MAX_CHAIN_L1_BYTES)
-		return 0;
-	qcow_report(rep, "L1 tables of the layers have %llu bytes, at most %llu are supported",
-		    bytes, QCOW_MAX_CHAIN_L1_BYTES);
-	return -EFBIG;
-}
-
 int qcow_rebase_run(struct qcow_device *dev, struct qcow_rebase_parts *parts,
 		    struct qcow_report *rep)
 {
 	int err;
 
-	err = check_l1_bytes(dev->chain, parts->below, rep);
+	err = qcow_image_check_chain_l1(l1_bytes(dev->chain, parts->below), rep);
 	if (!err && parts->below)
 		err = qcow_device_check_align(dev, parts->below, rep);
 	if (!err)

@@ -367,9 +367,12 @@ static int image_select_state(struct qcow_image *image, u32 snapshot, u64 *l1_of
 int qcow_image_check_l1_bytes(const struct qcow_image *image, u32 entries,
 			      struct qcow_report *rep)
 {
-	u64 bytes = image->l1_bytes + (u64)entries * sizeof(*image->l1) -
-		    (u64)image->l1_entries * sizeof(*image->l1);
+	return qcow_image_check_chain_l1(image->l1_bytes + (u64)entries * sizeof(*image->l1) -
+					 (u64)image->l1_entries * sizeof(*image->l1), rep);
+}
 
+int qcow_image_check_chain_l1(u64 bytes, struct qcow_report *rep)
+{
 	if (bytes <= QCOW_MAX_CHAIN_L1_BYTES)
 		return 0;
 	qcow_report(rep,

@@ -148,6 +148,9 @@ static inline void qcow_image_set_size(struct qcow_image *image, u64 bytes)
 int qcow_image_check_l1_bytes(const struct qcow_image *image, u32 entries,
 			      struct qcow_report *rep);
 
+/* The same of a whole chain, which is to have @bytes. */
+int qcow_image_check_chain_l1(u64 bytes, struct qcow_report *rep);
+
 /* Which state of an image to open. */
 #define QCOW_ACTIVE_STATE	(~0U)
 
