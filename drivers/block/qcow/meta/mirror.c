@@ -290,7 +290,7 @@ static int mirror_count(struct qcow_mirror *m, u32 l1_idx, u64 bytes)
 	return err && flaw.what ? mirror_flaw(m, &flaw, l1_idx) : err;
 }
 
-/* Slices of @m->now that are as in the new table, from here on. */
+/* What is in @m->now goes to the copy; without one the new L1 entry leads to the table in use. */
 static int mirror_put_refreshed(struct qcow_mirror *m, u32 l1_idx, u64 table, u64 first, u64 bytes)
 {
 	struct qcow_image *image = mirror_image(m);

@@ -104,7 +104,7 @@ struct snapshot_drop {
  * @table: the snapshot table
  * @l1: entries of the new L1 table of the active state
  * @l1_entries: how many
- * @l2: memory for an L2 table
+ * @l2: to apply one: memory for an L2 table
  * @l2_host: where the one in @l2 is
  */
 struct qcow_snapshot_job {
@@ -530,6 +530,9 @@ static int snapshot_apply(struct qcow_snapshot_job *job)
 	u32 needed;
 	int err;
 
+	job->l2 = kvmalloc(qcow_cluster_bytes(&job->meta->image->geo), GFP_NOIO);
+	if (!job->l2)
+		return -ENOMEM;
 	err = qcow_header_check_size(h, snap->disk_bytes, &needed, job->rep);
 	if (!err && snap->disk_bytes != h->size)
 		err = snapshot_check_size(job);
@@ -761,8 +764,7 @@ static int snapshot_finish_step(struct qcow_job *work)
 	/* The new table is long enough. */
 	qcow_l1_release_longer(meta);
 	job->next = meta->image->header;
-	job->l2 = job->l2 ?: kvmalloc(qcow_cluster_bytes(&meta->image->geo), GFP_NOIO);
-	err = job->l2 ? snapshot_make(job) : -ENOMEM;
+	err = snapshot_make(job);
 	if (err) {
 		snapshot_abort(job);
 		return err;
