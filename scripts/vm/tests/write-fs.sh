@@ -88,10 +88,7 @@ done
 for options in cluster_size=4K extended_l2=on; do
 	qemu-img create -q -f qcow2 -o "$options" image 32M
 	dev=$(attach image)
-	fio --name=random --filename="$dev" --rw=randwrite --bsrange=512-64k --bs_unaligned=0 \
-		--blockalign=512 --size=32M --io_size=6M --direct=1 --ioengine=libaio --iodepth=16 \
-		--randseed="$SEED" --verify=crc32c --verify_fatal=1 --fsync=64 --norandommap=0 \
-		--minimal >fio.log 2>&1 || fail "fio: $(cat fio.log)"
+	fio_verified "$dev" 32M --io_size=6M --fsync=64
 	detach "$dev"
 	assert_clean image
 	rm image

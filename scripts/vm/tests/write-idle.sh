@@ -1,7 +1,7 @@
 #!/bin/bash
 # What has changed is durable some seconds later, and what has been discarded is given back some
-# seconds later, without a flush, whatever file systems are on the device and below it; a device that is left
-# alone then writes nothing.
+# seconds later, without a flush, whatever file systems are on the device and below it; a device
+# that is left alone then writes nothing.
 # kernels: 6.12
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
