@@ -6,6 +6,7 @@
  */
 
 #include <kunit/test.h>
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
@@ -51,6 +52,8 @@ static const char *const names[] = { "a-backing-file-with-a-rather-long-name", "
  * @first: the image of the backing file that it has in the beginning, or NULL
  * @text: what is wrong
  * @err: of the rebases that @work made
+ * @no_compare: how the next one is made; those that succeed are made in both ways by turns
+ * @rate: bytes that they may copy in a second, or 0
  * @work: makes them
  * @lock: one check at a time
  * @least: versions that must be there
@@ -64,6 +67,8 @@ struct rebase_rig {
 	struct qcow_image *first;
 	char text[256];
 	int err;
+	bool no_compare;
+	u64 rate;
 	struct work_struct work;
 	struct mutex lock;	/* checks */
 	u32 *least;
@@ -168,12 +173,14 @@ static int rebase_to(struct rebase_rig *r, struct ram_disk *disk, const char *na
 {
 	const struct qcow_backing_names to = { .backing = name, .format = name ? "raw" : NULL };
 	struct qcow_report rep = { .buf = r->text, .size = sizeof(r->text) };
-	struct qcow_rebase_parts parts = { .names = &to };
+	struct qcow_rebase_parts parts = {
+		.names = &to, .compare = !r->no_compare, .rate = r->rate,
+	};
 	struct qcow_device *dev;
 	int err = 0;
 
 	r->text[0] = 0;
-	dev = qcow_device_get(r->rig->dev.index, &rep);
+	dev = qcow_device_get(r->rig->dev.index, "rebase", &rep);
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	if (disk)
@@ -183,6 +190,8 @@ static int rebase_to(struct rebase_rig *r, struct ram_disk *disk, const char *na
 	if (!IS_ERR(parts.below))
 		qcow_layer_put(parts.below);
 	qcow_device_put(dev);
+	if (!err)
+		r->no_compare = !r->no_compare;
 	return err;
 }
 
@@ -360,6 +369,12 @@ static const struct write_case small_case = {
 	.name = "v3, 512", .version = 3, .cluster_bits = 9, .size = SZ_64K, .threads = 1,
 };
 
+/* There is something to copy. */
+static const struct write_case copied_case = {
+	.name = "v3, 512, backing", .version = 3, .cluster_bits = 9, .size = SZ_64K,
+	.backing = SZ_64K, .threads = 1,
+};
+
 static void expect_refused(struct rebase_rig *r, const char *name, int err, const char *text)
 {
 	struct kunit *test = r->rig->test;
@@ -381,10 +396,71 @@ static void rebases_that_are_refused(struct kunit *test)
 	expect_refused(r, name, -EINVAL, "backing file name has 1024 bytes, at most 1023");
 	name[QCOW_MAX_BACKING_NAME] = 0;
 	expect_refused(r, name, -ENAMETOOLONG, "the first cluster, 512 bytes, has no room");
-	/* What the new one has cannot be read. */
-	ram_disk_fail_call(r->next[0], 1, -EIO);
-	expect_refused(r, names[0], -EIO, "cannot be compared");
-	ram_disk_fail_call(r->next[0], 0, 0);
+	KUNIT_EXPECT_EQ_MSG(test, 0, rebase_to(r, r->next[0], names[0]), "%s", r->text);
+	detach_image(r);
+}
+
+static void expect_unreadable(struct rebase_rig *r, struct ram_disk *disk, bool no_compare,
+			      const char *text)
+{
+	struct kunit *test = r->rig->test;
+
+	r->no_compare = no_compare;
+	ram_disk_fail_call(disk, 1, -EIO);
+	KUNIT_EXPECT_EQ(test, -EIO, rebase_to(r, r->next[1], names[1]));
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(r->text, text), "%s", r->text);
+	ram_disk_fail_call(disk, 0, 0);
+	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS, SEED));
+}
+
+/* What is compared, and what is copied. */
+static void layers_that_cannot_be_read(struct kunit *test)
+{
+	struct rebase_rig *r = rebase_rig_create(test, &copied_case);
+
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
+	expect_unreadable(r, r->next[1], false, "cannot be compared");
+	expect_unreadable(r, r->rig->dev.backing, false, "cannot be compared");
+	expect_unreadable(r, r->rig->dev.backing, true, "cannot be copied");
+	KUNIT_EXPECT_EQ_MSG(test, 0, rebase_to(r, r->next[1], names[1]), "%s", r->text);
+	detach_image(r);
+}
+
+/* Slow enough to be seen: with its first copy a rebase is behind for longer than a test takes. */
+static void rebase_that_is_cancelled(struct kunit *test)
+{
+	struct rebase_rig *r = rebase_rig_create(test, &copied_case);
+	char text[128] = "";
+	struct qcow_report rep = { .buf = text, .size = sizeof(text) };
+	struct qcow_progress *progress;
+	unsigned int index;
+
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
+	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS, SEED));
+	index = r->rig->dev.index;
+	progress = &r->rig->dev.qcow->progress;
+	KUNIT_EXPECT_EQ(test, 0, qcow_device_wait(index, false, NULL));
+	KUNIT_EXPECT_EQ(test, -ENOENT, qcow_device_wait(index, true, NULL));
+	KUNIT_EXPECT_STREQ(test, qcow_progress_job(progress), "");
+
+	r->rate = 1;
+	INIT_WORK(&r->work, rebase_work);
+	queue_work(system_unbound_wq, &r->work);
+	while (!READ_ONCE(progress->done))
+		msleep(20);
+	KUNIT_EXPECT_STREQ(test, qcow_progress_job(progress), "rebase");
+	KUNIT_EXPECT_EQ(test, progress->total, copied_case.size);
+	KUNIT_EXPECT_LE(test, progress->done, copied_case.size);
+	KUNIT_EXPECT_PTR_EQ(test, (void *)qcow_device_get(index, "resize", &rep), ERR_PTR(-EBUSY));
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, "rebase is running on it"), "%s", text);
+	KUNIT_EXPECT_EQ(test, -EBUSY, qcow_device_detach(index, false, &rep));
+	KUNIT_EXPECT_EQ(test, 0, qcow_device_wait(index, true, NULL));
+	flush_work(&r->work);
+	KUNIT_EXPECT_EQ(test, -ECANCELED, r->err);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(r->text, "rebase has been cancelled"));
+	KUNIT_EXPECT_EQ(test, -ENXIO, qcow_device_wait(index + 1, false, NULL));
+
+	r->rate = 0;
 	KUNIT_EXPECT_EQ_MSG(test, 0, rebase_to(r, r->next[0], names[0]), "%s", r->text);
 	detach_image(r);
 }
@@ -404,6 +480,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(image_for_itself, kind_next_half),
 	KUNIT_CASE_PARAM_ATTR(changes_fail_once, kind_next_third, { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE(rebases_that_are_refused),
+	KUNIT_CASE(layers_that_cannot_be_read),
+	KUNIT_CASE(rebase_that_is_cancelled),
 	{}
 };
 

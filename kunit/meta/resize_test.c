@@ -548,7 +548,7 @@ static void operation_keeps_the_device(struct kunit *test)
 	struct qcow_device *qdev;
 
 	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(dev));
-	qdev = qcow_device_get(dev->index, NULL);
+	qdev = qcow_device_get(dev->index, "resize", NULL);
 	KUNIT_ASSERT_PTR_EQ(test, dev->qcow, qdev);
 	expect_refused(r, SZ_2M, -EBUSY, "another operation is running on it");
 	KUNIT_EXPECT_EQ(test, -EBUSY, qcow_device_shut(qdev, NULL));
@@ -577,7 +577,7 @@ static void detach_waits_for_the_operation(struct kunit *test)
 	struct qcow_device *qdev;
 
 	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(dev));
-	qdev = qcow_device_get(dev->index, NULL);
+	qdev = qcow_device_get(dev->index, "resize", NULL);
 	KUNIT_ASSERT_PTR_EQ(test, dev->qcow, qdev);
 	ram_device_close(dev);
 	INIT_WORK(&r->work, detach_work);
@@ -599,7 +599,7 @@ static void lazy_detach_waits_for_the_operation(struct kunit *test)
 	unsigned int i;
 
 	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(dev));
-	qdev = qcow_device_get(dev->index, NULL);
+	qdev = qcow_device_get(dev->index, "resize", NULL);
 	KUNIT_ASSERT_PTR_EQ(test, dev->qcow, qdev);
 	KUNIT_EXPECT_EQ(test, -EINPROGRESS, qcow_device_detach(dev->index, true, NULL));
 	dev->attached = false;

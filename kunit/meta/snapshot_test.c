@@ -710,7 +710,7 @@ static void guest_needs_space(struct kunit *test)
 	attach(t);
 	KUNIT_ASSERT_EQ(test, 0, guest_load_discard(load, nr / 2, nr / 2));
 	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(load, t->rig->promise));
-	dev = qcow_device_get(t->rig->dev.index, NULL);
+	dev = qcow_device_get(t->rig->dev.index, "snapshot", NULL);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	KUNIT_ASSERT_EQ(test, 0, qcow_job_run(dev->meta, &reclaimed));
 	take_space(t, dev);

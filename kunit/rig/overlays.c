@@ -109,7 +109,7 @@ int overlays_put(struct overlays *o, struct ram_device *dev, struct ram_disk *di
 	int err;
 
 	text[0] = 0;
-	qcow = qcow_device_get(dev->index, &rep);
+	qcow = qcow_device_get(dev->index, "overlay", &rep);
 	if (IS_ERR(qcow))
 		return PTR_ERR(qcow);
 	err = put_on(dev, disk, overlays_top(o, dev), &rep);

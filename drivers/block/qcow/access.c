@@ -229,7 +229,7 @@ static int set_access(struct qcow_device *dev, const struct qcow_set_access *arg
 int qcow_device_set_access(const struct qcow_set_access *args, const struct qcow_freeze *freeze,
 			   struct qcow_report *rep)
 {
-	struct qcow_device *dev = qcow_device_get(args->index, rep);
+	struct qcow_device *dev = qcow_device_get(args->index, "set", rep);
 	int err;
 
 	if (IS_ERR(dev))

@@ -32,7 +32,7 @@
 #define RESIZE_FLAGS	QCOW_RESIZE_SHRINK
 #define SNAPSHOT_FLAGS	QCOW_SNAPSHOT_FORCE
 #define ACCESS_FLAGS	QCOW_ACCESS_READ_ONLY
-#define REBASE_FLAGS	QCOW_REBASE_NAMES_ONLY
+#define REBASE_FLAGS	(QCOW_REBASE_NAMES_ONLY | QCOW_REBASE_NO_COMPARE)
 
 static int report_create(struct qcow_report *rep, u32 size)
 {
@@ -430,13 +430,18 @@ static long ctl_set_access(struct qcow_set_access __user *user)
 
 static int check_rebase(const struct qcow_rebase *args, struct qcow_report *rep)
 {
-	bool has_layers = !(args->flags & QCOW_REBASE_NAMES_ONLY) && args->name_len;
+	bool names_only = args->flags & QCOW_REBASE_NAMES_ONLY;
+	bool has_layers = !names_only && args->name_len;
 	int err = check_flags(args->flags, REBASE_FLAGS, rep);
 
 	if (err)
 		return err;
 	if (args->reserved) {
 		qcow_report(rep, "reserved field: %u, must be 0", args->reserved);
+		return -EINVAL;
+	}
+	if (names_only && (args->rate || args->flags & QCOW_REBASE_NO_COMPARE)) {
+		qcow_report(rep, "how to copy is said, and nothing is to be copied");
 		return -EINVAL;
 	}
 	if (args->name_len > QCOW_MAX_BACKING_TEXT || args->format_len > QCOW_MAX_BACKING_TEXT) {
@@ -522,6 +527,22 @@ static long ctl_rebase(struct qcow_rebase __user *user)
 	return ret;
 }
 
+static long ctl_wait(struct qcow_wait __user *user)
+{
+	struct qcow_report rep;
+	struct qcow_wait args = {};
+	int ret;
+
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
+	if (ret)
+		return ret;
+	ret = check_flags(args.flags, QCOW_WAIT_CANCEL, &rep);
+	if (!ret)
+		ret = qcow_device_wait(args.index, args.flags & QCOW_WAIT_CANCEL, &rep);
+	report_finish(&rep, args.message);
+	return ret;
+}
+
 static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	if (_IOC_TYPE(cmd) != QCOW_IOCTL_TYPE)
@@ -545,6 +566,8 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ctl_set_access((void __user *)arg);
 	case _IOC_NR(QCOW_REBASE):
 		return ctl_rebase((void __user *)arg);
+	case _IOC_NR(QCOW_WAIT):
+		return ctl_wait((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}

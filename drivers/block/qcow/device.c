@@ -71,7 +71,7 @@ static int disk_open(struct gendisk *disk, blk_mode_t mode)
 static void lazy_detach_locked(struct qcow_device *dev)
 {
 	lockdep_assert_held(&dev->disk->open_mutex);
-	if (dev->lazy && !dev->detaching && !dev->operating && !disk_openers(dev->disk)) {
+	if (dev->lazy && !dev->detaching && !dev->progress.what && !disk_openers(dev->disk)) {
 		dev->detaching = true;
 		queue_work(detach_wq, &dev->detach_work);
 	}
@@ -574,6 +574,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 		return -ENOMEM;
 	spin_lock_init(&dev->error_lock);
 	init_rwsem(&dev->chain_lock);
+	init_waitqueue_head(&dev->progress.wait);
 	INIT_WORK(&dev->detach_work, detach_work);
 
 	err = index_reserve(dev, args->index, rep);
@@ -640,13 +641,16 @@ static int detach_begin(struct qcow_device *dev, bool lazy, struct qcow_report *
 	mutex_lock(&dev->disk->open_mutex);
 	if (dev->detaching) {
 		err = -ENXIO;
-	} else if (!dev->operating && !disk_openers(dev->disk)) {
+	} else if (!dev->progress.what && !disk_openers(dev->disk)) {
 		dev->detaching = true;
 	} else if (lazy) {
 		dev->lazy = true;
 		err = -EINPROGRESS;
 	} else if (disk_openers(dev->disk)) {
 		qcow_report(rep, "%s is open", dev->name);
+		err = -EBUSY;
+	} else if (READ_ONCE(dev->progress.total)) {
+		qcow_report(rep, "%s: %s is running on it", dev->name, dev->progress.what);
 		err = -EBUSY;
 	} else {
 		err = -EAGAIN;
@@ -702,7 +706,7 @@ int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep)
 	return err;
 }
 
-static int operation_begin(struct qcow_device *dev, struct qcow_report *rep)
+static int operation_begin(struct qcow_device *dev, const char *what, struct qcow_report *rep)
 {
 	int err = 0;
 
@@ -710,17 +714,20 @@ static int operation_begin(struct qcow_device *dev, struct qcow_report *rep)
 	mutex_lock(&dev->disk->open_mutex);
 	if (dev->detaching) {
 		err = -ENXIO;
-	} else if (dev->operating) {
-		qcow_report(rep, "%s: another operation is running on it", dev->name);
+	} else if (dev->progress.what) {
+		qcow_report(rep, "%s: %s is running on it", dev->name, dev->progress.what);
 		err = -EBUSY;
 	} else {
-		dev->operating = true;
+		WRITE_ONCE(dev->progress.what, what);
+		dev->progress.nr++;
+		WRITE_ONCE(dev->progress.total, 0);
+		WRITE_ONCE(dev->progress.cancelled, false);
 	}
 	mutex_unlock(&dev->disk->open_mutex);
 	return err;
 }
 
-struct qcow_device *qcow_device_get(unsigned int index, struct qcow_report *rep)
+struct qcow_device *qcow_device_get(unsigned int index, const char *what, struct qcow_report *rep)
 {
 	struct qcow_device *dev;
 	int err = -ENXIO;
@@ -728,7 +735,7 @@ struct qcow_device *qcow_device_get(unsigned int index, struct qcow_report *rep)
 	mutex_lock(&detach_lock);
 	dev = xa_load(&qcow_devices, index);
 	if (dev)
-		err = operation_begin(dev, rep);
+		err = operation_begin(dev, what, rep);
 	mutex_unlock(&detach_lock);
 	if (err == -ENXIO)
 		qcow_report(rep, "qcow%u is not attached", index);
@@ -781,7 +788,8 @@ void qcow_device_put(struct qcow_device *dev)
 	/* With open_mutex dropped a detach may take the device, and its disk, away. */
 	get_device(disk_to_dev(disk));
 	mutex_lock(&disk->open_mutex);
-	dev->operating = false;
+	WRITE_ONCE(dev->progress.what, NULL);
+	WRITE_ONCE(dev->progress.total, 0);
 	dev->shut = false;
 	dev->no_writers = false;
 	lazy_detach_locked(dev);
@@ -789,6 +797,63 @@ void qcow_device_put(struct qcow_device *dev)
 	put_device(disk_to_dev(disk));
 	atomic_inc(&operations_ended);
 	wake_up_all(&operation_wait);
+}
+
+/**
+ * struct running - an operation that is waited for
+ * @diskseq: of its device; 0: not known yet
+ * @nr: of the operation
+ */
+struct running {
+	u64 diskseq;
+	u64 nr;
+};
+
+/* Whether it is running still; at first, which one that is. Return: 0; -ENOENT: it is not. */
+static int running_look(struct running *running, unsigned int index, bool cancel)
+{
+	struct qcow_device *dev;
+	int err = -ENOENT;
+
+	mutex_lock(&detach_lock);
+	dev = xa_load(&qcow_devices, index);
+	if (!dev && !running->diskseq)
+		err = -ENXIO;
+	if (!dev || (running->diskseq && running->diskseq != dev->disk->diskseq))
+		goto unlock;
+	mutex_lock(&dev->disk->open_mutex);
+	if (!running->diskseq)
+		*running = (struct running) { dev->disk->diskseq, dev->progress.nr };
+	if (dev->progress.what && dev->progress.nr == running->nr &&
+	    (!cancel || READ_ONCE(dev->progress.total))) {
+		err = 0;
+		if (cancel)
+			qcow_progress_cancel(&dev->progress);
+	}
+	mutex_unlock(&dev->disk->open_mutex);
+unlock:
+	mutex_unlock(&detach_lock);
+	return err;
+}
+
+int qcow_device_wait(unsigned int index, bool cancel, struct qcow_report *rep)
+{
+	struct running running = {};
+	int err, ended = atomic_read(&operations_ended);
+
+	err = running_look(&running, index, cancel);
+	if (err == -ENXIO)
+		qcow_report(rep, "qcow%u is not attached", index);
+	if (err == -ENOENT && cancel)
+		qcow_report(rep, "qcow%u: no job is running on it", index);
+	if (err)
+		return err == -ENOENT && !cancel ? 0 : err;
+	do {
+		if (wait_event_killable(operation_wait, atomic_read(&operations_ended) != ended))
+			return -EINTR;
+		ended = atomic_read(&operations_ended);
+	} while (!running_look(&running, index, false));
+	return 0;
 }
 
 int qcow_device_module_init(void)

@@ -14,6 +14,7 @@
 
 #include "files.h"
 #include "layer/decompress_ahead.h"
+#include "progress.h"
 
 struct file;
 struct qcow_image;
@@ -49,7 +50,7 @@ struct qcow_meta;
  * @disk: the disk
  * @detaching: no more opens; set once, under @disk->open_mutex
  * @lazy: detach at the last close; under @disk->open_mutex
- * @operating: a live operation is running on it, which keeps it; under @disk->open_mutex
+ * @progress: of the live operation that is running on it, if one is: it keeps the device
  * @shut: and it cannot be opened meanwhile; likewise
  * @no_writers: and it cannot be opened for writing meanwhile; likewise
  * @written: since no task had it open it has been opened for writing, or written to: the block
@@ -73,9 +74,9 @@ struct qcow_device {
 	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */
 	struct blk_mq_tag_set tag_set;
 	struct gendisk *disk;
+	struct qcow_progress progress;
 	bool detaching;
 	bool lazy;
-	bool operating;
 	bool shut;
 	bool no_writers;
 	bool written;
@@ -117,17 +118,18 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
  * @rep: says what is wrong
  *
  * One that is not open waits for the operation that is running on it to end, as the loop driver's
- * does.
+ * does, unless it is one that takes long.
  *
- * Return: 0; -ENXIO: no such device; -EBUSY: open; -EINPROGRESS: @lazy and still busy; -EINTR: the
- * task is being killed;
- * -EIO, -ENOSPC, ...: it is detached, and what was written since its last flush may be lost.
+ * Return: 0; -ENXIO: no such device; -EBUSY: open, or an operation that takes long is running;
+ * -EINPROGRESS: @lazy and still busy; -EINTR: the task is being killed; -EIO, -ENOSPC, ...: it is
+ * detached, and what was written since its last flush may be lost.
  */
 int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep);
 
 /**
  * qcow_device_get() - begin a live operation on a device
  * @index: of the device
+ * @what: name of the operation, which stays
  * @rep: says what is wrong
  *
  * A device has one operation at a time, and is not detached before qcow_device_put().
@@ -135,7 +137,7 @@ int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep);
  * Context: process context, may sleep.
  * Return: the device or ERR_PTR: -ENXIO: no such device; -EBUSY: another operation is running.
  */
-struct qcow_device *qcow_device_get(unsigned int index, struct qcow_report *rep);
+struct qcow_device *qcow_device_get(unsigned int index, const char *what, struct qcow_report *rep);
 
 /**
  * qcow_device_shut() - have a device that is not open, and is not until the operation has ended
@@ -162,6 +164,18 @@ int qcow_device_stop_writers(struct qcow_device *dev, struct qcow_report *rep);
 
 /* The operation has ended. A detach that waits for that begins. */
 void qcow_device_put(struct qcow_device *dev);
+
+/**
+ * qcow_device_wait() - wait for the end of the operation that is running on a device
+ * @index: of the device
+ * @cancel: have it end soon, if it takes long
+ * @rep: says what is wrong
+ *
+ * Context: process context, may sleep.
+ * Return: 0: it has ended, or, unless @cancel, none was running; -ENXIO: no such device; -ENOENT:
+ * none that could be cancelled is running; -EINTR: the task is being killed.
+ */
+int qcow_device_wait(unsigned int index, bool cancel, struct qcow_report *rep);
 
 /**
  * qcow_device_get_files() - the files of a layer

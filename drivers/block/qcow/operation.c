@@ -196,7 +196,7 @@ static int snapshot_run(struct qcow_device *dev, struct qcow_snapshot_change *ch
 int qcow_device_snapshot(unsigned int index, struct qcow_snapshot_change *change,
 			 const struct qcow_freeze *freeze, bool force, struct qcow_report *rep)
 {
-	struct qcow_device *dev = qcow_device_get(index, rep);
+	struct qcow_device *dev = qcow_device_get(index, "snapshot", rep);
 	int err;
 
 	if (IS_ERR(dev))

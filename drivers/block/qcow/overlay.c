@@ -240,7 +240,7 @@ static int overlay(struct qcow_device *dev, const struct qcow_overlay *args,
 int qcow_device_overlay(const struct qcow_overlay *args, const struct qcow_freeze *freeze,
 			struct qcow_report *rep)
 {
-	struct qcow_device *dev = qcow_device_get(args->index, rep);
+	struct qcow_device *dev = qcow_device_get(args->index, "overlay", rep);
 	int err;
 
 	if (IS_ERR(dev))

@@ -4,16 +4,15 @@
  *
  *   the new layers opened; that the header has room for the names
  *   queue frozen:  from now on a discard marks as zeros what only the new layers have, too
- *   compared, cluster by cluster that the active image has not: where old and new layers differ, it
- *     gets what the old ones have
+ *   copied up: where the active image has nothing, and would read otherwise with the new layers, it
+ *     gets what the old ones have (copy_up.c)
  *   what has been written is committed, so that little is left for the pause
  *   queue frozen:  the rest is committed; the header gets the names; the device gets the new layers
  *   the old layers are closed
  *
- * The layers are read-only, and while discards leave marks no cluster that the active image has
- * becomes one that it has not. So what has been compared need not be looked at again: the device
- * may be written to all the time. Until the header is written the old layers hold, also after a
- * power cut: that the image has more of its own makes no difference with them.
+ * The device may be written to all the time. Until the header is written the old layers hold, also
+ * after a power cut: that the image has more of its own makes no difference with them. One that has
+ * been cancelled goes on where it was when it is asked for again: what the image has is left out.
  *
  * To leave the comparison to user space was considered. It would need the image's tables, which
  * change, and the operation would be one of several calls, between which others could come.
@@ -22,177 +21,19 @@
 #include <linux/file.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
-#include <linux/string.h>
 #include <qcow/backing.h>
 #include <qcow/report.h>
 
-#include "data/cow.h"
-#include "data/request.h"
+#include "copy_up.h"
 #include "device.h"
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
-#include "layer/map.h"
 #include "meta/backing.h"
 #include "meta/commit.h"
 #include "operation.h"
 #include "rebase.h"
-
-/* Read of each side at once, where a cluster is no more than that. */
-#define COMPARE_BYTES	SZ_256K
-
-/* Looked at in one go; then a task that is being killed ends. */
-#define LOOK_BYTES	((u64)SZ_1G)
-
-/**
- * struct rebase_side - one of what is compared
- * @below: the layers, or NULL: zeros
- * @map: its mapping
- * @buf: what has been read of it
- */
-struct rebase_side {
-	struct qcow_image *below;
-	struct qcow_mapping map;
-	void *buf;
-};
-
-/**
- * struct rebase_copy - a comparison
- * @dev: the device
- * @old: the layers that it has
- * @new: the layers that it is to have
- * @bytes: of each @buf, a multiple of the cluster size
- * @rep: says what cannot be read
- */
-struct rebase_copy {
-	struct qcow_device *dev;
-	struct rebase_side old;
-	struct rebase_side new;
-	u64 bytes;
-	struct qcow_report *rep;
-};
-
-static int rebase_map(struct rebase_side *side, u64 guest, u64 len)
-{
-	struct qcow_image *below = side->below;
-
-	if (below && guest < below->size)
-		return qcow_map_wait(below, guest, min(len, below->size - guest), NULL,
-				     &side->map);
-	side->map = (struct qcow_mapping) { .ext = { .kind = QCOW_EXTENT_ZERO, .len = len } };
-	return 0;
-}
-
-static int rebase_read(struct rebase_side *side, u64 guest, u64 len)
-{
-	if (side->below)
-		return qcow_cow_read(side->below, guest, side->buf, len);
-	memset(side->buf, 0, len);
-	return 0;
-}
-
-/* Bytes that need not be read: both sides have zeros, or they are the same layer's. */
-static u64 rebase_same(const struct rebase_copy *copy)
-{
-	const struct qcow_mapping *old = &copy->old.map, *new = &copy->new.map;
-
-	if (old->ext.kind != new->ext.kind)
-		return 0;
-	if (old->ext.kind != QCOW_EXTENT_ZERO &&
-	    (old->image != new->image || old->ext.host != new->ext.host))
-		return 0;
-	return min(old->ext.len, new->ext.len);
-}
-
-/* Clusters that differ: @data of them is what the device reads. */
-static int rebase_copy_up(struct rebase_copy *copy, u64 guest, const void *data, u64 len)
-{
-	int err = 0;
-
-	if (copy->dev->chain->geo.version > 2 && !memchr_inv(data, 0, len))
-		err = qcow_request_own(copy->dev, QCOW_OWN_ZERO_HOLES, guest, len);
-	/* Also after that: of a cluster that the image has in part it has left the rest. */
-	return err ?: qcow_request_own(copy->dev, QCOW_OWN_COPY_UP, guest, len);
-}
-
-static int rebase_compare(struct rebase_copy *copy, u64 guest, u64 len)
-{
-	u64 cluster = qcow_cluster_bytes(&copy->dev->chain->geo);
-	u64 pos, part;
-	int err;
-
-	err = rebase_read(&copy->old, guest, len);
-	if (!err)
-		err = rebase_read(&copy->new, guest, len);
-	if (err)
-		qcow_report(copy->rep,
-			    "guest offset %llu, %llu bytes: cannot be compared: error %d", guest,
-			    len, err);
-	for (pos = 0; pos < len && !err; pos += part) {
-		part = min(cluster, len - pos);
-		if (memcmp(copy->old.buf + pos, copy->new.buf + pos, part))
-			err = rebase_copy_up(copy, guest + pos, copy->old.buf + pos, part);
-	}
-	return err;
-}
-
-/* A range that the active image has not; of a cluster it may have some subclusters. */
-static int rebase_hole(struct rebase_copy *copy, u64 guest, u64 end)
-{
-	const struct qcow_image *top = copy->dev->chain;
-	u64 cluster = qcow_cluster_bytes(&top->geo);
-	u64 same, first;
-	int err;
-
-	while (guest < end) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-		err = rebase_map(&copy->old, guest, end - guest);
-		if (!err)
-			err = rebase_map(&copy->new, guest, end - guest);
-		same = err ? 0 : rebase_same(copy);
-		if (same) {
-			guest += same;
-			continue;
-		}
-		/* What cannot be mapped cannot be read either. */
-		first = round_down(guest, cluster);
-		guest = min3(first + copy->bytes, round_up(end, cluster), top->size);
-		err = rebase_compare(copy, first, guest - first);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static int rebase_copy_all(struct rebase_copy *copy)
-{
-	struct qcow_image *top = copy->dev->chain;
-	struct qcow_extent ext;
-	u64 guest;
-	int err;
-
-	for (guest = 0; guest < top->size; guest += ext.len) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-		err = qcow_map_top_wait(top, guest, min(top->size - guest, LOOK_BYTES), NULL, &ext);
-		if (err) {
-			qcow_report(copy->rep, "guest offset %llu: cannot be looked up: error %d",
-				    guest, err);
-			return err;
-		}
-		if (ext.kind == QCOW_EXTENT_HOLE)
-			err = rebase_hole(copy, guest, guest + ext.len);
-		if (err)
-			return err;
-	}
-	return 0;
-}
 
 /* Whatever only the new layers have does not show after a discard either. */
 static void mark_discards(struct qcow_device *dev, const struct qcow_image *below)
@@ -203,22 +44,15 @@ static void mark_discards(struct qcow_device *dev, const struct qcow_image *belo
 	qcow_device_resume(dev, noio);
 }
 
-static int rebase_contents(struct qcow_device *dev, struct qcow_image *below,
+static int rebase_contents(struct qcow_device *dev, const struct qcow_rebase_parts *parts,
 			   struct qcow_report *rep)
 {
-	struct rebase_copy copy = {
-		.dev = dev, .old.below = dev->chain->backing, .new.below = below,
-		.bytes = max_t(u64, COMPARE_BYTES, qcow_cluster_bytes(&dev->chain->geo)),
-		.rep = rep,
-	};
-	int err = -ENOMEM;
+	int err;
 
-	copy.old.buf = kvmalloc(copy.bytes, GFP_KERNEL);
-	copy.new.buf = kvmalloc(copy.bytes, GFP_KERNEL);
-	if (copy.old.buf && copy.new.buf)
-		err = rebase_copy_all(&copy);
-	kvfree(copy.new.buf);
-	kvfree(copy.old.buf);
+	qcow_progress_begin(&dev->progress, max(dev->chain->size, 1ULL), parts->rate);
+	err = qcow_copy_up(dev, parts->below, parts->compare, rep);
+	if (err == -ECANCELED)
+		qcow_report(rep, "%s: %s has been cancelled", dev->name, dev->progress.what);
 	return err;
 }
 
@@ -277,7 +111,7 @@ int qcow_rebase_run(struct qcow_device *dev, struct qcow_rebase_parts *parts,
 	if (err)
 		return err;
 	mark_discards(dev, parts->below);
-	err = rebase_contents(dev, parts->below, rep);
+	err = rebase_contents(dev, parts, rep);
 	if (!err)
 		err = rebase_switch(dev, parts, rep);
 	if (err)
@@ -326,7 +160,11 @@ static int rebase(struct qcow_device *dev, const struct qcow_rebase *args,
 		  const struct qcow_layer *layers, const u64 *digests,
 		  const struct qcow_backing_names *names, struct qcow_report *rep)
 {
-	struct qcow_rebase_parts parts = { .names = names };
+	struct qcow_rebase_parts parts = {
+		.names = names,
+		.compare = !(args->flags & QCOW_REBASE_NO_COMPARE),
+		.rate = args->rate,
+	};
 	struct qcow_below below = {
 		.layers = layers,
 		.digests = digests,
@@ -352,7 +190,8 @@ int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layer *
 		       const u64 *digests, const struct qcow_backing_names *names,
 		       struct qcow_report *rep)
 {
-	struct qcow_device *dev = qcow_device_get(args->index, rep);
+	bool stream = args->flags & QCOW_REBASE_NO_COMPARE;
+	struct qcow_device *dev = qcow_device_get(args->index, stream ? "stream" : "rebase", rep);
 	int err;
 
 	if (IS_ERR(dev))

@@ -26,8 +26,8 @@ struct qcow_report;
  * Context: process context of the owner of the descriptors, may sleep.
  * Return: 0; -errno, and the backing file is the one that it was: -ENXIO: no such device; -EBUSY:
  * another operation is running, or a device writes to a file; -EROFS: it is read-only;
- * -ENAMETOOLONG: the header has no room for the names; -ELOOP; -EINTR; what opening, reading and
- * copying brought.
+ * -ENAMETOOLONG: the header has no room for the names; -ELOOP; -EINTR; -ECANCELED; what opening,
+ * reading and copying brought.
  */
 int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layer *layers,
 		       const u64 *digests, const struct qcow_backing_names *names,
@@ -39,12 +39,16 @@ int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layer *
  * @files: as struct qcow_device has it, afterwards
  * @nr_files: of @files
  * @names: for the header
+ * @compare: what old and new layers have is compared before it is copied
+ * @rate: bytes that may be copied in a second; 0: as many as can be
  */
 struct qcow_rebase_parts {
 	struct qcow_image *below;
 	struct file **files;
 	unsigned int nr_files;
 	const struct qcow_backing_names *names;
+	bool compare;
+	u64 rate;
 };
 
 /**

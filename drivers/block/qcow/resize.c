@@ -170,7 +170,7 @@ static int resize(struct qcow_device *dev, u64 bytes, bool shrink, struct qcow_r
 
 int qcow_device_resize(unsigned int index, u64 bytes, bool shrink, struct qcow_report *rep)
 {
-	struct qcow_device *dev = qcow_device_get(index, rep);
+	struct qcow_device *dev = qcow_device_get(index, "resize", rep);
 	int err;
 
 	if (IS_ERR(dev))

@@ -161,6 +161,9 @@ QCOW_ATTR(cache_used, "%llu", chain_figures(qdev).used);
 QCOW_ATTR(cache_misses, "%llu", chain_figures(qdev).misses);
 QCOW_ATTR(cache_evictions, "%llu", chain_figures(qdev).evictions);
 QCOW_ATTR(inflated_bytes, "%llu", chain_figures(qdev).inflated);
+QCOW_ATTR(job, "%s", qcow_progress_job(&qdev->progress));
+QCOW_ATTR(job_total, "%llu", READ_ONCE(qdev->progress.total));
+QCOW_ATTR(job_done, "%llu", READ_ONCE(qdev->progress.done));
 
 static struct attribute *qcow_attrs[] = {
 	&dev_attr_image.attr,
@@ -184,6 +187,9 @@ static struct attribute *qcow_attrs[] = {
 	&dev_attr_cache_misses.attr,
 	&dev_attr_cache_evictions.attr,
 	&dev_attr_inflated_bytes.attr,
+	&dev_attr_job.attr,
+	&dev_attr_job_total.attr,
+	&dev_attr_job_done.attr,
 	NULL,
 };
 

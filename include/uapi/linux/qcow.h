@@ -285,6 +285,7 @@ struct qcow_set_access {
 
 /* struct qcow_rebase: flags */
 #define QCOW_REBASE_NAMES_ONLY	(1U << 0)	/* the device goes on with the chain that it has */
+#define QCOW_REBASE_NO_COMPARE	(1U << 1)	/* what other layers have is copied as it is */
 
 /* Bytes of a name or a format, at most. */
 #define QCOW_MAX_BACKING_TEXT	1023
@@ -306,6 +307,7 @@ struct qcow_set_access {
  * @nr_layers: length of @layers, at most QCOW_MAX_LAYERS - 1; 0 with QCOW_REBASE_NAMES_ONLY and
  *             without a name
  * @reserved: 0
+ * @rate: bytes that it may copy in a second; 0: as many as it can
  *
  * What is read from the device stays the same: where the old and the new backing file differ, the
  * active image gets what the old one has, before its header names the new one, and the device reads
@@ -328,6 +330,29 @@ struct qcow_rebase {
 	__u32 format_len;
 	__u32 nr_layers;
 	__u32 reserved;
+	__aligned_u64 rate;
+};
+
+#define QCOW_WAIT_CANCEL	(1U << 0)	/* have it end soon */
+
+/**
+ * struct qcow_wait - argument of QCOW_WAIT
+ * @size: sizeof(struct qcow_wait)
+ * @flags: QCOW_WAIT_*
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ *
+ * Waits for the end of the operation that is running on the device, if one is. With
+ * QCOW_WAIT_CANCEL an operation that takes long is cancelled, whose own call then fails with
+ * -ECANCELED; -ENOENT: no such operation is running.
+ */
+struct qcow_wait {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
 };
 
 #define QCOW_IOCTL_TYPE		0xC3
@@ -338,5 +363,6 @@ struct qcow_rebase {
 #define QCOW_OVERLAY		_IOW(QCOW_IOCTL_TYPE, 0x05, struct qcow_overlay)
 #define QCOW_SET_ACCESS		_IOW(QCOW_IOCTL_TYPE, 0x06, struct qcow_set_access)
 #define QCOW_REBASE		_IOW(QCOW_IOCTL_TYPE, 0x07, struct qcow_rebase)
+#define QCOW_WAIT		_IOW(QCOW_IOCTL_TYPE, 0x08, struct qcow_wait)
 
 #endif /* _UAPI_LINUX_QCOW_H */

@@ -25,8 +25,10 @@ OVERLAY_FORMAT = "<IIIIQiiiIQ"
 OVERLAY_BYTES = struct.calcsize(OVERLAY_FORMAT)
 ACCESS_FORMAT = "<IIIIQiiIIQ"
 ACCESS_BYTES = struct.calcsize(ACCESS_FORMAT)
-REBASE_FORMAT = "<IIIIQQQQQIIII"
+REBASE_FORMAT = "<IIIIQQQQQIIIIQ"
 REBASE_BYTES = struct.calcsize(REBASE_FORMAT)
+WAIT_FORMAT = "<IIIIQ"
+WAIT_BYTES = struct.calcsize(WAIT_FORMAT)
 LAYER_FORMAT = "<iiII"
 MESSAGE_BYTES = 4096
 
@@ -42,6 +44,7 @@ CHANGE_SNAPSHOT = command(1, 4, SNAPSHOT_BYTES)
 OVERLAY = command(1, 5, OVERLAY_BYTES)
 SET_ACCESS = command(1, 6, ACCESS_BYTES)
 REBASE = command(1, 7, REBASE_BYTES)
+WAIT = command(1, 8, WAIT_BYTES)
 CREATE, APPLY, DELETE = range(3)
 
 control = os.open("/dev/qcow-control", os.O_RDWR)
@@ -135,7 +138,7 @@ def set_access(index, image, data=-1, flags=0, size=ACCESS_BYTES, tail=b"", requ
 
 
 def rebase(index, *items, label=b"", form=b"", flags=0, digests=(), nr_layers=None,
-           layers_at=None, name_bytes=None, form_bytes=None, name_at=None, reserved=0,
+           layers_at=None, name_bytes=None, form_bytes=None, name_at=None, reserved=0, rate=0,
            size=REBASE_BYTES, tail=b"", request=REBASE):
     """errno; `items` as attach() has them, lengths and addresses are theirs or what is given"""
     global message
@@ -152,8 +155,19 @@ def rebase(index, *items, label=b"", form=b"", flags=0, digests=(), nr_layers=No
         given(layers_at, ctypes.addressof(table)), ctypes.addressof(seen) if digests else 0,
         given(name_at, ctypes.addressof(texts[0])), ctypes.addressof(texts[1]),
         given(name_bytes, len(label)), given(form_bytes, len(form)),
-        given(nr_layers, len(items)), reserved))
+        given(nr_layers, len(items)), reserved, rate))
     err = call(request, fields + bytearray(tail))
+    message = text.value.decode()
+    return err
+
+
+def wait(index, flags=0, size=WAIT_BYTES, tail=b"", request=WAIT):
+    """errno"""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    fields = bytearray(struct.pack(WAIT_FORMAT, size, flags, index, MESSAGE_BYTES,
+                                   ctypes.addressof(text))) + tail
+    err = call(request, fields)
     message = text.value.decode()
     return err
 

@@ -163,10 +163,13 @@ for size in (0, 3, 4097, 0xffffffff):
     expect(f"rebase: size {size}", q.rebase(index, (fd, -1, q.RAW), size=size, **to), errno.EINVAL)
 expect("rebase: longer, not all zeros", q.rebase(index, size=q.REBASE_BYTES + 8,
                                                  tail=b"\0\0\0\0\1\0\0\0"), errno.E2BIG)
-for bit in range(1, 32):
+for bit in range(2, 32):
     expect(f"rebase: flag {bit}", q.rebase(index, flags=1 << bit), errno.EINVAL, "unknown flags")
 for other in (0, 1048576, q.ANY):
     expect(f"rebase: number {other}", q.rebase(other), errno.ENXIO, "is not attached")
+for how in {"flags": 3}, {"flags": 1, "rate": 1}:
+    expect(f"rebase: names only, {how}", q.rebase(index, **how), errno.EINVAL,
+           "nothing is to be copied")
 expect("rebase: reserved", q.rebase(index, reserved=1), errno.EINVAL, "reserved field: 1")
 for length in (1024, 0xffffffff):
     expect(f"rebase: name of {length}", q.rebase(index, (fd, -1, q.RAW), name_bytes=length),
@@ -192,6 +195,20 @@ expect("rebase: read-only", q.rebase(index, (fd, -1, q.RAW), **to), errno.EROFS,
        "is attached read-only")
 expect("rebase: longer, zeros", q.rebase(index, size=q.REBASE_BYTES + 8, tail=bytes(8)),
        errno.EROFS)
+
+# what is running
+expect("wait: an address nobody has", q.call(q.WAIT, 8), errno.EFAULT)
+for size in (0, 3, 4097, 0xffffffff):
+    expect(f"wait: size {size}", q.wait(index, size=size), errno.EINVAL)
+expect("wait: longer, not all zeros", q.wait(index, size=q.WAIT_BYTES + 8,
+                                             tail=b"\0\0\0\0\1\0\0\0"), errno.E2BIG)
+for bit in range(1, 32):
+    expect(f"wait: flag {bit}", q.wait(index, 1 << bit), errno.EINVAL, "unknown flags")
+for other in (0, 1048576, q.ANY):
+    expect(f"wait: number {other}", q.wait(other), errno.ENXIO, "is not attached")
+expect("wait: for nothing", q.wait(index), 0)
+expect("wait: cancel nothing", q.wait(index, 1), errno.ENOENT, "no job is running")
+expect("wait: longer, zeros", q.wait(index, size=q.WAIT_BYTES + 8, tail=bytes(8)), 0)
 
 # snapshots, changed
 snap = q.change_snapshot

@@ -80,10 +80,8 @@ int check_image(const char *name, const struct check_options *opts)
 		.lock = opts->force_share ? IMAGE_LOCK_SHARE :
 			opts->repair ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ,
 		.quiet = opts->quiet,
-		.progress = {
-			.wanted = opts->progress,
-			.possible = !opts->quiet && isatty(STDERR_FILENO),
-		},
+		.progress.form = opts->quiet ? PROGRESS_NONE :
+				 opts->progress ? PROGRESS_BAR : PROGRESS_AUTO,
 	};
 	struct image img;
 	int err, status;

@@ -126,14 +126,14 @@ static int count_all(struct check *c)
 {
 	int err = prepare(c);
 
-	check_progress_stage(c, "reading");
+	progress_begin(&c->progress, "reading");
 	if (!err)
 		err = check_structure_load(c);
 	if (!err)
 		err = check_meta(c);
 	if (err)
 		return err;
-	check_progress_stage(c, "checking");
+	progress_begin(&c->progress, "checking");
 	check_l2_count(c);
 	check_structure_count(c);
 	return 0;
@@ -148,7 +148,7 @@ int check_run(struct check *c)
 		compare_meta(c);
 		c->res.image_end = (check_last_used(c, true) + 1) << c->g.cluster_bits;
 	}
-	check_progress_end(c);
+	progress_clear(&c->progress);
 	check_message_end(c);
 	return err;
 }

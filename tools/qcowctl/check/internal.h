@@ -22,6 +22,7 @@
 #include "check/check.h"
 #include "check/entry.h"
 #include "image/image.h"
+#include "progress.h"
 
 /**
  * struct check_result - what a run found; qemu-img check has the same numbers
@@ -107,24 +108,6 @@ struct meta_range {
 };
 
 /**
- * struct check_progress - the bar on the terminal
- * @wanted: show it from the start on, not only when the check takes long
- * @possible: stderr is a terminal and the check is not quiet
- * @shown: there is a bar on the line
- * @stage: name of the stage
- * @started: when the stage began
- * @last: when the bar was drawn
- */
-struct check_progress {
-	bool wanted;
-	bool possible;
-	bool shown;
-	const char *stage;
-	struct timespec started;
-	struct timespec last;
-};
-
-/**
  * struct check_fix - what a repairing walk over the L2 tables changes
  * @set: set missing COPIED flags; else clear wrong ones
  * @changed: entries that were written
@@ -198,7 +181,7 @@ struct check {
 	struct check_fix fix;
 	struct check_result res;
 	u64 messages;
-	struct check_progress progress;
+	struct progress progress;
 };
 
 static inline u64 check_cluster_bytes(const struct check *c)
@@ -260,27 +243,6 @@ __printf(3, 4) void check_error(struct check *c, int err, const char *fmt, ...);
  * @c: the check
  */
 void check_message_end(struct check *c);
-
-/**
- * check_progress_stage() - begin a stage with a bar of its own
- * @c: the check
- * @stage: its name
- */
-void check_progress_stage(struct check *c, const char *stage);
-
-/**
- * check_progress_step() - update the bar
- * @c: the check
- * @done: units of the stage that are done
- * @total: units of the stage
- */
-void check_progress_step(struct check *c, u64 done, u64 total);
-
-/**
- * check_progress_end() - remove the bar
- * @c: the check
- */
-void check_progress_end(struct check *c);
 
 /**
  * check_print() - print the result of the whole check to stdout

@@ -185,7 +185,7 @@ static int fix_flags(struct check *c, bool set)
 
 	memset(&c->fix, 0, sizeof(c->fix));
 	c->fix.set = set;
-	check_progress_stage(c, "repairing");
+	progress_begin(&c->progress, "repairing");
 	check_walk_l2(c, flag_table);
 	err = c->fix.err ? c->fix.err : flag_l1(c);
 	if (err || !c->fix.changed)
@@ -296,7 +296,7 @@ static int zero_entries(struct check *c)
 	int err;
 
 	memset(&c->fix, 0, sizeof(c->fix));
-	check_progress_stage(c, "repairing");
+	progress_begin(&c->progress, "repairing");
 	check_walk_l2(c, zero_table);
 	if (c->fix.err || !c->fix.changed)
 		return c->fix.err;
@@ -354,7 +354,7 @@ int check_repair(struct check *c)
 
 	if (!err)
 		err = c->repair == REPAIR_ALL ? repair_all(c) : repair_leaks(c);
-	check_progress_end(c);
+	progress_clear(&c->progress);
 	check_message_end(c);
 	return err;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a check prints: messages, the progress bar, the result.
+ * What a check prints: messages and the result.
  */
 #include <unistd.h>
 
@@ -11,10 +11,6 @@
 
 /* A corrupt image can have a fault in every entry: print the first ones only. */
 #define MAX_MESSAGES	100
-
-#define BAR_WIDTH	40
-#define BAR_AFTER_MS	1000
-#define BAR_EVERY_MS	100
 
 static void *no_failure(void *p)
 {
@@ -35,13 +31,6 @@ void *check_grow(void *old, size_t nr, size_t each)
 	return no_failure(reallocarray(old, nr ? nr : 1, each));
 }
 
-static void clear_bar(struct check *c)
-{
-	if (c->progress.shown)
-		fputs("\r\033[K", stderr);
-	c->progress.shown = false;
-}
-
 static void print_message(struct check *c, const char *fmt, va_list args)
 {
 	char text[512];
@@ -51,7 +40,7 @@ static void print_message(struct check *c, const char *fmt, va_list args)
 	if (c->messages++ >= MAX_MESSAGES)
 		return;
 	vsnprintf(text, sizeof(text), fmt, args);
-	clear_bar(c);
+	progress_clear(&c->progress);
 	qc_fail(0, c->img->name, "%s", text);
 }
 
@@ -83,7 +72,7 @@ void check_error(struct check *c, int err, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	clear_bar(c);
+	progress_clear(&c->progress);
 	if (err)
 		qc_fail_errno(0, -err, c->img->name, "%s", text);
 	else
@@ -92,51 +81,11 @@ void check_error(struct check *c, int err, const char *fmt, ...)
 
 void check_message_end(struct check *c)
 {
-	clear_bar(c);
+	progress_clear(&c->progress);
 	if (c->messages > MAX_MESSAGES)
 		qc_fail(0, c->img->name, "%llu more faults of this kind or others",
 			c->messages - MAX_MESSAGES);
 	c->messages = 0;
-}
-
-static long ms_between(const struct timespec *from, const struct timespec *to)
-{
-	return (to->tv_sec - from->tv_sec) * 1000 + (to->tv_nsec - from->tv_nsec) / 1000000;
-}
-
-void check_progress_stage(struct check *c, const char *stage)
-{
-	clear_bar(c);
-	c->progress.stage = stage;
-	clock_gettime(CLOCK_MONOTONIC, &c->progress.started);
-	c->progress.last = (struct timespec){ 0 };
-}
-
-void check_progress_step(struct check *c, u64 done, u64 total)
-{
-	struct check_progress *p = &c->progress;
-	struct timespec now;
-	unsigned int full;
-
-	if (!p->possible)
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (!p->wanted && ms_between(&p->started, &now) < BAR_AFTER_MS)
-		return;
-	if (done < total && ms_between(&p->last, &now) < BAR_EVERY_MS)
-		return;
-	p->last = now;
-	p->shown = true;
-	full = total ? (double)done / total * BAR_WIDTH : BAR_WIDTH;
-	fprintf(stderr, "\r%-10s [%.*s%*s] %5.1f%%", p->stage, (int)full,
-		"########################################", BAR_WIDTH - (int)full, "",
-		total ? (double)done * 100 / total : 100.0);
-	fflush(stderr);
-}
-
-void check_progress_end(struct check *c)
-{
-	clear_bar(c);
 }
 
 static void add_number(struct json_object *obj, const char *key, u64 value)

@@ -43,7 +43,7 @@ int check_structure_load(struct check *c)
 		c->disk.used[i] = 1;
 		err = check_read(c, c->disk.raw + (i << c->g.cluster_bits),
 				 check_cluster_bytes(c), host);
-		check_progress_step(c, i + 1, c->disk.nr_blocks);
+		progress_step(&c->progress, i + 1, c->disk.nr_blocks);
 	}
 	return err;
 }

@@ -225,7 +225,7 @@ static int run(struct check *c, u64 *tail)
 	memset(&used, 0, sizeof(used));
 	gaps.nr = 0;
 	c->res.total = DIV_ROUND_UP_ULL(c->g.size, check_cluster_bytes(c));
-	check_progress_stage(c, "checking");
+	progress_begin(&c->progress, "checking");
 	add_used(c, 0, h->length, "header");
 	add_used(c, h->backing_offset, h->backing_len, "backing file's name");
 	c->first_used = U64_MAX;
@@ -235,7 +235,7 @@ static int run(struct check *c, u64 *tail)
 		check_walk_l2(c, count_table);
 		*tail = compare_ranges(c);
 	}
-	check_progress_end(c);
+	progress_clear(&c->progress);
 	check_message_end(c);
 	free(used.list);
 	return err;

@@ -205,7 +205,7 @@ int check_v1_pack(struct check *c, struct v1_gaps *gaps, u64 target, u64 *unplac
 	pack.gaps = gaps;
 	pack.target = target;
 	pack.buf = check_alloc(check_cluster_bytes(c), 1);
-	check_progress_stage(c, "repairing");
+	progress_begin(&c->progress, "repairing");
 	place_tables(c);
 	err = walk(c, copy_data);
 	if (!err)

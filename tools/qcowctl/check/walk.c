@@ -172,7 +172,7 @@ void check_walk_l2(struct check *c,
 			memcpy(table, buf + (list[i].host_offset - start), bytes);
 			visit(c, &list[i], (__be64 *)table);
 		}
-		check_progress_step(c, first + nr, c->l2.nr);
+		progress_step(&c->progress, first + nr, c->l2.nr);
 	}
 	free(table);
 	free(buf);

@@ -28,6 +28,7 @@ extern const struct command cmd_create;
 extern const struct command cmd_detach;
 extern const struct command cmd_fork;
 extern const struct command cmd_info;
+extern const struct command cmd_job;
 extern const struct command cmd_list;
 extern const struct command cmd_map;
 extern const struct command cmd_overlay;
@@ -36,6 +37,7 @@ extern const struct command cmd_rebase;
 extern const struct command cmd_rename;
 extern const struct command cmd_resize;
 extern const struct command cmd_set;
+extern const struct command cmd_stream;
 
 /**
  * cmd_usage() - after a wrong command line, say where the help is
@@ -61,5 +63,14 @@ int cmd_help(const struct command *cmd);
  * Return: 0 or QC_USAGE.
  */
 int cmd_parse_output(const char *text, bool *json);
+
+/**
+ * cmd_parse_rate() - the argument of --rate
+ * @text: the argument
+ * @rate: result, bytes a second
+ *
+ * Return: 0 or QC_USAGE.
+ */
+int cmd_parse_rate(const char *text, u64 *rate);
 
 #endif /* QCOWCTL_CMD_H */

@@ -16,6 +16,7 @@ enum column_type {
 	BYTES,
 	BOOLEAN,
 	DEVICE_NAME,
+	JOB,
 };
 
 /**
@@ -62,6 +63,7 @@ static const struct column columns[] = {
 	  "L2 slices dropped for others" },
 	{ "INFLATED", "qcow/inflated_bytes", BYTES, SCOLS_FL_RIGHT,
 	  "memory that decompressed clusters hold" },
+	{ "JOB", "", JOB, 0, "what is running that takes long, and how much of it is done" },
 	{ "MAJ:MIN", "dev", TEXT, 0, "device number" },
 };
 
@@ -215,6 +217,8 @@ static char *cell_text(const struct list_args *a, const struct column *col, u32 
 	switch (col->type) {
 	case DEVICE_NAME:
 		return qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
+	case JOB:
+		return sysfs_job(a->root, index);
 	case SECTORS:
 	case BYTES:
 		if (!sysfs_read_u64(a->root, index, col->attr, &v))

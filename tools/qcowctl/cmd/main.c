@@ -6,8 +6,8 @@
 
 static const struct command *const commands[] = {
 	&cmd_attach, &cmd_detach, &cmd_list, &cmd_info, &cmd_map, &cmd_create, &cmd_check,
-	&cmd_snapshot, &cmd_overlay, &cmd_fork, &cmd_rename, &cmd_rebase, &cmd_resize,
-	&cmd_set,
+	&cmd_snapshot, &cmd_overlay, &cmd_fork, &cmd_rename, &cmd_rebase, &cmd_stream,
+	&cmd_resize, &cmd_set, &cmd_job,
 };
 
 static void print_usage(FILE *out)
@@ -45,6 +45,13 @@ int cmd_parse_output(const char *text, bool *json)
 	*json = !strcmp(text, "json");
 	if (!*json && strcmp(text, "human"))
 		return qc_fail(QC_USAGE, "--output", "'%s' is neither human nor json", text);
+	return 0;
+}
+
+int cmd_parse_rate(const char *text, u64 *rate)
+{
+	if (qc_parse_size(text, rate) || !*rate)
+		return qc_fail(QC_USAGE, "--rate", "'%s' is no number of bytes, such as 50M", text);
 	return 0;
 }
 

@@ -24,12 +24,17 @@ static const char help[] =
 	"                             file, where none is stated\n"
 	"      --allow-backing NAME   backing files may be in this directory too, or be this\n"
 	"                             file or block device\n"
+	"      --rate BYTES           copy no more than that in a second\n"
+	"      --progress FORM        bar, json (lines on standard output) or none; a bar is on the\n"
+	"                             terminal where there is one and it takes long\n"
 	"  -q, --quiet                print nothing but errors\n"
 	"  -h, --help                 this text\n";
 
 enum {
 	OPT_OLD_FORMAT = 256,
 	OPT_ALLOW_BACKING,
+	OPT_RATE,
+	OPT_PROGRESS,
 };
 
 static const struct option options[] = {
@@ -38,6 +43,8 @@ static const struct option options[] = {
 	{ "unsafe", no_argument, NULL, 'u' },
 	{ "old-format", required_argument, NULL, OPT_OLD_FORMAT },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "rate", required_argument, NULL, OPT_RATE },
+	{ "progress", required_argument, NULL, OPT_PROGRESS },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -75,11 +82,16 @@ static int parse_option(struct rebase_args *a, int opt)
 		return parse_format("--old-format", optarg, &a->opts.old_format);
 	case OPT_ALLOW_BACKING:
 		return policy_allow(&a->opts.chain.policy, optarg);
+	case OPT_RATE:
+		return cmd_parse_rate(optarg, &a->opts.progress.rate);
+	case OPT_PROGRESS:
+		return progress_parse(optarg, &a->opts.progress.form);
 	case 'u':
 		a->unsafe = true;
 		return 0;
 	case 'q':
 		a->opts.quiet = true;
+		a->opts.progress.form = PROGRESS_NONE;
 		return 0;
 	case 'h':
 		a->help = true;
@@ -93,6 +105,8 @@ static int check_args(const struct rebase_args *a)
 {
 	if (!a->opts.backing)
 		return qc_fail(QC_USAGE, "rebase", "-b FILE is wanted, \"\" for no backing file");
+	if (a->unsafe && a->opts.progress.rate)
+		return qc_fail(QC_USAGE, "rebase", "--unsafe and --rate exclude each other");
 	if (!*a->opts.backing && a->opts.format)
 		return qc_fail(QC_USAGE, "--backing-format", "'%s' without a backing file",
 			       a->opts.format);
@@ -116,7 +130,7 @@ static int parse_args(struct rebase_args *a, int argc, char **argv)
 	return check_args(a);
 }
 
-static int rebase(const struct rebase_args *a, const char *what)
+static int rebase(struct rebase_args *a, const char *what)
 {
 	bool attached;
 	u32 index;
@@ -131,7 +145,7 @@ static int rebase(const struct rebase_args *a, const char *what)
 
 static int run(const struct command *cmd, int argc, char **argv)
 {
-	struct rebase_args a = { 0 };
+	struct rebase_args a = { .opts = { .job = "rebase", .progress.form = PROGRESS_AUTO } };
 	int err = parse_args(&a, argc, argv);
 
 	if (err == QC_USAGE)

@@ -404,3 +404,20 @@ int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg)
 	free(layers);
 	return exit_code(err);
 }
+
+int control_wait(int fd, u32 index, u32 flags)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	struct qcow_wait arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.index = index,
+		.message_size = QCOW_MAX_MESSAGE,
+		.message = (uintptr_t)text,
+	};
+	int err = call_operation(fd, QCOW_WAIT, &arg, index, text, "has no jobs",
+				 "cannot wait for its job");
+
+	free(text);
+	return exit_code(err);
+}

@@ -109,6 +109,44 @@ bool control_has_access(int fd, u32 index, u32 flags);
  */
 int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg);
 
+/**
+ * control_wait() - QCOW_WAIT
+ * @fd: control node
+ * @index: of the device
+ * @flags: QCOW_WAIT_*
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_wait(int fd, u32 index, u32 flags);
+
+/* watch.c */
+
+struct progress;
+
+/**
+ * struct job_watch - a child process that shows how far the driver is
+ * @child: or 0, there is none
+ * @index: of the device
+ * @progress: how it is shown
+ */
+struct job_watch {
+	pid_t child;
+	u32 index;
+	struct progress *progress;
+};
+
+/**
+ * job_watch() - show how far a job of the driver is, which this process is about to ask for
+ * @w: result; job_watch_end() it
+ * @index: of the device
+ * @p: how it is shown
+ * @job: its name
+ */
+void job_watch(struct job_watch *w, u32 index, struct progress *p, const char *job);
+
+/* The call has returned; @done: and has done what it was asked for. */
+void job_watch_end(struct job_watch *w, bool done);
+
 /* nodes.c */
 
 /**
@@ -200,6 +238,15 @@ char *sysfs_read(const char *root, u32 index, const char *attr);
  * Return: false when it does not exist or is not a number.
  */
 bool sysfs_read_u64(const char *root, u32 index, const char *attr, u64 *value);
+
+/**
+ * sysfs_job() - what is running on a device that takes long
+ * @root: as sysfs_devices()
+ * @index: of the device
+ *
+ * Return: its name and how much of it is done, "stream 42%", allocated; NULL: nothing is.
+ */
+char *sysfs_job(const char *root, u32 index);
 
 /**
  * sysfs_parse_name() - the number in "qcowN" or "/dev/qcowN"

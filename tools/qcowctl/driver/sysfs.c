@@ -141,6 +141,18 @@ bool sysfs_read_u64(const char *root, u32 index, const char *attr, u64 *value)
 	return ok;
 }
 
+char *sysfs_job(const char *root, u32 index)
+{
+	char *job = sysfs_read(root, index, "qcow/job"), *text = NULL;
+	u64 done, total;
+
+	if (job && *job && sysfs_read_u64(root, index, "qcow/job_total", &total) && total &&
+	    sysfs_read_u64(root, index, "qcow/job_done", &done))
+		text = qc_printf("%s %u%%", job, (u32)((double)done * 100 / total));
+	free(job);
+	return text;
+}
+
 /* By device number: the node may have another name, or be that of a partition. */
 static int find_by_node(const char *root, const char *what, const struct stat *st, u32 **list,
 			size_t *nr)

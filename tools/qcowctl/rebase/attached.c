@@ -8,26 +8,31 @@
 #include "driver/driver.h"
 #include "rebase/backing.h"
 
-static int call_driver(u32 index, const struct chain *next, const struct rebase_options *opts,
+static int call_driver(u32 index, const struct chain *next, struct rebase_options *opts,
 		       bool names_only)
 {
 	struct qcow_rebase arg = {
-		.flags = names_only ? QCOW_REBASE_NAMES_ONLY : 0, .index = index,
+		.flags = (names_only ? QCOW_REBASE_NAMES_ONLY : 0) |
+			 (opts->no_compare ? QCOW_REBASE_NO_COMPARE : 0),
+		.index = index, .rate = opts->progress.rate,
 		.name = (uintptr_t)opts->backing, .name_len = strlen(opts->backing),
 		.format = (uintptr_t)opts->format,
 		.format_len = opts->format ? strlen(opts->format) : 0,
 	};
 	int fd = control_open(false), err;
+	struct job_watch watch;
 
 	if (fd < 0)
 		return -fd;
+	job_watch(&watch, index, &opts->progress, opts->job);
 	err = control_rebase(fd, next, &arg);
+	job_watch_end(&watch, !err);
 	close(fd);
 	return err;
 }
 
 /* @next: the image alone; gets what is to be below it. */
-static int rebase(u32 index, struct chain *next, const struct rebase_options *opts,
+static int rebase(u32 index, struct chain *next, struct rebase_options *opts,
 		  bool names_only)
 {
 	int err = backing_check(next->images, opts);
@@ -43,7 +48,7 @@ static int rebase(u32 index, struct chain *next, const struct rebase_options *op
 	return err;
 }
 
-int rebase_attached(const char *what, u32 index, const struct rebase_options *opts,
+int rebase_attached(const char *what, u32 index, struct rebase_options *opts,
 		    bool names_only)
 {
 	struct chain next = { 0 };

@@ -25,12 +25,21 @@ struct side {
  * @now: on the old backing file
  * @next: on the new one
  * @bytes: of a cluster
+ * @shared: depth in @now from which on layers are in @next, too, whose bytes are the same; 0: there
+ *          are none that are known to be
+ * @no_compare: what is not is copied without a look at @next
+ * @progress: of all this
+ * @size: of the image
  */
 struct comparison {
 	struct edit edit;
 	struct side now;
 	struct side next;
 	size_t bytes;
+	u32 shared;
+	bool no_compare;
+	struct progress *progress;
+	u64 size;
 };
 
 static void open_side(struct side *side, const struct chain *chain, size_t bytes)
@@ -65,10 +74,11 @@ static int compare_cluster(struct comparison *cmp, u64 guest)
 {
 	int err = reader_read(cmp->now.reader, guest, cmp->bytes, cmp->now.buf);
 
-	if (!err)
+	if (!err && !cmp->no_compare)
 		err = reader_read(cmp->next.reader, guest, cmp->bytes, cmp->next.buf);
-	if (err || !memcmp(cmp->now.buf, cmp->next.buf, cmp->bytes))
+	if (err || (!cmp->no_compare && !memcmp(cmp->now.buf, cmp->next.buf, cmp->bytes)))
 		return err;
+	progress_copied(cmp->progress, cmp->bytes);
 	if (is_zero(cmp->now.buf, cmp->bytes))
 		return edit_zero(&cmp->edit, guest);
 	return edit_data(&cmp->edit, guest, cmp->now.buf);
@@ -83,6 +93,8 @@ static u64 same_bytes(const struct comparison *cmp)
 		return 0;
 	if (!now->depth && now->present)
 		return now->len;
+	if (cmp->shared && now->present && now->depth >= cmp->shared)
+		return now->len;
 	return now->zero && next->zero ? min(now->len, next->len) : 0;
 }
 
@@ -92,6 +104,7 @@ static int compare(struct comparison *cmp)
 	int err = 0;
 
 	while (!err && look(&cmp->now, guest) && look(&cmp->next, guest)) {
+		progress_step(cmp->progress, guest, cmp->size);
 		same = same_bytes(cmp);
 		if (same) {
 			guest += same;
@@ -105,10 +118,18 @@ static int compare(struct comparison *cmp)
 }
 
 int copy_differences(struct shadow *s, const struct chain *now, const struct chain *next,
-		     bool *changed)
+		     struct rebase_options *opts, bool *changed)
 {
-	struct comparison cmp = { .bytes = check_cluster_bytes(&s->c) };
+	struct comparison cmp = {
+		.bytes = check_cluster_bytes(&s->c),
+		.shared = opts->no_compare && next->nr > 1 ? now->nr - next->nr + 1 : 0,
+		.no_compare = opts->no_compare,
+		.progress = &opts->progress,
+		.size = s->h.size,
+	};
 	int err = s->h.version == 1 ? 0 : space_create(s);
+
+	progress_begin(cmp.progress, opts->job);
 
 	open_side(&cmp.now, now, cmp.bytes);
 	open_side(&cmp.next, next, cmp.bytes);
@@ -118,6 +139,9 @@ int copy_differences(struct shadow *s, const struct chain *now, const struct cha
 		err = compare(&cmp);
 	if (!err)
 		err = edit_finish(&cmp.edit);
+	if (!err)
+		progress_step(cmp.progress, cmp.size, cmp.size);
+	progress_clear(cmp.progress);
 	*changed = cmp.edit.l1_changed || s->h.version == 1;
 	close_side(&cmp.now);
 	close_side(&cmp.next);

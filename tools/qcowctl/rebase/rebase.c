@@ -24,7 +24,7 @@
 struct rebase {
 	struct shadow s;
 	struct chain chain;
-	const struct rebase_options *opts;
+	struct rebase_options *opts;
 };
 
 /* NULL: none. */
@@ -201,7 +201,7 @@ static void close_image(struct rebase *r)
 	chain_close(&r->chain);
 }
 
-int rebase_names(const char *name, const struct rebase_options *opts)
+int rebase_names(const char *name, struct rebase_options *opts)
 {
 	struct chain_options chain = {
 		.write = true, .lock = IMAGE_LOCK_WRITE, .top_only = true, .no_data = true,
@@ -252,7 +252,7 @@ static int copy(struct rebase *r, const struct chain *next)
 	int err = shadow_check(&r->s);
 
 	if (!err)
-		err = copy_differences(&r->s, &r->chain, next, &changed);
+		err = copy_differences(&r->s, &r->chain, next, r->opts, &changed);
 	if (!err && changed)
 		err = switch_contents(r);
 	else if (err && r->s.h.version > 1)
@@ -274,7 +274,7 @@ static int check_names(struct rebase *r)
 	return err;
 }
 
-int rebase_image(const char *name, const struct rebase_options *opts)
+int rebase_image(const char *name, struct rebase_options *opts)
 {
 	struct chain_options chain = opts->chain;
 	struct rebase r = { .s.c.quiet = true, .opts = opts };

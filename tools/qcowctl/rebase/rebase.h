@@ -6,6 +6,7 @@
 #define QCOWCTL_REBASE_H
 
 #include "image/image.h"
+#include "progress.h"
 
 /**
  * struct rebase_options - which backing file
@@ -13,6 +14,10 @@
  * @format: "raw", "qcow" or "qcow2", or NULL
  * @old_format: format of backing files that there are now, where none is stated, or NULL
  * @chain: policy for the files of both chains
+ * @job: what it is called while it runs
+ * @no_compare: what the image does not have itself is copied without a look at the new backing
+ *              file; that is one of the layers that there are now, or none
+ * @progress: how it is shown, and the limit of its rate
  * @quiet: no warning of snapshots
  */
 struct rebase_options {
@@ -20,6 +25,9 @@ struct rebase_options {
 	const char *format;
 	const char *old_format;
 	struct chain_options chain;
+	const char *job;
+	bool no_compare;
+	struct progress progress;
 	bool quiet;
 };
 
@@ -35,7 +43,7 @@ struct rebase_options {
  * Return: enum qc_exit; after an error the image is as before, unless the message says that it is
  * not known what is on the disk.
  */
-int rebase_names(const char *name, const struct rebase_options *opts);
+int rebase_names(const char *name, struct rebase_options *opts);
 
 /**
  * rebase_image() - change the backing file, and what is read from the image stays the same
@@ -48,7 +56,7 @@ int rebase_names(const char *name, const struct rebase_options *opts);
  *
  * Return: as rebase_names(); after an error, the image may have more of its own.
  */
-int rebase_image(const char *name, const struct rebase_options *opts);
+int rebase_image(const char *name, struct rebase_options *opts);
 
 /* attached.c: one that is */
 
@@ -63,7 +71,31 @@ int rebase_image(const char *name, const struct rebase_options *opts);
  *
  * Return: enum qc_exit; after an error, the names are the old ones.
  */
-int rebase_attached(const char *what, u32 index, const struct rebase_options *opts,
+int rebase_attached(const char *what, u32 index, struct rebase_options *opts,
 		    bool names_only);
+
+/* stream.c */
+
+/**
+ * struct stream_options - what is to be copied
+ * @base: name of the layer that stays below the image, or NULL: none does
+ * @rebase: policy, formats, progress
+ */
+struct stream_options {
+	const char *base;
+	struct rebase_options rebase;
+};
+
+/**
+ * stream() - copy what backing files have into an image, which needs them no more
+ * @what: name of a device or of an image
+ * @opts: what
+ *
+ * Done when it has been done already. May block.
+ *
+ * Return: enum qc_exit; QC_NOT_FOUND: @base is no layer below the image; after an error the chain
+ * is as before, and the image may have more of its own.
+ */
+int stream(const char *what, struct stream_options *opts);
 
 #endif /* QCOWCTL_REBASE_H */

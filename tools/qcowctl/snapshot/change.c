@@ -171,14 +171,14 @@ static int write_state(struct change *ch)
 		err = count_uses(ch);
 	if (!err)
 		err = count_changes(ch);
-	check_progress_stage(&ch->s.c, "writing");
+	progress_begin(&ch->s.c.progress, "writing");
 	if (!err)
 		err = write_tables(ch);
 	if (!err)
 		err = space_write(&ch->s);
 	if (!err)
 		err = shadow_sync(&ch->s, "the new tables");
-	check_progress_end(&ch->s.c);
+	progress_clear(&ch->s.c.progress);
 	return err;
 }
 
@@ -210,7 +210,7 @@ int snapshot_change(const char *name, enum snapshot_verb verb, const char *what)
 		.verb = verb,
 		.s.c = {
 			.quiet = true,
-			.progress.possible = isatty(STDERR_FILENO),
+			.progress.form = PROGRESS_AUTO,
 		},
 	};
 	int err;

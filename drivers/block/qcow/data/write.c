@@ -23,6 +23,7 @@
 #include <linux/err.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "data/cow.h"
@@ -33,7 +34,10 @@
 #include "meta/worker.h"
 
 /* Bytes that a fill moves at once. */
-#define FILL_BYTES	(256U << 10)
+#define FILL_BYTES	SZ_256K
+
+/* Bytes that one work copies up, unless a cluster is more: others do the same meanwhile. */
+#define COPY_UP_BYTES	((u64)SZ_1M)
 
 /* Whether the next @len bytes can go to @host as they are. */
 static bool write_fits(const struct qcow_request *req, u64 host, u64 len)
@@ -355,11 +359,22 @@ static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
 	return last ? QCOW_STEP_GONE : QCOW_STEP_DONE;
 }
 
+/* Bytes that one fragment may have. */
+static u64 plan_bytes(const struct qcow_request *req)
+{
+	u64 len = write_at_hand(req), piece;
+
+	if (req->own != QCOW_OWN_COPY_UP)
+		return len;
+	piece = max(COPY_UP_BYTES, qcow_cluster_bytes(&req->dev->chain->geo));
+	return min(len, round_down(req->pos, piece) + piece - req->pos);
+}
+
 /* In the metadata worker: one piece of a request, in one slice, to where it is to be. */
 static int plan_step(struct qcow_request *req)
 {
 	struct qcow_meta *meta = req->dev->meta;
-	u64 len = write_at_hand(req);
+	u64 len = plan_bytes(req);
 	struct qcow_fragment *frag;
 	struct plan p;
 	int err;

@@ -322,6 +322,25 @@ static int file_punch(struct qcow_store *store, u64 pos, u64 len)
 	return vfs_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, pos, len);
 }
 
+/* The position of the file belongs to whoever has handed it over: as it was afterwards. */
+static u64 file_extent(struct qcow_store *store, u64 pos, u64 len, bool *is_hole)
+{
+	struct file *file = store->file;
+	loff_t position = file->f_pos, data, end = 0;
+
+	*is_hole = false;
+	if (!is_regular(file))
+		return len;
+	data = vfs_llseek(file, pos, SEEK_DATA);
+	*is_hole = data == -ENXIO || data > (loff_t)pos;
+	if (data == (loff_t)pos)
+		end = vfs_llseek(file, pos, SEEK_HOLE);
+	else if (data > (loff_t)pos)
+		end = data;
+	file->f_pos = position;
+	return end > (loff_t)pos ? min_t(u64, len, end - pos) : len;
+}
+
 const struct qcow_store_ops qcow_store_file_ops = {
 	.name = "file",
 	.read = file_read,
@@ -331,4 +350,5 @@ const struct qcow_store_ops qcow_store_file_ops = {
 	.resize = file_resize,
 	.reserve = file_reserve,
 	.punch = file_punch,
+	.extent = file_extent,
 };

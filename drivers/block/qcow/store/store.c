@@ -525,6 +525,14 @@ int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len)
 	return err;
 }
 
+u64 qcow_store_extent(struct qcow_store *store, u64 pos, u64 len, bool *is_hole)
+{
+	if (store->ops->extent)
+		return store->ops->extent(store, pos, len, is_hole);
+	*is_hole = false;
+	return len;
+}
+
 int qcow_store_wipe(struct qcow_store *store, u64 pos, u64 len)
 {
 	u64 end = pos + len;

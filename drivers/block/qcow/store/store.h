@@ -95,6 +95,8 @@ struct qcow_io {
  * @punch: the range, multiples of @align, reads as zeros from now on and its space goes
  *         back to the file system or the device; -EOPNOTSUPP where there is no such thing or
  *         it would not read as zeros. Sleeps.
+ * @extent: how many bytes of the range are alike, a hole, which reads as zeros, or none; NULL: of
+ *          holes nothing is known. Sleeps.
  */
 struct qcow_store_ops {
 	const char *name;
@@ -106,6 +108,7 @@ struct qcow_store_ops {
 	int (*resize)(struct qcow_store *store, u64 bytes, u64 from);
 	int (*reserve)(struct qcow_store *store, u64 pos, u64 len);
 	int (*punch)(struct qcow_store *store, u64 pos, u64 len);
+	u64 (*extent)(struct qcow_store *store, u64 pos, u64 len, bool *is_hole);
 };
 
 /**
@@ -301,6 +304,18 @@ int qcow_store_reserve(struct qcow_store *store, u64 pos, u64 len);
  * Return: 0: the aligned blocks inside read as zeros; -EOPNOTSUPP; others.
  */
 int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len);
+
+/**
+ * qcow_store_extent() - find holes
+ * @store: the store
+ * @pos: first byte
+ * @len: bytes, at least one; behind the end of the store is a hole
+ * @is_hole: result: the first bytes of the range have no space, and read as zeros
+ *
+ * Context: process context, may sleep.
+ * Return: how many bytes they are; @len, and no hole, where the store does not tell.
+ */
+u64 qcow_store_extent(struct qcow_store *store, u64 pos, u64 len, bool *is_hole);
 
 /**
  * qcow_store_wipe() - have a range read as zeros, and give its space back
