@@ -57,7 +57,7 @@ step() {
 }
 points=0 failures=0 refused=0
 kinds=(cluster_size=512 cluster_size=1K cluster_size=2K compat=0.10 v1)
-half kinds
+one_in 3 kinds
 for options in "${kinds[@]}"; do
 	if [[ $options == v1 ]]; then
 		create qcow base 1M

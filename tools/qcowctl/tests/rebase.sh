@@ -37,8 +37,10 @@ print(json.dumps(dump))'
 create raw raw 1M
 create qcow2 two 1M
 long=$(printf '%0300d' 0)
-for options in '' compat=0.10 cluster_size=512 cluster_size=2M data_file=data \
-	extended_l2=on,cluster_size=16K; do
+random_seed
+kinds=('' compat=0.10 cluster_size=512 cluster_size=2M data_file=data "extended_l2=on,cluster_size=16K")
+half kinds
+for options in "${kinds[@]}"; do
 	create qcow2 ${options:+-o "$options"} image 1M
 	[[ $options == *data_file* || $options == compat* ]] || qemu-img bitmap --add image bits
 	io image qcow2 'write -P 1 0 64K'

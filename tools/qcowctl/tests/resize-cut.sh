@@ -56,7 +56,7 @@ create raw raw 1500K
 io raw raw 'write -P 9 0 1500K'
 kinds=(cluster_size=512 cluster_size=64K "compat=0.10,cluster_size=4K"
 	"extended_l2=on,cluster_size=16K" v1)
-half kinds
+one_in 3 kinds
 for options in "${kinds[@]}"; do
 	format=qcow2
 	arguments=(-o "$options")

@@ -34,8 +34,10 @@ create qcow2 -o compression_type=zstd compressed 3M
 qemu-img convert -f raw -O qcow2 -c -o compression_type=zstd raw compressed
 create qcow2 -b compressed -F qcow2 deep 2M
 io deep qcow2 'write -P 7 1M 300K' 'write -z 1500K 64K'
-for options in '' compat=0.10 cluster_size=512 cluster_size=2M extended_l2=on,cluster_size=16K \
-	data_file=data v1; do
+random_seed
+kinds=('' compat=0.10 cluster_size=512 cluster_size=2M "extended_l2=on,cluster_size=16K" data_file=data v1)
+half kinds
+for options in "${kinds[@]}"; do
 	for backing in '' raw deep; do
 		format=qcow2
 		rm -f data image
@@ -68,7 +70,9 @@ for options in '' compat=0.10 cluster_size=512 cluster_size=2M extended_l2=on,cl
 done
 
 # what a larger size has left: clusters of data, compressed and preallocated ones
-for options in '' compat=0.10 cluster_size=1K extended_l2=on,cluster_size=16K v1; do
+kinds=('' compat=0.10 cluster_size=1K "extended_l2=on,cluster_size=16K" v1)
+half kinds
+for options in "${kinds[@]}"; do
 	for backing in '' raw; do
 		format=qcow2
 		[[ $options != v1 ]] || format=qcow
@@ -92,7 +96,9 @@ for options in '' compat=0.10 cluster_size=1K extended_l2=on,cluster_size=16K v1
 done
 
 # a snapshot keeps its size and its content
-for options in '' cluster_size=1K compat=0.10 extended_l2=on,cluster_size=16K; do
+kinds=('' cluster_size=1K compat=0.10 "extended_l2=on,cluster_size=16K")
+half kinds
+for options in "${kinds[@]}"; do
 	create qcow2 ${options:+-o "$options"} -b raw -F raw image 1000K
 	io image qcow2 'write -P 1 0 100K' 'write -P 2 900K 100K'
 	qemu-img snapshot -c one image

@@ -37,7 +37,7 @@ points=0
 # A small cluster has many blocks and tables, and not all of them have to move.
 kinds=(cluster_size=512 "cluster_size=64K,refcount_bits=64" "extended_l2=on,cluster_size=16K"
 	"compat=0.10,cluster_size=1K")
-half kinds
+one_in 3 kinds
 for options in "${kinds[@]}"; do
 	create qcow2 -o "$options" base 8M
 	io base qcow2 'write -P 1 0 200K' 'write -P 2 3M 100K' 'write -z 1M 64K' \
