@@ -174,13 +174,13 @@ static int rebase_to(struct rebase_rig *r, struct ram_disk *disk, const char *na
 	const struct qcow_backing_names to = { .backing = name, .format = name ? "raw" : NULL };
 	struct qcow_report rep = { .buf = r->text, .size = sizeof(r->text) };
 	struct qcow_rebase_parts parts = {
-		.names = &to, .compare = !r->no_compare, .rate = r->rate,
+		.names = &to, .compare = !r->no_compare,
 	};
 	struct qcow_device *dev;
 	int err = 0;
 
 	r->text[0] = 0;
-	dev = qcow_device_get(r->rig->dev.index, "rebase", &rep);
+	dev = qcow_device_get_job(r->rig->dev.index, "rebase", r->rate, &rep);
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	if (disk)
@@ -446,14 +446,19 @@ static void rebase_that_is_cancelled(struct kunit *test)
 	r->rate = 1;
 	INIT_WORK(&r->work, rebase_work);
 	queue_work(system_unbound_wq, &r->work);
-	while (!READ_ONCE(progress->done))
+	while (!READ_ONCE(progress->done) && work_busy(&r->work))
 		msleep(20);
 	KUNIT_EXPECT_STREQ(test, qcow_progress_job(progress), "rebase");
 	KUNIT_EXPECT_EQ(test, progress->total, copied_case.size);
 	KUNIT_EXPECT_LE(test, progress->done, copied_case.size);
 	KUNIT_EXPECT_PTR_EQ(test, (void *)qcow_device_get(index, "resize", &rep), ERR_PTR(-EBUSY));
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, "rebase is running on it"), "%s", text);
+	ram_device_close(&r->rig->dev);
+	memset(&text, 0, sizeof(text));
+	rep.len = 0;
 	KUNIT_EXPECT_EQ(test, -EBUSY, qcow_device_detach(index, false, &rep));
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, "rebase is running on it"), "%s", text);
+	KUNIT_EXPECT_EQ(test, 0, ram_device_open(&r->rig->dev));
 	KUNIT_EXPECT_EQ(test, 0, qcow_device_wait(index, true, NULL));
 	flush_work(&r->work);
 	KUNIT_EXPECT_EQ(test, -ECANCELED, r->err);

@@ -550,7 +550,7 @@ static void operation_keeps_the_device(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(dev));
 	qdev = qcow_device_get(dev->index, "resize", NULL);
 	KUNIT_ASSERT_PTR_EQ(test, dev->qcow, qdev);
-	expect_refused(r, SZ_2M, -EBUSY, "another operation is running on it");
+	expect_refused(r, SZ_2M, -EBUSY, "resize is running on it");
 	KUNIT_EXPECT_EQ(test, -EBUSY, qcow_device_shut(qdev, NULL));
 	KUNIT_EXPECT_EQ(test, -EBUSY, qcow_device_detach(dev->index, false, &rep));
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, "is open"), "%s", text);

@@ -27,23 +27,32 @@
 #include "store/store.h"
 
 /* Read of each side at once, where a cluster is no more than that. */
-#define COMPARE_BYTES	SZ_256K
+#define COMPARE_BYTES	((u64)SZ_256K)
 
 /* Looked at in one go; then a task that is being killed ends. */
 #define LOOK_BYTES	((u64)SZ_1G)
 
-/* Copied in one go, likewise; a multiple of any cluster size. */
+/* Copied in one go, likewise: so many bytes, or of a second's worth such a part. */
 #define COPY_BYTES	((u64)SZ_8M)
+#define COPIES_PER_SEC	8
 
 /**
  * struct copy_side - one of what is compared
  * @below: the layers, or NULL: zeros
  * @map: its mapping
+ * @known: store of which it is known where holes are
+ * @known_from: host offset
+ * @known_to: host offset behind that range
+ * @is_hole: the range is one
  * @buf: what has been read of it
  */
 struct copy_side {
 	struct qcow_image *below;
 	struct qcow_mapping map;
+	struct qcow_store *known;
+	u64 known_from;
+	u64 known_to;
+	bool is_hole;
 	void *buf;
 };
 
@@ -54,6 +63,7 @@ struct copy_side {
  * @new: the layers that it is to have
  * @compare: what both have is compared
  * @bytes: of each @buf, a multiple of the cluster size
+ * @copy_bytes: copied in one go, likewise
  * @own: what is to be done to @guest to @end; NONE: there is nothing yet
  * @guest: first byte of whole clusters
  * @end: the byte after them, or the end of the image
@@ -65,6 +75,7 @@ struct copy_up {
 	struct copy_side new;
 	bool compare;
 	u64 bytes;
+	u64 copy_bytes;
 	enum qcow_own own;
 	u64 guest;
 	u64 end;
@@ -99,7 +110,7 @@ static int copy_flush(struct copy_up *copy)
 	if (copy->own == QCOW_OWN_NONE)
 		return 0;
 	for (; copy->guest < copy->end && !err; copy->guest += part) {
-		part = min(copy->end - copy->guest, data ? COPY_BYTES : LOOK_BYTES);
+		part = min(copy->end - copy->guest, data ? copy->copy_bytes : LOOK_BYTES);
 		err = copy_part(copy, part);
 		if (!err)
 			err = qcow_progress_step(&copy->dev->progress, copy->guest + part,
@@ -119,19 +130,30 @@ static int copy_want(struct copy_up *copy, enum qcow_own own, u64 guest, u64 len
 		copy->guest = guest;
 	}
 	copy->end = guest + len;
-	if (!err && copy->end - copy->guest >= COPY_BYTES)
+	if (!err && own == QCOW_OWN_COPY_UP && copy->end - copy->guest >= copy->copy_bytes)
 		err = copy_flush(copy);
 	return err;
 }
 
-/* A hole of the file that a layer is in has zeros, which a raw layer does not say otherwise. */
+/*
+ * Where no entry says that a place has nothing, in a raw layer or a data file, a hole of the file
+ * does. A file system may go through all of a file to find one: what it has found is kept.
+ */
 static void side_find_hole(struct copy_side *side)
 {
+	struct qcow_store *store = side->map.image->data;
 	struct qcow_extent *ext = &side->map.ext;
-	bool is_hole;
 
-	ext->len = qcow_store_extent(side->map.image->data, ext->host, ext->len, &is_hole);
-	if (is_hole)
+	if (!side->map.image->raw && !side->map.image->geo.data_file)
+		return;
+	if (side->known != store || ext->host < side->known_from || ext->host >= side->known_to) {
+		side->known = store;
+		side->known_from = ext->host;
+		side->known_to = ext->host +
+			qcow_store_extent(store, ext->host, U64_MAX - ext->host, &side->is_hole);
+	}
+	ext->len = min(ext->len, side->known_to - ext->host);
+	if (side->is_hole)
 		ext->kind = QCOW_EXTENT_ZERO;
 }
 
@@ -179,6 +201,17 @@ static enum qcow_own own_for(const struct copy_up *copy, bool zero)
 	return zero && copy->dev->chain->geo.version > 2 ? QCOW_OWN_ZERO_HOLES : QCOW_OWN_COPY_UP;
 }
 
+/* Of a range that the old layers have mapped as one. */
+static enum qcow_own own_for_range(const struct copy_up *copy)
+{
+	const struct qcow_mapping *old = &copy->old.map;
+
+	if (old->ext.kind == QCOW_EXTENT_DATA && cluster_bytes(copy) >= SZ_4K &&
+	    qcow_store_can_clone(copy->dev->chain->data, old->image->data))
+		return QCOW_OWN_CLONE_UP;
+	return own_for(copy, old->ext.kind == QCOW_EXTENT_ZERO);
+}
+
 /* Whole clusters, or those at the end of the image. */
 static int copy_compare(struct copy_up *copy, u64 guest, u64 len)
 {
@@ -223,12 +256,12 @@ static u64 copy_range(struct copy_up *copy, u64 guest, u64 end, bool mapped, int
 {
 	u64 cluster = cluster_bytes(copy), size = copy->dev->chain->size;
 	u64 whole = mapped ? whole_clusters(copy, guest) : 0;
+	enum qcow_own own = whole ? own_for_range(copy) : QCOW_OWN_COPY_UP;
 	u64 first = round_down(guest, cluster);
-	bool zero = whole && copy->old.map.ext.kind == QCOW_EXTENT_ZERO;
 
-	if (!copy->compare || (zero && own_for(copy, true) == QCOW_OWN_ZERO_HOLES)) {
+	if (!copy->compare || own == QCOW_OWN_ZERO_HOLES) {
 		guest = whole ? guest + whole : min(first + cluster, size);
-		*err = copy_want(copy, own_for(copy, zero), first, guest - first);
+		*err = copy_want(copy, own, first, guest - first);
 	} else {
 		guest = min3(first + copy->bytes, round_up(end, cluster), size);
 		*err = copy_compare(copy, first, guest - first);
@@ -247,12 +280,12 @@ static int copy_hole(struct copy_up *copy, u64 guest, u64 end)
 		if (!err)
 			err = side_map(&copy->new, guest, end - guest);
 		same = err ? 0 : same_bytes(copy);
-		if (same) {
+		if (same)
 			guest += same;
-			err = qcow_progress_step(&copy->dev->progress, guest, 0);
-		} else {
+		else
 			guest = copy_range(copy, guest, end, !err, &err);
-		}
+		if (!err)
+			err = qcow_progress_step(&copy->dev->progress, guest, 0);
 	}
 	return err;
 }
@@ -282,14 +315,18 @@ static int copy_all(struct copy_up *copy)
 int qcow_copy_up(struct qcow_device *dev, struct qcow_image *below, bool compare,
 		 struct qcow_report *rep)
 {
+	u64 cluster = qcow_cluster_bytes(&dev->chain->geo), rate = dev->progress.rate;
 	struct copy_up copy = {
 		.dev = dev, .old.below = dev->chain->backing, .new.below = below,
 		.compare = compare,
-		.bytes = max_t(u64, COMPARE_BYTES, qcow_cluster_bytes(&dev->chain->geo)),
+		.bytes = max(COMPARE_BYTES, cluster), .copy_bytes = COPY_BYTES,
 		.rep = rep,
 	};
 	int err = -ENOMEM;
 
+	if (rate)
+		copy.copy_bytes = clamp(round_down(rate / COPIES_PER_SEC, cluster), cluster,
+					COPY_BYTES);
 	copy.old.buf = kvmalloc(copy.bytes, GFP_KERNEL);
 	copy.new.buf = kvmalloc(copy.bytes, GFP_KERNEL);
 	if (copy.old.buf && copy.new.buf)

@@ -13,8 +13,7 @@ struct qcow_report;
 
 /**
  * qcow_copy_up() - have the active image read the same with other layers below it
- * @dev: of a live operation, which has begun its progress; a discard marks what shows below now and
- *       what would show
+ * @dev: from qcow_device_get_job(); a discard marks what shows below now and what would show
  * @below: the other layers, or NULL: none
  * @compare: only what differs is copied; else all that other layers have, without a look at it
  * @rep: says what cannot be read

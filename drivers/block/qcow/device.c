@@ -706,7 +706,9 @@ int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep)
 	return err;
 }
 
-static int operation_begin(struct qcow_device *dev, const char *what, struct qcow_report *rep)
+/* @rate: of one that takes long; NULL: it does not. */
+static int operation_begin(struct qcow_device *dev, const char *what, const u64 *rate,
+			   struct qcow_report *rep)
 {
 	int err = 0;
 
@@ -718,16 +720,15 @@ static int operation_begin(struct qcow_device *dev, const char *what, struct qco
 		qcow_report(rep, "%s: %s is running on it", dev->name, dev->progress.what);
 		err = -EBUSY;
 	} else {
-		WRITE_ONCE(dev->progress.what, what);
-		dev->progress.nr++;
-		WRITE_ONCE(dev->progress.total, 0);
-		WRITE_ONCE(dev->progress.cancelled, false);
+		qcow_progress_begin(&dev->progress, what,
+				    rate ? max(dev->chain->size, 1ULL) : 0, rate ? *rate : 0);
 	}
 	mutex_unlock(&dev->disk->open_mutex);
 	return err;
 }
 
-struct qcow_device *qcow_device_get(unsigned int index, const char *what, struct qcow_report *rep)
+static struct qcow_device *operation_get(unsigned int index, const char *what, const u64 *rate,
+					 struct qcow_report *rep)
 {
 	struct qcow_device *dev;
 	int err = -ENXIO;
@@ -735,11 +736,35 @@ struct qcow_device *qcow_device_get(unsigned int index, const char *what, struct
 	mutex_lock(&detach_lock);
 	dev = xa_load(&qcow_devices, index);
 	if (dev)
-		err = operation_begin(dev, what, rep);
+		err = operation_begin(dev, what, rate, rep);
 	mutex_unlock(&detach_lock);
 	if (err == -ENXIO)
 		qcow_report(rep, "qcow%u is not attached", index);
 	return err ? ERR_PTR(err) : dev;
+}
+
+struct qcow_device *qcow_device_get(unsigned int index, const char *what, struct qcow_report *rep)
+{
+	return operation_get(index, what, NULL, rep);
+}
+
+struct qcow_device *qcow_device_get_job(unsigned int index, const char *what, u64 rate,
+					struct qcow_report *rep)
+{
+	return operation_get(index, what, &rate, rep);
+}
+
+int qcow_device_finish_job(struct qcow_device *dev)
+{
+	int err = 0;
+
+	mutex_lock(&dev->disk->open_mutex);
+	if (READ_ONCE(dev->progress.cancelled))
+		err = -ECANCELED;
+	else
+		WRITE_ONCE(dev->progress.total, 0);
+	mutex_unlock(&dev->disk->open_mutex);
+	return err;
 }
 
 int qcow_device_shut(struct qcow_device *dev, struct qcow_report *rep)
@@ -788,8 +813,7 @@ void qcow_device_put(struct qcow_device *dev)
 	/* With open_mutex dropped a detach may take the device, and its disk, away. */
 	get_device(disk_to_dev(disk));
 	mutex_lock(&disk->open_mutex);
-	WRITE_ONCE(dev->progress.what, NULL);
-	WRITE_ONCE(dev->progress.total, 0);
+	qcow_progress_end(&dev->progress);
 	dev->shut = false;
 	dev->no_writers = false;
 	lazy_detach_locked(dev);
@@ -849,7 +873,8 @@ int qcow_device_wait(unsigned int index, bool cancel, struct qcow_report *rep)
 	if (err)
 		return err == -ENOENT && !cancel ? 0 : err;
 	do {
-		if (wait_event_killable(operation_wait, atomic_read(&operations_ended) != ended))
+		if (wait_event_state(operation_wait, atomic_read(&operations_ended) != ended,
+				     (TASK_KILLABLE | TASK_FREEZABLE)))
 			return -EINTR;
 		ended = atomic_read(&operations_ended);
 	} while (!running_look(&running, index, false));

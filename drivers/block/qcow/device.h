@@ -140,6 +140,33 @@ int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep);
 struct qcow_device *qcow_device_get(unsigned int index, const char *what, struct qcow_report *rep);
 
 /**
+ * qcow_device_get_job() - the same, and it takes long
+ * @index: of the device
+ * @what: as for qcow_device_get()
+ * @rate: bytes that it may copy in a second; 0: as many as it can
+ * @rep: says what is wrong
+ *
+ * It goes through all of the disk, as qcow_progress_step() is told, and can be cancelled until
+ * qcow_device_finish_job(). A detach is refused meanwhile.
+ *
+ * Context: process context, may sleep.
+ * Return: as qcow_device_get().
+ */
+struct qcow_device *qcow_device_get_job(unsigned int index, const char *what, u64 rate,
+					struct qcow_report *rep);
+
+/**
+ * qcow_device_finish_job() - come to the end of something that takes long
+ * @dev: from qcow_device_get_job()
+ *
+ * What follows does not take long.
+ *
+ * Context: process context, may sleep; not while the queue is frozen.
+ * Return: 0; -ECANCELED.
+ */
+int qcow_device_finish_job(struct qcow_device *dev);
+
+/**
  * qcow_device_shut() - have a device that is not open, and is not until the operation has ended
  * @dev: from qcow_device_get()
  * @rep: says that it is open

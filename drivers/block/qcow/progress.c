@@ -3,6 +3,7 @@
  * The pace of a live operation: it is told after each piece how much that was, and sleeps when it
  * is ahead of its rate. Of what it has been slower it makes up for a second.
  */
+#include <linux/freezer.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
@@ -12,12 +13,21 @@
 
 #include "progress.h"
 
-void qcow_progress_begin(struct qcow_progress *progress, u64 total, u64 rate)
+void qcow_progress_begin(struct qcow_progress *progress, const char *what, u64 total, u64 rate)
 {
+	WRITE_ONCE(progress->what, what);
+	progress->nr++;
 	progress->rate = rate;
 	progress->due = ktime_get_ns();
 	WRITE_ONCE(progress->done, 0);
 	WRITE_ONCE(progress->total, total);
+	WRITE_ONCE(progress->cancelled, false);
+}
+
+void qcow_progress_end(struct qcow_progress *progress)
+{
+	WRITE_ONCE(progress->what, NULL);
+	WRITE_ONCE(progress->total, 0);
 }
 
 /* Nanoseconds until it may go on. */
@@ -25,7 +35,7 @@ static u64 pause_for_rate(struct qcow_progress *progress, u64 copied)
 {
 	u64 now = ktime_get_ns();
 
-	progress->due = max(progress->due, now - NSEC_PER_SEC) +
+	progress->due = max(progress->due + NSEC_PER_SEC, now) - NSEC_PER_SEC +
 			div64_u64(copied * NSEC_PER_SEC, progress->rate);
 	return progress->due > now ? progress->due - now : 0;
 }
@@ -34,8 +44,10 @@ int qcow_progress_step(struct qcow_progress *progress, u64 done, u64 copied)
 {
 	u64 pause = progress->rate ? pause_for_rate(progress, copied) : 0;
 
-	WRITE_ONCE(progress->done, done);
+	/* What has been put off is done later than what lies behind it. */
+	WRITE_ONCE(progress->done, max(progress->done, done));
 	cond_resched();
+	try_to_freeze();
 	if (pause)
 		wait_event_killable_timeout(progress->wait, READ_ONCE(progress->cancelled),
 					    nsecs_to_jiffies(pause) + 1);

@@ -33,14 +33,18 @@ struct qcow_progress {
 };
 
 /**
- * qcow_progress_begin() - begin something that takes long
- * @progress: of an operation
- * @total: bytes that it goes through, not 0
+ * qcow_progress_begin() - an operation begins
+ * @progress: of the device
+ * @what: its name, which stays
+ * @total: bytes that it goes through; 0: it does not take long
  * @rate: bytes that it may copy in a second; 0: as many as it can
  *
- * Context: the task of the operation.
+ * Context: under the disk's open_mutex.
  */
-void qcow_progress_begin(struct qcow_progress *progress, u64 total, u64 rate);
+void qcow_progress_begin(struct qcow_progress *progress, const char *what, u64 total, u64 rate);
+
+/* It has ended. Context: likewise. */
+void qcow_progress_end(struct qcow_progress *progress);
 
 /**
  * qcow_progress_step() - go on with it

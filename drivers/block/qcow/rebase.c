@@ -44,18 +44,6 @@ static void mark_discards(struct qcow_device *dev, const struct qcow_image *belo
 	qcow_device_resume(dev, noio);
 }
 
-static int rebase_contents(struct qcow_device *dev, const struct qcow_rebase_parts *parts,
-			   struct qcow_report *rep)
-{
-	int err;
-
-	qcow_progress_begin(&dev->progress, max(dev->chain->size, 1ULL), parts->rate);
-	err = qcow_copy_up(dev, parts->below, parts->compare, rep);
-	if (err == -ECANCELED)
-		qcow_report(rep, "%s: %s has been cancelled", dev->name, dev->progress.what);
-	return err;
-}
-
 /* Of the chain, with the layers that are to be below. */
 static u64 l1_bytes(const struct qcow_image *top, const struct qcow_image *below)
 {
@@ -86,6 +74,8 @@ static int rebase_switch(struct qcow_device *dev, struct qcow_rebase_parts *part
 	int err;
 
 	err = qcow_commit_wait(dev->meta);
+	if (!err)
+		err = qcow_device_finish_job(dev);
 	if (err)
 		return err;
 	noio = qcow_device_quiesce(dev);
@@ -111,12 +101,14 @@ int qcow_rebase_run(struct qcow_device *dev, struct qcow_rebase_parts *parts,
 	if (err)
 		return err;
 	mark_discards(dev, parts->below);
-	err = rebase_contents(dev, parts, rep);
+	err = qcow_copy_up(dev, parts->below, parts->compare, rep);
 	if (!err)
 		err = rebase_switch(dev, parts, rep);
 	if (err)
 		mark_discards(dev, NULL);
-	else
+	if (err == -ECANCELED)
+		qcow_report(rep, "%s: %s has been cancelled", dev->name, dev->progress.what);
+	if (!err)
 		pr_info("%s: another backing file, %u layers\n", dev->name, dev->depth);
 	return err;
 }
@@ -163,7 +155,6 @@ static int rebase(struct qcow_device *dev, const struct qcow_rebase *args,
 	struct qcow_rebase_parts parts = {
 		.names = names,
 		.compare = !(args->flags & QCOW_REBASE_NO_COMPARE),
-		.rate = args->rate,
 	};
 	struct qcow_below below = {
 		.layers = layers,
@@ -190,16 +181,21 @@ int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layer *
 		       const u64 *digests, const struct qcow_backing_names *names,
 		       struct qcow_report *rep)
 {
-	bool stream = args->flags & QCOW_REBASE_NO_COMPARE;
-	struct qcow_device *dev = qcow_device_get(args->index, stream ? "stream" : "rebase", rep);
+	const char *what = args->flags & QCOW_REBASE_NO_COMPARE ? "stream" : "rebase";
+	bool names_only = args->flags & QCOW_REBASE_NAMES_ONLY;
+	struct qcow_device *dev;
 	int err;
 
+	if (names_only)
+		dev = qcow_device_get(args->index, what, rep);
+	else
+		dev = qcow_device_get_job(args->index, what, args->rate, rep);
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	if (!dev->meta) {
 		qcow_report(rep, "%s is attached read-only", dev->name);
 		err = -EROFS;
-	} else if (args->flags & QCOW_REBASE_NAMES_ONLY) {
+	} else if (names_only) {
 		err = qcow_backing_set(dev->meta, names, rep);
 	} else {
 		err = rebase(dev, args, layers, digests, names, rep);

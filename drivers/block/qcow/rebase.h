@@ -40,7 +40,6 @@ int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layer *
  * @nr_files: of @files
  * @names: for the header
  * @compare: what old and new layers have is compared before it is copied
- * @rate: bytes that may be copied in a second; 0: as many as can be
  */
 struct qcow_rebase_parts {
 	struct qcow_image *below;
@@ -48,12 +47,11 @@ struct qcow_rebase_parts {
 	unsigned int nr_files;
 	const struct qcow_backing_names *names;
 	bool compare;
-	u64 rate;
 };
 
 /**
  * qcow_rebase_run() - rebase, once all is open
- * @dev: from qcow_device_get(), not read-only
+ * @dev: from qcow_device_get_job(), not read-only
  * @parts: on success @below is the device's, and what it has had instead is here, as of @files
  * @rep: says what is wrong
  *

@@ -119,7 +119,8 @@ struct qcow_attach {
  * @message_size: bytes at @message
  * @message: address of a buffer for the message
  *
- * -EBUSY while a process has the device or a partition of it open (a mount counts).
+ * -EBUSY while a process has the device or a partition of it open (a mount counts), or something
+ * that takes long is running on it (see struct qcow_wait). Other operations are waited for.
  */
 struct qcow_detach {
 	__u32 size;
@@ -344,8 +345,8 @@ struct qcow_rebase {
  * @message: address of a buffer for the message
  *
  * Waits for the end of the operation that is running on the device, if one is. With
- * QCOW_WAIT_CANCEL an operation that takes long is cancelled, whose own call then fails with
- * -ECANCELED; -ENOENT: no such operation is running.
+ * QCOW_WAIT_CANCEL an operation that takes long is cancelled, whose own call then fails, as a rule
+ * with -ECANCELED; -ENOENT: none is running, or it has come to its end.
  */
 struct qcow_wait {
 	__u32 size;

@@ -39,7 +39,7 @@ names = {"SIZE": "size", "RO": "ro", "MAJ:MIN": "dev", "CLUSTER": "qcow/cluster_
          "SNAPSHOT": "qcow/snapshot_name", "QUEUES": "qcow/nr_queues", "INFLATED": "qcow/inflated_bytes"}
 booleans = ("RO", "DIO", "LAZY")
 texts = ("NAME", "SNAPSHOT-ID", "SNAPSHOT", "IMAGE", "IMAGE-ID", "BACKING", "DATA-FILE", "DATA-FILE-ID", "STORE",
-         "MAJ:MIN")
+         "JOB", "MAJ:MIN")
 
 with open("list.json") as f:
     devices = json.load(f)["qcowdevices"]
@@ -50,6 +50,7 @@ assert [d["name"] for d in devices] == ["/dev/qcow0", "/dev/qcow1", "/dev/qcow12
 assert len(heads) == len(devices[0]) >= 20, heads
 # every attribute of the driver has a column
 shown = {names.get(h, "qcow/" + h.lower().replace("-", "_")) for h in heads}
+shown |= {"qcow/job_done", "qcow/job_total"}
 missing = {"qcow/" + name for name in os.listdir("/sys/block/qcow0/qcow")} - shown
 assert not missing, missing
 for device, row in zip(devices, rows):

@@ -15,7 +15,9 @@ readonly MIB=$((1 << 20))
 make_layers() {
 	mkdir -p layers/deep
 	fill data 12M
-	truncate -s 40M layers/deep/base
+	# it ends within a sector
+	truncate -s $((40 * MIB - 1100)) layers/deep/base
+	head -c 1000 /dev/urandom >>layers/deep/base
 	dd if=data of=layers/deep/base bs=1M conv=notrunc status=none
 	dd if=data of=layers/deep/base bs=1M seek=20 count=4 conv=notrunc status=none
 	qemu-img create -q -f qcow2 -b deep/base -F raw layers/middle 48M
@@ -105,7 +107,7 @@ data_of() {
 }
 
 # space: nothing for holes and zeros; of 12 and 4 MiB of data zeros are over 2, and beside them are
-# 1 MiB and a cluster
+# 1 MiB and two clusters
 qemu-img create -q -f qcow2 -b layers/middle -F qcow2 image 48M
 qemu-img convert -f qcow2 -O raw image want
 dev=$(attach image)
@@ -113,9 +115,46 @@ qcowctl stream --progress json image >lines
 tail -n 1 lines | grep -qxF '{"job":"stream","done":50331648,"total":50331648}'
 cmp "$dev" want
 detach "$dev"
-assert_eq "$(data_of image)" $((15 * MIB + 65536))
+assert_eq "$(data_of image)" $((15 * MIB + 2 * 65536))
 assert_clean image
 assert_image_is want image
+
+# shares KIND: on a file system that can, space is shared with the layers, and nothing is copied
+shares() {
+	local before after
+	"mkfs.$1" -q /dev/ram1 2>/dev/null
+	mkdir -p there
+	mount /dev/ram1 there
+	fill there/base 64M
+	qemu-img create -q -f qcow2 -b base -F raw there/image 64M
+	image_io qcow2 there/image "write -P 7 3M 1M" "write -P 8 22M 4K"
+	qemu-img convert -f qcow2 -O raw there/image shared
+	dev=$(attach there/image)
+	sync -f there
+	before=$(df --output=used -B1M there | tail -n 1)
+	qcowctl stream "$dev"
+	sync -f there
+	after=$(df --output=used -B1M there | tail -n 1)
+	[[ $((after - before)) -lt 8 ]] || fail "$1: $before MiB used, then $after"
+	filefrag -v there/image | grep -q shared || fail "$1: nothing is shared"
+	cmp "$dev" shared
+	# what is shared is written to
+	dd if=data of="$dev" bs=1M seek=10 oflag=direct conv=notrunc status=none
+	dd if=data of=shared bs=1M seek=10 conv=notrunc status=none
+	cmp "$dev" shared
+	detach "$dev"
+	fill base 64M
+	cmp there/base base
+	assert_clean there/image
+	assert_image_is shared there/image
+	umount there
+	wipefs -q -a /dev/ram1
+}
+modprobe btrfs
+modprobe xfs
+for kind in xfs btrfs; do
+	shares "$kind"
+done
 
 # shown, slow, cancelled, interrupted; what is done is not done again
 qemu-img create -q -f qcow2 -b layers/middle -F qcow2 image 48M
@@ -130,7 +169,7 @@ wait_for 20 copied
 qcowctl job "$dev" | grep -qx 'stream [0-9]*%'
 qcowctl list -n --raw -o JOB "$dev" | grep -q 'stream.*%'
 assert_fails "stream is running on it" qcowctl resize 64M "$dev"
-assert_fails "in use, not detached" qcowctl detach "$dev"
+assert_fails "stream [0-9]*% is running on it.*qcowctl job --cancel" qcowctl detach "$dev"
 qcowctl job --wait "$dev" & waits=$!
 sleep 1
 kill -0 "$waits" || fail "it does not wait"

@@ -109,7 +109,7 @@ static bool time_left(const struct timespec *start, u32 sec)
 static int detach_one(int fd, u32 index, const struct detach_args *a)
 {
 	struct timespec start, pause = { .tv_nsec = RETRY_MS * 1000000L };
-	char *name;
+	char *name, *job;
 	int err;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -124,8 +124,15 @@ static int detach_one(int fd, u32 index, const struct detach_args *a)
 
 	name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
 	qc_fail(0, name, "is in use, not detached");
+	job = sysfs_job("", index);
+	if (job) {
+		qc_fail(0, name, "%s is running on it", job);
+		qc_hint("qcowctl job --cancel %s, --wait SEC, or --lazy", name);
+	}
 	busy_explain(index);
-	qc_hint("umount it, --wait SEC, or --lazy");
+	if (!job)
+		qc_hint("umount it, --wait SEC, or --lazy");
+	free(job);
 	free(name);
 	return err;
 }

@@ -252,14 +252,13 @@ int control_detach(int fd, u32 index, u32 flags)
 }
 
 /*
- * A live operation. @text: the message buffer of @arg; @cannot: what an older driver does not do;
- * @failed: where it says nothing. Return: 0 or errno.
+ * The outcome of a live operation. @err: 0 or errno; @text: the driver's message; @cannot: what an
+ * older driver does not do; @failed: where it says nothing. Return: 0 or errno.
  */
-static int call_operation(int fd, unsigned long request, void *arg, u32 index, const char *text,
-			  const char *cannot, const char *failed)
+static int report_operation(int err, u32 index, const char *text, const char *cannot,
+			    const char *failed)
 {
 	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
-	int err = ioctl(fd, request, arg) ? errno : 0;
 
 	if (err == ENOTTY) {
 		qc_fail(0, name, "the driver that is loaded is older, and %s", cannot);
@@ -271,6 +270,15 @@ static int call_operation(int fd, unsigned long request, void *arg, u32 index, c
 	}
 	free(name);
 	return err;
+}
+
+/* @text: the message buffer of @arg. */
+static int call_operation(int fd, unsigned long request, void *arg, u32 index, const char *text,
+			  const char *cannot, const char *failed)
+{
+	int err = ioctl(fd, request, arg) ? errno : 0;
+
+	return report_operation(err, index, text, cannot, failed);
 }
 
 int control_change_snapshot(int fd, struct qcow_change_snapshot *arg)
@@ -380,7 +388,8 @@ int control_set_access(int fd, u32 index, const struct image *image, const struc
 	return exit_code(err);
 }
 
-int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg)
+int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg,
+		   struct job_watch *watch)
 {
 	const struct image *below = chain->images + 1;
 	u32 nr = chain->nr - 1;
@@ -395,8 +404,11 @@ int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg)
 	arg->digests = (uintptr_t)digests;
 	arg->message = (uintptr_t)text;
 	arg->message_size = QCOW_MAX_MESSAGE;
-	err = call_operation(fd, QCOW_REBASE, arg, arg->index, text,
-			     "gives it no other backing file", "cannot rebase");
+	err = ioctl(fd, QCOW_REBASE, arg) ? errno : 0;
+	/* A bar on the terminal makes room for what is said. */
+	job_watch_end(watch, !err);
+	err = report_operation(err, arg->index, text, "gives it no other backing file",
+			       "cannot rebase");
 	if (!err)
 		warn_lines(chain->images[0].name, text);
 	free(text);

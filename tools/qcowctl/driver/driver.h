@@ -16,6 +16,7 @@
 
 struct chain;
 struct image;
+struct job_watch;
 
 /* control.c: the control node and its ioctls */
 
@@ -104,10 +105,12 @@ bool control_has_access(int fd, u32 index, u32 flags);
  * @fd: control node
  * @chain: the active image, and what is to be below it, whose descriptors are handed to the driver
  * @arg: all but layers, digests and message buffer
+ * @watch: is ended
  *
  * Prints the driver's message. Return: enum qc_exit.
  */
-int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg);
+int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg,
+		   struct job_watch *watch);
 
 /**
  * control_wait() - QCOW_WAIT

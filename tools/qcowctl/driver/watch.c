@@ -29,7 +29,11 @@ static void watch(struct progress *p, u32 index, pid_t parent)
 	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
 	sigset_t end;
 
+	/* Ctrl-C ends the parent, and this process with it, after it has taken its bar away. */
 	sigemptyset(&end);
+	sigaddset(&end, SIGINT);
+	sigprocmask(SIG_BLOCK, &end, NULL);
+	sigdelset(&end, SIGINT);
 	sigaddset(&end, SIGTERM);
 	sigprocmask(SIG_BLOCK, &end, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);

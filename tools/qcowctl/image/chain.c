@@ -297,10 +297,15 @@ int chain_open(struct chain *chain, const char *name, const struct chain_options
 	return err ? err : check_backings(chain, opts);
 }
 
-int chain_rebase(struct chain *chain, const char *name, const struct chain_options *opts)
+int chain_rebase(struct chain *chain, const char *name, const char *format,
+		 const struct chain_options *opts)
 {
 	const struct file_name none = { 0 };
-	int err = open_as(chain, &none, name, opts);
+	struct chain_options named = *opts;
+	int err;
+
+	named.backing_format = format;
+	err = open_as(chain, &none, name, &named);
 
 	return err ? err : open_below(chain, opts);
 }

@@ -608,11 +608,13 @@ int chain_open(struct chain *chain, const char *name, const struct chain_options
  * @chain: the image alone, whether it has a backing file or not; chain_close() it also after an
  *         error
  * @name: of the backing file, which no policy restricts
- * @opts: the options; @backing_format is that of the backing file
+ * @format: its format, or NULL, where the image states one
+ * @opts: the options; @backing_format is for what is below it
  *
  * Return: as chain_open().
  */
-int chain_rebase(struct chain *chain, const char *name, const struct chain_options *opts);
+int chain_rebase(struct chain *chain, const char *name, const char *format,
+		 const struct chain_options *opts);
 
 /**
  * chain_close() - close all layers

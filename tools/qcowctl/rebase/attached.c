@@ -25,8 +25,7 @@ static int call_driver(u32 index, const struct chain *next, struct rebase_option
 	if (fd < 0)
 		return -fd;
 	job_watch(&watch, index, &opts->progress, opts->job);
-	err = control_rebase(fd, next, &arg);
-	job_watch_end(&watch, !err);
+	err = control_rebase(fd, next, &arg, &watch);
 	close(fd);
 	return err;
 }

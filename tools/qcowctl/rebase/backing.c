@@ -33,7 +33,7 @@ int backing_open(struct chain *next, const struct rebase_options *opts)
 {
 	const char *name = opts->backing;
 	struct chain_options chain = {
-		.policy = opts->chain.policy, .backing_format = opts->format,
+		.policy = opts->chain.policy, .backing_format = opts->old_format,
 		.lock = IMAGE_LOCK_READ,
 	};
 	char *path;
@@ -47,8 +47,11 @@ int backing_open(struct chain *next, const struct rebase_options *opts)
 		return qc_fail(QC_POLICY, "--backing",
 			       "'%s' has a protocol, only files are opened", name);
 	path = policy_combine(next->images[0].name, name);
-	err = chain_rebase(next, path, &chain);
+	err = chain_rebase(next, path, opts->format, &chain);
 	free(path);
+	if (!err && opts->file && !image_same_file(&next->images[1].st, opts->file))
+		err = qc_fail(QC_BUSY, next->images[1].name,
+			      "is another file than the layers led to a moment ago");
 	return err;
 }
 

@@ -117,12 +117,26 @@ static int compare(struct comparison *cmp)
 	return err;
 }
 
+/* Depth in @now from which on it has the files below the image in @next; 0: it has not. */
+static u32 shared_depth(const struct chain *now, const struct chain *next)
+{
+	u32 depth, i;
+
+	if (next->nr < 2 || now->nr < next->nr)
+		return 0;
+	depth = now->nr - next->nr + 1;
+	for (i = 1; i < next->nr; i++)
+		if (!image_same_file(&now->images[depth + i - 1].st, &next->images[i].st))
+			return 0;
+	return depth;
+}
+
 int copy_differences(struct shadow *s, const struct chain *now, const struct chain *next,
 		     struct rebase_options *opts, bool *changed)
 {
 	struct comparison cmp = {
 		.bytes = check_cluster_bytes(&s->c),
-		.shared = opts->no_compare && next->nr > 1 ? now->nr - next->nr + 1 : 0,
+		.shared = shared_depth(now, next),
 		.no_compare = opts->no_compare,
 		.progress = &opts->progress,
 		.size = s->h.size,

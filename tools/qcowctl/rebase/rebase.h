@@ -12,7 +12,9 @@
  * struct rebase_options - which backing file
  * @backing: its name, as it is stored in the image; "": the image has none any more
  * @format: "raw", "qcow" or "qcow2", or NULL
- * @old_format: format of backing files that there are now, where none is stated, or NULL
+ * @file: which file @backing has to be, or NULL
+ * @old_format: format of backing files that there are now, and of those below the new one, where
+ *              none is stated, or NULL
  * @chain: policy for the files of both chains
  * @job: what it is called while it runs
  * @no_compare: what the image does not have itself is copied without a look at the new backing
@@ -23,6 +25,7 @@
 struct rebase_options {
 	const char *backing;
 	const char *format;
+	const struct stat *file;
 	const char *old_format;
 	struct chain_options chain;
 	const char *job;

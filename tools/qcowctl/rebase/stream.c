@@ -9,13 +9,6 @@
 #include "driver/driver.h"
 #include "rebase/rebase.h"
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
-		return a->st_rdev == b->st_rdev;
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 /* @nr: result, position in the chain. */
 static int find_base(const struct chain *chain, const char *base, u32 *nr)
 {
@@ -24,7 +17,7 @@ static int find_base(const struct chain *chain, const char *base, u32 *nr)
 	if (stat(base, &st))
 		return qc_fail_errno(QC_NOT_FOUND, errno, base, "cannot be found");
 	for (*nr = 1; *nr < chain->nr; (*nr)++)
-		if (same_file(&chain->images[*nr].st, &st))
+		if (image_same_file(&chain->images[*nr].st, &st))
 			return 0;
 	return qc_fail(QC_NOT_FOUND, base, "is no backing file of '%s'", chain->images[0].name);
 }
@@ -43,7 +36,7 @@ static const char *layer_format(const struct image *img)
 static int layer_name(const struct chain *chain, u32 nr, char **name)
 {
 	struct file_name part;
-	char *combined;
+	char *file, *combined;
 	u32 i;
 	int err = 0;
 
@@ -52,7 +45,11 @@ static int layer_name(const struct chain *chain, u32 nr, char **name)
 		err = name_parse(&chain->images[i], "backing file", chain->images[i].backing,
 				 &part);
 		if (!err) {
-			combined = *name ? policy_combine(*name, part.path) : qc_strdup(part.path);
+			/* It is the name of a file, whatever it looks like. */
+			file = qc_printf("%s%s", path_has_protocol(part.path) ? "./" : "",
+					 part.path);
+			combined = *name ? policy_combine(*name, file) : qc_strdup(file);
+			free(file);
 			free(*name);
 			*name = combined;
 		}
@@ -81,6 +78,7 @@ static int stream_chain(const char *what, const u32 *index, const struct chain *
 		return err;
 	if (nr < chain->nr) {
 		err = layer_name(chain, nr, &name);
+		opts->rebase.file = &chain->images[nr].st;
 		opts->rebase.format = layer_format(&chain->images[nr]);
 	}
 	opts->rebase.backing = name ? name : "";
@@ -91,18 +89,39 @@ static int stream_chain(const char *what, const u32 *index, const struct chain *
 }
 
 /* Only names are read here: what is opened to be copied from is opened and locked later. */
-static int open_names(struct chain *chain, const char *name, const struct rebase_options *opts)
+static int stream_named(const char *what, const char *path, const u32 *index,
+			struct stream_options *opts)
 {
 	const struct chain_options options = {
-		.policy = opts->chain.policy, .backing_format = opts->old_format, .no_data = true,
+		.policy = opts->rebase.chain.policy, .backing_format = opts->rebase.old_format,
+		.no_data = true,
 	};
+	struct chain chain;
+	u64 depth;
+	int err = chain_open(&chain, path, &options);
 
-	return chain_open(chain, name, &options);
+	if (!err && index && sysfs_read_u64("", *index, "qcow/depth", &depth) && depth != chain.nr)
+		err = qc_fail(QC_BUSY, path, "names %u layers, and the device has %llu",
+			      chain.nr, depth);
+	if (!err)
+		err = stream_chain(what, index, &chain, opts);
+	chain_close(&chain);
+	return err;
+}
+
+/* Of a device that is to have none left: whatever its layers are called, the driver has them. */
+static int stream_all(const char *what, u32 index, struct rebase_options *opts)
+{
+	u64 depth;
+
+	if (sysfs_read_u64("", index, "qcow/depth", &depth) && depth == 1)
+		return 0;
+	opts->backing = "";
+	return rebase_onto(what, &index, opts);
 }
 
 int stream(const char *what, struct stream_options *opts)
 {
-	struct chain chain = { 0 };
 	char *path = NULL;
 	bool attached;
 	u32 index;
@@ -110,11 +129,10 @@ int stream(const char *what, struct stream_options *opts)
 
 	if (!err)
 		err = attached_path(what, &path);
-	if (!err)
-		err = open_names(&chain, path ? path : what, &opts->rebase);
-	if (!err)
-		err = stream_chain(what, attached ? &index : NULL, &chain, opts);
-	chain_close(&chain);
+	if (!err && attached && !opts->base)
+		err = stream_all(what, index, &opts->rebase);
+	else if (!err)
+		err = stream_named(what, path ? path : what, attached ? &index : NULL, opts);
 	free(path);
 	return err;
 }

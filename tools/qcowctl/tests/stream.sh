@@ -67,6 +67,33 @@ image qcow -
 [[ -z $(field backing-filename) ]]
 judge qcow
 
+# names that look like others; a base that states no format
+cp layers/middle nbd:middle
+qemu-img rebase -u -b "$PWD/layers/deep/base" -F raw ./nbd:middle
+create raw raw 4M
+io raw raw 'write -P 2 128K 64K'
+create qcow -b raw -F raw old 4M
+io old qcow 'write -P 1 0 64K'
+for name in 'json:{"driver":"qcow2","file":{"driver":"file","filename":"nbd:middle"}}' ./nbd:middle; do
+	create qcow2 -u -b "$name" -F qcow2 image 4M
+	create qcow2 -b image -F qcow2 top 4M
+	io top qcow2 'write -P 6 0 4K'
+	qemu-img convert -f qcow2 -O raw top want
+	"$QCOWCTL" stream --base nbd:middle top
+	[[ $(qemu-img info --output json top) == *'"backing-filename": "./nbd:middle"'* ]]
+	qemu-img compare -q -f raw -F qcow2 want top
+done
+create qcow2 -b old -F qcow middle 4M
+io middle qcow2 'write -P 3 64K 64K'
+create qcow2 -b middle -F qcow2 image 4M
+"$QCOWCTL" stream --base old --backing-format raw image
+for part in '1 0' '3 64K' '2 128K' '0 192K'; do
+	read -r byte at <<<"$part"
+	io image qcow2 "read -P $byte $at 64K"
+done
+expect "$BAD_IMAGE" 'states' stream --backing-format qcow2 image
+[[ $(field backing-filename) == old && $(field backing-filename-format) == qcow ]]
+
 # what is in the base, a hole or zeros takes no space
 image qcow2 -
 "$QCOWCTL" stream image

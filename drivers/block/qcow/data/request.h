@@ -30,6 +30,7 @@ struct qcow_request;
  *                       its own, from version 3 on
  * @QCOW_OWN_COPY_UP: what the active image does not have of whole clusters becomes its own, as it
  *                    reads now
+ * @QCOW_OWN_CLONE_UP: the same, of what most probably can be shared with files of other layers
  *
  * What leads behind the end the block layer would refuse, and for the others it has no name.
  */
@@ -39,7 +40,14 @@ enum qcow_own {
 	QCOW_OWN_DROP_BEHIND,
 	QCOW_OWN_ZERO_HOLES,
 	QCOW_OWN_COPY_UP,
+	QCOW_OWN_CLONE_UP,
 };
+
+/* What layers below have is to become the active image's own: a write that brings no bytes. */
+static inline bool qcow_own_copies_up(enum qcow_own own)
+{
+	return own == QCOW_OWN_COPY_UP || own == QCOW_OWN_CLONE_UP;
+}
 
 /**
  * struct qcow_fragment - a part of a request that one I/O or one copy serves
@@ -148,7 +156,7 @@ void qcow_request_discard(struct qcow_request *req, struct request *rq);
  * qcow_request_own() - have the driver do something to a guest range
  * @dev: the device; its image reaches to the range, or will
  * @own: what
- * @guest: first byte, a multiple of 512; for QCOW_OWN_ZERO_HOLES and QCOW_OWN_COPY_UP of the
+ * @guest: first byte, a multiple of 512; for QCOW_OWN_ZERO_HOLES and those that copy up of the
  *         cluster size
  * @len: bytes, likewise, or to the end of the image
  *

@@ -57,7 +57,7 @@ static bool write_hits_metadata(struct qcow_meta *meta, u64 host, u64 len)
 /* Bytes that can be dealt with at once: all that is left of a request without memory. */
 static u64 write_at_hand(const struct qcow_request *req)
 {
-	if (req->own == QCOW_OWN_COPY_UP)
+	if (qcow_own_copies_up(req->own))
 		return req->end - req->pos;
 	return iov_iter_count(&req->iter);
 }
@@ -65,7 +65,7 @@ static u64 write_at_hand(const struct qcow_request *req)
 /* Nothing of the request goes where the image has something, if it brings nothing. */
 static bool write_passes(const struct qcow_request *req, const struct qcow_extent *ext)
 {
-	return req->own == QCOW_OWN_COPY_UP && ext->kind != QCOW_EXTENT_HOLE;
+	return qcow_own_copies_up(req->own) && ext->kind != QCOW_EXTENT_HOLE;
 }
 
 static void in_place_complete(struct qcow_io *io, int err)
@@ -244,14 +244,14 @@ static int make_plan(struct qcow_meta *meta, struct qcow_change *change,
 		err = plan_own(meta, change, guest, &ext, p);
 	else
 		err = plan_new(meta, change, guest, &ext, p);
-	p->fill |= req->own == QCOW_OWN_COPY_UP;
+	p->fill |= qcow_own_copies_up(req->own);
 	return err;
 }
 
 /* The bytes from @pos on, @len of them, as they will be: the request's, or what is there. */
 static int fill_gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 {
-	u64 brought = frag->req->own == QCOW_OWN_COPY_UP ? 0 : frag->io.len;
+	u64 brought = qcow_own_copies_up(frag->req->own) ? 0 : frag->io.len;
 	u64 begin = clamp(frag->guest, pos, pos + len);
 	u64 end = clamp(frag->guest + brought, pos, pos + len);
 	struct qcow_meta *meta = frag->req->dev->meta;
@@ -285,6 +285,22 @@ static int fill_write_part(struct qcow_fragment *frag, const void *buf, u64 host
 	return err;
 }
 
+/*
+ * Have the bytes from @pos on share space with the file that they are in, so much of them as one
+ * call does. Return: how many, 0: they have to be copied.
+ */
+static u64 fill_clone(const struct qcow_fragment *frag, u64 pos, u64 host, u64 len)
+{
+	struct qcow_image *top = frag->req->dev->meta->image;
+	struct qcow_mapping map;
+
+	if (frag->req->own != QCOW_OWN_CLONE_UP || pos >= top->size ||
+	    qcow_map_wait(top, pos, min(len, top->size - pos), NULL, &map) ||
+	    map.ext.kind != QCOW_EXTENT_DATA || map.image == top)
+		return 0;
+	return qcow_store_clone(frag->io.store, host, map.image->data, map.ext.host, map.ext.len);
+}
+
 /* Write the bytes through a buffer, with all that the change maps where that is wanted. */
 static int fill_write(struct qcow_fragment *frag)
 {
@@ -300,11 +316,14 @@ static int fill_write(struct qcow_fragment *frag)
 	if (!buf)
 		return -ENOMEM;
 	while (!err && left) {
-		u64 part = min(left, size);
+		u64 part = fill_clone(frag, pos, host, left);
 
-		err = fill_gather(frag, pos, buf, part);
-		if (!err)
-			err = fill_write_part(frag, buf, host, part);
+		if (!part) {
+			part = min(left, size);
+			err = fill_gather(frag, pos, buf, part);
+			if (!err)
+				err = fill_write_part(frag, buf, host, part);
+		}
 		pos += part;
 		host += part;
 		left -= part;

@@ -8,6 +8,7 @@
 #include <linux/cred.h>
 #include <linux/falloc.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 
@@ -329,7 +330,8 @@ static u64 file_extent(struct qcow_store *store, u64 pos, u64 len, bool *is_hole
 	loff_t position = file->f_pos, data, end = 0;
 
 	*is_hole = false;
-	if (!is_regular(file))
+	/* Not every file system takes what is in the page cache alone for data. */
+	if (!is_regular(file) || filemap_write_and_wait(file->f_mapping))
 		return len;
 	data = vfs_llseek(file, pos, SEEK_DATA);
 	*is_hole = data == -ENXIO || data > (loff_t)pos;
@@ -339,6 +341,29 @@ static u64 file_extent(struct qcow_store *store, u64 pos, u64 len, bool *is_hole
 		end = data;
 	file->f_pos = position;
 	return end > (loff_t)pos ? min_t(u64, len, end - pos) : len;
+}
+
+static bool file_can_clone(struct qcow_store *store, struct qcow_store *from)
+{
+	return is_regular(store->file) && is_regular(from->file) &&
+		file_inode(store->file)->i_sb == file_inode(from->file)->i_sb &&
+		store->file->f_op->remap_file_range;
+}
+
+static u64 file_clone(struct qcow_store *store, u64 pos, struct qcow_store *from, u64 from_pos,
+		      u64 len)
+{
+	u64 block = i_blocksize(file_inode(store->file));
+	loff_t cloned;
+
+	len = round_down(len, block);
+	if (!len || !IS_ALIGNED(pos | from_pos, block))
+		return 0;
+	file_touch(store);
+	cloned = vfs_clone_file_range(from->file, from_pos, store->file, pos, len, 0);
+	if (cloned == -EOPNOTSUPP)
+		WRITE_ONCE(store->no_clones, true);
+	return max(cloned, 0LL);
 }
 
 const struct qcow_store_ops qcow_store_file_ops = {
@@ -351,4 +376,6 @@ const struct qcow_store_ops qcow_store_file_ops = {
 	.reserve = file_reserve,
 	.punch = file_punch,
 	.extent = file_extent,
+	.can_clone = file_can_clone,
+	.clone = file_clone,
 };

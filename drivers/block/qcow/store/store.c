@@ -533,6 +533,27 @@ u64 qcow_store_extent(struct qcow_store *store, u64 pos, u64 len, bool *is_hole)
 	return len;
 }
 
+bool qcow_store_can_clone(struct qcow_store *store, struct qcow_store *from)
+{
+	return store->ops == from->ops && store->ops->can_clone && !READ_ONCE(store->no_clones) &&
+		store->ops->can_clone(store, from);
+}
+
+u64 qcow_store_clone(struct qcow_store *store, u64 pos, struct qcow_store *from, u64 from_pos,
+		     u64 len)
+{
+	unsigned int noio;
+	u64 cloned;
+
+	if (!qcow_store_can_clone(store, from) || store_check_write(store, pos, len) ||
+	    from_pos >= from->bytes)
+		return 0;
+	noio = memalloc_noio_save();
+	cloned = store->ops->clone(store, pos, from, from_pos, min(len, from->bytes - from_pos));
+	memalloc_noio_restore(noio);
+	return cloned;
+}
+
 int qcow_store_wipe(struct qcow_store *store, u64 pos, u64 len)
 {
 	u64 end = pos + len;

@@ -97,6 +97,9 @@ struct qcow_io {
  *         it would not read as zeros. Sleeps.
  * @extent: how many bytes of the range are alike, a hole, which reads as zeros, or none; NULL: of
  *          holes nothing is known. Sleeps.
+ * @can_clone: whether @clone may do something, of two stores of the same kind; NULL: it may not
+ * @clone: have the file system share what @from has at @from_pos, multiples of @align, with the
+ *         range. Return: bytes, 0: it does not. Sleeps, and may wait for I/O in flight.
  */
 struct qcow_store_ops {
 	const char *name;
@@ -109,6 +112,9 @@ struct qcow_store_ops {
 	int (*reserve)(struct qcow_store *store, u64 pos, u64 len);
 	int (*punch)(struct qcow_store *store, u64 pos, u64 len);
 	u64 (*extent)(struct qcow_store *store, u64 pos, u64 len, bool *is_hole);
+	bool (*can_clone)(struct qcow_store *store, struct qcow_store *from);
+	u64 (*clone)(struct qcow_store *store, u64 pos, struct qcow_store *from, u64 from_pos,
+		     u64 len);
 };
 
 /**
@@ -126,6 +132,7 @@ struct qcow_store_ops {
  * @mem_align: what the layer below asks of the memory of direct I/O
  * @direct: I/O bypasses the page cache
  * @nowait: @ops may try without blocking first; cleared once the layer below refuses to
+ * @no_clones: the file system has refused to share space
  * @no_times: the file's times are left to flushes, with FMODE_NOCMTIME
  * @wq: runs what has to block
  * @rmw_lock: a block that is read, changed in part and written back
@@ -142,6 +149,7 @@ struct qcow_store {
 	u32 mem_align;
 	bool direct;
 	bool nowait;
+	bool no_clones;
 	bool no_times;
 	struct workqueue_struct *wq;
 	struct mutex rmw_lock;	/* unaligned writes */
@@ -316,6 +324,33 @@ int qcow_store_punch(struct qcow_store *store, u64 pos, u64 len);
  * Return: how many bytes they are; @len, and no hole, where the store does not tell.
  */
 u64 qcow_store_extent(struct qcow_store *store, u64 pos, u64 len, bool *is_hole);
+
+/**
+ * qcow_store_can_clone() - whether two stores may share space
+ * @store: one that is written to
+ * @from: another
+ *
+ * Context: any.
+ * Return: false: qcow_store_clone() would do nothing.
+ */
+bool qcow_store_can_clone(struct qcow_store *store, struct qcow_store *from);
+
+/**
+ * qcow_store_clone() - have a range read as one of another store, and share its space
+ * @store: the store
+ * @pos: host offset; the range is inside the store, and in use by nobody yet
+ * @from: the other one, not written to
+ * @from_pos: host offset there
+ * @len: bytes
+ *
+ * A later write to the range takes space, as the file system gives it.
+ *
+ * Context: process context, may sleep; GFP_NOIO.
+ * Return: bytes from @pos on that are shared, fewer than @len possible; 0: they have to be copied,
+ * whatever the reason.
+ */
+u64 qcow_store_clone(struct qcow_store *store, u64 pos, struct qcow_store *from, u64 from_pos,
+		     u64 len);
 
 /**
  * qcow_store_wipe() - have a range read as zeros, and give its space back
