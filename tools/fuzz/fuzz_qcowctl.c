@@ -44,6 +44,7 @@ static const struct run runs[] = {
 	{ LOOKED | CHANGES, { "snapshot", "-d", "new", "image" } },
 	{ LOOKED | BIT_ULL(QC_USAGE) | CHANGES, { "resize", "+1M", "image" } },
 	{ LOOKED | BIT_ULL(QC_USAGE), { "rebase", "-b", "", "image" } },
+	{ LOOKED | BIT_ULL(QC_USAGE), { "stream", "--backing-format", "raw", "image" } },
 	{ LOOKED, { "rebase", "-u", "-b", "base.raw", "-F", "raw", "image" } },
 	{ CHECKED, { "check", "image" } },
 	{ CHECKED, { "check", "--output", "json", "-r", "leaks", "image" } },

@@ -100,6 +100,12 @@ static int copy_part(const struct copy_up *copy, u64 len)
 	return err;
 }
 
+/* Of what has been put together; one request has no more. */
+static u64 most_bytes(const struct copy_up *copy)
+{
+	return copy->own == QCOW_OWN_COPY_UP ? copy->copy_bytes : LOOK_BYTES;
+}
+
 /* What has been put together so far. */
 static int copy_flush(struct copy_up *copy)
 {
@@ -110,7 +116,7 @@ static int copy_flush(struct copy_up *copy)
 	if (copy->own == QCOW_OWN_NONE)
 		return 0;
 	for (; copy->guest < copy->end && !err; copy->guest += part) {
-		part = min(copy->end - copy->guest, data ? copy->copy_bytes : LOOK_BYTES);
+		part = min(copy->end - copy->guest, most_bytes(copy));
 		err = copy_part(copy, part);
 		if (!err)
 			err = qcow_progress_step(&copy->dev->progress, copy->guest + part,
@@ -130,9 +136,17 @@ static int copy_want(struct copy_up *copy, enum qcow_own own, u64 guest, u64 len
 		copy->guest = guest;
 	}
 	copy->end = guest + len;
-	if (!err && own == QCOW_OWN_COPY_UP && copy->end - copy->guest >= copy->copy_bytes)
+	if (!err && copy->end - copy->guest >= most_bytes(copy))
 		err = copy_flush(copy);
 	return err;
+}
+
+/* All in front of @guest has been looked at. */
+static int copy_step(struct copy_up *copy, u64 guest)
+{
+	bool waits = copy->own != QCOW_OWN_NONE;
+
+	return qcow_progress_step(&copy->dev->progress, waits ? copy->guest : guest, 0);
 }
 
 /*
@@ -285,7 +299,7 @@ static int copy_hole(struct copy_up *copy, u64 guest, u64 end)
 		else
 			guest = copy_range(copy, guest, end, !err, &err);
 		if (!err)
-			err = qcow_progress_step(&copy->dev->progress, guest, 0);
+			err = copy_step(copy, guest);
 	}
 	return err;
 }
@@ -307,7 +321,7 @@ static int copy_all(struct copy_up *copy)
 		if (ext.kind == QCOW_EXTENT_HOLE)
 			err = copy_hole(copy, guest, guest + ext.len);
 		if (!err)
-			err = qcow_progress_step(&copy->dev->progress, guest + ext.len, 0);
+			err = copy_step(copy, guest + ext.len);
 	}
 	return err ?: copy_flush(copy);
 }

@@ -44,8 +44,7 @@ int qcow_progress_step(struct qcow_progress *progress, u64 done, u64 copied)
 {
 	u64 pause = progress->rate ? pause_for_rate(progress, copied) : 0;
 
-	/* What has been put off is done later than what lies behind it. */
-	WRITE_ONCE(progress->done, max(progress->done, done));
+	WRITE_ONCE(progress->done, done);
 	cond_resched();
 	try_to_freeze();
 	if (pause)

@@ -107,6 +107,17 @@ do_rebase() {
 	[[ $(image_format "$top") == qcow2 ]] || args=(--backing-format raw)
 }
 
+# do_stream: down to one of the layers, which a rebase may have left behind, or to none; snapshots
+# would read less
+do_stream() {
+	local down=() err=0
+	[[ ${#snapshots[@]} -eq 0 ]] || return 0
+	[[ ${#layers[@]} -eq 0 || $((RANDOM % 3)) -eq 0 ]] ||
+		down=(--base "${layers[RANDOM % ${#layers[@]}]}" "${args[@]}")
+	qcowctl stream "${down[@]}" "$dev" 2>stream.err || err=$?
+	[[ $err -eq 0 ]] || grep -q 'is no backing file of' stream.err || fail "$(<stream.err)"
+}
+
 writes_some() {
 	local counts
 	read -r -a counts <"/sys/block/${dev#/dev/}/stat"
@@ -115,7 +126,7 @@ writes_some() {
 
 # operate_live PID: operations at random while the process is writing
 operate_live() {
-	local operations=(overlay fork resize rebase rebase)
+	local operations=(overlay fork resize rebase rebase stream)
 	# version 1 has no snapshots, and version 2 no size for each
 	[[ $format == qcow ]] || operations+=(snapshot snapshot snapshot snapshot)
 	[[ $format == qcow || $options == *compat=0.10* ]] || operations+=(resize)
@@ -123,7 +134,7 @@ operate_live() {
 	while kill -0 "$1" 2>/dev/null; do
 		nr=$((nr + 1))
 		"do_${operations[RANDOM % ${#operations[@]}]}"
-		[[ ${#layers[@]} -lt 4 ]] || operations=(resize rebase)
+		[[ ${#layers[@]} -lt 4 ]] || operations=(resize rebase stream)
 		sleep "0.$((RANDOM % 4))"
 	done
 	wait "$1" || fail "the model"

@@ -22,7 +22,7 @@
 #include "check/check.h"
 #include "check/entry.h"
 #include "image/image.h"
-#include "progress.h"
+#include "progress/progress.h"
 
 /**
  * struct check_result - what a run found; qemu-img check has the same numbers

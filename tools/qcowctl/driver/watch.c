@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "driver/driver.h"
-#include "progress.h"
+#include "progress/progress.h"
 
 #define LOOK_MS	200
 

@@ -6,7 +6,7 @@
 #define QCOWCTL_REBASE_H
 
 #include "image/image.h"
-#include "progress.h"
+#include "progress/progress.h"
 
 /**
  * struct rebase_options - which backing file

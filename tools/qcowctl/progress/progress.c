@@ -6,7 +6,7 @@
 
 #include <json-c/json.h>
 
-#include "progress.h"
+#include "progress/progress.h"
 
 /* What takes less is not worth a bar. */
 #define BAR_AFTER_MS	1000
