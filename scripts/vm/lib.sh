@@ -171,6 +171,11 @@ assert_image_is() {
 		fail "$2 is not $1: $output"
 }
 
+# backing_of IMAGE: the name of its backing file, as QEMU reads it; nothing: it has none.
+backing_of() {
+	qemu-img info -U --output json "$1" | sed -n 's/^    "backing-filename": "\(.*\)",*/\1/p'
+}
+
 # fill FILE SIZE [SEED]: repeatable bytes that do not compress.
 fill() {
 	openssl enc -aes-128-ctr -nosalt -K "$(printf '%032x' "${3:-1}")" \

@@ -116,9 +116,6 @@ settle() {
 }
 
 format_of() { case $1 in *.qcow2 | *.over) echo qcow2 ;; *) echo raw ;; esac; }
-backing_of() {
-	qemu-img info -U --output json "$1" | sed -n 's/^    "backing-filename": "\(.*\)",*/\1/p'
-}
 
 # layers IMAGE: those that QEMU finds, but for version 1, which does not say what they are
 layers() { qemu-img info -U --backing-chain "$1" | sed -n 's/^image: //p' | paste -sd' '; }

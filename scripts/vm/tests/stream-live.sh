@@ -56,10 +56,6 @@ settle() {
 	assert_unchanged
 }
 
-backing_of() {
-	qemu-img info -U --output json "$1" | sed -n 's/^    "backing-filename": "\(.*\)",*/\1/p'
-}
-
 # all FORMAT OPTIONS: no backing file is left
 all() {
 	begin "$1" "$2"

@@ -2,7 +2,6 @@
 /*
  * A whole check: open the image, run, repair, run again, print the result.
  */
-#include <unistd.h>
 
 #include "check/internal.h"
 

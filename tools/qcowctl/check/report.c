@@ -2,7 +2,6 @@
 /*
  * What a check prints: messages and the result.
  */
-#include <unistd.h>
 
 #include <json-c/json.h>
 

@@ -243,6 +243,17 @@ char *sysfs_read(const char *root, u32 index, const char *attr);
 bool sysfs_read_u64(const char *root, u32 index, const char *attr, u64 *value);
 
 /**
+ * sysfs_job_progress() - how far what is running on a device is
+ * @root: as sysfs_devices()
+ * @index: of the device
+ * @done: result
+ * @total: result
+ *
+ * Return: false: nothing is running that takes long.
+ */
+bool sysfs_job_progress(const char *root, u32 index, u64 *done, u64 *total);
+
+/**
  * sysfs_job() - what is running on a device that takes long
  * @root: as sysfs_devices()
  * @index: of the device

@@ -141,13 +141,18 @@ bool sysfs_read_u64(const char *root, u32 index, const char *attr, u64 *value)
 	return ok;
 }
 
+bool sysfs_job_progress(const char *root, u32 index, u64 *done, u64 *total)
+{
+	return sysfs_read_u64(root, index, "qcow/job_total", total) && *total &&
+	       sysfs_read_u64(root, index, "qcow/job_done", done);
+}
+
 char *sysfs_job(const char *root, u32 index)
 {
 	char *job = sysfs_read(root, index, "qcow/job"), *text = NULL;
 	u64 done, total;
 
-	if (job && *job && sysfs_read_u64(root, index, "qcow/job_total", &total) && total &&
-	    sysfs_read_u64(root, index, "qcow/job_done", &done))
+	if (job && *job && sysfs_job_progress(root, index, &done, &total))
 		text = qc_printf("%s %u%%", job, (u32)((double)done * 100 / total));
 	free(job);
 	return text;

@@ -15,13 +15,10 @@
 
 static void look(struct progress *p, u32 index)
 {
-	char *job = sysfs_read("", index, "qcow/job");
 	u64 done, total;
 
-	if (job && *job && sysfs_read_u64("", index, "qcow/job_total", &total) && total &&
-	    sysfs_read_u64("", index, "qcow/job_done", &done))
+	if (sysfs_job_progress("", index, &done, &total))
 		progress_step(p, done, total);
-	free(job);
 }
 
 static void watch(struct progress *p, u32 index, pid_t parent)
@@ -29,11 +26,9 @@ static void watch(struct progress *p, u32 index, pid_t parent)
 	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
 	sigset_t end;
 
-	/* Ctrl-C ends the parent, and this process with it, after it has taken its bar away. */
+	/* Ctrl-C ends the parent, too; first the bar goes. */
 	sigemptyset(&end);
 	sigaddset(&end, SIGINT);
-	sigprocmask(SIG_BLOCK, &end, NULL);
-	sigdelset(&end, SIGINT);
 	sigaddset(&end, SIGTERM);
 	sigprocmask(SIG_BLOCK, &end, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);

@@ -144,7 +144,6 @@ int copy_differences(struct shadow *s, const struct chain *now, const struct cha
 	int err = s->h.version == 1 ? 0 : space_create(s);
 
 	progress_begin(cmp.progress, opts->job);
-
 	open_side(&cmp.now, now, cmp.bytes);
 	open_side(&cmp.next, next, cmp.bytes);
 	if (!err)

@@ -290,16 +290,24 @@ static int file_resize(struct qcow_store *store, u64 bytes, u64 from)
 	return err;
 }
 
+/* Where data or a hole begins. The position of the descriptor stays where it is. */
+static loff_t file_seek(struct file *file, u64 pos, int whence)
+{
+	loff_t position = file->f_pos;
+	loff_t found = vfs_llseek(file, pos, whence);
+
+	file->f_pos = position;
+	return found;
+}
+
 /*
  * Whether all of the range has space. File systems wait for direct I/O in flight in fallocate(),
- * not in a search for a hole. The position of the descriptor stays where it is.
+ * not in a search for a hole.
  */
 static bool file_has_space(struct file *file, u64 pos, u64 len)
 {
-	loff_t position = file->f_pos;
-	loff_t hole = vfs_llseek(file, pos, SEEK_HOLE);
+	loff_t hole = file_seek(file, pos, SEEK_HOLE);
 
-	file->f_pos = position;
 	return hole >= 0 && hole >= pos + len;
 }
 
@@ -323,23 +331,21 @@ static int file_punch(struct qcow_store *store, u64 pos, u64 len)
 	return vfs_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, pos, len);
 }
 
-/* The position of the file belongs to whoever has handed it over: as it was afterwards. */
 static u64 file_extent(struct qcow_store *store, u64 pos, u64 len, bool *is_hole)
 {
 	struct file *file = store->file;
-	loff_t position = file->f_pos, data, end = 0;
+	loff_t data, end = 0;
 
 	*is_hole = false;
 	/* Not every file system takes what is in the page cache alone for data. */
 	if (!is_regular(file) || filemap_write_and_wait(file->f_mapping))
 		return len;
-	data = vfs_llseek(file, pos, SEEK_DATA);
+	data = file_seek(file, pos, SEEK_DATA);
 	*is_hole = data == -ENXIO || data > (loff_t)pos;
 	if (data == (loff_t)pos)
-		end = vfs_llseek(file, pos, SEEK_HOLE);
+		end = file_seek(file, pos, SEEK_HOLE);
 	else if (data > (loff_t)pos)
 		end = data;
-	file->f_pos = position;
 	return end > (loff_t)pos ? min_t(u64, len, end - pos) : len;
 }
 
