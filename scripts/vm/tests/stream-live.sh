@@ -118,7 +118,7 @@ assert_image_is want image
 # shares KIND: on a file system that can, space is shared with the layers, and nothing is copied
 shares() {
 	local before after
-	"mkfs.$1" -q /dev/ram1 2>/dev/null
+	"mkfs.$1" -q -f /dev/ram1
 	mkdir -p there
 	mount /dev/ram1 there
 	fill there/base 64M
