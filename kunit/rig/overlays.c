@@ -9,7 +9,9 @@
 #include <qcow/ondisk.h>
 #include <qcow/report.h>
 
+#include "commit_backing.h"
 #include "device.h"
+#include "layer/image.h"
 #include "operation.h"
 #include "overlay.h"
 #include "rig/image_builder.h"
@@ -116,6 +118,53 @@ int overlays_put(struct overlays *o, struct ram_device *dev, struct ram_disk *di
 	qcow_device_put(qcow);
 	if (!err)
 		o->nr++;
+	return err;
+}
+
+static int commit_into(struct ram_device *dev, struct ram_disk *disk, struct qcow_report *rep)
+{
+	struct qcow_image *old = dev->qcow->chain->backing;
+	struct ram_layer below = ram_layer(dev, disk, false);
+	struct ram_layer base = ram_layer(dev, disk, true);
+	struct qcow_commit_parts parts = {};
+	int err;
+
+	base.p.instead = old;
+	base.p.backing = qcow_layer_hold(old->backing);
+	parts.base = qcow_layer_get(&base.p, rep);
+	if (IS_ERR(parts.base)) {
+		qcow_layer_put(base.p.backing);
+		return PTR_ERR(parts.base);
+	}
+	err = qcow_layer_reopen(&below.p, &parts.again, rep);
+	if (!err)
+		err = qcow_commit_backing_run(dev->qcow, &parts, rep);
+	if (!err || !parts.is_below) {
+		qcow_layer_put(parts.base);
+	} else {
+		below.p.file.bytes = disk->bytes;
+		qcow_layer_share(parts.base, &below.p.file, &below.p.data);
+	}
+	qcow_reopened_destroy(&parts.again);
+	return err;
+}
+
+int overlays_commit(struct overlays *o, struct ram_device *dev, u64 rate, char *text, size_t len)
+{
+	struct qcow_report rep = { .buf = text, .size = len };
+	struct qcow_device *qcow;
+	int err;
+
+	text[0] = 0;
+	qcow = qcow_device_get_job(dev->index, "commit", rate, &rep);
+	if (IS_ERR(qcow))
+		return PTR_ERR(qcow);
+	err = qcow_commit_backing_check(qcow, &rep);
+	if (!err)
+		err = commit_into(dev, o->nr > 1 ? o->disks[o->nr - 2] : dev->disk, &rep);
+	qcow_device_put(qcow);
+	if (!err)
+		o->nr--;
 	return err;
 }
 

@@ -63,6 +63,21 @@ struct ram_disk *overlays_next(struct overlays *o, u64 size);
 int overlays_put(struct overlays *o, struct ram_device *dev, struct ram_disk *disk, char *text,
 		 size_t len);
 
+/**
+ * overlays_commit() - commit the overlay on top of a device into what is below it
+ * @o: the overlays, one of which is on the device
+ * @dev: attached
+ * @rate: bytes that may be copied in a second; 0: as many as can be
+ * @text: filled with what is wrong
+ * @len: bytes of @text
+ *
+ * What it had is leaked in it: overlays_next() has it again.
+ *
+ * Context: process context, may sleep.
+ * Return: as qcow_device_commit_backing().
+ */
+int overlays_commit(struct overlays *o, struct ram_device *dev, u64 rate, char *text, size_t len);
+
 /* Make of the copies what the disks could leave now. */
 void overlays_imagine(struct overlays *o, u64 seed);
 

@@ -113,7 +113,7 @@ static int set_read_only(struct qcow_device *dev, struct qcow_open_layer *layer,
 		return err;
 	err = qcow_device_stop_writers(dev, rep);
 	if (!err)
-		err = qcow_reopen_to_read(layer, dev, &again, rep);
+		err = qcow_reopen_to_read(layer, dev->chain, &again, rep);
 	if (!err)
 		err = run_read_only(dev, layer, &again, rep);
 	qcow_device_thaw(freeze);
@@ -218,7 +218,8 @@ static int set_access(struct qcow_device *dev, const struct qcow_set_access *arg
 		return 0;
 	err = qcow_device_check_nodes(dev, freeze, rep);
 	if (!err)
-		err = qcow_reopen_get(&layer, dev, args->image_fd, args->data_fd, writable, rep);
+		err = qcow_reopen_get(&layer, dev, 0, args->image_fd, args->data_fd, writable,
+				      rep);
 	if (!err)
 		err = writable ? set_writable(dev, &layer, rep) :
 				 set_read_only(dev, &layer, freeze, rep);

@@ -17,6 +17,7 @@
 #include <uapi/linux/qcow.h>
 
 #include "access.h"
+#include "commit_backing.h"
 #include "control.h"
 #include "device.h"
 #include "layer/cache.h"
@@ -527,6 +528,22 @@ static long ctl_rebase(struct qcow_rebase __user *user)
 	return ret;
 }
 
+static long ctl_commit_backing(struct qcow_commit_backing __user *user)
+{
+	struct qcow_report rep;
+	struct qcow_commit_backing args = {};
+	int ret;
+
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
+	if (ret)
+		return ret;
+	ret = check_flags(args.flags, 0, &rep);
+	if (!ret)
+		ret = qcow_device_commit_backing(&args, &rep);
+	report_finish(&rep, args.message);
+	return ret;
+}
+
 static long ctl_wait(struct qcow_wait __user *user)
 {
 	struct qcow_report rep;
@@ -568,6 +585,8 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ctl_rebase((void __user *)arg);
 	case _IOC_NR(QCOW_WAIT):
 		return ctl_wait((void __user *)arg);
+	case _IOC_NR(QCOW_COMMIT_BACKING):
+		return ctl_commit_backing((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}

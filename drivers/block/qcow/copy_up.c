@@ -18,6 +18,7 @@
 #include <linux/string.h>
 #include <qcow/report.h>
 
+#include "copy_run.h"
 #include "copy_up.h"
 #include "data/cow.h"
 #include "data/request.h"
@@ -28,13 +29,6 @@
 
 /* Read of each side at once, where a cluster is no more than that. */
 #define COMPARE_BYTES	((u64)SZ_256K)
-
-/* Looked at in one go; then a task that is being killed ends. */
-#define LOOK_BYTES	((u64)SZ_1G)
-
-/* Copied in one go, likewise: so many bytes, or of a second's worth such a part. */
-#define COPY_BYTES	((u64)SZ_8M)
-#define COPIES_PER_SEC	8
 
 /**
  * struct copy_side - one of what is compared
@@ -63,10 +57,7 @@ struct copy_side {
  * @new: the layers that it is to have
  * @compare: what both have is compared
  * @bytes: of each @buf, a multiple of the cluster size
- * @copy_bytes: copied in one go, likewise
- * @own: what is to be done to @guest to @end; NONE: there is nothing yet
- * @guest: first byte of whole clusters
- * @end: the byte after them, or the end of the image
+ * @run: what is to be done: to whole clusters, or to the end of the image
  * @rep: says what cannot be read
  */
 struct copy_up {
@@ -75,78 +66,13 @@ struct copy_up {
 	struct copy_side new;
 	bool compare;
 	u64 bytes;
-	u64 copy_bytes;
-	enum qcow_own own;
-	u64 guest;
-	u64 end;
+	struct qcow_copy_run run;
 	struct qcow_report *rep;
 };
 
 static u64 cluster_bytes(const struct copy_up *copy)
 {
 	return qcow_cluster_bytes(&copy->dev->chain->geo);
-}
-
-static int copy_part(const struct copy_up *copy, u64 len)
-{
-	int err = qcow_request_own(copy->dev, copy->own, copy->guest, len);
-
-	/* Of a cluster that the image has in part zeros have left the rest. */
-	if (!err && copy->own == QCOW_OWN_ZERO_HOLES)
-		err = qcow_request_own(copy->dev, QCOW_OWN_COPY_UP, copy->guest, len);
-	if (err && err != -EINTR)
-		qcow_report(copy->rep, "guest offset %llu, %llu bytes: cannot be copied: error %d",
-			    copy->guest, len, err);
-	return err;
-}
-
-/* Of what has been put together; one request has no more. */
-static u64 most_bytes(const struct copy_up *copy)
-{
-	return copy->own == QCOW_OWN_COPY_UP ? copy->copy_bytes : LOOK_BYTES;
-}
-
-/* What has been put together so far. */
-static int copy_flush(struct copy_up *copy)
-{
-	bool data = copy->own == QCOW_OWN_COPY_UP;
-	u64 part;
-	int err = 0;
-
-	if (copy->own == QCOW_OWN_NONE)
-		return 0;
-	for (; copy->guest < copy->end && !err; copy->guest += part) {
-		part = min(copy->end - copy->guest, most_bytes(copy));
-		err = copy_part(copy, part);
-		if (!err)
-			err = qcow_progress_step(&copy->dev->progress, copy->guest + part,
-						 data ? part : 0);
-	}
-	copy->own = QCOW_OWN_NONE;
-	return err;
-}
-
-static int copy_want(struct copy_up *copy, enum qcow_own own, u64 guest, u64 len)
-{
-	int err = 0;
-
-	if (copy->own != own || copy->end != guest) {
-		err = copy_flush(copy);
-		copy->own = own;
-		copy->guest = guest;
-	}
-	copy->end = guest + len;
-	if (!err && copy->end - copy->guest >= most_bytes(copy))
-		err = copy_flush(copy);
-	return err;
-}
-
-/* All in front of @guest has been looked at. */
-static int copy_step(struct copy_up *copy, u64 guest)
-{
-	bool waits = copy->own != QCOW_OWN_NONE;
-
-	return qcow_progress_step(&copy->dev->progress, waits ? copy->guest : guest, 0);
 }
 
 /*
@@ -244,7 +170,7 @@ static int copy_compare(struct copy_up *copy, u64 guest, u64 len)
 		part = min(cluster, len - pos);
 		old = copy->old.buf + pos;
 		if (memcmp(old, copy->new.buf + pos, part))
-			err = copy_want(copy, own_for(copy, !memchr_inv(old, 0, part)),
+			err = qcow_copy_run_add(&copy->run, own_for(copy, !memchr_inv(old, 0, part)),
 					guest + pos, part);
 	}
 	return err;
@@ -275,7 +201,7 @@ static u64 copy_range(struct copy_up *copy, u64 guest, u64 end, bool mapped, int
 
 	if (!copy->compare || own == QCOW_OWN_ZERO_HOLES) {
 		guest = whole ? guest + whole : min(first + cluster, size);
-		*err = copy_want(copy, own, first, guest - first);
+		*err = qcow_copy_run_add(&copy->run, own, first, guest - first);
 	} else {
 		guest = min3(first + copy->bytes, round_up(end, cluster), size);
 		*err = copy_compare(copy, first, guest - first);
@@ -299,7 +225,7 @@ static int copy_hole(struct copy_up *copy, u64 guest, u64 end)
 		else
 			guest = copy_range(copy, guest, end, !err, &err);
 		if (!err)
-			err = copy_step(copy, guest);
+			err = qcow_copy_run_step(&copy->run, guest);
 	}
 	return err;
 }
@@ -312,7 +238,8 @@ static int copy_all(struct copy_up *copy)
 	int err = 0;
 
 	for (guest = 0; guest < top->size && !err; guest += ext.len) {
-		err = qcow_map_top_wait(top, guest, min(top->size - guest, LOOK_BYTES), NULL, &ext);
+		err = qcow_map_top_wait(top, guest, min(top->size - guest, QCOW_COPY_LOOK_BYTES),
+					NULL, &ext);
 		if (err) {
 			qcow_report(copy->rep, "guest offset %llu: cannot be looked up: error %d",
 				    guest, err);
@@ -321,26 +248,23 @@ static int copy_all(struct copy_up *copy)
 		if (ext.kind == QCOW_EXTENT_HOLE)
 			err = copy_hole(copy, guest, guest + ext.len);
 		if (!err)
-			err = copy_step(copy, guest + ext.len);
+			err = qcow_copy_run_step(&copy->run, guest + ext.len);
 	}
-	return err ?: copy_flush(copy);
+	return err ?: qcow_copy_run_flush(&copy->run);
 }
 
 int qcow_copy_up(struct qcow_device *dev, struct qcow_image *below, bool compare,
 		 struct qcow_report *rep)
 {
-	u64 cluster = qcow_cluster_bytes(&dev->chain->geo), rate = dev->progress.rate;
 	struct copy_up copy = {
 		.dev = dev, .old.below = dev->chain->backing, .new.below = below,
 		.compare = compare,
-		.bytes = max(COMPARE_BYTES, cluster), .copy_bytes = COPY_BYTES,
+		.bytes = max(COMPARE_BYTES, qcow_cluster_bytes(&dev->chain->geo)),
 		.rep = rep,
 	};
 	int err = -ENOMEM;
 
-	if (rate)
-		copy.copy_bytes = clamp(round_down(rate / COPIES_PER_SEC, cluster), cluster,
-					COPY_BYTES);
+	qcow_copy_run_begin(&copy.run, dev, &dev->progress, rep);
 	copy.old.buf = kvmalloc(copy.bytes, GFP_KERNEL);
 	copy.new.buf = kvmalloc(copy.bytes, GFP_KERNEL);
 	if (copy.old.buf && copy.new.buf)

@@ -35,6 +35,9 @@
 /* Numbers that are taken; the device once it is published, a reserved entry before. */
 static DEFINE_XARRAY_ALLOC(qcow_devices);
 
+/* Requests of a device without a name, which come one after the other. */
+#define INNER_QUEUE_DEPTH	4
+
 /* A geometry has so many sectors a track, heads, and cylinders at most. */
 #define GEO_SECTORS		63
 #define GEO_HEADS		255
@@ -405,6 +408,36 @@ u32 qcow_device_mem_align(const struct qcow_image *image)
 	return align;
 }
 
+/* The tags and the queue. */
+static int queue_create(struct qcow_device *dev, struct queue_limits *lim, unsigned int nr_queues,
+			unsigned int depth)
+{
+	struct blk_mq_tag_set *set = &dev->tag_set;
+	struct gendisk *disk;
+	int err;
+
+	set->ops = &qcow_queue_ops;
+	set->nr_hw_queues = nr_queues;
+	set->queue_depth = depth;
+	set->numa_node = NUMA_NO_NODE;
+	set->cmd_size = sizeof(struct qcow_request);
+	/* submit_bio_noacct() may sleep, as far as might_sleep() can tell. */
+	set->flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_BLOCKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+	set->driver_data = dev;
+	err = blk_mq_alloc_tag_set(set);
+	if (err)
+		return err;
+	disk = blk_mq_alloc_disk(set, lim, dev);
+	if (IS_ERR(disk)) {
+		blk_mq_free_tag_set(set);
+		return PTR_ERR(disk);
+	}
+	disk->fops = &disk_ops;
+	disk->private_data = dev;
+	dev->disk = disk;
+	return 0;
+}
+
 static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
 		       struct qcow_report *rep)
 {
@@ -423,7 +456,6 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
 		.discard_granularity = max_t(u32, block_bytes, qcow_cluster_bytes(&top->geo)),
 		.max_write_zeroes_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT,
 	};
-	struct blk_mq_tag_set *set = &dev->tag_set;
 	struct gendisk *disk;
 	int err;
 
@@ -436,34 +468,52 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
 	/* Version 1 and 2 cannot hide what is below, as QEMU does not either. */
 	if (top->geo.version > 2 || !top->backing)
 		lim.max_hw_discard_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
-	set->ops = &qcow_queue_ops;
-	set->nr_hw_queues = min(args->nr_queues ?: num_possible_cpus(), nr_cpu_ids);
-	set->queue_depth = args->queue_depth ?: QCOW_DEFAULT_QUEUE_DEPTH;
-	set->numa_node = NUMA_NO_NODE;
-	set->cmd_size = sizeof(struct qcow_request);
-	/* submit_bio_noacct() may sleep, as far as might_sleep() can tell. */
-	set->flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_BLOCKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
-	set->driver_data = dev;
-	err = blk_mq_alloc_tag_set(set);
+	err = queue_create(dev, &lim, min(args->nr_queues ?: num_possible_cpus(), nr_cpu_ids),
+			   args->queue_depth ?: QCOW_DEFAULT_QUEUE_DEPTH);
 	if (err)
 		return err;
-
-	disk = blk_mq_alloc_disk(set, &lim, dev);
-	if (IS_ERR(disk)) {
-		blk_mq_free_tag_set(set);
-		return PTR_ERR(disk);
-	}
+	disk = dev->disk;
 	strscpy(disk->disk_name, dev->name, sizeof(disk->disk_name));
-	disk->fops = &disk_ops;
-	disk->private_data = dev;
 	/* No major of our own: the block layer's extended one, which LVM accepts. */
 	if (args->flags & QCOW_ATTACH_NO_PARTSCAN)
 		set_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
 	set_capacity(disk, top->size >> SECTOR_SHIFT);
 	set_disk_ro(disk, !dev->meta);
 	qcow_disk_write_cache(disk);
-	dev->disk = disk;
 	return 0;
+}
+
+struct qcow_device *qcow_device_create_inner(const struct qcow_device *dev,
+					     struct qcow_image *chain, struct qcow_meta *meta,
+					     struct qcow_report *rep)
+{
+	struct qcow_device *inner = kzalloc(sizeof(*inner), GFP_KERNEL);
+	struct queue_limits lim = {};
+	int err = -ENOMEM;
+
+	if (inner) {
+		spin_lock_init(&inner->error_lock);
+		memcpy(inner->name, dev->name, sizeof(inner->name));
+		inner->chain = chain;
+		inner->meta = meta;
+		inner->wq = dev->wq;
+		inner->submit_wq = dev->submit_wq;
+		inner->submit_local_wq = dev->submit_local_wq;
+		err = queue_create(inner, &lim, 1, INNER_QUEUE_DEPTH);
+	}
+	if (!err)
+		return inner;
+	qcow_report(rep, "%s: cannot make a queue for its backing file: error %d", dev->name, err);
+	kfree(inner);
+	return ERR_PTR(err);
+}
+
+void qcow_device_destroy_inner(struct qcow_device *inner)
+{
+	/* Never added: the queue still needs its tags, and disk_free() is not called. */
+	put_disk(inner->disk);
+	blk_mq_free_tag_set(&inner->tag_set);
+	kfree(inner);
 }
 
 static void queues_destroy(struct qcow_device *dev)

@@ -20,6 +20,7 @@ struct file;
 struct qcow_image;
 struct qcow_report;
 struct qcow_meta;
+struct qcow_track;
 
 #define QCOW_DEFAULT_QUEUE_DEPTH	128
 #define QCOW_MAX_QUEUE_DEPTH		4096
@@ -40,6 +41,8 @@ struct qcow_meta;
  *       to be asked may be gone later
  * @decompress_ahead: compressed clusters that are likely to be read next
  * @meta: the metadata worker of the active image; NULL: read-only
+ * @track: where requests are noted that have written, or NULL; set in a pause
+ * @source: of a device without a name, made to copy to @chain: what it reads is copied; else NULL
  * @wq: mapping that has to read, decompression, I/O that has to block
  * @submit_wq: I/O that queue_rq() may not submit. Its work items wait for tags and memory of the
  *             disks below and for locks of the file systems there, which may be on other devices of
@@ -68,6 +71,8 @@ struct qcow_device {
 	struct qcow_file_id ids[2];
 	struct qcow_decompress_ahead decompress_ahead;
 	struct qcow_meta *meta;
+	struct qcow_track *track;
+	struct qcow_image *source;
 	struct workqueue_struct *wq;
 	struct workqueue_struct *submit_wq;
 	struct workqueue_struct *submit_local_wq;
@@ -285,6 +290,36 @@ u32 qcow_device_mem_align(const struct qcow_image *image);
  * not go with another size; -EEXIST: to be shrunk, and in use there; -EUCLEAN, -ENOSPC, -EIO, ...
  */
 int qcow_device_resize(unsigned int index, u64 bytes, bool shrink, struct qcow_report *rep);
+
+/**
+ * qcow_device_resize_image() - give the image of a device another size, and not its disk
+ * @dev: the device; to be shrunk, from qcow_device_get()
+ * @bytes: the new size
+ * @shrink: it may be less than the present one
+ * @rep: says what is wrong
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or -errno, as qcow_device_resize().
+ */
+int qcow_device_resize_image(struct qcow_device *dev, u64 bytes, bool shrink,
+			     struct qcow_report *rep);
+
+/**
+ * qcow_device_create_inner() - a device without a name, for requests of the driver's own
+ * @dev: the device that it works for; its queues of work are those of this one
+ * @chain: what it writes to; the caller's
+ * @meta: the metadata worker of that; the caller's
+ * @rep: says what is wrong
+ *
+ * Context: process context, may sleep.
+ * Return: for qcow_device_destroy_inner(), or ERR_PTR(-ENOMEM).
+ */
+struct qcow_device *qcow_device_create_inner(const struct qcow_device *dev,
+					     struct qcow_image *chain, struct qcow_meta *meta,
+					     struct qcow_report *rep);
+
+/* No request of it is under way. Context: process context, may sleep. */
+void qcow_device_destroy_inner(struct qcow_device *inner);
 
 /* Devices, and all that they are made of; once per module. */
 int qcow_device_module_init(void);

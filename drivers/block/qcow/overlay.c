@@ -211,13 +211,13 @@ static int overlay(struct qcow_device *dev, const struct qcow_overlay *args,
 	if (!err)
 		err = qcow_device_check_place(dev, top, rep);
 	if (!err)
-		err = qcow_reopen_get(&below, dev, args->image_fd, args->data_fd, false, rep);
+		err = qcow_reopen_get(&below, dev, 0, args->image_fd, args->data_fd, false, rep);
 	if (!err)
 		err = make_files(&parts, top, &below, dev);
 	if (!err)
 		err = open_top(dev, &parts, top, rep);
 	if (!err)
-		err = qcow_reopen_to_read(&below, dev, &parts.again, rep);
+		err = qcow_reopen_to_read(&below, dev->chain, &parts.again, rep);
 	if (!err)
 		err = qcow_overlay_run(dev, &parts, freeze, rep);
 	if (!err) {

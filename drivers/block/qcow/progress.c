@@ -42,11 +42,13 @@ static u64 pause_for_rate(struct qcow_progress *progress, u64 copied)
 
 int qcow_progress_step(struct qcow_progress *progress, u64 done, u64 copied)
 {
-	u64 pause = progress->rate ? pause_for_rate(progress, copied) : 0;
+	bool is_long = READ_ONCE(progress->total);
+	u64 pause = is_long && progress->rate ? pause_for_rate(progress, copied) : 0;
 
-	WRITE_ONCE(progress->done, done);
+	WRITE_ONCE(progress->done, max(progress->done, done));
 	cond_resched();
-	try_to_freeze();
+	if (is_long)
+		try_to_freeze();
 	if (pause)
 		wait_event_killable_timeout(progress->wait, READ_ONCE(progress->cancelled),
 					    nsecs_to_jiffies(pause) + 1);

@@ -49,10 +49,10 @@ void qcow_progress_end(struct qcow_progress *progress);
 /**
  * qcow_progress_step() - go on with it
  * @progress: of an operation
- * @done: bytes that it has gone through
+ * @done: bytes that it has gone through; less than before: some of them once more
  * @copied: bytes copied since the last step, at most a GiB
  *
- * Waits until the rate allows more.
+ * Waits until the rate allows more, unless it does not take long.
  *
  * Context: the task of the operation; may sleep.
  * Return: 0; -EINTR: the task is being killed; -ECANCELED.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The files of the active image of a device, opened once more.
+ * The files of an image of a device, opened once more.
  *
  * Access and locks belong to an open file, so a device that gets others needs other open files.
  * User space opens them; they are good only if they are the files that the device has.
@@ -35,20 +35,21 @@ static int get_again(struct file **file, int fd, const struct file *what,
 	return 0;
 }
 
-int qcow_reopen_get(struct qcow_open_layer *layer, const struct qcow_device *dev, s32 image_fd,
-		    s32 data_fd, bool writable, struct qcow_report *rep)
+int qcow_reopen_get(struct qcow_open_layer *layer, const struct qcow_device *dev,
+		    unsigned int depth, s32 image_fd, s32 data_fd, bool writable,
+		    struct qcow_report *rep)
 {
-	const struct file *data = dev->files[1];
-	int err = get_again(&layer->image, image_fd, dev->files[0], dev, writable, rep);
+	const struct file *image = dev->files[2 * depth], *data = dev->files[2 * depth + 1];
+	int err = get_again(&layer->image, image_fd, image, dev, writable, rep);
 
 	if (err)
 		return err;
 	if (data && data_fd < 0) {
-		qcow_report(rep, "%s has an external data file, and none was given", dev->name);
+		qcow_report(rep, "%pD has an external data file, and none was given", image);
 		return -EINVAL;
 	}
 	if (!data && data_fd >= 0) {
-		qcow_report(rep, "%s has no external data file, and one was given", dev->name);
+		qcow_report(rep, "%pD has no external data file, and one was given", image);
 		return -EINVAL;
 	}
 	return data ? get_again(&layer->data, data_fd, data, dev, writable, rep) : 0;
@@ -83,7 +84,7 @@ int qcow_reopen_check_stores(const struct qcow_image *image, const struct qcow_s
 	return err || !data ? err : check_store(image->data, data, rep);
 }
 
-int qcow_reopen_to_read(struct qcow_open_layer *layer, const struct qcow_device *dev,
+int qcow_reopen_to_read(struct qcow_open_layer *layer, const struct qcow_image *image,
 			struct qcow_reopened *again, struct qcow_report *rep)
 {
 	char *name = qcow_files_name(layer->image);
@@ -92,11 +93,11 @@ int qcow_reopen_to_read(struct qcow_open_layer *layer, const struct qcow_device 
 	if (!name)
 		return -ENOMEM;
 	layer->p.image.name = name;
-	layer->p.direct = qcow_layer_direct(dev->chain);
+	layer->p.direct = qcow_layer_direct(image);
 	layer->p.open = qcow_files_open_stores;
 	err = qcow_layer_reopen(&layer->p, again, rep);
 	if (!err)
-		err = qcow_reopen_check_stores(dev->chain, again->store, again->data, rep);
+		err = qcow_reopen_check_stores(image, again->store, again->data, rep);
 	kfree(name);
 	return err;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The files of the active image of a device, opened once more: for other access than it has.
+ * The files of an image of a device, opened once more: for other access than it has.
  */
 #ifndef _QCOW_REOPEN_H
 #define _QCOW_REOPEN_H
@@ -16,9 +16,10 @@ struct qcow_report;
 struct qcow_store;
 
 /**
- * qcow_reopen_get() - the files of descriptors, which have to be those of the active image
+ * qcow_reopen_get() - the files of descriptors, which have to be those of a layer
  * @layer: gets them; for qcow_reopen_put(), also after an error
  * @dev: from qcow_device_get(), with files
+ * @depth: of the layer; 0: the active image
  * @image_fd: the image
  * @data_fd: its external data file, or less than 0
  * @writable: whether they are open for writing; if not so, they must not be
@@ -28,8 +29,9 @@ struct qcow_store;
  * Return: 0; -EINVAL: they are other files, or too few or many; -EBADF: open otherwise; as
  * qcow_files_get().
  */
-int qcow_reopen_get(struct qcow_open_layer *layer, const struct qcow_device *dev, s32 image_fd,
-		    s32 data_fd, bool writable, struct qcow_report *rep);
+int qcow_reopen_get(struct qcow_open_layer *layer, const struct qcow_device *dev,
+		    unsigned int depth, s32 image_fd, s32 data_fd, bool writable,
+		    struct qcow_report *rep);
 void qcow_reopen_put(struct qcow_open_layer *layer);
 
 /**
@@ -45,16 +47,16 @@ int qcow_reopen_check_stores(const struct qcow_image *image, const struct qcow_s
 			     const struct qcow_store *data, struct qcow_report *rep);
 
 /**
- * qcow_reopen_to_read() - open stores to read the active image from
- * @layer: from qcow_reopen_get(), not writable
- * @dev: the device
+ * qcow_reopen_to_read() - open stores to read an image from that is written to
+ * @layer: its files, not open for writing
+ * @image: the image
  * @again: result, for qcow_reopened_destroy(), also after an error
  * @rep: says what is wrong
  *
  * Context: process context, may sleep.
  * Return: 0, -ENOMEM, as qcow_store_open() or qcow_reopen_check_stores().
  */
-int qcow_reopen_to_read(struct qcow_open_layer *layer, const struct qcow_device *dev,
+int qcow_reopen_to_read(struct qcow_open_layer *layer, const struct qcow_image *image,
 			struct qcow_reopened *again, struct qcow_report *rep);
 
 /**

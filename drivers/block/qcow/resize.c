@@ -96,7 +96,7 @@ static int resize_grow(struct qcow_device *dev, struct qcow_resizing *r)
 {
 	int err;
 
-	err = qcow_request_own(dev, QCOW_OWN_ZERO_BEHIND, r->from, r->zero_end - r->from);
+	err = qcow_request_own(dev, QCOW_OWN_ZERO, r->from, r->zero_end - r->from);
 	/* Afterwards: a punch that fails may take with it what has been written to a page cache. */
 	if (!err)
 		err = zero_raw_data(dev->chain, r);
@@ -147,7 +147,8 @@ static int resize_shrink(struct qcow_device *dev, struct qcow_resizing *r, struc
 	return err ?: qcow_resize_commit(dev->meta, r);
 }
 
-static int resize(struct qcow_device *dev, u64 bytes, bool shrink, struct qcow_report *rep)
+int qcow_device_resize_image(struct qcow_device *dev, u64 bytes, bool shrink,
+			     struct qcow_report *rep)
 {
 	struct qcow_resizing r = { .to = bytes };
 	int err;
@@ -158,13 +159,22 @@ static int resize(struct qcow_device *dev, u64 bytes, bool shrink, struct qcow_r
 	err = qcow_resize_begin(dev->meta, &r, rep);
 	if (!err)
 		err = r.to > r.from ? resize_grow(dev, &r) : resize_shrink(dev, &r, rep);
-	if (err)
+	return err;
+}
+
+static int resize(struct qcow_device *dev, u64 bytes, bool shrink, struct qcow_report *rep)
+{
+	u64 from = dev->chain->size;
+	int err;
+
+	err = qcow_device_resize_image(dev, bytes, shrink, rep);
+	if (err || bytes == from)
 		return err;
 	/* A partition may lie beyond the end: with the next open they are read anew. */
-	if (r.to < r.from)
+	if (bytes < from)
 		set_bit(GD_NEED_PART_SCAN, &dev->disk->state);
 	set_capacity_and_notify(dev->disk, bytes >> SECTOR_SHIFT);
-	pr_info("%s: %llu bytes, %llu before\n", dev->name, r.to, r.from);
+	pr_info("%s: %llu bytes, %llu before\n", dev->name, bytes, from);
 	return 0;
 }
 

@@ -356,6 +356,37 @@ struct qcow_wait {
 	__aligned_u64 message;
 };
 
+/**
+ * struct qcow_commit_backing - argument of QCOW_COMMIT_BACKING
+ * @size: sizeof(struct qcow_commit_backing)
+ * @flags: 0
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @image_fd: the backing file of the active image, opened once more as for QCOW_ATTACH, to be
+ *            written to. Image locks taken on this descriptor stay
+ * @data_fd: its external data file, likewise, or -1
+ * @rate: bytes that it may copy in a second; 0: as many as it can
+ *
+ * What the active image has is copied into its backing file, which gets the size of the disk; then
+ * the device goes on with that, and the image is empty on disk: what it had is leaked in it. The
+ * device may be open and mounted. A power cut finds the disk as it is by the name of the image, and
+ * after the call also by that of the backing file. When the call fails the image is the one that it
+ * was, and has all that it had. Refused where the backing file is raw (-EOPNOTSUPP), longer than
+ * the disk (-EINVAL), or below other devices (-EBUSY), and where the image has snapshots
+ * (-EOPNOTSUPP). One operation at a time runs on a device: -EBUSY.
+ */
+struct qcow_commit_backing {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+	__s32 image_fd;
+	__s32 data_fd;
+	__aligned_u64 rate;
+};
+
 #define QCOW_IOCTL_TYPE		0xC3
 #define QCOW_ATTACH		_IOWR(QCOW_IOCTL_TYPE, 0x01, struct qcow_attach)
 #define QCOW_DETACH		_IOW(QCOW_IOCTL_TYPE, 0x02, struct qcow_detach)
@@ -365,5 +396,6 @@ struct qcow_wait {
 #define QCOW_SET_ACCESS		_IOW(QCOW_IOCTL_TYPE, 0x06, struct qcow_set_access)
 #define QCOW_REBASE		_IOW(QCOW_IOCTL_TYPE, 0x07, struct qcow_rebase)
 #define QCOW_WAIT		_IOW(QCOW_IOCTL_TYPE, 0x08, struct qcow_wait)
+#define QCOW_COMMIT_BACKING	_IOW(QCOW_IOCTL_TYPE, 0x09, struct qcow_commit_backing)
 
 #endif /* _UAPI_LINUX_QCOW_H */

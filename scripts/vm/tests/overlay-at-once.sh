@@ -26,7 +26,7 @@ for i in 1 2 3 4; do
 	for w in a b c r s; do
 		[[ ! -e failed.$w ]] ||
 			assert_match "$(<"failed.$w") $(<"said.$w")" \
-				"^6 .*another operation|^4 .*size of the overlay|snapshot|which qcow[0-9]+ has|is not the file that"
+				"^6 .*is running on it|^4 .*size of the overlay|snapshot|which qcow[0-9]+ has|is not the file that"
 	done
 	rm -f failed.*
 	qcowctl overlay "$dev" "d$i"

@@ -118,7 +118,7 @@ assert_image_is want image
 # shares KIND: on a file system that can, space is shared with the layers, and nothing is copied
 shares() {
 	local before after
-	"mkfs.$1" -q -f /dev/ram1
+	"mkfs.$1" -q -f /dev/ram1 >mkfs.log 2>&1 || fail "$(<mkfs.log)"
 	mkdir -p there
 	mount /dev/ram1 there
 	fill there/base 64M

@@ -38,6 +38,7 @@ extern const struct command cmd_rename;
 extern const struct command cmd_resize;
 extern const struct command cmd_set;
 extern const struct command cmd_stream;
+extern const struct command cmd_commit;
 
 /**
  * cmd_usage() - after a wrong command line, say where the help is

@@ -150,114 +150,24 @@ static int detach_list(int fd, const u32 *list, size_t nr, const struct detach_a
 	return first;
 }
 
-static bool contains(const u32 *list, size_t nr, u32 index)
-{
-	size_t i;
-
-	for (i = 0; i < nr; i++)
-		if (list[i] == index)
-			return true;
-	return false;
-}
-
-/* Refuse a file that a device has which is not to be detached. @attr: how it would have it. */
-static int check_others(const struct attached_file *file, const char *attr, const u32 *list,
-			size_t nr)
-{
-	size_t i, others_nr;
-	u32 *others;
-	int err;
-
-	if (file->fd < 0)
-		return 0;
-	err = sysfs_find_value("", attr, file->id, &others, &others_nr);
-	for (i = 0; !err && i < others_nr; i++) {
-		if (contains(list, nr, others[i]))
-			continue;
-		err = qc_fail(QC_BUSY, file->path, "/dev/" QCOW_DEVICE_PREFIX "%u has it, too",
-			      others[i]);
-	}
-	free(others);
-	return err;
-}
-
-/**
- * struct doomed - what --delete removes
- * @files: the image; its data file, or nothing
- */
-struct doomed {
-	struct attached_file files[2];
-};
-
-/* All of @list have the same image. */
-static int doomed_open(struct doomed *d, const u32 *list, size_t nr)
-{
-	size_t i;
-	int err;
-
-	err = attached_open(&d->files[0], list[0], "image", "deleted");
-	if (!err)
-		err = attached_open(&d->files[1], list[0], "data_file", "deleted");
-	for (i = 0; !err && i < ARRAY_SIZE(d->files); i++) {
-		err = check_others(&d->files[i], "qcow/image_id", list, nr);
-		if (!err)
-			err = check_others(&d->files[i], "qcow/data_file_id", list, nr);
-	}
-	return err;
-}
-
-static int delete_file(const struct attached_file *file)
-{
-	int err = lock_file(file->fd, file->path, IMAGE_LOCK_WRITE);
-
-	if (!err && !attached_check(file))
-		err = qc_fail(QC_NOT_FOUND, file->path, "is another file by now");
-	if (!err && unlinkat(file->dir, file->base, 0))
-		err = qc_fail_errno(QC_SYSTEM, errno, file->path, "cannot remove");
-	if (!err && file->st.st_nlink > 1)
-		qc_warn(file->path, "is removed, but the file has another name, which stays");
-	return err;
-}
-
-/* @err: of the detach. */
-static int doomed_delete(const struct doomed *d, int err)
-{
-	bool detached = !err;
-	size_t i;
-
-	/* The image first: without it the data file is of no use, or a raw image. */
-	for (i = 0; i < ARRAY_SIZE(d->files); i++) {
-		if (d->files[i].fd < 0)
-			continue;
-		if (!err)
-			err = delete_file(&d->files[i]);
-		if (err)
-			qc_fail(0, d->files[i].path, detached ? "is detached, but not deleted" :
-				"is not deleted");
-	}
-	return err;
-}
-
 /* One argument, or all devices when there is none. The first failure is the result. */
 static int detach_what(int fd, const char *what, const struct detach_args *a)
 {
 	struct doomed doomed;
 	u32 *list;
-	size_t i, nr;
+	size_t nr;
 	int err;
 
-	for (i = 0; i < ARRAY_SIZE(doomed.files); i++)
-		attached_init(&doomed.files[i]);
+	doomed_init(&doomed);
 	err = what ? sysfs_find("", what, &list, &nr) : sysfs_devices("", &list, &nr);
 	if (!err && a->delete)
 		err = doomed_open(&doomed, list, nr);
 	if (!err) {
 		err = detach_list(fd, list, nr, a);
 		if (a->delete)
-			err = doomed_delete(&doomed, err);
+			err = doomed_delete(&doomed, err, "detached");
 	}
-	for (i = 0; i < ARRAY_SIZE(doomed.files); i++)
-		attached_close(&doomed.files[i]);
+	doomed_close(&doomed);
 	free(list);
 	return err;
 }

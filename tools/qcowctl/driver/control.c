@@ -417,6 +417,32 @@ int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg,
 	return exit_code(err);
 }
 
+int control_commit_backing(int fd, u32 index, const struct image *base, u64 rate,
+			   struct job_watch *watch)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	struct qcow_commit_backing arg = {
+		.size = sizeof(arg),
+		.index = index,
+		.message_size = QCOW_MAX_MESSAGE,
+		.message = (uintptr_t)text,
+		.image_fd = base->fd,
+		.data_fd = base->data_fd,
+		.rate = rate,
+	};
+	int err;
+
+	ignore_access_times(base);
+	err = ioctl(fd, QCOW_COMMIT_BACKING, &arg) ? errno : 0;
+	/* A bar on the terminal makes room for what is said. */
+	job_watch_end(watch, !err);
+	err = report_operation(err, index, text, "commits nothing", "cannot commit it");
+	if (!err)
+		warn_lines(base->name, text);
+	free(text);
+	return exit_code(err);
+}
+
 int control_wait(int fd, u32 index, u32 flags)
 {
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);

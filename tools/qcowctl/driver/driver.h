@@ -113,6 +113,19 @@ int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg,
 		   struct job_watch *watch);
 
 /**
+ * control_commit_backing() - QCOW_COMMIT_BACKING
+ * @fd: control node
+ * @index: of the device
+ * @base: the backing file of its image, opened and locked to be written to
+ * @rate: bytes in a second, or 0
+ * @watch: is ended
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_commit_backing(int fd, u32 index, const struct image *base, u64 rate,
+			   struct job_watch *watch);
+
+/**
  * control_wait() - QCOW_WAIT
  * @fd: control node
  * @index: of the device
@@ -418,6 +431,40 @@ int attached_path(const char *what, char **path);
 
 /* Whether the name still leads to the file that the device has, or has had. */
 bool attached_check(const struct attached_file *file);
+
+/* doomed.c: files that are removed when no device has them any more */
+
+/**
+ * struct doomed - what is to be removed
+ * @files: an image; its data file, or nothing
+ */
+struct doomed {
+	struct attached_file files[2];
+};
+
+/* Nothing is open; doomed_close() is valid from now on. */
+void doomed_init(struct doomed *d);
+void doomed_close(struct doomed *d);
+
+/**
+ * doomed_open() - find the image of devices, and its data file
+ * @d: result, after doomed_init()
+ * @list: the devices, which all have the same image
+ * @nr: of them
+ *
+ * Return: as attached_open(); QC_BUSY: another device has it, too.
+ */
+int doomed_open(struct doomed *d, const u32 *list, size_t nr);
+
+/**
+ * doomed_delete() - remove them, unless something has gone wrong
+ * @d: after doomed_open()
+ * @err: what that has come to
+ * @done: what has been done, for a message: "detached"
+ *
+ * Return: enum qc_exit, @err if that is not 0.
+ */
+int doomed_delete(const struct doomed *d, int err, const char *done);
 
 /* busy.c */
 

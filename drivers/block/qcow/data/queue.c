@@ -62,7 +62,7 @@ static blk_status_t queue_start(struct request *rq)
 		qcow_request_discard(req, rq);
 		return BLK_STS_OK;
 	case REQ_OP_DRV_OUT:
-		if (qcow_own_copies_up(req->own))
+		if (qcow_own_copies(req->own))
 			qcow_request_write(req, rq);
 		else
 			qcow_request_discard(req, rq);

@@ -12,6 +12,7 @@
 #include "layer/image.h"
 #include "data/request.h"
 #include "data/submit.h"
+#include "data/track.h"
 #include "meta/worker.h"
 
 static struct kmem_cache *fragment_slab;
@@ -19,9 +20,12 @@ static struct kmem_cache *fragment_slab;
 void qcow_request_put(struct qcow_request *req)
 {
 	struct request *rq = blk_mq_rq_from_pdu(req);
+	struct qcow_track *track = req->dev->track;
 
 	if (!atomic_dec_and_test(&req->refs))
 		return;
+	if (unlikely(track) && op_is_write(req_op(rq)))
+		qcow_track_mark(track, (u64)blk_rq_pos(rq) << SECTOR_SHIFT, blk_rq_bytes(rq));
 	if (req->is_listed)
 		qcow_submitter_end_listed(rq->mq_hctx->driver_data);
 	if (req->is_handed)

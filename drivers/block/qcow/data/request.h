@@ -24,29 +24,45 @@ struct qcow_request;
 /**
  * enum qcow_own - what a request of the driver on its own device does
  * @QCOW_OWN_NONE: it is one of the block layer
- * @QCOW_OWN_ZERO_BEHIND: make a range that lies behind the disk read as zeros
+ * @QCOW_OWN_ZERO: make a range read as zeros, which may lie behind the disk
  * @QCOW_OWN_DROP_BEHIND: only drop what whole clusters of it have, as a discard does
  * @QCOW_OWN_ZERO_HOLES: whole clusters that the active image does not have at all become zeros of
  *                       its own, from version 3 on
  * @QCOW_OWN_COPY_UP: what the active image does not have of whole clusters becomes its own, as it
  *                    reads now
  * @QCOW_OWN_CLONE_UP: the same, of what most probably can be shared with files of other layers
+ * @QCOW_OWN_COPY_DOWN: write what another image reads there, @source of the device
+ * @QCOW_OWN_CLONE_DOWN: the same, likewise
  *
  * What leads behind the end the block layer would refuse, and for the others it has no name.
  */
 enum qcow_own {
 	QCOW_OWN_NONE,
-	QCOW_OWN_ZERO_BEHIND,
+	QCOW_OWN_ZERO,
 	QCOW_OWN_DROP_BEHIND,
 	QCOW_OWN_ZERO_HOLES,
 	QCOW_OWN_COPY_UP,
 	QCOW_OWN_CLONE_UP,
+	QCOW_OWN_COPY_DOWN,
+	QCOW_OWN_CLONE_DOWN,
 };
 
 /* What layers below have is to become the active image's own: a write that brings no bytes. */
 static inline bool qcow_own_copies_up(enum qcow_own own)
 {
 	return own == QCOW_OWN_COPY_UP || own == QCOW_OWN_CLONE_UP;
+}
+
+/* A write whose bytes are another image's. */
+static inline bool qcow_own_copies_down(enum qcow_own own)
+{
+	return own == QCOW_OWN_COPY_DOWN || own == QCOW_OWN_CLONE_DOWN;
+}
+
+/* A write that has no memory: a work reads what it writes. */
+static inline bool qcow_own_copies(enum qcow_own own)
+{
+	return qcow_own_copies_up(own) || qcow_own_copies_down(own);
 }
 
 /**

@@ -3,7 +3,7 @@
  * Writes: in place where the image has a cluster for itself, straight from the submitter's
  * context; else to clusters that are new or hold zeros, with what is beside the written bytes
  * copied along. To copy up what is below is to write no bytes, beside which all is copied, and only
- * where the image has nothing.
+ * where the image has nothing. To copy down is to write, with a fill, what another image has.
  *
  *   submitter: write_run ---> in place ----------------------------------> store --> end
  *        |        ^   \
@@ -57,7 +57,7 @@ static bool write_hits_metadata(struct qcow_meta *meta, u64 host, u64 len)
 /* Bytes that can be dealt with at once: all that is left of a request without memory. */
 static u64 write_at_hand(const struct qcow_request *req)
 {
-	if (qcow_own_copies_up(req->own))
+	if (qcow_own_copies(req->own))
 		return req->end - req->pos;
 	return iov_iter_count(&req->iter);
 }
@@ -80,7 +80,7 @@ static void in_place_complete(struct qcow_io *io, int err)
  */
 static bool is_in_place(const struct qcow_request *req, const struct qcow_extent *ext)
 {
-	return ext->kind == QCOW_EXTENT_DATA && !ext->shared &&
+	return ext->kind == QCOW_EXTENT_DATA && !ext->shared && !qcow_own_copies(req->own) &&
 		req->dev->chain->data->align <= SECTOR_SIZE && write_fits(req, ext->host, ext->len);
 }
 
@@ -248,6 +248,24 @@ static int make_plan(struct qcow_meta *meta, struct qcow_change *change,
 	return err;
 }
 
+/* What the request brings from @guest on: what is in its memory, or in another image. */
+static int fill_bring(const struct qcow_fragment *frag, u64 guest, void *buf, u64 len)
+{
+	struct qcow_image *source = frag->req->dev->source;
+	struct iov_iter iter = frag->io.iter;
+	struct qcow_epoch *epoch;
+	int err;
+
+	if (!qcow_own_copies_down(frag->req->own)) {
+		iov_iter_advance(&iter, guest - frag->guest);
+		return copy_from_iter(buf, len, &iter) == len ? 0 : -EFAULT;
+	}
+	epoch = qcow_inflight_enter(source->inflight);
+	err = qcow_cow_read(source, guest, buf, len);
+	qcow_inflight_leave(epoch);
+	return err;
+}
+
 /* The bytes from @pos on, @len of them, as they will be: the request's, or what is there. */
 static int fill_gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 {
@@ -255,7 +273,6 @@ static int fill_gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 	u64 begin = clamp(frag->guest, pos, pos + len);
 	u64 end = clamp(frag->guest + brought, pos, pos + len);
 	struct qcow_meta *meta = frag->req->dev->meta;
-	struct iov_iter iter = frag->io.iter;
 	int err;
 
 	err = qcow_cow_read(meta->image, pos, buf, begin - pos);
@@ -263,9 +280,7 @@ static int fill_gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 		err = qcow_cow_read(meta->image, end, buf + (end - pos), pos + len - end);
 	if (err || begin == end)
 		return err;
-	iov_iter_advance(&iter, begin - frag->guest);
-	return copy_from_iter(buf + (begin - pos), end - begin, &iter) == end - begin ?
-		0 : -EFAULT;
+	return fill_bring(frag, begin, buf + (begin - pos), end - begin);
 }
 
 /*
@@ -285,20 +300,36 @@ static int fill_write_part(struct qcow_fragment *frag, const void *buf, u64 host
 	return err;
 }
 
+/* Share with @from what it has at @pos, so much of it as one call does. Return: bytes, or 0. */
+static u64 fill_share(const struct qcow_fragment *frag, struct qcow_image *from, u64 pos, u64 host,
+		      u64 len)
+{
+	struct qcow_mapping map;
+
+	if (qcow_map_wait(from, pos, len, NULL, &map) || map.ext.kind != QCOW_EXTENT_DATA ||
+	    map.image == frag->req->dev->meta->image)
+		return 0;
+	return qcow_store_clone(frag->io.store, host, map.image->data, map.ext.host, map.ext.len);
+}
+
 /*
- * Have the bytes from @pos on share space with the file that they are in, so much of them as one
- * call does. Return: how many, 0: they have to be copied.
+ * Have the bytes from @pos on share space with the file that they are in. Return: how many do, 0:
+ * they have to be copied.
  */
 static u64 fill_clone(const struct qcow_fragment *frag, u64 pos, u64 host, u64 len)
 {
-	struct qcow_image *top = frag->req->dev->meta->image;
-	struct qcow_mapping map;
+	struct qcow_image *top = frag->req->dev->meta->image, *source = frag->req->dev->source;
+	u64 end = frag->guest + frag->io.len, done;
+	struct qcow_epoch *epoch;
 
-	if (frag->req->own != QCOW_OWN_CLONE_UP || pos >= top->size ||
-	    qcow_map_wait(top, pos, min(len, top->size - pos), NULL, &map) ||
-	    map.ext.kind != QCOW_EXTENT_DATA || map.image == top)
+	if (frag->req->own == QCOW_OWN_CLONE_UP && pos < top->size)
+		return fill_share(frag, top, pos, host, min(len, top->size - pos));
+	if (frag->req->own != QCOW_OWN_CLONE_DOWN || pos < frag->guest || pos >= end)
 		return 0;
-	return qcow_store_clone(frag->io.store, host, map.image->data, map.ext.host, map.ext.len);
+	epoch = qcow_inflight_enter(source->inflight);
+	done = fill_share(frag, source, pos, host, min(len, end - pos));
+	qcow_inflight_leave(epoch);
+	return done;
 }
 
 /* Write the bytes through a buffer, with all that the change maps where that is wanted. */
@@ -364,7 +395,7 @@ static void write_link(struct qcow_meta_msg *msg)
 static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
 			 const struct plan *p)
 {
-	bool direct = !p->fill && write_fits(req, p->host, p->len);
+	bool direct = !p->fill && !qcow_own_copies(req->own) && write_fits(req, p->host, p->len);
 	bool last = qcow_fragment_take(frag, p->len);
 
 	frag->fill = p->fill;
@@ -383,7 +414,7 @@ static u64 plan_bytes(const struct qcow_request *req)
 {
 	u64 len = write_at_hand(req), piece;
 
-	if (req->own != QCOW_OWN_COPY_UP)
+	if (req->own != QCOW_OWN_COPY_UP && req->own != QCOW_OWN_COPY_DOWN)
 		return len;
 	piece = max(COPY_UP_BYTES, qcow_cluster_bytes(&req->dev->chain->geo));
 	return min(len, round_down(req->pos, piece) + piece - req->pos);

@@ -327,6 +327,16 @@ struct qcow_image *qcow_layer_get(const struct qcow_layer_params *p, struct qcow
 	return image;
 }
 
+struct qcow_image *qcow_layer_hold(struct qcow_image *layer)
+{
+	if (layer) {
+		mutex_lock(&layers_lock);
+		layer->shared->users++;
+		mutex_unlock(&layers_lock);
+	}
+	return layer;
+}
+
 void qcow_layer_put(struct qcow_image *layer)
 {
 	if (layer)

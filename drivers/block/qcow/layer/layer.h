@@ -84,6 +84,15 @@ struct qcow_layer_params {
 struct qcow_image *qcow_layer_get(const struct qcow_layer_params *p, struct qcow_report *rep);
 
 /**
+ * qcow_layer_hold() - take another reference of a layer
+ * @layer: the caller has one; or NULL
+ *
+ * Context: process context, may sleep.
+ * Return: @layer.
+ */
+struct qcow_image *qcow_layer_hold(struct qcow_image *layer);
+
+/**
  * qcow_layer_put() - drop a reference of a layer
  * @layer: from qcow_layer_get(), or NULL
  *
@@ -98,10 +107,10 @@ enum qcow_direct qcow_layer_direct(const struct qcow_image *layer);
 
 /**
  * qcow_layer_stack() - put a layer that is written to on top of another
- * @top: the layer; it has none below
+ * @top: the layer; the reference of one that it has had below is the caller's from now on
  * @below: the caller's reference is that of @top from now on
  *
- * Context: process context; no reader has @top yet.
+ * Context: process context; no reader has @top yet, or none is under way in it.
  */
 void qcow_layer_stack(struct qcow_image *top, struct qcow_image *below);
 

@@ -24,6 +24,7 @@
 #include "layer/image.h"
 #include "message.h"
 #include "meta/header.h"
+#include "meta/job.h"
 #include "meta/l1.h"
 #include "meta/worker.h"
 #include "store/store.h"
@@ -498,6 +499,29 @@ int qcow_l1_move(struct qcow_meta *meta, u64 to)
 	else if (!qcow_header_restore(meta))
 		qcow_overlap_del(&meta->overlap, to, bytes);
 	return err;
+}
+
+static int l1_wipe_step(struct qcow_job *job)
+{
+	struct qcow_meta *meta = job->meta;
+	struct qcow_store *store = meta->image->store;
+	int err;
+
+	err = qcow_store_zero(store, meta->image->header.l1_offset,
+			      (u64)meta->l1.disk_entries * sizeof(__be64));
+	if (!err)
+		err = qcow_store_flush(store);
+	/* What would be written to tables that nothing leads to any more would be lost. */
+	if (err)
+		qcow_meta_fail(meta);
+	return err;
+}
+
+int qcow_l1_wipe(struct qcow_meta *meta)
+{
+	struct qcow_job job = { .step = l1_wipe_step };
+
+	return qcow_job_run(meta, &job);
 }
 
 bool qcow_l1_collect(struct qcow_meta *meta, struct list_head *batch)

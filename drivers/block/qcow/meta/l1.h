@@ -118,6 +118,18 @@ int qcow_l1_move_table(struct qcow_meta *meta, u64 l1_idx, u64 from, u64 to);
  */
 int qcow_l1_move(struct qcow_meta *meta, u64 to);
 
+/**
+ * qcow_l1_wipe() - have a table on disk that says that the image has nothing
+ * @meta: the metadata; all is durable, and nothing is written to the image any more
+ *
+ * The entries become 0 one after the other, which a power cut may find half done. References are
+ * not dropped: what the image had is leaked.
+ *
+ * Context: process context but that of the worker; may sleep.
+ * Return: 0: that is durable; -ENOMEM, -EIO, ...: some entries may be 0, and the image fails.
+ */
+int qcow_l1_wipe(struct qcow_meta *meta);
+
 /* Clusters for a longer table, if there are any, are not wanted. No commit runs. The worker. */
 void qcow_l1_release_longer(struct qcow_meta *meta);
 

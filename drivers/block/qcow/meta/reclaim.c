@@ -10,6 +10,7 @@
 #include "layer/decompress.h"
 #include "layer/image.h"
 #include "message.h"
+#include "meta/job.h"
 #include "meta/worker.h"
 #include "meta/writeback.h"
 #include "store/store.h"
@@ -33,7 +34,7 @@ static void reclaim_start_drain(struct qcow_meta *meta)
 {
 	struct qcow_reclaim *reclaim = &meta->reclaim;
 
-	if (reclaim->is_draining || list_empty(&reclaim->durable))
+	if (reclaim->is_held || reclaim->is_draining || list_empty(&reclaim->durable))
 		return;
 	reclaim->is_draining = true;
 	list_splice_init(&reclaim->durable, &reclaim->draining);
@@ -208,6 +209,25 @@ bool qcow_reclaim_run(struct qcow_meta *meta)
 	if (!more || list_empty(&meta->reclaim.drained))
 		reclaim_start_punch(meta);
 	return more;
+}
+
+void qcow_reclaim_hold(struct qcow_meta *meta)
+{
+	meta->reclaim.is_held = true;
+}
+
+static int reclaim_release_step(struct qcow_job *job)
+{
+	job->meta->reclaim.is_held = false;
+	reclaim_start_drain(job->meta);
+	return 0;
+}
+
+void qcow_reclaim_release(struct qcow_meta *meta)
+{
+	struct qcow_job job = { .step = reclaim_release_step };
+
+	qcow_job_run(meta, &job);
 }
 
 void qcow_reclaim_reserved(struct qcow_meta *meta)

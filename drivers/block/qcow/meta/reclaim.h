@@ -39,6 +39,7 @@ struct qcow_freed {
  * @is_draining: I/O is being waited for, of @draining
  * @is_punching: @punching is the work item's
  * @is_retried: a commit has been wanted since the last one failed
+ * @is_held: space stays @durable, as readers that no grace period waits for may read there
  * @drained_msg: from the last I/O
  * @punch_work: punches, on the metadata's @io_wq
  * @punched_msg: from the work item
@@ -60,6 +61,7 @@ struct qcow_reclaim {
 	bool is_draining;
 	bool is_punching;
 	bool is_retried;
+	bool is_held;
 	struct qcow_meta_msg drained_msg;
 	struct work_struct punch_work;
 	struct qcow_meta_msg punched_msg;
@@ -97,6 +99,20 @@ void qcow_reclaim_drained(struct qcow_meta *meta);
  * Return: whether there is more to do now.
  */
 bool qcow_reclaim_run(struct qcow_meta *meta);
+
+/**
+ * qcow_reclaim_hold() - keep what is dropped from now on
+ * @meta: the metadata; nothing has been posted yet
+ *
+ * Others read the image as it has been, or is now, and are not counted as I/O in flight. Requests
+ * that find no space do not wait for what is kept.
+ *
+ * Context: process context.
+ */
+void qcow_reclaim_hold(struct qcow_meta *meta);
+
+/* They read no more what has been dropped so far. Context: process context, may sleep. */
+void qcow_reclaim_release(struct qcow_meta *meta);
 
 /* Reclaim what is set aside and not used, at detach. Context: the worker. */
 void qcow_reclaim_reserved(struct qcow_meta *meta);

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the active image of a device in use has goes into its backing file, the base, and the device
+ * goes on with that.
+ *
+ *   the base opened once more, to be written to; its metadata worker made; a queue of its own
+ *   the base gets the size of the disk, if it is smaller
+ *   queue frozen:  the base that can be written to takes the place of the one that is only read;
+ *     from now on it is noted what requests write
+ *   copied down: what the active image has, then what has been written meanwhile (copy_down.c)
+ *   both images are committed, so that little is left for the pause
+ *   queue frozen:  the rest is copied; the base is durable; the active image is made empty; the
+ *     device goes on with the base
+ *   the worker of the image ends, and it is closed
+ *
+ * Until the last pause the active image is the device's: it has all that is written, and what of the
+ * base changes does not show through it. So a power cut finds the disk as a flush has left it,
+ * whatever has been copied. The table of the image is wiped when both read the same, durably, and
+ * no write waits: each entry may be there or not. From then on the disk is what the base has, by
+ * its own name as well as by that of the image.
+ *
+ * Readers of the base, through the active image, are counted by grace periods of that image only.
+ * What the base drops, of compressed clusters or such that a snapshot has, too, stays where it is
+ * until the second pause.
+ *
+ * When it fails or is cancelled the base is a read-only layer again, with what it has got: the same
+ * again copies all once more.
+ */
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <qcow/report.h>
+#include <uapi/linux/qcow.h>
+
+#include "commit_backing.h"
+#include "copy_down.h"
+#include "data/track.h"
+#include "device.h"
+#include "layer/cache.h"
+#include "layer/image.h"
+#include "layer/layer.h"
+#include "meta/commit.h"
+#include "meta/l1.h"
+#include "meta/reclaim.h"
+#include "meta/worker.h"
+#include "operation.h"
+#include "reopen.h"
+#include "store/store.h"
+
+/**
+ * struct commit_state - a commit on its way
+ * @dev: the device
+ * @base: its backing file, that can be written to
+ * @meta: the metadata worker of @base
+ * @inner: requests to @base
+ * @rep: says what is wrong
+ */
+struct commit_state {
+	struct qcow_device *dev;
+	struct qcow_image *base;
+	struct qcow_meta *meta;
+	struct qcow_device *inner;
+	struct qcow_report *rep;
+};
+
+int qcow_commit_backing_check(const struct qcow_device *dev, struct qcow_report *rep)
+{
+	const struct qcow_image *top = dev->chain, *base = top->backing;
+
+	if (!dev->meta) {
+		qcow_report(rep, "%s is attached read-only", dev->name);
+		return -EROFS;
+	}
+	if (!base) {
+		qcow_report(rep, "%s has no backing file", dev->name);
+		return -EINVAL;
+	}
+	if (base->raw) {
+		qcow_report(rep, "the backing file is raw, and a device cannot go on with it");
+		return -EOPNOTSUPP;
+	}
+	if (top->header.nr_snapshots) {
+		qcow_report(rep,
+			    "the image has %u snapshots, which would not be what they are with another backing file",
+			    top->header.nr_snapshots);
+		return -EOPNOTSUPP;
+	}
+	if (base->size > top->size) {
+		qcow_report(rep, "size of the backing file: %llu, must be at most that of %s, %llu",
+			    base->size, dev->name, top->size);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The first pause. The reference of the layer that is read-only is dropped. */
+static void replace_base(struct commit_state *c, struct qcow_track *track)
+{
+	struct qcow_device *dev = c->dev;
+	struct qcow_image *old = dev->chain->backing;
+	unsigned int noio = qcow_device_quiesce(dev);
+
+	down_write(&dev->chain_lock);
+	qcow_layer_stack(dev->chain, c->base);
+	up_write(&dev->chain_lock);
+	dev->track = track;
+	qcow_device_resume(dev, noio);
+	qcow_layer_put(old);
+}
+
+/* Nothing reads the base as it has been before. In a pause. */
+static void end_copying(struct commit_state *c)
+{
+	qcow_track_destroy(c->dev->track);
+	c->dev->track = NULL;
+	qcow_reclaim_release(c->meta);
+}
+
+/* In the second pause. */
+static void replace_top(struct commit_state *c, struct qcow_commit_parts *parts)
+{
+	struct qcow_device *dev = c->dev;
+	struct qcow_image *top = dev->chain;
+
+	top->inflight = NULL;
+	qcow_decompress_ahead_init(&dev->decompress_ahead, c->base);
+	down_write(&dev->chain_lock);
+	qcow_layer_stack(top, NULL);
+	dev->chain = c->base;
+	dev->depth--;
+	dev->meta = c->meta;
+	swap(dev->files, parts->files);
+	swap(dev->nr_files, parts->nr_files);
+	memcpy(dev->ids, parts->ids, sizeof(dev->ids));
+	up_write(&dev->chain_lock);
+	parts->base = top;
+}
+
+/* Both read the same, and the base durably so. In the second pause. */
+static int finish_base(struct commit_state *c)
+{
+	int err;
+
+	err = qcow_copy_down_rest(c->dev, c->inner, c->rep);
+	if (err)
+		return err;
+	err = qcow_commit_wait(c->meta);
+	if (!err)
+		err = qcow_commit_wait(c->dev->meta);
+	if (err)
+		qcow_report(c->rep, "what has been copied cannot be made durable: error %d", err);
+	if (err)
+		return err;
+	err = qcow_l1_wipe(c->dev->meta);
+	if (err)
+		qcow_report(c->rep, "the L1 table of the image cannot be written: error %d", err);
+	return err;
+}
+
+static int switch_to_base(struct commit_state *c, struct qcow_commit_parts *parts)
+{
+	struct qcow_device *dev = c->dev;
+	unsigned int noio;
+	int err;
+
+	err = qcow_commit_wait(c->meta);
+	if (!err)
+		err = qcow_commit_wait(dev->meta);
+	if (!err)
+		err = qcow_device_finish_job(dev);
+	if (err)
+		return err;
+	noio = qcow_device_quiesce(dev);
+	err = finish_base(c);
+	if (!err) {
+		end_copying(c);
+		replace_top(c, parts);
+	}
+	qcow_device_resume(dev, noio);
+	return err;
+}
+
+/* The base is only read from now on. */
+static void give_up_base(struct commit_state *c, struct qcow_commit_parts *parts)
+{
+	struct qcow_device *dev = c->dev;
+	unsigned int noio = qcow_device_quiesce(dev);
+	int err;
+
+	end_copying(c);
+	c->base->inflight = NULL;
+	qcow_device_resume(dev, noio);
+	err = qcow_meta_retire(c->meta);
+	if (err)
+		pr_warn("%s: the backing file may have leaked space: error %d\n", dev->name, err);
+	qcow_reopen_end_writing(dev, c->base, &parts->again);
+}
+
+/* With a worker and a queue. */
+static int commit_run(struct commit_state *c, struct qcow_commit_parts *parts)
+{
+	struct qcow_device *dev = c->dev;
+	struct qcow_track *track;
+	int err;
+
+	err = qcow_device_resize_image(c->inner, dev->chain->size, false, c->rep);
+	if (err)
+		return err;
+	track = qcow_track_create(dev->chain->size);
+	if (!track)
+		return -ENOMEM;
+	replace_base(c, track);
+	parts->is_below = true;
+	err = qcow_copy_down(dev, c->inner, c->rep);
+	if (!err)
+		err = switch_to_base(c, parts);
+	if (err)
+		give_up_base(c, parts);
+	if (err == -ECANCELED)
+		qcow_report(c->rep, "%s: %s has been cancelled", dev->name, dev->progress.what);
+	return err;
+}
+
+int qcow_commit_backing_run(struct qcow_device *dev, struct qcow_commit_parts *parts,
+			    struct qcow_report *rep)
+{
+	struct commit_state c = { .dev = dev, .base = parts->base, .rep = rep };
+	struct qcow_meta *old_meta = dev->meta;
+	int err;
+
+	c.meta = qcow_meta_create(c.base, rep);
+	if (IS_ERR(c.meta))
+		return PTR_ERR(c.meta);
+	c.inner = qcow_device_create_inner(dev, c.base, c.meta, rep);
+	if (IS_ERR(c.inner)) {
+		qcow_meta_destroy(c.meta);
+		return PTR_ERR(c.inner);
+	}
+	c.inner->source = dev->chain;
+	qcow_reclaim_hold(c.meta);
+	err = commit_run(&c, parts);
+	qcow_device_destroy_inner(c.inner);
+	/* Otherwise it has been retired, or is that of the device. */
+	if (!parts->is_below) {
+		qcow_reclaim_release(c.meta);
+		qcow_meta_destroy(c.meta);
+	}
+	if (err)
+		return err;
+	qcow_store_attached(c.base->store);
+	if (c.base->data != c.base->store)
+		qcow_store_attached(c.base->data);
+	err = qcow_meta_retire(old_meta);
+	if (err)
+		pr_warn("%s: the image that has been committed is left as it is: error %d\n",
+			dev->name, err);
+	pr_info("%s: committed into its backing file, %u layer%s\n", dev->name, dev->depth,
+		dev->depth == 1 ? "" : "s");
+	return 0;
+}
+
+/* What the device has been attached with, but for the active image. */
+static int make_files(struct qcow_commit_parts *parts, const struct qcow_open_layer *base,
+		      const struct qcow_device *dev)
+{
+	int err = qcow_files_read_id(base->image, &parts->ids[0]);
+
+	if (!err)
+		err = qcow_files_read_id(base->data, &parts->ids[1]);
+	if (err)
+		return err;
+	parts->nr_files = dev->nr_files - 2;
+	parts->files = kvcalloc(parts->nr_files, sizeof(*parts->files), GFP_KERNEL);
+	if (!parts->files)
+		return -ENOMEM;
+	parts->files[0] = base->image;
+	parts->files[1] = base->data;
+	memcpy(parts->files + 2, dev->files + 4, (dev->nr_files - 4) * sizeof(*dev->files));
+	return 0;
+}
+
+static int open_base(struct qcow_device *dev, struct qcow_commit_parts *parts,
+		     struct qcow_open_layer *layer, struct qcow_report *rep)
+{
+	struct file *files[] = { layer->image, layer->data };
+	const struct qcow_image *old = dev->chain->backing;
+	struct qcow_image *base;
+
+	layer->p = (struct qcow_layer_params) {
+		.image = {
+			.writable = true,
+			.snapshot = QCOW_ACTIVE_STATE,
+			.digest = old->digest,
+			.cache_bytes = max_t(u64, READ_ONCE(old->cache->limit),
+					     QCOW_CACHE_MIN_WRITE_BYTES),
+			.l1_bytes_below = old->backing ? old->backing->l1_bytes : 0,
+		},
+		.direct = qcow_layer_direct(old),
+		.backing = qcow_layer_hold(old->backing),
+		.instead = old,
+		.wq = dev->wq,
+	};
+	base = qcow_files_open_layer(layer, dev->name, rep);
+	if (IS_ERR(base)) {
+		qcow_layer_put(old->backing);
+		if (base == ERR_PTR(-EBUSY))
+			qcow_device_report_busy(files, ARRAY_SIZE(files), true, dev, rep);
+		return PTR_ERR(base);
+	}
+	parts->base = base;
+	return qcow_reopen_check_stores(old, base->store, layer->data ? base->data : NULL, rep);
+}
+
+static int commit_backing(struct qcow_device *dev, const struct qcow_commit_backing *args,
+			  struct qcow_report *rep)
+{
+	struct qcow_commit_parts parts = {};
+	struct qcow_open_layer base = {}, below = {};
+	struct qcow_image *image;
+	int err;
+
+	err = qcow_commit_backing_check(dev, rep);
+	if (err)
+		return err;
+	image = dev->chain;
+	below.image = get_file(dev->files[2]);
+	below.data = dev->files[3] ? get_file(dev->files[3]) : NULL;
+	err = qcow_reopen_get(&base, dev, 1, args->image_fd, args->data_fd, true, rep);
+	if (!err)
+		err = make_files(&parts, &base, dev);
+	if (!err)
+		err = qcow_reopen_to_read(&below, image->backing, &parts.again, rep);
+	if (!err)
+		err = open_base(dev, &parts, &base, rep);
+	if (!err)
+		err = qcow_commit_backing_run(dev, &parts, rep);
+	if (!err) {
+		/* The device has them now, and @parts what it has had. */
+		base.image = parts.files[0];
+		base.data = parts.files[1];
+		fput(parts.files[2]);
+		if (parts.files[3])
+			fput(parts.files[3]);
+	} else if (parts.is_below) {
+		qcow_reopen_share(dev, image->backing, &below);
+	}
+	if (!err || !parts.is_below)
+		qcow_layer_put(parts.base);
+	qcow_reopened_destroy(&parts.again);
+	kvfree(parts.files);
+	qcow_reopen_put(&base);
+	qcow_reopen_put(&below);
+	return err;
+}
+
+int qcow_device_commit_backing(const struct qcow_commit_backing *args, struct qcow_report *rep)
+{
+	struct qcow_device *dev = qcow_device_get_job(args->index, "commit", args->rate, rep);
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	err = commit_backing(dev, args, rep);
+	qcow_device_put(dev);
+	return err;
+}

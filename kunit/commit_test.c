@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Overlays that are committed into the image below them while a guest writes: power cuts at the
+ * calls of all disks, calls that fail, cancelled. Whatever happens, the overlay on the image has
+ * what the guest was promised, and once it is committed the image alone has that.
+ */
+
+#include <kunit/test.h>
+#include <linux/delay.h>
+#include <linux/err.h>
+#include <linux/moduleparam.h>
+#include <linux/sizes.h>
+#include <linux/workqueue.h>
+
+#include "device.h"
+#include "layer/image.h"
+#include "layer/layer.h"
+#include "rig/guest_model.h"
+#include "rig/image_fsck.h"
+#include "rig/overlay_rig.h"
+#include "rig/overlays.h"
+#include "rig/part.h"
+#include "rig/ram_store.h"
+#include "rig/write_rig.h"
+
+static unsigned int commit_cuts = 60;
+module_param(commit_cuts, uint, 0444);
+MODULE_PARM_DESC(commit_cuts, "power cuts that are tried while overlays are committed, of each kind of image");
+
+/* Operations of the guest, of each thread. */
+#define OPS		20
+#define OPS_MEANWHILE	60
+
+/* Calls that are made to fail, at most. */
+#define MAX_CALLS	100
+
+static int put_on(struct overlay_rig *r)
+{
+	struct ram_disk *disk = overlays_next(r->tops, r->rig->c->size);
+
+	return overlays_put(r->tops, &r->rig->dev, disk, r->text, sizeof(r->text));
+}
+
+static int commit(struct overlay_rig *r)
+{
+	return overlays_commit(r->tops, &r->rig->dev, 0, r->text, sizeof(r->text));
+}
+
+/* Attached, with an overlay on the image, and something of the guest's in both. */
+static void begin(struct overlay_rig *r)
+{
+	struct kunit *test = r->rig->test;
+
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
+	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED));
+	KUNIT_ASSERT_EQ_MSG(test, 0, put_on(r), "%s", r->text);
+	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 1));
+}
+
+/* The overlays show what the image has; that is whole and, but for gaps of version 1, without leaks. */
+static void detach_image(struct overlay_rig *r)
+{
+	struct write_rig *rig = r->rig;
+
+	KUNIT_ASSERT_EQ(rig->test, 0, ram_device_detach(&rig->dev));
+	overlay_rig_expect_good(r, rig->model->acked);
+	KUNIT_EXPECT_EQ_MSG(rig->test, 0, write_rig_check(rig, rig->model->acked, true), "%s",
+			    rig->text);
+	if (rig->c->version > 1)
+		KUNIT_EXPECT_EQ(rig->test, rig->leaked, rig->fsck->leaked);
+}
+
+/* Twice: the second time into an image that has been committed into, over an overlay that is used. */
+static void commit_work(struct work_struct *work)
+{
+	struct overlay_rig *r = container_of(work, struct overlay_rig, work);
+
+	r->err = commit(r);
+	if (!r->err)
+		r->err = put_on(r);
+	if (!r->err)
+		r->err = commit(r);
+}
+
+static void cuts_while_committing(struct kunit *test)
+{
+	struct overlay_rig *r = overlay_rig_create(test, test->param_value);
+
+	begin(r);
+	overlay_rig_watch(r, commit_cuts);
+	INIT_WORK(&r->work, commit_work);
+	queue_work(system_unbound_wq, &r->work);
+	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS_MEANWHILE, OVERLAY_SEED + 100));
+	flush_work(&r->work);
+	overlay_rig_watch(r, 0);
+	KUNIT_EXPECT_EQ_MSG(test, 0, r->err, "%s", r->text);
+	KUNIT_EXPECT_FALSE(test, r->bad);
+	KUNIT_EXPECT_EQ(test, 1 + !!r->rig->c->backing, r->rig->dev.qcow->depth);
+	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 200));
+	detach_image(r);
+	kunit_info(test, "%u cuts", r->nr);
+}
+
+/*
+ * A commit while the @nth call of a store fails that is no read: of the image, or of the overlay.
+ * Return: whether there was one.
+ */
+static bool fail_nth(struct overlay_rig *r, bool in_image, int nth)
+{
+	struct ram_disk *disk = in_image ? r->rig->dev.disk : r->tops->disks[0];
+	struct kunit *test = r->rig->test;
+	bool failed, lost;
+	int err;
+
+	overlay_rig_restart(r);
+	begin(r);
+	ram_disk_fail_change(disk, nth, -EIO);
+	err = commit(r);
+	failed = disk->failed;
+	lost = disk->failed == &disk->flushes;
+	ram_disk_fail_change(disk, 0, 0);
+	if (!failed)
+		KUNIT_EXPECT_EQ_MSG(test, 0, err, "call %d: %s", nth, r->text);
+	overlay_rig_expect_good(r, r->rig->model->durable);
+	/* An overlay whose table could not be wiped takes no writes any more. */
+	if (!err || in_image)
+		KUNIT_EXPECT_EQ_MSG(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 2),
+				    "call %d", nth);
+	/* What a flush of the image has lost is not known. */
+	if (err && in_image && !lost)
+		KUNIT_EXPECT_EQ_MSG(test, 0, commit(r), "call %d: %s", nth, r->text);
+	ram_device_detach(&r->rig->dev);
+	overlay_rig_expect_good(r, r->rig->model->durable);
+	return failed;
+}
+
+/* The first ones all, of later ones fewer and fewer. */
+static void fail_all(struct kunit *test, bool in_image)
+{
+	struct overlay_rig *r = overlay_rig_create(test, test->param_value);
+	int nth = 1;
+
+	while (nth < MAX_CALLS && fail_nth(r, in_image, nth))
+		nth += 1 + nth / 3;
+	KUNIT_EXPECT_GT(test, nth, 2);
+}
+
+static void changes_of_image_fail_once(struct kunit *test)
+{
+	fail_all(test, true);
+}
+
+static void changes_of_overlay_fail_once(struct kunit *test)
+{
+	fail_all(test, false);
+}
+
+static const struct write_case simple_case = {
+	.name = "v3, 64k", .version = 3, .cluster_bits = 16, .size = SZ_1M, .threads = 1,
+};
+
+static void commit_slowly(struct work_struct *work)
+{
+	struct overlay_rig *r = container_of(work, struct overlay_rig, work);
+
+	r->err = overlays_commit(r->tops, &r->rig->dev, 1, r->text, sizeof(r->text));
+}
+
+/* Then the image is a layer as others, which other devices may have. */
+static void commit_that_is_cancelled(struct kunit *test)
+{
+	struct overlay_rig *r = overlay_rig_create(test, &simple_case);
+	struct qcow_progress *progress;
+	struct qcow_image *layer;
+	struct ram_layer below;
+
+	begin(r);
+	progress = &r->rig->dev.qcow->progress;
+	INIT_WORK(&r->work, commit_slowly);
+	queue_work(system_unbound_wq, &r->work);
+	while (!READ_ONCE(progress->done) && work_busy(&r->work))
+		msleep(20);
+	KUNIT_EXPECT_STREQ(test, qcow_progress_job(progress), "commit");
+	below = ram_layer(&r->rig->dev, r->rig->dev.disk, false);
+	KUNIT_EXPECT_PTR_EQ(test, ERR_PTR(-EBUSY), qcow_layer_get(&below.p, NULL));
+	KUNIT_EXPECT_EQ(test, 0, qcow_device_wait(r->rig->dev.index, true, NULL));
+	flush_work(&r->work);
+	KUNIT_EXPECT_EQ(test, -ECANCELED, r->err);
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(r->text, "commit has been cancelled"), "%s", r->text);
+	KUNIT_EXPECT_EQ(test, 2, r->rig->dev.qcow->depth);
+	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 2));
+
+	below = ram_layer(&r->rig->dev, r->rig->dev.disk, false);
+	layer = qcow_layer_get(&below.p, NULL);
+	KUNIT_ASSERT_PTR_EQ(test, r->rig->dev.qcow->chain->backing, layer);
+	KUNIT_EXPECT_EQ(test, -EBUSY, commit(r));
+	qcow_layer_put(layer);
+	KUNIT_EXPECT_EQ_MSG(test, 0, commit(r), "%s", r->text);
+	detach_image(r);
+}
+
+static void expect_refused(struct overlay_rig *r, int err, const char *text)
+{
+	struct kunit *test = r->rig->test;
+
+	KUNIT_EXPECT_EQ(test, err, commit(r));
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(r->text, text), "%s", r->text);
+	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 2));
+}
+
+static const struct write_case over_raw_case = {
+	.name = "v3, 64k, backing", .version = 3, .cluster_bits = 16, .size = SZ_1M,
+	.backing = SZ_1M, .threads = 1,
+};
+
+static void commits_that_are_refused(struct kunit *test)
+{
+	struct overlay_rig *r = overlay_rig_create(test, &over_raw_case);
+
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
+	expect_refused(r, -EOPNOTSUPP, "the backing file is raw");
+	KUNIT_ASSERT_EQ_MSG(test, 0, put_on(r), "%s", r->text);
+	KUNIT_ASSERT_EQ(test, 0, ram_device_snapshot(&r->rig->dev, QCOW_SNAPSHOT_CREATE, 1, r->text,
+						     sizeof(r->text)));
+	expect_refused(r, -EOPNOTSUPP, "the image has 1 snapshots");
+	KUNIT_ASSERT_EQ(test, 0, ram_device_snapshot(&r->rig->dev, QCOW_SNAPSHOT_DELETE, 1, r->text,
+						     sizeof(r->text)));
+	KUNIT_EXPECT_EQ_MSG(test, 0, commit(r), "%s", r->text);
+	detach_image(r);
+}
+
+static const void *kind_next_third(const void *prev, char *name)
+{
+	return part_next(write_case_next, prev, name, 3);
+}
+
+static const void *kind_next_sixth(const void *prev, char *name)
+{
+	return part_next(write_case_next, prev, name, 6);
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE_PARAM(cuts_while_committing, kind_next_third),
+	KUNIT_CASE_PARAM_ATTR(changes_of_image_fail_once, kind_next_sixth,
+			      { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM_ATTR(changes_of_overlay_fail_once, kind_next_sixth,
+			      { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE(commit_that_is_cancelled),
+	KUNIT_CASE(commits_that_are_refused),
+	{}
+};
+
+static struct kunit_suite suite = {
+	.name = "qcow_commit",
+	.suite_init = ram_device_suite_init,
+	.suite_exit = ram_device_suite_exit,
+	.test_cases = cases,
+};
+
+kunit_test_suite(suite);
