@@ -57,7 +57,7 @@ static void begin(struct overlay_rig *r)
 	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 1));
 }
 
-/* The overlays show what the image has; that is whole and, but for gaps of version 1, without leaks. */
+/* The image is whole, without leaks but for gaps of version 1, and the overlays show it. */
 static void detach_image(struct overlay_rig *r)
 {
 	struct write_rig *rig = r->rig;
@@ -70,7 +70,7 @@ static void detach_image(struct overlay_rig *r)
 		KUNIT_EXPECT_EQ(rig->test, rig->leaked, rig->fsck->leaked);
 }
 
-/* Twice: the second time into an image that has been committed into, over an overlay that is used. */
+/* Twice, with the same overlay: the second time into what has been committed into before. */
 static void commit_work(struct work_struct *work)
 {
 	struct overlay_rig *r = container_of(work, struct overlay_rig, work);
@@ -186,7 +186,8 @@ static void commit_that_is_cancelled(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, qcow_device_wait(r->rig->dev.index, true, NULL));
 	flush_work(&r->work);
 	KUNIT_EXPECT_EQ(test, -ECANCELED, r->err);
-	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(r->text, "commit has been cancelled"), "%s", r->text);
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(r->text, "commit has been cancelled"), "%s",
+				  r->text);
 	KUNIT_EXPECT_EQ(test, 2, r->rig->dev.qcow->depth);
 	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 2));
 

@@ -121,9 +121,11 @@ static bool fail_nth(struct overlay_rig *r, int nth)
 	overlay_rig_expect_good(r, r->rig->model->durable);
 	/* Nothing is written any more where a flush has failed, but to an overlay. */
 	if (!err || !lost) {
-		KUNIT_EXPECT_EQ_MSG(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 1), "call %d", nth);
+		KUNIT_EXPECT_EQ_MSG(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 1),
+				    "call %d", nth);
 		KUNIT_EXPECT_EQ_MSG(test, 0, put_next_on(r), "call %d: %s", nth, r->text);
-		KUNIT_EXPECT_EQ_MSG(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 2), "call %d", nth);
+		KUNIT_EXPECT_EQ_MSG(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 2),
+				    "call %d", nth);
 	}
 	ram_device_detach(&r->rig->dev);
 	overlay_rig_expect_good(r, r->rig->model->durable);

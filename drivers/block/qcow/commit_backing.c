@@ -13,10 +13,10 @@
  *     device goes on with the base
  *   the worker of the image ends, and it is closed
  *
- * Until the last pause the active image is the device's: it has all that is written, and what of the
- * base changes does not show through it. So a power cut finds the disk as a flush has left it,
- * whatever has been copied. The table of the image is wiped when both read the same, durably, and
- * no write waits: each entry may be there or not. From then on the disk is what the base has, by
+ * Until the last pause the active image is the device's: it has all that is written, and what
+ * changes in the base does not show through it. So a power cut finds the disk as a flush has left
+ * it, whatever has been copied. The table of the image is wiped when both read the same, durably,
+ * and no write waits: each entry may be there or not. From then on the disk is what the base has, by
  * its own name as well as by that of the image.
  *
  * Readers of the base, through the active image, are counted by grace periods of that image only.

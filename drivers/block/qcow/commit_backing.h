@@ -23,8 +23,8 @@ struct qcow_report;
  * Context: process context of the owner of the descriptors, may sleep.
  * Return: 0; -errno, and the device has the chain that it had: -ENXIO: no such device; -EBUSY:
  * another operation is running, or others use the backing file; -EROFS: it is read-only; -EINVAL:
- * there is no backing file, it is another one, or a longer one; -EOPNOTSUPP: it is raw, or the image
- * has snapshots; -EBADF; -EINTR; -ECANCELED; what opening, reading and writing brought.
+ * there is no backing file, it is another one, or a longer one; -EOPNOTSUPP: it is raw, or the
+ * image has snapshots; -EBADF; -EINTR; -ECANCELED; what opening, reading and writing brought.
  */
 int qcow_device_commit_backing(const struct qcow_commit_backing *args, struct qcow_report *rep);
 

@@ -7,8 +7,8 @@
  * older than what has been written, never than the note of it that was taken: when none is left,
  * and no request is under way, the image below reads as the device does.
  *
- * Where the active image has nothing nothing is done: it has had nothing all the time, as a discard
- * leaves zeros where something would show from below.
+ * Where the active image has nothing it has had nothing all the time, as a discard leaves zeros
+ * where something would show from below: so there nothing is done.
  */
 #include <linux/limits.h>
 #include <linux/minmax.h>
@@ -75,13 +75,10 @@ static int down_written(struct qcow_copy_run *run, struct qcow_device *dev)
 
 	while (!err && qcow_track_take(dev->track, &guest, &len)) {
 		err = down_range(run, dev->chain, guest, guest + len);
-		/* What is copied later must have been read after its note was taken. */
-		if (!err)
-			err = qcow_copy_run_flush(run);
 		guest += len;
 		len = QCOW_COPY_LOOK_BYTES;
 	}
-	return err;
+	return err ?: qcow_copy_run_flush(run);
 }
 
 /* Less by a quarter, or by all. */

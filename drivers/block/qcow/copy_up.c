@@ -157,6 +157,7 @@ static int copy_compare(struct copy_up *copy, u64 guest, u64 len)
 {
 	u64 pos, part, cluster = cluster_bytes(copy);
 	const void *old;
+	enum qcow_own own;
 	int err;
 
 	err = side_read(&copy->old, guest, len);
@@ -169,9 +170,10 @@ static int copy_compare(struct copy_up *copy, u64 guest, u64 len)
 	for (pos = 0; pos < len && !err; pos += part) {
 		part = min(cluster, len - pos);
 		old = copy->old.buf + pos;
-		if (memcmp(old, copy->new.buf + pos, part))
-			err = qcow_copy_run_add(&copy->run, own_for(copy, !memchr_inv(old, 0, part)),
-					guest + pos, part);
+		if (!memcmp(old, copy->new.buf + pos, part))
+			continue;
+		own = own_for(copy, !memchr_inv(old, 0, part));
+		err = qcow_copy_run_add(&copy->run, own, guest + pos, part);
 	}
 	return err;
 }

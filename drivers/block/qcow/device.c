@@ -488,7 +488,16 @@ struct qcow_device *qcow_device_create_inner(const struct qcow_device *dev,
 					     struct qcow_report *rep)
 {
 	struct qcow_device *inner = kzalloc(sizeof(*inner), GFP_KERNEL);
-	struct queue_limits lim = {};
+	/* Its requests have no memory, and the block layer does not look where they lead. */
+	struct queue_limits lim = {
+		.logical_block_size = SECTOR_SIZE,
+		.physical_block_size = SECTOR_SIZE,
+		.io_min = SECTOR_SIZE,
+		.max_hw_sectors = SZ_4M >> SECTOR_SHIFT,
+		.max_segments = 1,
+		.max_segment_size = UINT_MAX,
+		.dma_alignment = SECTOR_SIZE - 1,
+	};
 	int err = -ENOMEM;
 
 	if (inner) {

@@ -8,6 +8,7 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 #include <qcow/report.h>
 
 #include "device.h"
@@ -113,6 +114,36 @@ void qcow_reopen_end_writing(struct qcow_device *dev, struct qcow_image *image,
 	qcow_device_resume(dev, noio);
 }
 
+/**
+ * struct renewal - a header that is read again
+ * @work: reads it: a file system may refuse that to a task that is being killed
+ * @image: of that
+ * @err: how it has ended
+ */
+struct renewal {
+	struct work_struct work;
+	struct qcow_image *image;
+	int err;
+};
+
+static void renew_work(struct work_struct *work)
+{
+	struct renewal *renewal = container_of(work, struct renewal, work);
+
+	renewal->err = qcow_image_renew_digest(renewal->image, NULL);
+}
+
+static int renew_digest(const struct qcow_device *dev, struct qcow_image *image)
+{
+	struct renewal renewal = { .image = image };
+
+	INIT_WORK_ONSTACK(&renewal.work, renew_work);
+	queue_work(dev->wq, &renewal.work);
+	flush_work(&renewal.work);
+	destroy_work_on_stack(&renewal.work);
+	return renewal.err;
+}
+
 /* Its digest, length and times are those of the last write. */
 void qcow_reopen_share(const struct qcow_device *dev, struct qcow_image *image,
 		       struct qcow_open_layer *layer)
@@ -120,7 +151,7 @@ void qcow_reopen_share(const struct qcow_device *dev, struct qcow_image *image,
 	int err = qcow_files_read_state(layer);
 
 	if (!err)
-		err = qcow_image_renew_digest(image, NULL);
+		err = renew_digest(dev, image);
 	if (!err)
 		qcow_layer_share(image, &layer->p.file, &layer->p.data);
 	else

@@ -7,7 +7,6 @@
  * afterwards. All that can be refused is refused before anything is detached; but only then does
  * QEMU's lock tell whether something else has the file: another overlay, or a virtual machine.
  */
-#include <errno.h>
 #include <getopt.h>
 #include <time.h>
 #include <unistd.h>

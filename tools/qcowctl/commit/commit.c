@@ -31,11 +31,14 @@ static int open_base(struct chain *base, u32 index, const struct commit_options 
 	char *path = sysfs_read("", index, "qcow/backing");
 	int err;
 
-	if (path && *path)
-		err = chain_open(base, path, &options);
-	else
-		err = qc_fail(QC_NOT_FOUND, "commit", "/dev/" QCOW_DEVICE_PREFIX
-			      "%u has no backing file", index);
+	if (!path || !*path) {
+		free(path);
+		return qc_fail(QC_NOT_FOUND, "commit", "/dev/" QCOW_DEVICE_PREFIX
+			       "%u has no backing file", index);
+	}
+	err = chain_open(base, path, &options);
+	if (err == QC_NOT_QCOW)
+		qc_hint("into a raw one: qemu-img commit, once it is detached");
 	if (!err)
 		err = lock_image(base->images, IMAGE_LOCK_REPLACE);
 	free(path);
