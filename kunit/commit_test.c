@@ -34,9 +34,12 @@ MODULE_PARM_DESC(commit_cuts, "power cuts that are tried while overlays are comm
 /* Calls that are made to fail, at most. */
 #define MAX_CALLS	100
 
+/* The disk becomes so much longer than the image, which ends within a cluster then. */
+#define GROWN_BYTES	(SZ_64K + 1024)
+
 static int put_on(struct overlay_rig *r)
 {
-	struct ram_disk *disk = overlays_next(r->tops, r->rig->c->size);
+	struct ram_disk *disk = overlays_next(r->tops, r->rig->dev.qcow->chain->size);
 
 	return overlays_put(r->tops, &r->rig->dev, disk, r->text, sizeof(r->text));
 }
@@ -82,11 +85,25 @@ static void commit_work(struct work_struct *work)
 		r->err = commit(r);
 }
 
+/* What is below the image may be longer, and does not show. */
+static void expect_zeros(struct overlay_rig *r, u64 from, u64 to)
+{
+	struct kunit *test = r->rig->test;
+	void *buf = kunit_kzalloc(test, to - from, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	KUNIT_EXPECT_EQ(test, 0, ram_device_rw(&r->rig->dev, REQ_OP_READ, from / SECTOR_SIZE, buf,
+					       (to - from) / SECTOR_SIZE));
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf, 0, to - from));
+}
+
 static void cuts_while_committing(struct kunit *test)
 {
 	struct overlay_rig *r = overlay_rig_create(test, test->param_value);
+	u64 size = r->rig->c->size + GROWN_BYTES;
 
 	begin(r);
+	KUNIT_EXPECT_EQ(test, 0, qcow_device_resize(r->rig->dev.index, size, false, NULL));
 	overlay_rig_watch(r, commit_cuts);
 	INIT_WORK(&r->work, commit_work);
 	queue_work(system_unbound_wq, &r->work);
@@ -96,6 +113,8 @@ static void cuts_while_committing(struct kunit *test)
 	KUNIT_EXPECT_EQ_MSG(test, 0, r->err, "%s", r->text);
 	KUNIT_EXPECT_FALSE(test, r->bad);
 	KUNIT_EXPECT_EQ(test, 1 + !!r->rig->c->backing, r->rig->dev.qcow->depth);
+	KUNIT_EXPECT_EQ(test, size, r->rig->dev.qcow->chain->size);
+	expect_zeros(r, r->rig->c->size, size);
 	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 200));
 	detach_image(r);
 	kunit_info(test, "%u cuts", r->nr);

@@ -4,9 +4,8 @@
  * goes on with that.
  *
  *   the base opened once more, to be written to; its metadata worker made; a queue of its own
- *   the base gets the size of the disk, if it is smaller
- *   queue frozen:  the base that can be written to takes the place of the one that is only read;
- *     from now on it is noted what requests write
+ *   queue frozen:  the base that can be written to takes the place of the one that is only read; it
+ *     gets the size of the disk, and zeros there; from now on it is noted what requests write
  *   copied down: what the active image has, then what has been written meanwhile (copy_down.c)
  *   both images are committed, so that little is left for the pause
  *   queue frozen:  the rest is copied; the base is durable; the active image is made empty; the
@@ -16,8 +15,8 @@
  * Until the last pause the active image is the device's: it has all that is written, and what
  * changes in the base does not show through it. So a power cut finds the disk as a flush has left
  * it, whatever has been copied. The table of the image is wiped when both read the same, durably,
- * and no write waits: each entry may be there or not. From then on the disk is what the base has, by
- * its own name as well as by that of the image.
+ * and no write waits: each entry may be there or not. From then on the disk is what the base has,
+ * by its own name as well as by that of the image.
  *
  * Readers of the base, through the active image, are counted by grace periods of that image only.
  * What the base drops, of compressed clusters or such that a snapshot has, too, stays where it is
@@ -41,6 +40,7 @@
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
+#include "layer/readahead.h"
 #include "meta/commit.h"
 #include "meta/l1.h"
 #include "meta/reclaim.h"
@@ -48,6 +48,9 @@
 #include "operation.h"
 #include "reopen.h"
 #include "store/store.h"
+
+/* Zeros that are written into a base in the first pause, at most. */
+#define MOST_ZEROS	((u64)SZ_64M)
 
 /**
  * struct commit_state - a commit on its way
@@ -64,6 +67,19 @@ struct commit_state {
 	struct qcow_device *inner;
 	struct qcow_report *rep;
 };
+
+/* What would show in a base that gets longer has to be written over before version 3. */
+static int check_zeros(const struct qcow_image *base, u64 bytes, struct qcow_report *rep)
+{
+	u64 below = base->backing ? min(base->backing->size, bytes) : 0;
+
+	if (base->geo.version > 2 || below <= base->size || below - base->size <= MOST_ZEROS)
+		return 0;
+	qcow_report(rep,
+		    "the backing file, of version %u and %llu bytes, would have to be filled with zeros to %llu: resize it before",
+		    base->geo.version, base->size, below);
+	return -EOPNOTSUPP;
+}
 
 int qcow_commit_backing_check(const struct qcow_device *dev, struct qcow_report *rep)
 {
@@ -92,29 +108,43 @@ int qcow_commit_backing_check(const struct qcow_device *dev, struct qcow_report 
 			    base->size, dev->name, top->size);
 		return -EINVAL;
 	}
-	return 0;
+	return check_zeros(base, top->size, rep);
 }
 
-/* The first pause. The reference of the layer that is read-only is dropped. */
-static void replace_base(struct commit_state *c, struct qcow_track *track)
+static void set_track(struct qcow_device *dev, struct qcow_track *track)
+{
+	down_write(&dev->chain_lock);
+	swap(dev->track, track);
+	up_write(&dev->chain_lock);
+	qcow_track_destroy(track);
+}
+
+/*
+ * The first pause: no reader sees the base while it gets longer. The reference of the layer that is
+ * read-only is dropped. Return: 0, or -errno: the base is not as long as the disk.
+ */
+static int replace_base(struct commit_state *c, struct qcow_track *track)
 {
 	struct qcow_device *dev = c->dev;
-	struct qcow_image *old = dev->chain->backing;
+	struct qcow_image *top = dev->chain, *old = top->backing;
 	unsigned int noio = qcow_device_quiesce(dev);
+	int err;
 
 	down_write(&dev->chain_lock);
-	qcow_layer_stack(dev->chain, c->base);
+	qcow_layer_stack(top, c->base);
 	up_write(&dev->chain_lock);
-	dev->track = track;
+	set_track(dev, track);
+	err = qcow_device_resize_image(c->inner, top->size, false, c->rep);
+	top->l1_bytes += c->base->l1_bytes - old->l1_bytes;
 	qcow_device_resume(dev, noio);
 	qcow_layer_put(old);
+	return err;
 }
 
 /* Nothing reads the base as it has been before. In a pause. */
 static void end_copying(struct commit_state *c)
 {
-	qcow_track_destroy(c->dev->track);
-	c->dev->track = NULL;
+	set_track(c->dev, NULL);
 	qcow_reclaim_release(c->meta);
 }
 
@@ -124,6 +154,8 @@ static void replace_top(struct commit_state *c, struct qcow_commit_parts *parts)
 	struct qcow_device *dev = c->dev;
 	struct qcow_image *top = dev->chain;
 
+	/* What has been copied in this pause may have begun it again. */
+	qcow_readahead_stop(&top->readahead);
 	top->inflight = NULL;
 	qcow_decompress_ahead_init(&dev->decompress_ahead, c->base);
 	down_write(&dev->chain_lock);
@@ -138,6 +170,17 @@ static void replace_top(struct commit_state *c, struct qcow_commit_parts *parts)
 	parts->base = top;
 }
 
+static int commit_both(struct commit_state *c)
+{
+	int err = qcow_commit_wait(c->meta);
+
+	if (!err)
+		err = qcow_commit_wait(c->dev->meta);
+	if (err)
+		qcow_report(c->rep, "what has been copied cannot be made durable: error %d", err);
+	return err;
+}
+
 /* Both read the same, and the base durably so. In the second pause. */
 static int finish_base(struct commit_state *c)
 {
@@ -146,11 +189,7 @@ static int finish_base(struct commit_state *c)
 	err = qcow_copy_down_rest(c->dev, c->inner, c->rep);
 	if (err)
 		return err;
-	err = qcow_commit_wait(c->meta);
-	if (!err)
-		err = qcow_commit_wait(c->dev->meta);
-	if (err)
-		qcow_report(c->rep, "what has been copied cannot be made durable: error %d", err);
+	err = commit_both(c);
 	if (err)
 		return err;
 	err = qcow_l1_wipe(c->dev->meta);
@@ -165,9 +204,7 @@ static int switch_to_base(struct commit_state *c, struct qcow_commit_parts *part
 	unsigned int noio;
 	int err;
 
-	err = qcow_commit_wait(c->meta);
-	if (!err)
-		err = qcow_commit_wait(dev->meta);
+	err = commit_both(c);
 	if (!err)
 		err = qcow_device_finish_job(dev);
 	if (err)
@@ -190,6 +227,8 @@ static void give_up_base(struct commit_state *c, struct qcow_commit_parts *parts
 	int err;
 
 	end_copying(c);
+	/* The quiescing has not stopped that of a layer below the active image. */
+	qcow_readahead_stop(&c->base->readahead);
 	c->base->inflight = NULL;
 	qcow_device_resume(dev, noio);
 	err = qcow_meta_retire(c->meta);
@@ -202,18 +241,18 @@ static void give_up_base(struct commit_state *c, struct qcow_commit_parts *parts
 static int commit_run(struct commit_state *c, struct qcow_commit_parts *parts)
 {
 	struct qcow_device *dev = c->dev;
-	struct qcow_track *track;
+	struct qcow_track *track = qcow_track_create(dev->chain->size);
 	int err;
 
-	err = qcow_device_resize_image(c->inner, dev->chain->size, false, c->rep);
-	if (err)
-		return err;
-	track = qcow_track_create(dev->chain->size);
-	if (!track)
+	if (!track) {
+		qcow_report(c->rep, "no memory to note what is written");
 		return -ENOMEM;
-	replace_base(c, track);
+	}
+	qcow_reclaim_hold(c->meta);
+	err = replace_base(c, track);
 	parts->is_below = true;
-	err = qcow_copy_down(dev, c->inner, c->rep);
+	if (!err)
+		err = qcow_copy_down(dev, c->inner, c->rep);
 	if (!err)
 		err = switch_to_base(c, parts);
 	if (err)
@@ -239,14 +278,11 @@ int qcow_commit_backing_run(struct qcow_device *dev, struct qcow_commit_parts *p
 		return PTR_ERR(c.inner);
 	}
 	c.inner->source = dev->chain;
-	qcow_reclaim_hold(c.meta);
 	err = commit_run(&c, parts);
 	qcow_device_destroy_inner(c.inner);
-	/* Otherwise it has been retired, or is that of the device. */
-	if (!parts->is_below) {
-		qcow_reclaim_release(c.meta);
+	/* Otherwise it has been retired, or is that of the device; now nothing has been changed. */
+	if (!parts->is_below)
 		qcow_meta_destroy(c.meta);
-	}
 	if (err)
 		return err;
 	qcow_store_attached(c.base->store);
@@ -322,6 +358,9 @@ static int commit_backing(struct qcow_device *dev, const struct qcow_commit_back
 	int err;
 
 	err = qcow_commit_backing_check(dev, rep);
+	if (err)
+		return err;
+	err = qcow_reopen_check_top(dev, args->top_fd, rep);
 	if (err)
 		return err;
 	image = dev->chain;

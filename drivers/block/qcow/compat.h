@@ -87,6 +87,16 @@ static inline void qcow_disk_write_cache(struct gendisk *disk)
 }
 #endif
 
+/* 6.9: a queue without a disk has limits and data, too; none are needed here. */
+#ifdef QCOW_HAVE_ALLOC_QUEUE
+static inline struct request_queue *qcow_mq_alloc_queue(struct blk_mq_tag_set *set)
+{
+	return blk_mq_alloc_queue(set, NULL, NULL);
+}
+#else
+#define qcow_mq_alloc_queue(set) blk_mq_init_queue(set)
+#endif
+
 /* Several requests; rq_list_peek() and rq_list_pop() take a pointer to either. */
 #ifdef QCOW_HAVE_RQ_LIST
 typedef struct rq_list qcow_rq_list;

@@ -538,6 +538,10 @@ static long ctl_commit_backing(struct qcow_commit_backing __user *user)
 	if (ret)
 		return ret;
 	ret = check_flags(args.flags, 0, &rep);
+	if (!ret && args.reserved) {
+		qcow_report(&rep, "reserved field: %u, must be 0", args.reserved);
+		ret = -EINVAL;
+	}
 	if (!ret)
 		ret = qcow_device_commit_backing(&args, &rep);
 	report_finish(&rep, args.message);

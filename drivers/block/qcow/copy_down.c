@@ -24,11 +24,10 @@
 #include "layer/map.h"
 #include "store/store.h"
 
-/* So little is left to the pause, if it can be. */
+/* So little is left to the pause; or so much, when it does not become less by a quarter. */
 #define REST_BYTES	((u64)SZ_4M)
-
-/* Rounds in which what has been written meanwhile does not become less by a quarter. */
-#define MAX_VAIN_ROUNDS	4
+#define MOST_REST_BYTES	((u64)SZ_256M)
+#define VAIN_ROUNDS	4
 
 /* What becomes of a range of the active image, in the image below. */
 static enum qcow_own down_own(const struct qcow_copy_run *run, const struct qcow_image *top,
@@ -98,9 +97,9 @@ int qcow_copy_down(struct qcow_device *dev, struct qcow_device *into, struct qco
 	err = down_range(&run, dev->chain, 0, dev->chain->size);
 	if (!err)
 		err = qcow_copy_run_flush(&run);
-	while (!err && vain < MAX_VAIN_ROUNDS) {
+	while (!err) {
 		left = qcow_track_bytes(dev->track);
-		if (left <= REST_BYTES)
+		if (left <= REST_BYTES || (vain >= VAIN_ROUNDS && left <= MOST_REST_BYTES))
 			break;
 		vain = is_less(left, before) ? 0 : vain + 1;
 		before = left;

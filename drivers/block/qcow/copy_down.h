@@ -14,8 +14,8 @@ struct qcow_report;
  * @into: a device without a name, of the image below that of @dev, which is its @source
  * @rep: says what cannot be read or written
  *
- * What the active image has is copied, then what has been written meanwhile, until that is little
- * or does not become less.
+ * What the active image has is copied, then what has been written meanwhile, until that is little.
+ * It does not end while more is written all over the disk than can be copied.
  *
  * Context: the task of the operation; may sleep.
  * Return: 0; -EINTR, -ECANCELED, -EIO, -EUCLEAN, -ENOSPC, -ENOMEM, ...: some of it may be done.

@@ -16,9 +16,11 @@
 #define COPY_BYTES	((u64)SZ_8M)
 #define COPIES_PER_SEC	8
 
+/* Zeros, too, are written where no entry stands for them. */
 static bool run_has_data(const struct qcow_copy_run *run)
 {
-	return run->own == QCOW_OWN_COPY_UP || run->own == QCOW_OWN_COPY_DOWN;
+	return run->own == QCOW_OWN_COPY_UP || run->own == QCOW_OWN_COPY_DOWN ||
+		(run->own == QCOW_OWN_ZERO && run->dev->chain->geo.version < 3);
 }
 
 /* Of what has been put together; one request has no more. */

@@ -150,13 +150,14 @@ static struct file *find_conflict(struct file **files, unsigned int nr_files, bo
 				  struct qcow_device *other)
 {
 	struct file *found = NULL;
-	unsigned int i, j;
+	unsigned int i, j, written;
 
 	down_read(&other->chain_lock);
-	/* What is written to is in the first layer: an image and its data file. */
+	/* What is written to is in the first layer, or two: an image and its data file. */
+	written = other->track ? 4 : 2;
 	for (i = 0; i < nr_files && !found; i++) {
 		for (j = 0; j < other->nr_files && !found; j++) {
-			if (!(writable && i < 2) && !(other->meta && j < 2))
+			if (!(writable && i < 2) && !(other->meta && j < written))
 				continue;
 			if (files[i] && other->files[j] &&
 			    qcow_files_inode(files[i]) == qcow_files_inode(other->files[j]))
@@ -408,13 +409,9 @@ u32 qcow_device_mem_align(const struct qcow_image *image)
 	return align;
 }
 
-/* The tags and the queue. */
-static int queue_create(struct qcow_device *dev, struct queue_limits *lim, unsigned int nr_queues,
-			unsigned int depth)
+static int tags_create(struct qcow_device *dev, unsigned int nr_queues, unsigned int depth)
 {
 	struct blk_mq_tag_set *set = &dev->tag_set;
-	struct gendisk *disk;
-	int err;
 
 	set->ops = &qcow_queue_ops;
 	set->nr_hw_queues = nr_queues;
@@ -424,18 +421,7 @@ static int queue_create(struct qcow_device *dev, struct queue_limits *lim, unsig
 	/* submit_bio_noacct() may sleep, as far as might_sleep() can tell. */
 	set->flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_BLOCKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	set->driver_data = dev;
-	err = blk_mq_alloc_tag_set(set);
-	if (err)
-		return err;
-	disk = blk_mq_alloc_disk(set, lim, dev);
-	if (IS_ERR(disk)) {
-		blk_mq_free_tag_set(set);
-		return PTR_ERR(disk);
-	}
-	disk->fops = &disk_ops;
-	disk->private_data = dev;
-	dev->disk = disk;
-	return 0;
+	return blk_mq_alloc_tag_set(set);
 }
 
 static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
@@ -468,19 +454,40 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
 	/* Version 1 and 2 cannot hide what is below, as QEMU does not either. */
 	if (top->geo.version > 2 || !top->backing)
 		lim.max_hw_discard_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
-	err = queue_create(dev, &lim, min(args->nr_queues ?: num_possible_cpus(), nr_cpu_ids),
-			   args->queue_depth ?: QCOW_DEFAULT_QUEUE_DEPTH);
+	err = tags_create(dev, min(args->nr_queues ?: num_possible_cpus(), nr_cpu_ids),
+			  args->queue_depth ?: QCOW_DEFAULT_QUEUE_DEPTH);
 	if (err)
 		return err;
-	disk = dev->disk;
+	disk = blk_mq_alloc_disk(&dev->tag_set, &lim, dev);
+	if (IS_ERR(disk)) {
+		blk_mq_free_tag_set(&dev->tag_set);
+		return PTR_ERR(disk);
+	}
 	strscpy(disk->disk_name, dev->name, sizeof(disk->disk_name));
+	disk->fops = &disk_ops;
+	disk->private_data = dev;
 	/* No major of our own: the block layer's extended one, which LVM accepts. */
 	if (args->flags & QCOW_ATTACH_NO_PARTSCAN)
 		set_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
 	set_capacity(disk, top->size >> SECTOR_SHIFT);
 	set_disk_ro(disk, !dev->meta);
 	qcow_disk_write_cache(disk);
+	dev->disk = disk;
+	dev->queue = disk->queue;
 	return 0;
+}
+
+static int inner_create_queue(struct qcow_device *inner)
+{
+	int err = tags_create(inner, 1, INNER_QUEUE_DEPTH);
+
+	if (err)
+		return err;
+	inner->queue = qcow_mq_alloc_queue(&inner->tag_set);
+	if (!IS_ERR(inner->queue))
+		return 0;
+	blk_mq_free_tag_set(&inner->tag_set);
+	return PTR_ERR(inner->queue);
 }
 
 struct qcow_device *qcow_device_create_inner(const struct qcow_device *dev,
@@ -488,16 +495,6 @@ struct qcow_device *qcow_device_create_inner(const struct qcow_device *dev,
 					     struct qcow_report *rep)
 {
 	struct qcow_device *inner = kzalloc(sizeof(*inner), GFP_KERNEL);
-	/* Its requests have no memory, and the block layer does not look where they lead. */
-	struct queue_limits lim = {
-		.logical_block_size = SECTOR_SIZE,
-		.physical_block_size = SECTOR_SIZE,
-		.io_min = SECTOR_SIZE,
-		.max_hw_sectors = SZ_4M >> SECTOR_SHIFT,
-		.max_segments = 1,
-		.max_segment_size = UINT_MAX,
-		.dma_alignment = SECTOR_SIZE - 1,
-	};
 	int err = -ENOMEM;
 
 	if (inner) {
@@ -508,7 +505,7 @@ struct qcow_device *qcow_device_create_inner(const struct qcow_device *dev,
 		inner->wq = dev->wq;
 		inner->submit_wq = dev->submit_wq;
 		inner->submit_local_wq = dev->submit_local_wq;
-		err = queue_create(inner, &lim, 1, INNER_QUEUE_DEPTH);
+		err = inner_create_queue(inner);
 	}
 	if (!err)
 		return inner;
@@ -519,8 +516,8 @@ struct qcow_device *qcow_device_create_inner(const struct qcow_device *dev,
 
 void qcow_device_destroy_inner(struct qcow_device *inner)
 {
-	/* Never added: the queue still needs its tags, and disk_free() is not called. */
-	put_disk(inner->disk);
+	blk_mq_destroy_queue(inner->queue);
+	blk_put_queue(inner->queue);
 	blk_mq_free_tag_set(&inner->tag_set);
 	kfree(inner);
 }

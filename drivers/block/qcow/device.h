@@ -41,7 +41,8 @@ struct qcow_track;
  *       to be asked may be gone later
  * @decompress_ahead: compressed clusters that are likely to be read next
  * @meta: the metadata worker of the active image; NULL: read-only
- * @track: where requests are noted that have written, or NULL; set in a pause
+ * @track: where requests are noted that have written, while the layer below the active image is
+ *         written to as well, or NULL; it changes in a pause
  * @source: of a device without a name, made to copy to @chain: what it reads is copied; else NULL
  * @wq: mapping that has to read, decompression, I/O that has to block
  * @submit_wq: I/O that queue_rq() may not submit. Its work items wait for tags and memory of the
@@ -50,7 +51,8 @@ struct qcow_track;
  * @submit_local_wq: the same, on the CPU that submits
  * @error_lock: the bad range of every request
  * @tag_set: of the queue
- * @disk: the disk
+ * @disk: the disk; a device without a name has none
+ * @queue: of @disk, or its own
  * @detaching: no more opens; set once, under @disk->open_mutex
  * @lazy: detach at the last close; under @disk->open_mutex
  * @progress: of the live operation that is running on it, if one is: it keeps the device
@@ -79,6 +81,7 @@ struct qcow_device {
 	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */
 	struct blk_mq_tag_set tag_set;
 	struct gendisk *disk;
+	struct request_queue *queue;
 	struct qcow_progress progress;
 	bool detaching;
 	bool lazy;

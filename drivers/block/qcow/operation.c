@@ -22,7 +22,7 @@ unsigned int qcow_device_quiesce(struct qcow_device *dev)
 {
 	unsigned int noio = memalloc_noio_save();
 
-	qcow_freeze_queue(dev->disk->queue);
+	qcow_freeze_queue(dev->queue);
 	/* The first one may start the second one. */
 	qcow_decompress_ahead_stop(&dev->decompress_ahead);
 	qcow_readahead_stop(&dev->chain->readahead);
@@ -31,7 +31,7 @@ unsigned int qcow_device_quiesce(struct qcow_device *dev)
 
 void qcow_device_resume(struct qcow_device *dev, unsigned int noio)
 {
-	qcow_unfreeze_queue(dev->disk->queue);
+	qcow_unfreeze_queue(dev->queue);
 	memalloc_noio_restore(noio);
 }
 
@@ -54,11 +54,11 @@ int qcow_device_check_align(const struct qcow_device *dev, const struct qcow_ima
 {
 	u32 align = qcow_device_mem_align(image);
 
-	if (align <= queue_dma_alignment(dev->disk->queue) + 1)
+	if (align <= queue_dma_alignment(dev->queue) + 1)
 		return 0;
 	qcow_report(rep,
 		    "the disk of a file takes memory aligned to %u bytes, the device was attached for %u",
-		    align, queue_dma_alignment(dev->disk->queue) + 1);
+		    align, queue_dma_alignment(dev->queue) + 1);
 	return -EOPNOTSUPP;
 }
 
@@ -122,7 +122,7 @@ static int snapshot_check(struct qcow_device *dev, struct qcow_snapshot_change *
 		qcow_report(rep, "%s: attached read-only", dev->name);
 		return -EROFS;
 	}
-	change->block_bytes = queue_logical_block_size(dev->disk->queue);
+	change->block_bytes = queue_logical_block_size(dev->queue);
 	if (change->action != QCOW_SNAPSHOT_APPLY)
 		return 0;
 	err = qcow_device_shut(dev, force ? NULL : rep);

@@ -56,6 +56,19 @@ int qcow_reopen_get(struct qcow_open_layer *layer, const struct qcow_device *dev
 	return data ? get_again(&layer->data, data_fd, data, dev, writable, rep) : 0;
 }
 
+int qcow_reopen_check_top(const struct qcow_device *dev, s32 fd, struct qcow_report *rep)
+{
+	struct file *file = NULL;
+	int err;
+
+	if (fd < 0)
+		return 0;
+	err = get_again(&file, fd, dev->files[0], dev, false, rep);
+	if (file)
+		fput(file);
+	return err;
+}
+
 void qcow_reopen_put(struct qcow_open_layer *layer)
 {
 	if (layer->data)

@@ -35,6 +35,17 @@ int qcow_reopen_get(struct qcow_open_layer *layer, const struct qcow_device *dev
 void qcow_reopen_put(struct qcow_open_layer *layer);
 
 /**
+ * qcow_reopen_check_top() - whether a descriptor is of the active image
+ * @dev: from qcow_device_get(), with files
+ * @fd: open for reading only; less than 0: that is not asked
+ * @rep: says that it is not
+ *
+ * Context: process context of the owner of the descriptor.
+ * Return: 0; -EINVAL; as qcow_files_get().
+ */
+int qcow_reopen_check_top(const struct qcow_device *dev, s32 fd, struct qcow_report *rep);
+
+/**
  * qcow_reopen_check_stores() - whether stores take the I/O that present ones take
  * @image: it has the present ones
  * @store: of the image

@@ -60,7 +60,7 @@ static int resize_check(struct qcow_device *dev, u64 bytes, bool shrink, u32 *l1
 		qcow_report(rep, "%s is attached read-only", dev->name);
 		return -EROFS;
 	}
-	err = qcow_resize_check(image, bytes, queue_logical_block_size(dev->disk->queue), shrink,
+	err = qcow_resize_check(image, bytes, queue_logical_block_size(dev->queue), shrink,
 				l1_entries, rep);
 	return err ?: check_data_file(image, bytes, rep);
 }

@@ -367,12 +367,15 @@ struct qcow_wait {
  *            written to. Image locks taken on this descriptor stay
  * @data_fd: its external data file, likewise, or -1
  * @rate: bytes that it may copy in a second; 0: as many as it can
+ * @top_fd: the active image, open for reading: the device has to have that one; or -1
+ * @reserved: 0
  *
  * What the active image has is copied into its backing file, which gets the size of the disk; then
  * the device goes on with that, and the image is empty on disk: what it had is leaked in it. The
  * device may be open and mounted. A power cut finds the disk as it is by the name of the image, and
  * after the call also by that of the backing file. When the call fails the image is the one that it
- * was, and has all that it had. Refused where the backing file is raw (-EOPNOTSUPP), longer than
+ * was, and has all that it had; only when it cannot be made empty it takes no writes any more, and
+ * both have it together. Refused where the backing file is raw (-EOPNOTSUPP), longer than
  * the disk (-EINVAL), or below other devices (-EBUSY), and where the image has snapshots
  * (-EOPNOTSUPP). One operation at a time runs on a device: -EBUSY.
  */
@@ -385,6 +388,8 @@ struct qcow_commit_backing {
 	__s32 image_fd;
 	__s32 data_fd;
 	__aligned_u64 rate;
+	__s32 top_fd;
+	__u32 reserved;
 };
 
 #define QCOW_IOCTL_TYPE		0xC3

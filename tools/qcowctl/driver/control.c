@@ -417,7 +417,7 @@ int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg,
 	return exit_code(err);
 }
 
-int control_commit_backing(int fd, u32 index, const struct image *base, u64 rate,
+int control_commit_backing(int fd, u32 index, const struct image *base, int top_fd, u64 rate,
 			   struct job_watch *watch)
 {
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);
@@ -429,6 +429,7 @@ int control_commit_backing(int fd, u32 index, const struct image *base, u64 rate
 		.image_fd = base->fd,
 		.data_fd = base->data_fd,
 		.rate = rate,
+		.top_fd = top_fd,
 	};
 	int err;
 

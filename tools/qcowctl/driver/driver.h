@@ -117,12 +117,13 @@ int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg,
  * @fd: control node
  * @index: of the device
  * @base: the backing file of its image, opened and locked to be written to
+ * @top_fd: its image, open for reading
  * @rate: bytes in a second, or 0
  * @watch: is ended
  *
  * Prints the driver's message. Return: enum qc_exit.
  */
-int control_commit_backing(int fd, u32 index, const struct image *base, u64 rate,
+int control_commit_backing(int fd, u32 index, const struct image *base, int top_fd, u64 rate,
 			   struct job_watch *watch);
 
 /**

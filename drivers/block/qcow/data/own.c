@@ -21,7 +21,7 @@ static int own_execute(struct qcow_device *dev, enum qcow_own own, u64 guest, u3
 	struct request *rq;
 	blk_status_t status;
 
-	rq = blk_mq_alloc_request(dev->disk->queue, REQ_OP_DRV_OUT, 0);
+	rq = blk_mq_alloc_request(dev->queue, REQ_OP_DRV_OUT, 0);
 	if (IS_ERR(rq))
 		return PTR_ERR(rq);
 	req = blk_mq_rq_to_pdu(rq);

@@ -13,7 +13,7 @@
 #include "data/track.h"
 
 #define MIN_BITS	12U
-#define MAX_PARTS_BITS	24
+#define MAX_PARTS_BITS	27
 
 struct qcow_track *qcow_track_create(u64 bytes)
 {
@@ -51,7 +51,7 @@ void qcow_track_mark(struct qcow_track *track, u64 guest, u64 len)
 
 bool qcow_track_take(struct qcow_track *track, u64 *guest, u64 *len)
 {
-	unsigned long most = *len >> track->bits, first, i;
+	unsigned long most = max(*len >> track->bits, 1ULL), first, i;
 
 	first = find_next_bit(track->map, track->nr, *guest >> track->bits);
 	if (first >= track->nr)

@@ -23,7 +23,7 @@ struct qcow_track {
  * qcow_track_create() - nothing has been written to
  * @bytes: of the disk
  *
- * Parts of 4 KiB, or of so much that all takes 2 MiB of memory at most.
+ * Parts of 4 KiB, or of so much that all takes 16 MiB of memory at most.
  *
  * Context: process context, may sleep.
  * Return: for qcow_track_destroy(), or NULL: no memory.
@@ -45,7 +45,7 @@ void qcow_track_mark(struct qcow_track *track, u64 guest, u64 len);
  * qcow_track_take() - the next parts that have been written to
  * @track: of the disk
  * @guest: where to look from; result: first byte
- * @len: bytes at most, not less than a part; result: bytes, which may lead beyond the disk
+ * @len: bytes at most, but for a part; result: bytes, which may lead beyond the disk
  *
  * What is read afterwards is what has been written, or it is marked again.
  *

@@ -501,14 +501,32 @@ int qcow_l1_move(struct qcow_meta *meta, u64 to)
 	return err;
 }
 
+/**
+ * struct l1_wipe - a table that is wiped
+ * @job: does it
+ * @zeros: as long as the table is on disk
+ */
+struct l1_wipe {
+	struct qcow_job job;
+	void *zeros;
+};
+
+static u64 disk_bytes(const struct qcow_meta *meta)
+{
+	return (u64)meta->l1.disk_entries * sizeof(__be64);
+}
+
 static int l1_wipe_step(struct qcow_job *job)
 {
+	const struct l1_wipe *wipe = container_of(job, struct l1_wipe, job);
 	struct qcow_meta *meta = job->meta;
 	struct qcow_store *store = meta->image->store;
-	int err;
+	int err = qcow_meta_begin(meta);
 
-	err = qcow_store_zero(store, meta->image->header.l1_offset,
-			      (u64)meta->l1.disk_entries * sizeof(__be64));
+	if (err)
+		return err;
+	err = qcow_store_write(store, wipe->zeros, meta->image->header.l1_offset,
+			       disk_bytes(meta));
 	if (!err)
 		err = qcow_store_flush(store);
 	/* What would be written to tables that nothing leads to any more would be lost. */
@@ -519,9 +537,17 @@ static int l1_wipe_step(struct qcow_job *job)
 
 int qcow_l1_wipe(struct qcow_meta *meta)
 {
-	struct qcow_job job = { .step = l1_wipe_step };
+	struct l1_wipe wipe = {
+		.job.step = l1_wipe_step,
+		.zeros = kvzalloc(max(disk_bytes(meta), 1ULL), GFP_NOIO),
+	};
+	int err;
 
-	return qcow_job_run(meta, &job);
+	if (!wipe.zeros)
+		return -ENOMEM;
+	err = qcow_job_run(meta, &wipe.job);
+	kvfree(wipe.zeros);
+	return err;
 }
 
 bool qcow_l1_collect(struct qcow_meta *meta, struct list_head *batch)

@@ -126,7 +126,8 @@ int qcow_l1_move(struct qcow_meta *meta, u64 to);
  * not dropped: what the image had is leaked.
  *
  * Context: process context but that of the worker; may sleep.
- * Return: 0: that is durable; -ENOMEM, -EIO, ...: some entries may be 0, and the image fails.
+ * Return: 0: that is durable; -ENOMEM, or the header cannot be written: nothing has changed; -EIO,
+ * ...: some entries may be 0, and the image takes no writes any more.
  */
 int qcow_l1_wipe(struct qcow_meta *meta);
 

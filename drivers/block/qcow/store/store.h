@@ -338,12 +338,12 @@ bool qcow_store_can_clone(struct qcow_store *store, struct qcow_store *from);
 /**
  * qcow_store_clone() - have a range read as one of another store, and share its space
  * @store: the store
- * @pos: host offset; the range is inside the store, and in use by nobody yet
- * @from: the other one, not written to
+ * @pos: host offset; the range is inside the store, and nobody reads or writes it meanwhile
+ * @from: the other one; what is written there meanwhile may be in the range or not
  * @from_pos: host offset there
  * @len: bytes
  *
- * A later write to the range takes space, as the file system gives it.
+ * A later write to one of both takes space, as the file system gives it.
  *
  * Context: process context, may sleep; GFP_NOIO.
  * Return: bytes from @pos on that are shared, fewer than @len possible; 0: they have to be copied,
