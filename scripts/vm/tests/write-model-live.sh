@@ -1,7 +1,7 @@
 #!/bin/bash
-# As write-model, while snapshots are made, looked at and deleted, overlays put on the device, forks
-# made of it, the device made larger and given other backing files, at random: it gives what a raw
-# file gives; each snapshot, each layer and each fork holds what it held; QEMU agrees, and finds
+# As write-model, while snapshots are made, looked at and deleted, overlays put on the device and
+# committed, forks made of it, the device made larger and given other backing files, at random: it
+# gives what a raw file gives; each snapshot, each layer and each fork holds what it held; QEMU agrees, and finds
 # nothing wrong and nothing leaked.
 # kernels: 6.12
 # cpus: 2
@@ -23,7 +23,7 @@ cases=(
 )
 
 # Of one device: $dev, its image $top, the snapshots of that, all layers and forks.
-begin_live() { top=$image snapshots=() layers=() forks=() nr=0; }
+begin_live() { top=$image snapshots=() layers=() forks=() forked='' committed=() nr=0; }
 
 # is_snapshot NAME: the snapshot NAME of the device's image holds what it held
 is_snapshot() {
@@ -76,6 +76,7 @@ do_fork() {
 	local other
 	other=$(qcowctl fork "${args[@]}" --own "$image.own$nr" "$dev" "$image.fork$nr" 2>"$image.said") ||
 		fail "fork: $(<"$image.said")"
+	forked+=" $top "
 	next_top "$image.own$nr"
 	cp --sparse=always "$other" "$image.fork$nr.raw"
 	detach "$other"
@@ -118,6 +119,21 @@ do_stream() {
 	[[ $err -eq 0 ]] || grep -q 'is no backing file of' stream.err || fail "$(<stream.err)"
 }
 
+# do_commit: into the layer below, on which no fork may stand. Snapshots of that which have no size of
+# their own would get another one.
+do_commit() {
+	local base=${layers[-1]:-}
+	[[ ${#snapshots[@]} -eq 0 && -n $base && $forked != *" $base "* &&
+		$(attr "$dev" backing) == "$PWD/$base" ]] || return 0
+	if qcowctl commit "$dev" 2>commit.err; then
+		committed+=("$top")
+		top=$base
+		unset 'layers[-1]'
+	else
+		grep -q 'snapshot' commit.err || fail "$(<commit.err)"
+	fi
+}
+
 writes_some() {
 	local counts
 	read -r -a counts <"/sys/block/${dev#/dev/}/stat"
@@ -126,7 +142,7 @@ writes_some() {
 
 # operate_live PID: operations at random while the process is writing
 operate_live() {
-	local operations=(overlay fork resize rebase rebase stream)
+	local operations=(overlay overlay fork resize rebase rebase stream commit commit)
 	# version 1 has no snapshots, and version 2 no size for each
 	[[ $format == qcow ]] || operations+=(snapshot snapshot snapshot snapshot)
 	[[ $format == qcow || $options == *compat=0.10* ]] || operations+=(resize)
@@ -134,7 +150,7 @@ operate_live() {
 	while kill -0 "$1" 2>/dev/null; do
 		nr=$((nr + 1))
 		"do_${operations[RANDOM % ${#operations[@]}]}"
-		[[ ${#layers[@]} -lt 4 ]] || operations=(resize rebase stream)
+		[[ ${#layers[@]} -lt 4 ]] || operations=(resize rebase stream commit)
 		sleep "0.$((RANDOM % 4))"
 	done
 	wait "$1" || fail "the model"
@@ -143,7 +159,7 @@ operate_live() {
 # live_run NUMBER SECONDS
 live_run() {
 	local image=i$1 format options cluster start dev zeroes fork args=()
-	local top snapshots layers forks nr
+	local top snapshots layers forks forked committed nr
 	local SEED=$((SEED + $1))
 	RANDOM=$((SEED % 32768))
 	read -r format options cluster start <<<"${cases[$1]}"
@@ -154,13 +170,14 @@ live_run() {
 	# what is discarded shows a layer below, or is zeros
 	model "$dev" "$image.raw" -t "$2" -z 0 -p 2 &
 	operate_live "$!"
-	echo "$dev: $nr operations, ${#layers[@]} layers, ${#snapshots[@]} snapshots"
+	echo "$dev: $nr operations, ${#layers[@]} layers, ${#snapshots[@]} snapshots," \
+		"${#committed[@]} commits"
 	cmp -n "$(stat -c %s "$image.raw")" "$dev" "$image.raw" || fail "$dev is not what was written"
 	detach "$dev"
 	forget_snapshots
 	# gaps of version 1 are filled by a detach alone
 	[[ $format != qcow || $top == "$image" ]] || layers=("${layers[@]:1}")
-	assert_clean "${layers[@]}" "$top" "${forks[@]}"
+	assert_clean "${layers[@]}" "$top" "${forks[@]}" "${committed[@]}"
 	truncate -s "$(image_size "$top")" "$image.raw"
 	assert_image_is "$image.raw" "$top" "$(image_format "$top")"
 	for fork in "${forks[@]}"; do
