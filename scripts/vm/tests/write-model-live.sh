@@ -122,9 +122,10 @@ do_stream() {
 # do_commit: into the layer below, on which no fork may stand. Snapshots of that which have no size of
 # their own would get another one.
 do_commit() {
-	local base=${layers[-1]:-}
-	[[ ${#snapshots[@]} -eq 0 && -n $base && $forked != *" $base "* &&
-		$(attr "$dev" backing) == "$PWD/$base" ]] || return 0
+	local base
+	[[ ${#snapshots[@]} -eq 0 && ${#layers[@]} -gt 0 ]] || return 0
+	base=${layers[-1]}
+	[[ $forked != *" $base "* && $(attr "$dev" backing) == "$PWD/$base" ]] || return 0
 	if qcowctl commit "$dev" 2>commit.err; then
 		committed+=("$top")
 		top=$base
