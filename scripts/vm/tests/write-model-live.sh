@@ -70,6 +70,8 @@ forget_snapshots() {
 do_overlay() {
 	qcowctl overlay "$dev" "$image.over$nr"
 	next_top "$image.over$nr"
+	# half of them do not stay
+	[[ $((RANDOM % 2)) -eq 0 ]] || do_commit
 }
 
 do_fork() {
