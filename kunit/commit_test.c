@@ -15,6 +15,7 @@
 #include "device.h"
 #include "layer/image.h"
 #include "layer/layer.h"
+#include "live/resize.h"
 #include "rig/guest_model.h"
 #include "rig/image_fsck.h"
 #include "rig/overlay_rig.h"

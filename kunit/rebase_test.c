@@ -19,7 +19,7 @@
 #include "device.h"
 #include "layer/image.h"
 #include "layer/layer.h"
-#include "rebase.h"
+#include "live/rebase.h"
 #include "rig/guest_model.h"
 #include "rig/image_builder.h"
 #include "rig/image_fsck.h"

@@ -20,6 +20,7 @@
 #include "data/cow.h"
 #include "device.h"
 #include "layer/image.h"
+#include "live/resize.h"
 #include "rig/image_builder.h"
 #include "rig/image_fsck.h"
 #include "rig/overlays.h"

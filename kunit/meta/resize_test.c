@@ -19,6 +19,7 @@
 #include "data/cow.h"
 #include "device.h"
 #include "layer/image.h"
+#include "live/resize.h"
 #include "meta/worker.h"
 #include "rig/guest_model.h"
 #include "rig/image_builder.h"

@@ -9,11 +9,11 @@
 #include <qcow/ondisk.h>
 #include <qcow/report.h>
 
-#include "commit_backing.h"
 #include "device.h"
 #include "layer/image.h"
-#include "operation.h"
-#include "overlay.h"
+#include "live/commit_backing.h"
+#include "live/operation.h"
+#include "live/overlay.h"
 #include "rig/image_builder.h"
 #include "rig/image_fsck.h"
 #include "rig/overlays.h"

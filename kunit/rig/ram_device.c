@@ -12,11 +12,11 @@
 
 #include "device.h"
 #include "layer/cache.h"
+#include "live/operation.h"
 #include "meta/snapshot.h"
-#include "operation.h"
-#include "store/store.h"
 #include "rig/ram_device.h"
 #include "rig/ram_store.h"
+#include "store/store.h"
 
 #define DEVICE_MODE	(BLK_OPEN_READ | BLK_OPEN_WRITE)
 

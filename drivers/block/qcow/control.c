@@ -16,15 +16,16 @@
 #include <qcow/report.h>
 #include <uapi/linux/qcow.h>
 
-#include "access.h"
-#include "commit_backing.h"
 #include "control.h"
 #include "device.h"
 #include "layer/cache.h"
+#include "live/access.h"
+#include "live/commit_backing.h"
+#include "live/operation.h"
+#include "live/overlay.h"
+#include "live/rebase.h"
+#include "live/resize.h"
 #include "meta/snapshot.h"
-#include "operation.h"
-#include "overlay.h"
-#include "rebase.h"
 
 #define ATTACH_FLAGS	(QCOW_ATTACH_READ_ONLY | QCOW_ATTACH_SNAPSHOT |		\
 			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED |	\

@@ -7,9 +7,9 @@
 #include <linux/sizes.h>
 #include <qcow/report.h>
 
-#include "copy_run.h"
 #include "device.h"
 #include "layer/image.h"
+#include "live/copy_run.h"
 #include "progress.h"
 
 /* Copied in one go: so many bytes, or of a second's worth such a part. */

@@ -13,10 +13,10 @@
 #include "device.h"
 #include "layer/image.h"
 #include "layer/layer.h"
+#include "live/operation.h"
 #include "meta/commit.h"
 #include "meta/snapshot.h"
 #include "meta/worker.h"
-#include "operation.h"
 
 unsigned int qcow_device_quiesce(struct qcow_device *dev)
 {

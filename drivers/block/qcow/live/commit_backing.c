@@ -33,20 +33,21 @@
 #include <qcow/report.h>
 #include <uapi/linux/qcow.h>
 
-#include "commit_backing.h"
-#include "copy_down.h"
 #include "data/track.h"
 #include "device.h"
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
 #include "layer/readahead.h"
+#include "live/commit_backing.h"
+#include "live/copy_down.h"
+#include "live/operation.h"
+#include "live/reopen.h"
+#include "live/resize.h"
 #include "meta/commit.h"
 #include "meta/l1.h"
 #include "meta/reclaim.h"
 #include "meta/worker.h"
-#include "operation.h"
-#include "reopen.h"
 #include "store/store.h"
 
 /* Zeros that are written into a base in the first pause, at most. */

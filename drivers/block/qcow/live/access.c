@@ -30,16 +30,16 @@
 #include <linux/minmax.h>
 #include <qcow/report.h>
 
-#include "access.h"
 #include "device.h"
 #include "files.h"
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
+#include "live/access.h"
+#include "live/operation.h"
+#include "live/reopen.h"
 #include "meta/commit.h"
 #include "meta/worker.h"
-#include "operation.h"
-#include "reopen.h"
 #include "store/store.h"
 
 /* Of the active image; @layer gets those that the device has had. */

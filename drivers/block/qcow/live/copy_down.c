@@ -15,13 +15,13 @@
 #include <linux/sizes.h>
 #include <qcow/report.h>
 
-#include "copy_down.h"
-#include "copy_run.h"
 #include "data/request.h"
 #include "data/track.h"
 #include "device.h"
 #include "layer/image.h"
 #include "layer/map.h"
+#include "live/copy_down.h"
+#include "live/copy_run.h"
 #include "store/store.h"
 
 /* So little is left to the pause; or so much, when it does not become less by a quarter. */

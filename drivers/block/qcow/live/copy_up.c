@@ -18,13 +18,13 @@
 #include <linux/string.h>
 #include <qcow/report.h>
 
-#include "copy_run.h"
-#include "copy_up.h"
 #include "data/cow.h"
 #include "data/request.h"
 #include "device.h"
 #include "layer/image.h"
 #include "layer/map.h"
+#include "live/copy_run.h"
+#include "live/copy_up.h"
 #include "store/store.h"
 
 /* Read of each side at once, where a cluster is no more than that. */

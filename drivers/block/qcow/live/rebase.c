@@ -25,15 +25,15 @@
 #include <qcow/backing.h>
 #include <qcow/report.h>
 
-#include "copy_up.h"
 #include "device.h"
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
+#include "live/copy_up.h"
+#include "live/operation.h"
+#include "live/rebase.h"
 #include "meta/backing.h"
 #include "meta/commit.h"
-#include "operation.h"
-#include "rebase.h"
 
 /* Whatever only the new layers have does not show after a discard either. */
 static void mark_discards(struct qcow_device *dev, const struct qcow_image *below)

@@ -28,6 +28,7 @@
 #include "device.h"
 #include "layer/image.h"
 #include "layer/map.h"
+#include "live/resize.h"
 #include "meta/resize.h"
 #include "store/store.h"
 

@@ -33,11 +33,11 @@
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
+#include "live/operation.h"
+#include "live/overlay.h"
+#include "live/reopen.h"
 #include "meta/commit.h"
 #include "meta/worker.h"
-#include "operation.h"
-#include "overlay.h"
-#include "reopen.h"
 #include "store/store.h"
 
 /* What shows through must be all of the disk, at its place. */

@@ -13,8 +13,8 @@
 
 #include "device.h"
 #include "layer/image.h"
-#include "operation.h"
-#include "reopen.h"
+#include "live/operation.h"
+#include "live/reopen.h"
 #include "store/store.h"
 
 /* @what: of the device. */
