@@ -29,6 +29,8 @@ REBASE_FORMAT = "<IIIIQQQQQIIIIQ"
 REBASE_BYTES = struct.calcsize(REBASE_FORMAT)
 WAIT_FORMAT = "<IIIIQ"
 WAIT_BYTES = struct.calcsize(WAIT_FORMAT)
+COMMIT_FORMAT = "<IIIIQiiQiI"
+COMMIT_BYTES = struct.calcsize(COMMIT_FORMAT)
 LAYER_FORMAT = "<iiII"
 MESSAGE_BYTES = 4096
 
@@ -45,6 +47,7 @@ OVERLAY = command(1, 5, OVERLAY_BYTES)
 SET_ACCESS = command(1, 6, ACCESS_BYTES)
 REBASE = command(1, 7, REBASE_BYTES)
 WAIT = command(1, 8, WAIT_BYTES)
+COMMIT = command(1, 9, COMMIT_BYTES)
 CREATE, APPLY, DELETE = range(3)
 
 control = os.open("/dev/qcow-control", os.O_RDWR)
@@ -168,6 +171,18 @@ def wait(index, flags=0, size=WAIT_BYTES, tail=b"", request=WAIT):
     fields = bytearray(struct.pack(WAIT_FORMAT, size, flags, index, MESSAGE_BYTES,
                                    ctypes.addressof(text))) + tail
     err = call(request, fields)
+    message = text.value.decode()
+    return err
+
+
+def commit(index, image, data=-1, top=-1, flags=0, rate=0, reserved=0, size=COMMIT_BYTES, tail=b"",
+           request=COMMIT):
+    """errno. What the kernel said is in `message`."""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    fields = bytearray(struct.pack(COMMIT_FORMAT, size, flags, index, MESSAGE_BYTES,
+                                   ctypes.addressof(text), image, data, rate, top, reserved))
+    err = call(request, fields + bytearray(tail))
     message = text.value.decode()
     return err
 

@@ -272,6 +272,36 @@ expect("overlay: a node that is closed", q.overlay(index, fd, fd, nodes=(99,)), 
 expect("overlay: read-only", q.overlay(index, fd, fd, size=q.OVERLAY_BYTES + 8, tail=bytes(8)),
        errno.EROFS, "is attached read-only")
 
+# into the backing file
+expect("commit: an address nobody has", q.call(q.COMMIT, 8), errno.EFAULT)
+for size in (0, 3, 4097, 0xffffffff):
+    expect(f"commit: size {size}", q.commit(index, fd, size=size), errno.EINVAL)
+expect("commit: longer, not all zeros", q.commit(index, fd, size=q.COMMIT_BYTES + 8,
+                                                 tail=b"\1" + bytes(7)), errno.E2BIG)
+for bit in range(32):
+    expect(f"commit: flag {bit}", q.commit(index, fd, flags=1 << bit), errno.EINVAL,
+           "unknown flags")
+expect("commit: reserved", q.commit(index, fd, reserved=1), errno.EINVAL, "reserved field: 1")
+for other in (0, 1048576, q.ANY):
+    expect(f"commit: number {other}", q.commit(other, fd), errno.ENXIO, "is not attached")
+expect("commit: read-only", q.commit(index, fd, size=q.COMMIT_BYTES + 8, tail=bytes(8)),
+       errno.EROFS, "is attached read-only")
+top = os.open("overlay", os.O_RDWR)
+err, other = q.attach((top,), image, flags=0)
+expect("commit: an overlay to be written to", err, 0)
+below = os.open("image", os.O_RDWR)
+expect("commit: a descriptor that is closed", q.commit(other, 99), errno.EBADF)
+expect("commit: only to be read", q.commit(other, fd), errno.EBADF, "not open for writing")
+expect("commit: another file", q.commit(other, top), errno.EINVAL, "is not image, which")
+expect("commit: a data file", q.commit(other, below, data=top), errno.EINVAL,
+       "image has no external data file")
+expect("commit: another image", q.commit(other, below, top=fd), errno.EINVAL,
+       "is not overlay, which")
+expect("commit: others have it", q.commit(other, below), errno.EBUSY)
+expect("commit: detached", q.detach(other), 0)
+os.close(below)
+os.close(top)
+
 # read-only or not
 expect("access: an address nobody has", q.call(q.SET_ACCESS, 8), errno.EFAULT)
 for size in (0, 3, 4097, 0xffffffff):
