@@ -4,7 +4,7 @@
 # and interrupted, and begins again.
 # kernels: 6.12 6.1 debug
 # cpus: 2
-# timeout: 180
+# timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"
 
