@@ -148,14 +148,7 @@ static struct rebase_rig *rebase_rig_create(struct kunit *test, const struct wri
 
 static int guest(struct rebase_rig *r, unsigned int ops, u64 seed)
 {
-	struct guest_load *load = &r->rig->load;
-	int err;
-
-	load->ops = ops;
-	load->seed = seed;
-	err = guest_load_run(load);
-	KUNIT_EXPECT_STREQ(r->rig->test, load->text, "");
-	return err ?: guest_load_flush(load, r->rig->promise);
+	return write_rig_guest(r->rig, ops, seed);
 }
 
 static int open_next(const struct rebase_rig *r, struct ram_disk *disk, struct qcow_image **image,

@@ -40,14 +40,7 @@ void overlay_rig_restart(struct overlay_rig *r)
 
 int overlay_rig_guest(struct overlay_rig *r, unsigned int ops, u64 seed)
 {
-	struct guest_load *load = &r->rig->load;
-	int err;
-
-	load->ops = ops;
-	load->seed = seed;
-	err = guest_load_run(load);
-	KUNIT_EXPECT_STREQ(r->rig->test, load->text, "");
-	return err ?: guest_load_flush(load, r->rig->promise);
+	return write_rig_guest(r->rig, ops, seed);
 }
 
 /* The chain that the copies of all disks are; each of them is a good image. */

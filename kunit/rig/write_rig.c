@@ -184,6 +184,18 @@ static void create_image(struct write_rig *rig)
 	guest_model_save(rig->model);
 }
 
+int write_rig_guest(struct write_rig *rig, unsigned int ops, u64 seed)
+{
+	struct guest_load *load = &rig->load;
+	int err;
+
+	load->ops = ops;
+	load->seed = seed;
+	err = guest_load_run(load);
+	KUNIT_EXPECT_STREQ(rig->test, load->text, "");
+	return err ?: guest_load_flush(load, rig->promise);
+}
+
 void write_rig_restart(struct write_rig *rig)
 {
 	struct ram_disk *disk = rig->dev.disk;

@@ -94,6 +94,9 @@ const void *write_case_next(const void *prev, char *name);
 /* An image of that kind, not attached yet; it lives as long as @test. */
 struct write_rig *write_rig_create(struct kunit *test, const struct write_case *c, u64 seed);
 
+/* The guest does so many things in each thread, then flushes. Return: 0 or -errno. */
+int write_rig_guest(struct write_rig *rig, unsigned int ops, u64 seed);
+
 /* Image and guest are as in the beginning. Not while it is attached. */
 void write_rig_restart(struct write_rig *rig);
 

@@ -129,3 +129,11 @@ model_cases() {
 	echo "made in $SECONDS s"
 	each case_run "$@"
 }
+
+# writer: writes to $dev and disk at random until there is a file `stop`
+writer() {
+	until [[ -e stop ]]; do
+		SEED=$((SEED + 1))
+		model "$dev" disk -t 1 -p 2 -z 0 -l 65536
+	done
+}

@@ -654,11 +654,8 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	err = device_add_disk(NULL, dev->disk, qcow_sysfs_groups);
 	if (err)
 		goto err_disk;
-	if (dev->meta) {
-		qcow_store_attached(dev->chain->store);
-		if (dev->chain->data != dev->chain->store)
-			qcow_store_attached(dev->chain->data);
-	}
+	if (dev->meta)
+		qcow_image_attached(dev->chain);
 	pr_info("%s: version %u, %llu bytes, %u layer%s\n", dev->name, dev->chain->header.version,
 		dev->chain->size, dev->depth, dev->depth == 1 ? "" : "s");
 

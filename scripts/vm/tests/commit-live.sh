@@ -27,13 +27,6 @@ make_base() {
 	[[ $1 == qcow || $2 == *0.10* || $2 == *data_file* ]] || qemu-img snapshot -c kept base
 }
 
-writer() {
-	until [[ -e stop ]]; do
-		SEED=$((SEED + 1))
-		model "$dev" disk -t 1 -p 2 -z 0 -l 65536
-	done
-}
-
 # begin FORMAT OPTIONS: an image on top of base, attached and written to; disk has its bytes
 begin() {
 	local options=()

@@ -26,13 +26,6 @@ make_layers() {
 	keep layers/deep/base layers/middle
 }
 
-writer() {
-	until [[ -e stop ]]; do
-		SEED=$((SEED + 1))
-		model "$dev" disk -t 1 -p 2 -z 0 -l 65536
-	done
-}
-
 # begin FORMAT OPTIONS: an image on top, attached and written to; disk has its bytes
 begin() {
 	local options=()

@@ -553,6 +553,13 @@ void qcow_image_replace_stores(struct qcow_image *image, struct qcow_store *stor
 	image->l2.store = store;
 }
 
+void qcow_image_attached(struct qcow_image *image)
+{
+	qcow_store_attached(image->store);
+	if (image->data != image->store)
+		qcow_store_attached(image->data);
+}
+
 void qcow_image_close(struct qcow_image *image)
 {
 	qcow_readahead_stop(&image->readahead);

@@ -130,6 +130,9 @@ static inline __be64 *qcow_image_replace_l1(struct qcow_image *image, __be64 *l1
 	return old;
 }
 
+/* It is written to, and its device is there. Context: process context. */
+void qcow_image_attached(struct qcow_image *image);
+
 /* It has another size. Context: the metadata worker. */
 static inline void qcow_image_set_size(struct qcow_image *image, u64 bytes)
 {

@@ -32,7 +32,6 @@
 
 #include "device.h"
 #include "files.h"
-#include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
 #include "live/access.h"
@@ -121,33 +120,6 @@ static int set_read_only(struct qcow_device *dev, struct qcow_open_layer *layer,
 	return err;
 }
 
-/* The image as an attach opens it to be written to, with nothing below. */
-static struct qcow_image *open_writable(struct qcow_device *dev, struct qcow_open_layer *layer,
-					struct qcow_report *rep)
-{
-	struct file *files[] = { layer->image, layer->data };
-	const struct qcow_image *old = dev->chain;
-	struct qcow_image *image;
-
-	layer->p = (struct qcow_layer_params) {
-		.image = {
-			.writable = true,
-			.snapshot = QCOW_ACTIVE_STATE,
-			.digest = old->digest,
-			.cache_bytes = max_t(u64, READ_ONCE(old->cache->limit),
-					     QCOW_CACHE_MIN_WRITE_BYTES),
-			.l1_bytes_below = old->backing ? old->backing->l1_bytes : 0,
-		},
-		.direct = qcow_layer_direct(old),
-		.instead = old,
-		.wq = dev->wq,
-	};
-	image = qcow_files_open_layer(layer, dev->name, rep);
-	if (image == ERR_PTR(-EBUSY))
-		qcow_device_report_busy(files, ARRAY_SIZE(files), true, dev, rep);
-	return image;
-}
-
 /* In a pause. */
 static void replace_top(struct qcow_device *dev, struct qcow_image *image, struct qcow_meta *meta,
 			struct qcow_open_layer *layer)
@@ -161,9 +133,7 @@ static void replace_top(struct qcow_device *dev, struct qcow_image *image, struc
 	dev->meta = meta;
 	swap_files_locked(dev, layer);
 	up_write(&dev->chain_lock);
-	qcow_store_attached(image->store);
-	if (image->data != image->store)
-		qcow_store_attached(image->data);
+	qcow_image_attached(image);
 	qcow_device_resume(dev, noio);
 }
 
@@ -198,7 +168,7 @@ static int set_writable(struct qcow_device *dev, struct qcow_open_layer *layer,
 		qcow_report(rep, "%s shows a snapshot, which cannot be written to", dev->name);
 		return -EINVAL;
 	}
-	image = open_writable(dev, layer, rep);
+	image = qcow_reopen_to_write(layer, dev, dev->chain, NULL, rep);
 	if (IS_ERR(image))
 		return PTR_ERR(image);
 	err = run_writable(dev, image, layer, rep);

@@ -35,7 +35,6 @@
 
 #include "data/track.h"
 #include "device.h"
-#include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
 #include "layer/readahead.h"
@@ -286,9 +285,7 @@ int qcow_commit_backing_run(struct qcow_device *dev, struct qcow_commit_parts *p
 		qcow_meta_destroy(c.meta);
 	if (err)
 		return err;
-	qcow_store_attached(c.base->store);
-	if (c.base->data != c.base->store)
-		qcow_store_attached(c.base->data);
+	qcow_image_attached(c.base);
 	err = qcow_meta_retire(old_meta);
 	if (err)
 		pr_warn("%s: the image that has been committed is left as it is: error %d\n",
@@ -321,29 +318,12 @@ static int make_files(struct qcow_commit_parts *parts, const struct qcow_open_la
 static int open_base(struct qcow_device *dev, struct qcow_commit_parts *parts,
 		     struct qcow_open_layer *layer, struct qcow_report *rep)
 {
-	struct file *files[] = { layer->image, layer->data };
 	const struct qcow_image *old = dev->chain->backing;
-	struct qcow_image *base;
+	struct qcow_image *below = qcow_layer_hold(old->backing);
+	struct qcow_image *base = qcow_reopen_to_write(layer, dev, old, below, rep);
 
-	layer->p = (struct qcow_layer_params) {
-		.image = {
-			.writable = true,
-			.snapshot = QCOW_ACTIVE_STATE,
-			.digest = old->digest,
-			.cache_bytes = max_t(u64, READ_ONCE(old->cache->limit),
-					     QCOW_CACHE_MIN_WRITE_BYTES),
-			.l1_bytes_below = old->backing ? old->backing->l1_bytes : 0,
-		},
-		.direct = qcow_layer_direct(old),
-		.backing = qcow_layer_hold(old->backing),
-		.instead = old,
-		.wq = dev->wq,
-	};
-	base = qcow_files_open_layer(layer, dev->name, rep);
 	if (IS_ERR(base)) {
-		qcow_layer_put(old->backing);
-		if (base == ERR_PTR(-EBUSY))
-			qcow_device_report_busy(files, ARRAY_SIZE(files), true, dev, rep);
+		qcow_layer_put(below);
 		return PTR_ERR(base);
 	}
 	parts->base = base;

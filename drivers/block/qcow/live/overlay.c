@@ -78,7 +78,7 @@ static void replace_top(struct qcow_device *dev, struct qcow_overlay_parts *part
 	swap(dev->nr_files, parts->nr_files);
 	memcpy(dev->ids, parts->ids, sizeof(dev->ids));
 	up_write(&dev->chain_lock);
-	qcow_store_attached(parts->top->store);
+	qcow_image_attached(parts->top);
 }
 
 /* The first pause. Return: 0, or -errno: all is as before. */

@@ -7,11 +7,13 @@
  */
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/minmax.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include <qcow/report.h>
 
 #include "device.h"
+#include "layer/cache.h"
 #include "layer/image.h"
 #include "live/operation.h"
 #include "live/reopen.h"
@@ -114,6 +116,33 @@ int qcow_reopen_to_read(struct qcow_open_layer *layer, const struct qcow_image *
 		err = qcow_reopen_check_stores(image, again->store, again->data, rep);
 	kfree(name);
 	return err;
+}
+
+struct qcow_image *qcow_reopen_to_write(struct qcow_open_layer *layer, struct qcow_device *dev,
+					const struct qcow_image *old, struct qcow_image *backing,
+					struct qcow_report *rep)
+{
+	struct file *files[] = { layer->image, layer->data };
+	struct qcow_image *image;
+
+	layer->p = (struct qcow_layer_params) {
+		.image = {
+			.writable = true,
+			.snapshot = QCOW_ACTIVE_STATE,
+			.digest = old->digest,
+			.cache_bytes = max_t(u64, READ_ONCE(old->cache->limit),
+					     QCOW_CACHE_MIN_WRITE_BYTES),
+			.l1_bytes_below = old->backing ? old->backing->l1_bytes : 0,
+		},
+		.direct = qcow_layer_direct(old),
+		.backing = backing,
+		.instead = old,
+		.wq = dev->wq,
+	};
+	image = qcow_files_open_layer(layer, dev->name, rep);
+	if (image == ERR_PTR(-EBUSY))
+		qcow_device_report_busy(files, ARRAY_SIZE(files), true, dev, rep);
+	return image;
 }
 
 void qcow_reopen_end_writing(struct qcow_device *dev, struct qcow_image *image,

@@ -71,6 +71,21 @@ int qcow_reopen_to_read(struct qcow_open_layer *layer, const struct qcow_image *
 			struct qcow_reopened *again, struct qcow_report *rep);
 
 /**
+ * qcow_reopen_to_write() - open a layer that is only read once more, as an attach opens it to write
+ * @layer: from qcow_reopen_get(), writable
+ * @dev: the device
+ * @old: the layer, of its chain
+ * @backing: what is to be below it, whose reference is the layer's when this succeeds; or NULL
+ * @rep: says what is wrong
+ *
+ * Context: process context, may sleep.
+ * Return: as qcow_layer_get(); both are there until one is dropped.
+ */
+struct qcow_image *qcow_reopen_to_write(struct qcow_open_layer *layer, struct qcow_device *dev,
+					const struct qcow_image *old, struct qcow_image *backing,
+					struct qcow_report *rep);
+
+/**
  * qcow_reopen_end_writing() - read a layer from other stores from now on, in a pause
  * @dev: from qcow_device_get()
  * @image: of its chain; its metadata has been retired
