@@ -13,7 +13,7 @@
 #include <linux/random.h>
 #include <linux/sizes.h>
 #include <linux/workqueue.h>
-#include <qcow/backing.h>
+#include <qcow/head.h>
 #include <qcow/report.h>
 
 #include "device.h"

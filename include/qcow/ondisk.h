@@ -173,5 +173,9 @@ static_assert(sizeof(struct qcow_disk_bitmap) == 24);
 #define QCOW_MAX_BITMAP_TABLE_ENTRIES	(128U << 20)
 #define QCOW_MAX_BITMAP_NAME		1023U
 #define QCOW_MAX_GRANULARITY_BITS	63
+/* Of new bitmaps. */
+#define QCOW_MIN_NEW_GRANULARITY_BITS	9
+#define QCOW_MAX_NEW_GRANULARITY_BITS	31
+#define QCOW_MAX_BITMAP_DATA_BYTES	(512U << 20)
 
 #endif /* _QCOW_ONDISK_H */

@@ -3,7 +3,7 @@
  * Persistent bitmaps: where their directory may be, each field of its entries, what is marked.
  */
 #include <kunit/test.h>
-#include <qcow/header.h>
+#include <qcow/bitmap.h>
 
 #define CLUSTER		512
 #define START		QCOW_V3_HEADER_BYTES

@@ -4,7 +4,7 @@
  * code says of it has to keep the contracts of include/qcow. Buffers have exactly the
  * promised length, so that ASan sees a read past it. Attaches nothing, writes nothing.
  */
-#include <qcow/header.h>
+#include <qcow/bitmap.h>
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -12,7 +12,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <qcow/backing.h>
+#include <qcow/head.h>
 #include <qcow/report.h>
 #include <uapi/linux/qcow.h>
 

@@ -63,6 +63,7 @@ struct qcow_layer {
 #define QCOW_ATTACH_DIRECT	(1U << 3)	/* direct I/O or fail */
 #define QCOW_ATTACH_BUFFERED	(1U << 4)	/* never direct I/O */
 #define QCOW_ATTACH_BESIDE	(1U << 5)	/* the snapshot, of what a device writes to */
+#define QCOW_ATTACH_DROP_BITMAPS (1U << 6)	/* bitmaps that cannot be kept true may be lost */
 
 /**
  * struct qcow_attach - argument of QCOW_ATTACH
@@ -392,6 +393,106 @@ struct qcow_commit_backing {
 	__u32 reserved;
 };
 
+/**
+ * enum qcow_bitmap_action - what becomes of a persistent dirty bitmap
+ * @QCOW_BITMAP_ADD: there is a new one, which records from now on and says that nothing has changed
+ * @QCOW_BITMAP_REMOVE: it goes away
+ * @QCOW_BITMAP_CLEAR: it says that nothing has changed
+ * @QCOW_BITMAP_ENABLE: it records what is written from now on
+ * @QCOW_BITMAP_DISABLE: it does not; it says what has been written until now
+ * @QCOW_BITMAP_MERGE: what another one says has changed, it says, too
+ */
+enum qcow_bitmap_action {
+	QCOW_BITMAP_ADD = 0,
+	QCOW_BITMAP_REMOVE = 1,
+	QCOW_BITMAP_CLEAR = 2,
+	QCOW_BITMAP_ENABLE = 3,
+	QCOW_BITMAP_DISABLE = 4,
+	QCOW_BITMAP_MERGE = 5,
+};
+
+/* Bytes of a bitmap's name, at most. */
+#define QCOW_MAX_BITMAP_TEXT	1023
+
+/**
+ * struct qcow_change_bitmap - argument of QCOW_CHANGE_BITMAP
+ * @size: sizeof(struct qcow_change_bitmap)
+ * @flags: 0
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @name: address of the name of the bitmap
+ * @source: address of the name of another one, for QCOW_BITMAP_MERGE
+ * @granularity: guest bytes that a bit of a new one stands for, 0: as QEMU has it
+ * @name_len: bytes at @name, at most QCOW_MAX_BITMAP_TEXT
+ * @source_len: bytes at @source, likewise
+ * @action: enum qcow_bitmap_action
+ * @reserved: 0
+ *
+ * The device may be open and mounted, and is not read-only. A bitmap that records is kept true in
+ * memory, and stored when the device is detached or its image becomes read-only; a power cut before
+ * that leaves it inconsistent. One that does not record is on disk when the call returns. When the
+ * call fails all is as before: -EEXIST: there is one of that name; -ENOENT: there is none;
+ * -EUCLEAN: it is inconsistent, it can only be removed; -EOPNOTSUPP: the image can have none. One
+ * operation at a time runs on a device: -EBUSY.
+ */
+struct qcow_change_bitmap {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+	__aligned_u64 name;
+	__aligned_u64 source;
+	__aligned_u64 granularity;
+	__u32 name_len;
+	__u32 source_len;
+	__u32 action;
+	__u32 reserved;
+};
+
+/**
+ * struct qcow_bitmap_range - what has changed
+ * @start: first guest byte, a multiple of the granularity
+ * @len: bytes; the last range may end with the disk
+ */
+struct qcow_bitmap_range {
+	__aligned_u64 start;
+	__aligned_u64 len;
+};
+
+/**
+ * struct qcow_map_bitmap - argument of QCOW_MAP_BITMAP
+ * @size: sizeof(struct qcow_map_bitmap)
+ * @flags: 0
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @name: address of the name of the bitmap
+ * @ranges: address of an array of struct qcow_bitmap_range
+ * @start: in: guest byte to look from; out: where to go on, the size of the disk after the last one
+ * @granularity: out: guest bytes that a bit stands for
+ * @name_len: bytes at @name, at most QCOW_MAX_BITMAP_TEXT
+ * @nr_ranges: in: length of @ranges; out: how many have been found
+ *
+ * What a bitmap of a device that is written to says has changed, in the order of the disk; ranges
+ * are as long as they can be, but where one call ends and the next begins. -ENOENT: there is no
+ * such bitmap; -EUCLEAN: it is inconsistent; -EROFS: the device is read-only, and its file says it.
+ */
+struct qcow_map_bitmap {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+	__aligned_u64 name;
+	__aligned_u64 ranges;
+	__aligned_u64 start;
+	__aligned_u64 granularity;
+	__u32 name_len;
+	__u32 nr_ranges;
+};
+
 #define QCOW_IOCTL_TYPE		0xC3
 #define QCOW_ATTACH		_IOWR(QCOW_IOCTL_TYPE, 0x01, struct qcow_attach)
 #define QCOW_DETACH		_IOW(QCOW_IOCTL_TYPE, 0x02, struct qcow_detach)
@@ -402,5 +503,7 @@ struct qcow_commit_backing {
 #define QCOW_REBASE		_IOW(QCOW_IOCTL_TYPE, 0x07, struct qcow_rebase)
 #define QCOW_WAIT		_IOW(QCOW_IOCTL_TYPE, 0x08, struct qcow_wait)
 #define QCOW_COMMIT_BACKING	_IOW(QCOW_IOCTL_TYPE, 0x09, struct qcow_commit_backing)
+#define QCOW_CHANGE_BITMAP	_IOW(QCOW_IOCTL_TYPE, 0x0a, struct qcow_change_bitmap)
+#define QCOW_MAP_BITMAP		_IOWR(QCOW_IOCTL_TYPE, 0x0b, struct qcow_map_bitmap)
 
 #endif /* _UAPI_LINUX_QCOW_H */

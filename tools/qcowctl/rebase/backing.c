@@ -2,7 +2,7 @@
 /*
  * The new backing file of an image: its name, and the files.
  */
-#include <qcow/backing.h>
+#include <qcow/head.h>
 
 #include "rebase/backing.h"
 #include "shadow/shadow.h"

@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <qcow/backing.h>
+#include <qcow/head.h>
 
 #include "rebase/backing.h"
 #include "rebase/copy.h"
@@ -75,7 +75,7 @@ static int plan_heads(struct rebase *r, struct qcow_head *heads, unsigned int *n
 	heads[0].h = r->s.c.img->h;
 	if (check_read(&r->s.c, buf, bytes, 0))
 		return QC_SYSTEM;
-	err = qcow_backing_plan(heads, names, nr, &rep);
+	err = qcow_backing_plan(heads, &names, nr, &rep);
 	if (!err)
 		return 0;
 	qc_lines(r->s.c.img->name, rep.buf);

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <time.h>
 
+#include <qcow/bitmap.h>
+
 #include "snapshot/internal.h"
 
 /* QEMU shows no more of a name. */

@@ -22,7 +22,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <qcow/backing.h>
+#include <qcow/head.h>
 #include <qcow/report.h>
 
 #include "device.h"

@@ -2,7 +2,7 @@
 /*
  * The name of the backing file in the header of the active image.
  *
- * Versions 2 and 3 have it in the first cluster (qcow/backing.h). What is new is written where the
+ * Versions 2 and 3 have it in the first cluster (qcow/head.h). What is new is written where the
  * header that holds needs nothing; the write of the first sector makes it valid.
  *
  * Version 1 has it anywhere. One that fits into the space of the old one, in the first sector, goes
@@ -11,7 +11,7 @@
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <qcow/backing.h>
+#include <qcow/head.h>
 #include <qcow/ondisk.h>
 #include <qcow/report.h>
 
@@ -88,7 +88,7 @@ static int backing_set_heads(struct qcow_meta *meta, struct backing_job *b)
 	b->heads[0].h = image->header;
 	err = qcow_store_read_padded(image->store, b->heads[0].buf, 0, b->heads[0].bytes);
 	if (!err)
-		err = qcow_backing_plan(b->heads, *b->names, &nr, b->rep);
+		err = qcow_backing_plan(b->heads, b->names, &nr, b->rep);
 	if (err || !b->write)
 		return err;
 	err = backing_write_head(meta, &b->heads[0], &b->heads[1]);

@@ -8,7 +8,7 @@
  * bitmaps.
  */
 #include <linux/mm.h>
-#include <qcow/header.h>
+#include <qcow/bitmap.h>
 
 #include "layer/image.h"
 #include "meta/bitmap.h"

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Another backing file in the header of an image that exists. Pure: from the first cluster to the
- * first cluster.
+ * Another backing file, or another bitmap directory, in the header of an image that exists. Pure:
+ * from the first cluster to the first cluster.
  *
  * One sector of a disk is written as a whole or not at all. So the first sector, which has the
  * place and the length of the backing file's name, is the switch: behind it, nothing that the old
  * header needs may change. Header extensions have to follow each other from the end of the fixed
  * part on, and the name has to be in the first cluster; what varies is where in the list the
- * backing file's format is, and where behind the list the name is. Clusters of 512 bytes have
+ * extension is that changes, and where behind the list the name is. Clusters of 512 bytes have
  * nothing behind the first sector.
  */
-#ifndef _QCOW_BACKING_H
-#define _QCOW_BACKING_H
+#ifndef _QCOW_HEAD_H
+#define _QCOW_HEAD_H
 
 #include <qcow/header.h>
 #include <qcow/types.h>
 
+struct qcow_bitmaps_dir;
 struct qcow_report;
 
 /* What is written at once. */
@@ -40,12 +41,10 @@ struct qcow_head {
  * struct qcow_backing_names - what the header is to have
  * @backing: name of the backing file, or NULL: it has none
  * @format: its format; without a backing file it has none
- * @features: feature name table, or NULL: none; set by qcow_backing_plan()
  */
 struct qcow_backing_names {
 	const char *backing;
 	const char *format;
-	const struct qcow_ext *features;
 };
 
 /* Whether a name is not too long for any version; NULL: none. Return: 0 or -EINVAL. */
@@ -69,8 +68,23 @@ int qcow_backing_check_name(const char *name, struct qcow_report *rep);
  * Return: 0; -EINVAL: a name that is too long; -ENAMETOOLONG: there is no room for the names beside
  * the old ones.
  */
-int qcow_backing_plan(struct qcow_head *heads, struct qcow_backing_names names, unsigned int *nr,
-		      struct qcow_report *rep);
+int qcow_backing_plan(struct qcow_head *heads, const struct qcow_backing_names *names,
+		      unsigned int *nr, struct qcow_report *rep);
+
+/**
+ * qcow_bitmaps_plan() - lay out a first cluster with another bitmap directory
+ * @heads: as for qcow_backing_plan(), of version 3
+ * @dir: where the directory is; @dir->nr 0: there are no bitmaps any more
+ * @nr: as for qcow_backing_plan()
+ * @rep: says why not
+ *
+ * Heads are written as those of qcow_backing_plan(). The autoclear bit comes and goes with the
+ * extension.
+ *
+ * Return: 0; -ENAMETOOLONG: there is no room for the extension.
+ */
+int qcow_bitmaps_plan(struct qcow_head *heads, const struct qcow_bitmaps_dir *dir,
+		      unsigned int *nr, struct qcow_report *rep);
 
 /**
  * qcow_head_behind() - what differs behind the first sector
@@ -82,4 +96,4 @@ int qcow_backing_plan(struct qcow_head *heads, struct qcow_backing_names names, 
  */
 size_t qcow_head_behind(const struct qcow_head *old, const struct qcow_head *new, size_t *from);
 
-#endif /* _QCOW_BACKING_H */
+#endif /* _QCOW_HEAD_H */
