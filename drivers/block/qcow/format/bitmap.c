@@ -217,8 +217,7 @@ int qcow_bitmap_check_granularity(u64 bytes, u64 disk_bytes, u32 cluster_bits,
 	}
 	entries = qcow_bitmap_table_entries(disk_bytes, bits, cluster_bits);
 	if (entries > QCOW_MAX_BITMAP_DATA_BYTES >> cluster_bits) {
-		qcow_report(rep,
-			    "granularity of %llu bytes: bitmaps of a disk of %llu bytes have more than %u",
+		qcow_report(rep, "granularity of %llu bytes: a bitmap of %llu bytes takes over %u",
 			    bytes, disk_bytes, QCOW_MAX_BITMAP_DATA_BYTES);
 		return -EFBIG;
 	}
