@@ -269,6 +269,70 @@ static int check_snapshots(struct image_fsck *f, struct table *t)
 	return err;
 }
 
+/* One bitmap. Return: 0 and where the next entry is in @pos, or -EUCLEAN. */
+static int check_bitmap(struct image_fsck *f, u64 *pos)
+{
+	const struct qcow_disk_bitmap *b = (const void *)(f->disk->data + *pos);
+	u64 table = be64_to_cpu(b->table_offset), entry, i;
+	u32 entries = be32_to_cpu(b->table_entries);
+	int err = claim(f, "bitmap table", table, clusters(f, entries * sizeof(__be64)));
+
+	for (i = 0; i < entries && !err; i++) {
+		entry = word(f, table + i * sizeof(__be64));
+		if (entry & ~(u64)HOST_MASK && entry != 1)
+			return bad(f, "bitmap table entry 0x%llx", entry);
+		if (entry & HOST_MASK)
+			err = claim(f, "bitmap", entry, 1ULL << f->cluster_bits);
+	}
+	*pos = round_up(*pos + sizeof(*b) + be32_to_cpu(b->extra_len) + be16_to_cpu(b->name_len),
+			8);
+	return err;
+}
+
+const struct qcow_disk_bitmaps *image_fsck_find_bitmaps(const struct ram_disk *disk)
+{
+	const struct qcow_disk_header *h = (const void *)disk->data;
+	const struct qcow_disk_ext *ext;
+	u64 pos;
+
+	if (be32_to_cpu(h->version) < 3 ||
+	    !(be64_to_cpu(h->autoclear_features) & QCOW_AUTOCLEAR_BITMAPS))
+		return NULL;
+	pos = be32_to_cpu(h->header_length);
+	do {
+		ext = (const void *)(disk->data + pos);
+		if (be32_to_cpu(ext->type) == QCOW_EXT_BITMAPS)
+			return (const void *)(ext + 1);
+		pos += sizeof(*ext) + round_up(be32_to_cpu(ext->len), 8);
+	} while (ext->type);
+	return NULL;
+}
+
+static int check_bitmaps(struct image_fsck *f)
+{
+	const struct qcow_disk_bitmaps *bitmaps = image_fsck_find_bitmaps(f->disk);
+	u64 begin, pos;
+	u32 nr;
+	int err = 0;
+
+	if (!bitmaps) {
+		if (f->version > 2 && be64_to_cpu(header_of(f)->autoclear_features) &
+		    QCOW_AUTOCLEAR_BITMAPS)
+			return bad(f, "no header extension of bitmaps");
+		return 0;
+	}
+	nr = be32_to_cpu(bitmaps->nr);
+	begin = be64_to_cpu(bitmaps->dir_offset);
+	pos = begin;
+	if (!nr)
+		return bad(f, "a bitmap directory without bitmaps");
+	while (nr-- && !err)
+		err = check_bitmap(f, &pos);
+	if (!err && pos != begin + be64_to_cpu(bitmaps->dir_bytes))
+		return bad(f, "the bitmap directory ends at 0x%llx", pos);
+	return err ?: claim(f, "bitmap directory", begin, clusters(f, pos - begin));
+}
+
 static int check_count(struct image_fsck *f, u64 cluster)
 {
 	const struct fsck_owner *owner = &f->owners[cluster];
@@ -324,6 +388,8 @@ static int check_counted(struct image_fsck *f)
 		err = check_l1(f, &t);
 	if (!err)
 		err = check_snapshots(f, &t);
+	if (!err)
+		err = check_bitmaps(f);
 	return err ?: check_counts(f);
 }
 

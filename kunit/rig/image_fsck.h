@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 struct kunit;
+struct qcow_disk_bitmaps;
 struct ram_disk;
 
 /**
@@ -60,5 +61,8 @@ struct image_fsck *image_fsck_create(struct kunit *test, struct ram_disk *disk);
 
 /* Check it now; any thread, while no other one changes the disk. Return: 0 or -EUCLEAN. */
 int image_fsck(struct image_fsck *f);
+
+/* The header extension of an image's bitmaps, or NULL: it has none. */
+const struct qcow_disk_bitmaps *image_fsck_find_bitmaps(const struct ram_disk *disk);
 
 #endif /* _QCOW_KUNIT_IMAGE_FSCK_H */

@@ -249,7 +249,7 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 
 static int try_writer(struct write_rig *rig, struct qcow_image *image, struct qcow_report *rep)
 {
-	struct qcow_meta *meta = qcow_meta_create(image, rep);
+	struct qcow_meta *meta = qcow_meta_create(image, false, rep);
 
 	if (IS_ERR(meta))
 		return PTR_ERR(meta);

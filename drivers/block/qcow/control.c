@@ -20,6 +20,7 @@
 #include "device.h"
 #include "layer/cache.h"
 #include "live/access.h"
+#include "live/bitmap.h"
 #include "live/commit_backing.h"
 #include "live/operation.h"
 #include "live/overlay.h"
@@ -29,12 +30,15 @@
 
 #define ATTACH_FLAGS	(QCOW_ATTACH_READ_ONLY | QCOW_ATTACH_SNAPSHOT |		\
 			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED |	\
-			 QCOW_ATTACH_BESIDE)
+			 QCOW_ATTACH_BESIDE | QCOW_ATTACH_DROP_BITMAPS)
 #define DETACH_FLAGS	QCOW_DETACH_LAZY
 #define RESIZE_FLAGS	QCOW_RESIZE_SHRINK
 #define SNAPSHOT_FLAGS	QCOW_SNAPSHOT_FORCE
 #define ACCESS_FLAGS	QCOW_ACCESS_READ_ONLY
 #define REBASE_FLAGS	(QCOW_REBASE_NAMES_ONLY | QCOW_REBASE_NO_COMPARE)
+
+/* Ranges of a bitmap that are looked up in one go. */
+#define MAP_PIECE	1024U
 
 static int report_create(struct qcow_report *rep, u32 size)
 {
@@ -549,6 +553,128 @@ static long ctl_commit_backing(struct qcow_commit_backing __user *user)
 	return ret;
 }
 
+static int check_bitmap_name(u64 name, u32 len, struct qcow_report *rep)
+{
+	if (len && len <= QCOW_MAX_BITMAP_TEXT)
+		return 0;
+	qcow_report(rep, "bitmap name of %u bytes, must be 1 to %u", len, QCOW_MAX_BITMAP_TEXT);
+	return -EINVAL;
+}
+
+static int check_change_bitmap(const struct qcow_change_bitmap *args, struct qcow_report *rep)
+{
+	int err = check_flags(args->flags, 0, rep);
+
+	if (!err)
+		err = check_bitmap_name(args->name, args->name_len, rep);
+	if (!err && args->action == QCOW_BITMAP_MERGE)
+		err = check_bitmap_name(args->source, args->source_len, rep);
+	if (err)
+		return err;
+	if (args->action > QCOW_BITMAP_MERGE) {
+		qcow_report(rep, "action %u is unknown", args->action);
+		return -EINVAL;
+	}
+	if (args->reserved) {
+		qcow_report(rep, "reserved field: %u, must be 0", args->reserved);
+		return -EINVAL;
+	}
+	if (args->action != QCOW_BITMAP_MERGE && args->source_len) {
+		qcow_report(rep, "a source of %u bytes, and nothing to merge", args->source_len);
+		return -EINVAL;
+	}
+	if (args->action != QCOW_BITMAP_ADD && args->granularity) {
+		qcow_report(rep, "a granularity of %llu bytes, and no new bitmap",
+			    args->granularity);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int change_bitmap(const struct qcow_change_bitmap *args, struct qcow_report *rep)
+{
+	char *name, *source;
+	int err;
+
+	err = text_get(&name, args->name, args->name_len, "bitmap name", rep);
+	if (err)
+		return err;
+	err = text_get(&source, args->source, args->source_len, "bitmap name", rep);
+	if (!err) {
+		err = qcow_device_change_bitmap(args, name, source, rep);
+		kfree(source);
+	}
+	kfree(name);
+	return err;
+}
+
+static long ctl_change_bitmap(struct qcow_change_bitmap __user *user)
+{
+	struct qcow_report rep;
+	struct qcow_change_bitmap args = {};
+	int ret;
+
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
+	if (ret)
+		return ret;
+	ret = check_change_bitmap(&args, &rep);
+	if (!ret)
+		ret = change_bitmap(&args, &rep);
+	report_finish(&rep, args.message);
+	return ret;
+}
+
+/* Fills the caller's array piece by piece. */
+static int map_bitmap(struct qcow_map_bitmap *args, const char *name, struct qcow_report *rep)
+{
+	struct qcow_bitmap_range __user *user = u64_to_user_ptr(args->ranges);
+	u32 piece, found, room = args->nr_ranges;
+	struct qcow_bitmap_range *ranges;
+	int err;
+
+	args->nr_ranges = 0;
+	ranges = kmalloc_array(MAP_PIECE, sizeof(*ranges), GFP_KERNEL);
+	if (!ranges)
+		return -ENOMEM;
+	do {
+		piece = min_t(u32, room - args->nr_ranges, MAP_PIECE);
+		found = piece;
+		err = qcow_device_map_bitmap(args, name, ranges, &found, rep);
+		if (!err && copy_to_user(user + args->nr_ranges, ranges, found * sizeof(*ranges)))
+			err = -EFAULT;
+		args->nr_ranges += found;
+	} while (!err && found == piece && args->nr_ranges < room);
+	kfree(ranges);
+	return err;
+}
+
+static long ctl_map_bitmap(struct qcow_map_bitmap __user *user)
+{
+	struct qcow_map_bitmap args = {};
+	struct qcow_report rep;
+	char *name = NULL;
+	int ret;
+
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
+	if (ret)
+		return ret;
+	ret = check_flags(args.flags, 0, &rep);
+	if (!ret)
+		ret = check_bitmap_name(args.name, args.name_len, &rep);
+	if (!ret)
+		ret = text_get(&name, args.name, args.name_len, "bitmap name", &rep);
+	if (!ret) {
+		ret = map_bitmap(&args, name, &rep);
+		kfree(name);
+	}
+	if (!ret && (put_user(args.start, &user->start) ||
+		     put_user(args.granularity, &user->granularity) ||
+		     put_user(args.nr_ranges, &user->nr_ranges)))
+		ret = -EFAULT;
+	report_finish(&rep, args.message);
+	return ret;
+}
+
 static long ctl_wait(struct qcow_wait __user *user)
 {
 	struct qcow_report rep;
@@ -590,6 +716,10 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ctl_rebase((void __user *)arg);
 	case _IOC_NR(QCOW_WAIT):
 		return ctl_wait((void __user *)arg);
+	case _IOC_NR(QCOW_CHANGE_BITMAP):
+		return ctl_change_bitmap((void __user *)arg);
+	case _IOC_NR(QCOW_MAP_BITMAP):
+		return ctl_map_bitmap((void __user *)arg);
 	case _IOC_NR(QCOW_COMMIT_BACKING):
 		return ctl_commit_backing((void __user *)arg);
 	default:

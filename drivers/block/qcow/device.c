@@ -384,7 +384,7 @@ static int meta_open(struct qcow_device *dev, const struct qcow_attach *args,
 
 	if (args->flags & QCOW_ATTACH_READ_ONLY)
 		return 0;
-	meta = qcow_meta_create(dev->chain, rep);
+	meta = qcow_meta_create(dev->chain, args->flags & QCOW_ATTACH_DROP_BITMAPS, rep);
 	if (IS_ERR(meta))
 		return PTR_ERR(meta);
 	dev->meta = meta;

@@ -12,20 +12,32 @@
 #include "layer/image.h"
 #include "data/request.h"
 #include "data/submit.h"
-#include "data/track.h"
+#include "meta/track.h"
 #include "meta/worker.h"
 
 static struct kmem_cache *fragment_slab;
 
+/* It has written, or may have. */
+static void request_record(const struct qcow_request *req, const struct request *rq)
+{
+	struct qcow_device *dev = req->dev;
+	u64 guest = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
+
+	if (unlikely(dev->track))
+		qcow_track_mark(dev->track, guest, blk_rq_bytes(rq));
+	/* What the disk reads as stays the same when a layer gets what those below have. */
+	if (dev->meta && !qcow_own_copies_up(req->own) && req->own != QCOW_OWN_ZERO_HOLES)
+		qcow_bitmaps_record(&dev->meta->bitmaps, guest, blk_rq_bytes(rq));
+}
+
 void qcow_request_put(struct qcow_request *req)
 {
 	struct request *rq = blk_mq_rq_from_pdu(req);
-	struct qcow_track *track = req->dev->track;
 
 	if (!atomic_dec_and_test(&req->refs))
 		return;
-	if (unlikely(track) && op_is_write(req_op(rq)))
-		qcow_track_mark(track, (u64)blk_rq_pos(rq) << SECTOR_SHIFT, blk_rq_bytes(rq));
+	if (op_is_write(req_op(rq)))
+		request_record(req, rq);
 	if (req->is_listed)
 		qcow_submitter_end_listed(rq->mq_hctx->driver_data);
 	if (req->is_handed)

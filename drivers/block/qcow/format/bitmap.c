@@ -210,7 +210,7 @@ int qcow_bitmap_check_granularity(u64 bytes, u64 disk_bytes, u32 cluster_bits,
 	while (bits < QCOW_MAX_NEW_GRANULARITY_BITS && BIT_ULL(bits) < bytes)
 		bits++;
 	if (BIT_ULL(bits) != bytes) {
-		qcow_report(rep, "granularity of %llu bytes, must be a power of 2 from %llu to %llu",
+		qcow_report(rep, "granularity of %llu bytes, not a power of 2 from %llu to %llu",
 			    bytes, BIT_ULL(QCOW_MIN_NEW_GRANULARITY_BITS),
 			    BIT_ULL(QCOW_MAX_NEW_GRANULARITY_BITS));
 		return -EINVAL;

@@ -148,7 +148,7 @@ static int run_writable(struct qcow_device *dev, struct qcow_image *image,
 				       layer->data ? image->data : NULL, rep);
 	if (err)
 		return err;
-	meta = qcow_meta_create(image, rep);
+	meta = qcow_meta_create(image, false, rep);
 	if (IS_ERR(meta))
 		return PTR_ERR(meta);
 	replace_top(dev, image, meta, layer);

@@ -33,7 +33,7 @@
 #include <qcow/report.h>
 #include <uapi/linux/qcow.h>
 
-#include "data/track.h"
+#include "meta/track.h"
 #include "device.h"
 #include "layer/image.h"
 #include "layer/layer.h"
@@ -269,7 +269,7 @@ int qcow_commit_backing_run(struct qcow_device *dev, struct qcow_commit_parts *p
 	struct qcow_meta *old_meta = dev->meta;
 	int err;
 
-	c.meta = qcow_meta_create(c.base, rep);
+	c.meta = qcow_meta_create(c.base, false, rep);
 	if (IS_ERR(c.meta))
 		return PTR_ERR(c.meta);
 	c.inner = qcow_device_create_inner(dev, c.base, c.meta, rep);

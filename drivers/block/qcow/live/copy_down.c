@@ -16,7 +16,7 @@
 #include <qcow/report.h>
 
 #include "data/request.h"
-#include "data/track.h"
+#include "meta/track.h"
 #include "device.h"
 #include "layer/image.h"
 #include "layer/map.h"

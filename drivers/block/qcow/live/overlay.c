@@ -118,7 +118,7 @@ int qcow_overlay_run(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 	err = check_top(dev, parts->top, rep);
 	if (err)
 		return err;
-	meta = qcow_meta_create(parts->top, rep);
+	meta = qcow_meta_create(parts->top, false, rep);
 	if (IS_ERR(meta))
 		return PTR_ERR(meta);
 	err = take_top(dev, parts, meta, freeze, rep);

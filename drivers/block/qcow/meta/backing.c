@@ -16,8 +16,8 @@
 #include <qcow/report.h>
 
 #include "layer/image.h"
-#include "message.h"
 #include "meta/backing.h"
+#include "meta/header.h"
 #include "meta/job.h"
 #include "meta/worker.h"
 #include "store/store.h"
@@ -38,68 +38,17 @@ struct backing_job {
 	struct qcow_report *rep;
 };
 
-static int backing_write(struct qcow_image *image, const void *buf, u64 pos, size_t len)
-{
-	int err = qcow_store_write(image->store, buf, pos, len);
-
-	return err ?: qcow_store_flush(image->store);
-}
-
-/* One write within the first sector that makes new names valid. @old: what is there. */
-static int backing_switch(struct qcow_meta *meta, const void *old, const void *new, u64 pos,
-			  size_t len)
-{
-	int err = backing_write(meta->image, new, pos, len);
-
-	if (!err)
-		return 0;
-	/* It may be there all the same. */
-	if (backing_write(meta->image, old, pos, len)) {
-		qcow_message(meta->image, "header: cannot be written: error %d", err);
-		qcow_meta_fail(meta);
-	}
-	return err;
-}
-
-static int backing_write_head(struct qcow_meta *meta, const struct qcow_head *old,
-			      const struct qcow_head *new)
-{
-	size_t from, len;
-	int err = 0;
-
-	if (!memcmp(old->buf, new->buf, old->bytes))
-		return 0;
-	len = qcow_head_behind(old, new, &from);
-	if (len)
-		err = backing_write(meta->image, new->buf + from, from, len);
-	if (!err)
-		err = backing_switch(meta, old->buf, new->buf, 0, QCOW_HEAD_SWITCH_BYTES);
-	if (!err)
-		meta->image->header = new->h;
-	return err;
-}
-
 static int backing_set_heads(struct qcow_meta *meta, struct backing_job *b)
 {
 	struct qcow_image *image = meta->image;
-	unsigned int nr, i;
+	unsigned int nr;
 	int err;
 
 	b->heads[0].h = image->header;
 	err = qcow_store_read_padded(image->store, b->heads[0].buf, 0, b->heads[0].bytes);
 	if (!err)
 		err = qcow_backing_plan(b->heads, b->names, &nr, b->rep);
-	if (err || !b->write)
-		return err;
-	err = backing_write_head(meta, &b->heads[0], &b->heads[1]);
-	if (err)
-		return err;
-	/* The names are there. */
-	for (i = 2; i < nr && !err; i++)
-		err = backing_write_head(meta, &b->heads[i - 1], &b->heads[i]);
-	if (err)
-		qcow_message(image, "header: has no feature name table any more: error %d", err);
-	return 0;
+	return err || !b->write ? err : qcow_header_write_heads(meta, b->heads, nr);
 }
 
 /* The fields of version 1, and @name behind them where it is not NULL. */
@@ -124,7 +73,7 @@ static int backing_set_fields_v1(struct qcow_meta *meta, u64 host, const char *n
 	disk->backing_size = cpu_to_be32(len);
 	if (name)
 		memcpy(new + host, name, len);
-	err = backing_switch(meta, old, new, 0, bytes);
+	err = qcow_header_switch(meta, old, new, 0, bytes);
 	if (!err) {
 		image->header.backing_offset = host;
 		image->header.backing_len = len;
@@ -141,7 +90,9 @@ static int backing_put_v1(struct qcow_meta *meta, const void *buf, u64 host, u64
 
 	if (err)
 		return err;
-	err = backing_write(meta->image, buf, host, bytes);
+	err = qcow_store_write(meta->image->store, buf, host, bytes);
+	if (!err)
+		err = qcow_store_flush(meta->image->store);
 	if (!err)
 		err = backing_set_fields_v1(meta, host, NULL, len);
 	if (err)

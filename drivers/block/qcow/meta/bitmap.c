@@ -1,23 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Persistent bitmaps: read and checked at attach, marked before the first write.
+ * Persistent bitmaps in memory: loaded at attach, marked on disk before the first write, recorded
+ * in by requests.
  *
- * The directory is written whole, and differs from what is on disk in the flags of entries alone: a
- * power cut leaves some bitmaps marked, which loses what they say and nothing else. A directory
- * that cannot be understood is left to the autoclear bit, as by any program that does not know
- * bitmaps.
+ * To be marked the directory is written whole in its place, and differs from what is there in the
+ * flags of entries alone: a power cut leaves some bitmaps marked, which loses what they say and
+ * nothing else. All else of it changes by a directory in another place (bitmap_store.c).
+ *
+ * A request that has written records that when it ends. Until then its submitter cannot know that
+ * it has: whoever looks at the bits first, and then at the disk, misses nothing.
  */
 #include <linux/mm.h>
-#include <qcow/bitmap.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <qcow/report.h>
 
 #include "layer/image.h"
 #include "meta/bitmap.h"
 #include "meta/overlap.h"
+#include "meta/track.h"
 #include "store/store.h"
 
+/* Three bitmaps of a disk of 40 TiB with QEMU's granularity have less. */
+#define MAX_MEMORY	((u64)SZ_256M)
+
+/* Requests are in sectors. */
+#define MIN_GRANULARITY_BITS	9
+
 /* Read all of a range; a kvfree()able buffer in @result. */
-static int bitmaps_read(struct qcow_image *image, const char *what, u64 host, size_t len,
-			void **result, struct qcow_report *rep)
+static int bitmaps_read(struct qcow_image *image, u64 host, size_t len, void **result)
 {
 	void *buf = kvmalloc(len, GFP_KERNEL);
 	int err;
@@ -25,111 +36,410 @@ static int bitmaps_read(struct qcow_image *image, const char *what, u64 host, si
 	if (!buf)
 		return -ENOMEM;
 	err = qcow_store_read(image->store, buf, host, len);
-	if (err) {
-		qcow_report(rep, "%s at 0x%llx: cannot be read: error %d", what, host, err);
+	if (err)
 		kvfree(buf);
-		return err;
+	else
+		*result = buf;
+	return err;
+}
+
+struct qcow_dirty_bitmap *qcow_bitmaps_find(const struct qcow_bitmaps *bitmaps, const char *name,
+					    u32 len)
+{
+	struct qcow_dirty_bitmap *bitmap;
+
+	list_for_each_entry(bitmap, &bitmaps->list, node) {
+		if (bitmap->entry.name_len == len && !memcmp(bitmap->entry.name, name, len))
+			return bitmap;
 	}
-	*result = buf;
+	return NULL;
+}
+
+struct qcow_dirty_bitmap *qcow_bitmap_create(const struct qcow_bitmap *entry)
+{
+	struct qcow_dirty_bitmap *bitmap = kzalloc(sizeof(*bitmap), GFP_KERNEL);
+
+	if (!bitmap)
+		return NULL;
+	bitmap->text = kvmalloc((size_t)entry->extra_len + entry->name_len, GFP_KERNEL);
+	if (!bitmap->text) {
+		kfree(bitmap);
+		return NULL;
+	}
+	INIT_LIST_HEAD(&bitmap->node);
+	bitmap->entry = *entry;
+	if (entry->extra_len)
+		memcpy(bitmap->text, entry->extra, entry->extra_len);
+	memcpy(bitmap->text + entry->extra_len, entry->name, entry->name_len);
+	bitmap->entry.extra = bitmap->text;
+	bitmap->entry.name = bitmap->text + entry->extra_len;
+	return bitmap;
+}
+
+void qcow_bitmap_destroy(struct qcow_dirty_bitmap *bitmap)
+{
+	if (!bitmap)
+		return;
+	list_del_init(&bitmap->node);
+	qcow_track_destroy(bitmap->track);
+	kvfree(bitmap->table);
+	kvfree(bitmap->next);
+	kvfree(bitmap->text);
+	kfree(bitmap);
+}
+
+int qcow_bitmap_create_bits(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *bitmap,
+			    u64 disk_bytes, struct qcow_report *rep)
+{
+	const struct qcow_bitmap *e = &bitmap->entry;
+	u64 memory;
+
+	if (e->granularity_bits < MIN_GRANULARITY_BITS) {
+		qcow_report(rep, "bitmap \"%.*s\": granularity_bits %u, at least %u are supported",
+			    (int)e->name_len, e->name, e->granularity_bits, MIN_GRANULARITY_BITS);
+		return -EOPNOTSUPP;
+	}
+	memory = bitmaps->memory + qcow_track_memory(disk_bytes, e->granularity_bits);
+	if (memory > MAX_MEMORY) {
+		qcow_report(rep,
+			    "bitmap \"%.*s\": all bitmaps would take %llu bytes of memory, at most %llu",
+			    (int)e->name_len, e->name, memory, MAX_MEMORY);
+		return -EFBIG;
+	}
+	bitmap->track = qcow_track_create_parts(disk_bytes, e->granularity_bits);
+	if (!bitmap->track)
+		return -ENOMEM;
+	bitmaps->memory = memory;
 	return 0;
 }
 
-/* Where the directory is. Return: 0, and @known if it can be understood; -errno. */
-static int bitmaps_find(struct qcow_image *image, struct qcow_bitmaps_dir *dir, bool *known,
-			struct qcow_report *rep)
+void qcow_bitmap_forget_bits(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *bitmap)
 {
-	u64 file_bytes = image->store->bytes;
-	size_t len = min_t(u64, qcow_cluster_bytes(&image->geo), file_bytes);
-	void *head;
+	if (bitmap->track)
+		bitmaps->memory -= BITS_TO_LONGS(bitmap->track->nr) * sizeof(long);
+	qcow_track_destroy(bitmap->track);
+	kvfree(bitmap->table);
+	bitmap->track = NULL;
+	bitmap->table = NULL;
+}
+
+int qcow_bitmap_load_table(struct qcow_image *image, const struct qcow_bitmap *entry,
+			   __be64 **table)
+{
+	void *buf;
+	u64 host;
+	bool ones;
+	u32 i;
 	int err;
 
-	err = bitmaps_read(image, "header", 0, len, &head, rep);
+	err = bitmaps_read(image, entry->table_offset, entry->table_entries * sizeof(__be64), &buf);
 	if (err)
 		return err;
-	*known = !qcow_bitmaps_find_dir(&image->header, head, len, file_bytes, dir, rep);
-	kvfree(head);
-	return 0;
+	*table = buf;
+	for (i = 0; i < entry->table_entries && !err; i++)
+		err = qcow_bitmap_decode(image->geo.cluster_bits, be64_to_cpu((*table)[i]), &host,
+					 &ones);
+	if (err) {
+		kvfree(*table);
+		*table = NULL;
+	}
+	return err;
 }
 
-static bool bitmaps_walk(struct qcow_image *image, const struct qcow_bitmaps_dir *dir,
-			 const void *buf, struct qcow_report *rep)
+/* The bits of one entry of the table. @buf: a cluster. */
+static int bitmap_load_cluster(struct qcow_dirty_bitmap *bitmap, struct qcow_image *image, u32 i,
+			       u8 *buf)
 {
-	struct qcow_bitmap bitmap;
+	size_t bytes = qcow_cluster_bytes(&image->geo);
+	u64 host;
+	bool ones;
+	int err = qcow_bitmap_decode(image->geo.cluster_bits, be64_to_cpu(bitmap->table[i]),
+				     &host, &ones);
+
+	if (err || (!host && !ones))
+		return err;
+	if (ones)
+		memset(buf, 0xff, bytes);
+	else
+		err = qcow_store_read(image->store, buf, host, bytes);
+	if (!err)
+		qcow_track_set(bitmap->track, i * bytes, buf, bytes);
+	return err;
+}
+
+static int bitmap_load_bits(struct qcow_dirty_bitmap *bitmap, struct qcow_image *image)
+{
+	u8 *buf = kvmalloc(qcow_cluster_bytes(&image->geo), GFP_KERNEL);
+	int err = buf ? 0 : -ENOMEM;
+	u32 i;
+
+	for (i = 0; i < bitmap->entry.table_entries && !err; i++)
+		err = qcow_image_go_on() ?: bitmap_load_cluster(bitmap, image, i, buf);
+	kvfree(buf);
+	return err;
+}
+
+/* Its table and its bits. Return: 0; or an error, with a text in @rep. */
+static int bitmap_load(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *bitmap,
+		       struct qcow_image *image, struct qcow_report *rep)
+{
+	const struct qcow_bitmap *e = &bitmap->entry;
+	u64 entries = qcow_bitmap_table_entries(image->header.size, e->granularity_bits,
+						image->geo.cluster_bits);
+	int err;
+
+	if (e->table_entries != entries) {
+		qcow_report(rep, "bitmap \"%.*s\": bitmap_table_size %u, must be %llu",
+			    (int)e->name_len, e->name, e->table_entries, entries);
+		return -EUCLEAN;
+	}
+	err = qcow_bitmap_create_bits(bitmaps, bitmap, image->header.size, rep);
+	if (err)
+		return err;
+	err = qcow_bitmap_load_table(image, e, &bitmap->table);
+	if (!err)
+		err = bitmap_load_bits(bitmap, image);
+	if (err)
+		qcow_report(rep, "bitmap \"%.*s\": cannot be read: error %d", (int)e->name_len,
+			    e->name, err);
+	return err;
+}
+
+/* May it be used at all? */
+static int bitmap_check_extra(const struct qcow_bitmap *e, struct qcow_report *rep)
+{
+	if (!e->extra_len || e->flags & QCOW_BITMAP_EXTRA_COMPATIBLE)
+		return 0;
+	qcow_report(rep, "bitmap \"%.*s\": extra data of %u bytes", (int)e->name_len, e->name,
+		    e->extra_len);
+	return -EOPNOTSUPP;
+}
+
+static int bitmaps_add(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
+		       const struct qcow_bitmap *entry, bool drop, struct qcow_report *rep)
+{
+	struct qcow_dirty_bitmap *bitmap;
+	int err = qcow_image_go_on();
+
+	if (err)
+		return err;
+	bitmap = qcow_bitmap_create(entry);
+	if (!bitmap)
+		return -ENOMEM;
+	err = entry->flags & QCOW_BITMAP_IN_USE ? 0 :
+	      bitmap_check_extra(entry, rep) ?: bitmap_load(bitmaps, bitmap, image, rep);
+	list_add_tail(&bitmap->node, &bitmaps->list);
+	if (!err)
+		return 0;
+	qcow_bitmap_forget_bits(bitmaps, bitmap);
+	if (err == -ENOMEM || err == -EINTR)
+		return err;
+	/* What does not record stays as it is, and what is written does not make it wrong. */
+	if (!(entry->flags & QCOW_BITMAP_AUTO))
+		return 0;
+	bitmap->entry.flags |= QCOW_BITMAP_IN_USE;
+	return drop ? 0 : err;
+}
+
+static void bitmaps_clear(struct qcow_bitmaps *bitmaps)
+{
+	struct qcow_dirty_bitmap *bitmap, *next;
+
+	list_for_each_entry_safe(bitmap, next, &bitmaps->list, node)
+		qcow_bitmap_destroy(bitmap);
+}
+
+static int bitmaps_walk(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
+			const struct qcow_bitmaps_dir *dir, const void *buf, bool drop,
+			struct qcow_report *rep)
+{
+	struct qcow_bitmap entry;
 	size_t pos = 0;
 	u32 idx = 0;
 	int ret;
 
 	do {
 		ret = qcow_bitmap_next(&image->header, dir, image->store->bytes, buf, &pos, &idx,
-				       &bitmap, rep);
+				       &entry, rep);
+		if (ret > 0)
+			ret = bitmaps_add(bitmaps, image, &entry, drop, rep) ?: 1;
 	} while (ret > 0);
-	return !ret;
+	return ret;
 }
 
-static int bitmaps_read_dir(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
-			    const struct qcow_bitmaps_dir *dir, struct qcow_report *rep)
+/* Where the directory is. */
+static int bitmaps_find_dir(struct qcow_image *image, struct qcow_bitmaps_dir *dir,
+			    struct qcow_report *rep)
 {
-	void *buf;
-	u32 nr;
+	u64 file_bytes = image->store->bytes;
+	size_t len = min_t(u64, qcow_cluster_bytes(&image->geo), file_bytes);
+	void *head;
 	int err;
 
-	err = bitmaps_read(image, "bitmap directory", dir->host_offset, dir->bytes, &buf, rep);
+	err = bitmaps_read(image, 0, len, &head);
 	if (err)
 		return err;
-	bitmaps->known = bitmaps_walk(image, dir, buf, rep);
-	nr = bitmaps->known ? qcow_bitmap_mark_in_use(dir, buf) : 0;
-	if (!nr) {
-		kvfree(buf);
-		return 0;
-	}
-	bitmaps->marked = buf;
-	bitmaps->host = dir->host_offset;
-	bitmaps->bytes = dir->bytes;
-	qcow_report(rep, "the first write makes persistent bitmaps inconsistent: %u of %u", nr,
-		    dir->nr);
-	return 0;
+	err = qcow_bitmaps_find_dir(&image->header, head, len, file_bytes, dir, rep);
+	kvfree(head);
+	return err;
 }
 
-int qcow_bitmaps_open(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
-		      struct qcow_overlap *overlap, struct qcow_report *rep)
+static int bitmaps_load(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
+			struct qcow_overlap *overlap, bool drop, struct qcow_report *rep)
 {
 	struct qcow_bitmaps_dir dir;
-	bool known;
+	void *buf;
 	int err;
 
-	if (!(image->header.autoclear & QCOW_AUTOCLEAR_BITMAPS))
-		return 0;
-	err = bitmaps_find(image, &dir, &known, rep);
-	if (!err && known && qcow_overlap_hit(overlap, dir.host_offset, dir.bytes))
-		qcow_report(rep, "bitmap directory at 0x%llx lies over other metadata",
-			    dir.host_offset);
-	else if (!err && known)
-		err = bitmaps_read_dir(bitmaps, image, &dir, rep);
+	err = bitmaps_find_dir(image, &dir, rep);
 	if (err)
 		return err;
-	if (!bitmaps->known) {
-		qcow_report(rep, "the first write loses the persistent bitmaps");
-		return 0;
+	if (qcow_overlap_hit(overlap, dir.host_offset, dir.bytes)) {
+		qcow_report(rep, "bitmap directory at 0x%llx lies over other metadata",
+			    dir.host_offset);
+		return -EUCLEAN;
 	}
+	err = bitmaps_read(image, dir.host_offset, dir.bytes, &buf);
+	if (err) {
+		qcow_report(rep, "bitmap directory at 0x%llx: cannot be read: error %d",
+			    dir.host_offset, err);
+		return err;
+	}
+	err = bitmaps_walk(bitmaps, image, &dir, buf, drop, rep);
+	kvfree(buf);
+	if (err)
+		return err;
+	bitmaps->host = dir.host_offset;
+	bitmaps->bytes = dir.bytes;
 	return qcow_overlap_add(overlap, dir.host_offset, dir.bytes);
 }
 
-int qcow_bitmaps_mark(struct qcow_bitmaps *bitmaps, struct qcow_image *image)
+int qcow_bitmaps_open(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
+		      struct qcow_overlap *overlap, bool drop, struct qcow_report *rep)
 {
 	int err;
 
-	if (!bitmaps->marked)
+	INIT_LIST_HEAD(&bitmaps->list);
+	if (!(image->header.autoclear & QCOW_AUTOCLEAR_BITMAPS))
 		return 0;
-	err = qcow_store_write(image->store, bitmaps->marked, bitmaps->host, bitmaps->bytes);
-	if (!err)
-		err = qcow_store_flush(image->store);
-	if (!err)
-		qcow_bitmaps_close(bitmaps);
-	return err;
+	err = bitmaps_load(bitmaps, image, overlap, drop, rep);
+	if (!err) {
+		qcow_bitmaps_publish(bitmaps);
+		return 0;
+	}
+	qcow_bitmaps_close(bitmaps);
+	if (err == -ENOMEM || err == -EINTR)
+		return err;
+	if (drop) {
+		qcow_report(rep, "the first write loses the persistent bitmaps");
+		return 0;
+	}
+	qcow_report(rep, "a persistent bitmap cannot be kept true");
+	return -EOPNOTSUPP;
 }
 
 void qcow_bitmaps_close(struct qcow_bitmaps *bitmaps)
 {
-	kvfree(bitmaps->marked);
-	bitmaps->marked = NULL;
+	kvfree(rcu_replace_pointer(bitmaps->recorders, NULL, true));
+	bitmaps_clear(bitmaps);
+}
+
+static bool is_recording(const struct qcow_dirty_bitmap *bitmap)
+{
+	return bitmap->track && bitmap->entry.flags & QCOW_BITMAP_AUTO;
+}
+
+void qcow_bitmaps_publish(struct qcow_bitmaps *bitmaps)
+{
+	struct qcow_recorders *recorders = NULL;
+	struct qcow_dirty_bitmap *bitmap;
+	unsigned int nr = 0;
+
+	list_for_each_entry(bitmap, &bitmaps->list, node)
+		nr += is_recording(bitmap);
+	if (nr) {
+		recorders = kvzalloc(struct_size(recorders, tracks, nr),
+				     GFP_KERNEL | __GFP_NOFAIL);
+		recorders->nr = nr;
+		nr = 0;
+		list_for_each_entry(bitmap, &bitmaps->list, node)
+			if (is_recording(bitmap))
+				recorders->tracks[nr++] = bitmap->track;
+	}
+	recorders = rcu_replace_pointer(bitmaps->recorders, recorders, true);
+	if (recorders)
+		synchronize_rcu();
+	kvfree(recorders);
+}
+
+void qcow_bitmaps_record_all(struct qcow_bitmaps *bitmaps, u64 guest, u64 len)
+{
+	const struct qcow_recorders *recorders;
+	unsigned int i;
+
+	rcu_read_lock();
+	recorders = rcu_dereference(bitmaps->recorders);
+	for (i = 0; recorders && i < recorders->nr; i++)
+		qcow_track_mark(recorders->tracks[i], guest, len);
+	rcu_read_unlock();
+}
+
+u64 qcow_bitmaps_dir_bytes(const struct qcow_bitmaps *bitmaps, u32 *nr)
+{
+	const struct qcow_dirty_bitmap *bitmap;
+	u64 bytes = 0;
+
+	*nr = 0;
+	list_for_each_entry(bitmap, &bitmaps->list, node) {
+		bytes += qcow_bitmap_entry_bytes(&bitmap->entry);
+		++*nr;
+	}
+	return bytes;
+}
+
+void qcow_bitmaps_put_dir(const struct qcow_bitmaps *bitmaps, bool stored, void *buf)
+{
+	const struct qcow_dirty_bitmap *bitmap;
+	size_t pos = 0;
+
+	list_for_each_entry(bitmap, &bitmaps->list, node) {
+		struct qcow_bitmap entry = bitmap->entry;
+
+		if (bitmap->next)
+			entry.table_offset = bitmap->next_offset;
+		if (is_recording(bitmap) && !stored)
+			entry.flags |= QCOW_BITMAP_IN_USE;
+		qcow_bitmap_put(&entry, buf + pos);
+		pos += qcow_bitmap_entry_bytes(&entry);
+	}
+}
+
+/* Whether a write makes what is on disk of one untrue. */
+static bool bitmaps_need_mark(const struct qcow_bitmaps *bitmaps)
+{
+	const struct qcow_dirty_bitmap *bitmap;
+
+	list_for_each_entry(bitmap, &bitmaps->list, node) {
+		if (bitmap->entry.flags & QCOW_BITMAP_AUTO)
+			return true;
+	}
+	return false;
+}
+
+int qcow_bitmaps_mark(struct qcow_bitmaps *bitmaps, struct qcow_image *image)
+{
+	void *buf;
+	int err;
+
+	if (!bitmaps_need_mark(bitmaps))
+		return 0;
+	buf = kvmalloc(bitmaps->bytes, GFP_NOIO);
+	if (!buf)
+		return -ENOMEM;
+	qcow_bitmaps_put_dir(bitmaps, false, buf);
+	err = qcow_store_write(image->store, buf, bitmaps->host, bitmaps->bytes);
+	if (!err)
+		err = qcow_store_flush(image->store);
+	kvfree(buf);
+	return err;
 }

@@ -5,6 +5,7 @@
  * qcow_store_write() keeps such writes apart.
  */
 #include <linux/slab.h>
+#include <qcow/head.h>
 #include <qcow/ondisk.h>
 
 #include "layer/image.h"
@@ -13,6 +14,62 @@
 #include "meta/worker.h"
 #include "store/store.h"
 
+static int header_write_flush(struct qcow_image *image, const void *buf, u64 pos, size_t len)
+{
+	int err = qcow_store_write(image->store, buf, pos, len);
+
+	return err ?: qcow_store_flush(image->store);
+}
+
+int qcow_header_switch(struct qcow_meta *meta, const void *old, const void *new, u64 pos,
+		       size_t len)
+{
+	int err = header_write_flush(meta->image, new, pos, len);
+
+	if (!err)
+		return 0;
+	/* It may be there all the same. */
+	if (header_write_flush(meta->image, old, pos, len)) {
+		qcow_message(meta->image, "header: cannot be written: error %d", err);
+		qcow_meta_fail(meta);
+	}
+	return err;
+}
+
+static int header_write_head(struct qcow_meta *meta, const struct qcow_head *old,
+			     const struct qcow_head *new)
+{
+	size_t from, len;
+	int err = 0;
+
+	if (!memcmp(old->buf, new->buf, old->bytes))
+		return 0;
+	len = qcow_head_behind(old, new, &from);
+	if (len)
+		err = header_write_flush(meta->image, new->buf + from, from, len);
+	if (!err)
+		err = qcow_header_switch(meta, old->buf, new->buf, 0, QCOW_HEAD_SWITCH_BYTES);
+	if (!err)
+		meta->image->header = new->h;
+	return err;
+}
+
+int qcow_header_write_heads(struct qcow_meta *meta, const struct qcow_head *heads, unsigned int nr)
+{
+	unsigned int i;
+	int err;
+
+	err = header_write_head(meta, &heads[0], &heads[1]);
+	if (err)
+		return err;
+	for (i = 2; i < nr && !err; i++)
+		err = header_write_head(meta, &heads[i - 1], &heads[i]);
+	if (err)
+		qcow_message(meta->image,
+			     "header: has no feature name table any more: error %d", err);
+	return 0;
+}
+
 static int header_write(struct qcow_image *image, size_t offset, const void *field, size_t len)
 {
 	void *buf = kmemdup(field, len, GFP_NOIO);
@@ -20,9 +77,9 @@ static int header_write(struct qcow_image *image, size_t offset, const void *fie
 
 	if (!buf)
 		return -ENOMEM;
-	err = qcow_store_write(image->store, buf, offset, len);
+	err = header_write_flush(image, buf, offset, len);
 	kfree(buf);
-	return err ?: qcow_store_flush(image->store);
+	return err;
 }
 
 int qcow_header_set_refcount_table(struct qcow_image *image, u64 host, u32 clusters)

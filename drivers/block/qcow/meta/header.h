@@ -8,6 +8,7 @@
 
 #include <linux/types.h>
 
+struct qcow_head;
 struct qcow_header;
 struct qcow_image;
 struct qcow_meta;
@@ -31,6 +32,21 @@ int qcow_header_set(struct qcow_image *image, const struct qcow_header *next);
  * to may be given back then. When that fails, too, nothing is written from now on.
  */
 int qcow_header_restore(struct qcow_meta *meta);
+
+/*
+ * One write, within the first sector or of all of it, that has something else valid. @old: what is
+ * there, which is written again after an error; when that fails, nothing is written from now on.
+ */
+int qcow_header_switch(struct qcow_meta *meta, const void *old, const void *new, u64 pos,
+		       size_t len);
+
+/*
+ * @heads: of qcow_backing_plan() or qcow_bitmaps_plan(), the first of @nr is there. Return: 0: what
+ * changes is there, if without the feature name table; -errno: it is as before, as of
+ * qcow_header_switch().
+ */
+int qcow_header_write_heads(struct qcow_meta *meta, const struct qcow_head *heads,
+			    unsigned int nr);
 
 /* Guest bytes. */
 int qcow_header_set_size(struct qcow_image *image, u64 bytes);

@@ -581,6 +581,11 @@ static int snapshot_check(struct qcow_snapshot_job *job)
 		qcow_report(job->rep, "snapshot %.*s: there is none", (int)c->id_len, c->id);
 		return -ENOENT;
 	}
+	/* They say what has changed since some time, of a disk of this size. */
+	if (c->action == QCOW_SNAPSHOT_APPLY && qcow_bitmaps_kept(&job->meta->bitmaps)) {
+		qcow_report(job->rep, "the image has bitmaps, which would not fit what is applied");
+		return -EOPNOTSUPP;
+	}
 	return c->action == QCOW_SNAPSHOT_CREATE ? snapshot_check_room(job) : 0;
 }
 

@@ -42,6 +42,7 @@
 #include "inject.h"
 #include "layer/image.h"
 #include "message.h"
+#include "meta/bitmap_store.h"
 #include "meta/header.h"
 #include "meta/job.h"
 #include "meta/shadow.h"
@@ -416,7 +417,7 @@ static int meta_clear_autoclear(struct qcow_meta *meta)
 	struct qcow_image *image = meta->image;
 	u64 keep = image->geo.data_file ? QCOW_AUTOCLEAR_RAW_DATA_FILE : 0;
 
-	if (meta->bitmaps.known)
+	if (qcow_bitmaps_kept(&meta->bitmaps))
 		keep |= QCOW_AUTOCLEAR_BITMAPS;
 	if (!(image->header.autoclear & ~keep))
 		return 0;
@@ -502,7 +503,8 @@ static void meta_init(struct qcow_meta *meta, struct qcow_image *image)
 	qcow_reclaim_init(&meta->reclaim);
 }
 
-struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_report *rep)
+struct qcow_meta *qcow_meta_create(struct qcow_image *image, bool drop_bitmaps,
+				   struct qcow_report *rep)
 {
 	struct qcow_meta *meta;
 	int err;
@@ -530,7 +532,7 @@ struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_report 
 	if (err)
 		goto close_space;
 	/* Behind all other metadata, so that the directory is none of that. */
-	err = qcow_bitmaps_open(&meta->bitmaps, image, &meta->overlap, rep);
+	err = qcow_bitmaps_open(&meta->bitmaps, image, &meta->overlap, drop_bitmaps, rep);
 	if (err)
 		goto close_space;
 	err = qcow_inflight_init(&meta->inflight, meta_drained);
@@ -591,9 +593,27 @@ static int meta_trim(struct qcow_meta *meta)
 	return qcow_store_flush(meta->image->store);
 }
 
+/* Those that record are as of the last write, and are to be found like that. */
+static int meta_store_bitmaps(struct qcow_meta *meta)
+{
+	const struct qcow_bitmaps_change change = { .all = true };
+	int err;
+
+	if (!qcow_bitmaps_recording(&meta->bitmaps))
+		return 0;
+	err = qcow_bitmaps_store(meta, &change, NULL);
+	if (err)
+		qcow_message(meta->image,
+			     "persistent bitmaps cannot be stored, they are inconsistent: error %d",
+			     err);
+	/* So that the space of the old ones is free. */
+	return qcow_commit_wait(meta) ?: err;
+}
+
 /* All that was written is durable; then the counts of what is not needed after all. */
 static int meta_settle(struct qcow_meta *meta, bool pack)
 {
+	int bitmaps_err;
 	int err;
 
 	err = qcow_commit_wait(meta);
@@ -603,14 +623,16 @@ static int meta_settle(struct qcow_meta *meta, bool pack)
 	/* Of an image that proved corrupt nothing is given back: counts cannot be trusted. */
 	if (READ_ONCE(meta->failed))
 		return 0;
+	bitmaps_err = meta_store_bitmaps(meta);
+	meta_call(meta, NULL, true);
 	meta_call(meta, meta_release_reserved, false);
 	meta_call(meta, NULL, true);
 	err = qcow_commit_wait(meta);
 	if (!err && pack && !meta->space.counted)
 		err = meta_pack(meta);
-	if (err)
-		return err;
-	return meta_call(meta, meta_trim, false);
+	if (!err)
+		err = meta_call(meta, meta_trim, false);
+	return err ?: bitmaps_err;
 }
 
 /* No commit but those that the detach wants. */

@@ -54,7 +54,7 @@ struct qcow_v1_pack;
  * @overlap: where the metadata is
  * @space: host clusters
  * @l1: the L1 table
- * @bitmaps: the directory of persistent bitmaps
+ * @bitmaps: persistent bitmaps
  * @in_flight: changes whose data is being written
  * @merge: writes to new clusters on their way to the store
  * @inflight: I/O of the device, for grace periods
@@ -106,21 +106,25 @@ struct qcow_meta {
 /**
  * qcow_meta_create() - prepare an image for writing
  * @image: opened as writable
+ * @drop_bitmaps: as qcow_bitmaps_open() has it
  * @rep: says what is wrong
  *
  * Changes nothing on disk.
  *
  * Context: process context, may sleep.
- * Return: the metadata or ERR_PTR: -EUCLEAN (metadata that lies over other metadata), ...
+ * Return: the metadata or ERR_PTR: -EUCLEAN (metadata that lies over other metadata),
+ * -EOPNOTSUPP (also for bitmaps), ...
  */
-struct qcow_meta *qcow_meta_create(struct qcow_image *image, struct qcow_report *rep);
+struct qcow_meta *qcow_meta_create(struct qcow_image *image, bool drop_bitmaps,
+				   struct qcow_report *rep);
 
 /**
  * qcow_meta_destroy() - make all durable, give back what was set aside, and free it
  * @meta: the metadata; no I/O of the device is under way
  *
  * Context: process context, may sleep.
- * Return: 0 or -errno: what was written since the last flush may be lost.
+ * Return: 0 or -errno: what was written since the last flush may be lost, or bitmaps that record
+ * are inconsistent.
  */
 int qcow_meta_destroy(struct qcow_meta *meta);
 
@@ -150,8 +154,8 @@ void qcow_meta_post(struct qcow_meta *meta, struct qcow_meta_msg *msg);
  * qcow_meta_begin() - before the first change of anything
  * @meta: the metadata
  *
- * Marks persistent bitmaps as inconsistent, and clears the autoclear feature bits that stand for
- * what is true no longer.
+ * Marks persistent bitmaps that record as inconsistent, and clears the autoclear feature bits that
+ * stand for what is true no longer.
  *
  * Context: the worker.
  * Return: 0 or -errno: nothing may be written.

@@ -9,7 +9,7 @@
 #include <linux/sizes.h>
 #include <linux/workqueue.h>
 
-#include "data/track.h"
+#include "meta/track.h"
 
 static struct qcow_track *track_create(struct kunit *test, u64 bytes)
 {

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Storing persistent bitmaps. Nothing that the directory leads to is written over: what is to be
+ * different goes to free clusters, and then the header leads to another directory.
+ *
+ *   bits, tables, directory ---> a commit ---> header ---> what the old ones had is dropped
+ *   to new clusters              has their     (format/head.c)
+ *                                counts
+ *
+ * A power cut before the header is written leaks the new clusters, one afterwards the old ones.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <qcow/head.h>
+#include <qcow/report.h>
+
+#include "layer/image.h"
+#include "meta/bitmap_store.h"
+#include "meta/header.h"
+#include "meta/job.h"
+#include "meta/track.h"
+#include "meta/worker.h"
+#include "store/store.h"
+
+/* Entries of tables that a step looks at, and those of them that it writes. */
+#define STEP_ENTRIES	4096
+#define STEP_CLUSTERS	64
+
+/**
+ * struct bitmaps_store - bitmaps on their way
+ * @job: has it done
+ * @meta: of the image
+ * @change: what is to be stored
+ * @rep: says why not
+ * @removed: the table of the bitmap that goes, or NULL: its space is leaked
+ * @at: the bitmap that is being written, or NULL: the directory is the next
+ * @next: entry of its table
+ * @buf: a cluster
+ * @taken: new clusters, struct qcow_space_run
+ * @dir: the new directory
+ * @is_written: all but the header has been written
+ * @is_counted: a commit has been asked for since
+ */
+struct bitmaps_store {
+	struct qcow_job job;
+	struct qcow_meta *meta;
+	const struct qcow_bitmaps_change *change;
+	struct qcow_report *rep;
+	__be64 *removed;
+	struct qcow_dirty_bitmap *at;
+	u32 next;
+	u8 *buf;
+	struct list_head taken;
+	struct qcow_bitmaps_dir dir;
+	bool is_written;
+	bool is_counted;
+};
+
+/* Those that record are written only when all are, or when they have no table at all. */
+static bool is_to_be_written(const struct bitmaps_store *s, const struct qcow_dirty_bitmap *bitmap)
+{
+	if (!bitmap->track)
+		return false;
+	if (!bitmap->entry.table_offset)
+		return true;
+	return bitmap->entry.flags & QCOW_BITMAP_AUTO ? s->change->all : bitmap->is_stale;
+}
+
+/* From @bitmap on, or NULL. */
+static struct qcow_dirty_bitmap *find_next(struct bitmaps_store *s,
+					   struct qcow_dirty_bitmap *bitmap)
+{
+	list_for_each_entry_from(bitmap, &s->meta->bitmaps.list, node) {
+		if (is_to_be_written(s, bitmap))
+			return bitmap;
+	}
+	return NULL;
+}
+
+/* Clusters for @bytes of @buf, which is as long as they are. */
+static int store_put(struct bitmaps_store *s, const void *buf, u64 bytes, u64 *host)
+{
+	struct qcow_image *image = s->meta->image;
+	u32 bits = image->geo.cluster_bits;
+	struct qcow_run run;
+	int err;
+
+	err = qcow_space_alloc(&s->meta->space, bytes >> bits, &run);
+	if (err)
+		return err;
+	qcow_space_run_add(&s->taken, &run);
+	*host = run.first << bits;
+	return qcow_store_write(image->store, buf, *host, bytes);
+}
+
+/* Memory for what takes whole clusters in the file. */
+static void *store_alloc(const struct bitmaps_store *s, u64 bytes, u64 *rounded)
+{
+	*rounded = round_up(bytes, qcow_cluster_bytes(&s->meta->image->geo));
+	return kvzalloc(*rounded, GFP_NOIO);
+}
+
+/* One entry of the table, and what it leads to. Return: clusters written, or -errno. */
+static int store_entry(struct bitmaps_store *s)
+{
+	struct qcow_image *image = s->meta->image;
+	size_t bytes = qcow_cluster_bytes(&image->geo);
+	struct qcow_dirty_bitmap *bitmap = s->at;
+	u64 entry = 0;
+	int err;
+
+	qcow_track_get(bitmap->track, (size_t)s->next * bytes, s->buf, bytes);
+	if (!memchr_inv(s->buf, 0, bytes)) {
+		bitmap->next[s->next++] = 0;
+		return 0;
+	}
+	if (!memchr_inv(s->buf, 0xff, bytes)) {
+		bitmap->next[s->next++] = cpu_to_be64(QCOW_BITMAP_TABLE_ONES);
+		return 0;
+	}
+	err = store_put(s, s->buf, bytes, &entry);
+	if (err)
+		return err;
+	bitmap->next[s->next++] = cpu_to_be64(entry);
+	return 1;
+}
+
+/* The table of the bitmap at hand, whose bits have been written. */
+static int store_table(struct bitmaps_store *s)
+{
+	struct qcow_dirty_bitmap *bitmap = s->at;
+	u64 bytes = round_up((u64)bitmap->entry.table_entries * sizeof(__be64),
+			     qcow_cluster_bytes(&s->meta->image->geo));
+	int err;
+
+	err = store_put(s, bitmap->next, bytes, &bitmap->next_offset);
+	if (err)
+		return err;
+	s->at = list_is_last(&bitmap->node, &s->meta->bitmaps.list) ? NULL :
+		find_next(s, list_next_entry(bitmap, node));
+	s->next = 0;
+	return 0;
+}
+
+/* Some of the bitmap at hand. */
+static int store_bitmap(struct bitmaps_store *s)
+{
+	struct qcow_dirty_bitmap *bitmap = s->at;
+	unsigned int entries = 0, clusters = 0;
+	u64 bytes;
+	int ret;
+
+	if (!bitmap->next)
+		bitmap->next = store_alloc(s, (u64)bitmap->entry.table_entries * sizeof(__be64),
+					   &bytes);
+	if (!bitmap->next)
+		return -ENOMEM;
+	while (s->next < bitmap->entry.table_entries) {
+		if (entries++ == STEP_ENTRIES || clusters >= STEP_CLUSTERS)
+			return 0;
+		ret = store_entry(s);
+		if (ret < 0)
+			return ret;
+		clusters += ret;
+		cond_resched();
+	}
+	return store_table(s);
+}
+
+/* Without any there is no directory. */
+static int store_dir(struct bitmaps_store *s)
+{
+	struct qcow_bitmaps *bitmaps = &s->meta->bitmaps;
+	u64 bytes;
+	void *buf;
+	int err;
+
+	s->dir.bytes = qcow_bitmaps_dir_bytes(bitmaps, &s->dir.nr);
+	if (!s->dir.nr)
+		return 0;
+	buf = store_alloc(s, s->dir.bytes, &bytes);
+	if (!buf)
+		return -ENOMEM;
+	qcow_bitmaps_put_dir(bitmaps, s->change->all, buf);
+	err = store_put(s, buf, bytes, &s->dir.host_offset);
+	kvfree(buf);
+	return err;
+}
+
+/* The header leads to the new directory. */
+static int store_switch(struct bitmaps_store *s)
+{
+	struct qcow_image *image = s->meta->image;
+	size_t bytes = qcow_cluster_bytes(&image->geo);
+	struct qcow_head heads[QCOW_MAX_HEADS];
+	unsigned char *buf;
+	unsigned int nr, i;
+	int err;
+
+	buf = kvmalloc_array(QCOW_MAX_HEADS, bytes, GFP_NOIO);
+	if (!buf)
+		return -ENOMEM;
+	for (i = 0; i < QCOW_MAX_HEADS; i++)
+		heads[i] = (struct qcow_head) { .buf = buf + i * bytes, .bytes = bytes };
+	heads[0].h = image->header;
+	err = qcow_store_read_padded(image->store, buf, 0, bytes);
+	if (!err)
+		err = qcow_bitmaps_plan(heads, &s->dir, &nr, s->rep);
+	if (!err)
+		err = qcow_header_write_heads(s->meta, heads, nr);
+	kvfree(buf);
+	return err;
+}
+
+static void drop_clusters(struct qcow_meta *meta, const struct qcow_bitmap *entry,
+			  const __be64 *table)
+{
+	u32 bits = meta->image->geo.cluster_bits;
+	u64 host;
+	bool ones;
+	u32 i;
+
+	if (!table)
+		return;
+	for (i = 0; i < entry->table_entries; i++) {
+		if (!qcow_bitmap_decode(bits, be64_to_cpu(table[i]), &host, &ones) && host)
+			qcow_reclaim_drop_range(&meta->reclaim, host, BIT_ULL(bits));
+	}
+	qcow_reclaim_drop_range(&meta->reclaim, entry->table_offset,
+				entry->table_entries * sizeof(__be64));
+}
+
+/* What has been stored is what is on disk. */
+static void adopt(struct bitmaps_store *s)
+{
+	struct qcow_meta *meta = s->meta;
+	struct qcow_bitmaps *bitmaps = &meta->bitmaps;
+	struct qcow_dirty_bitmap *bitmap;
+
+	if (s->change->removed)
+		drop_clusters(meta, &s->change->removed->entry, s->removed);
+	list_for_each_entry(bitmap, &bitmaps->list, node) {
+		if (!bitmap->next)
+			continue;
+		drop_clusters(meta, &bitmap->entry, bitmap->table);
+		kvfree(bitmap->table);
+		bitmap->table = bitmap->next;
+		bitmap->entry.table_offset = bitmap->next_offset;
+		bitmap->next = NULL;
+		bitmap->is_stale = false;
+	}
+	if (bitmaps->bytes) {
+		qcow_overlap_del(&meta->overlap, bitmaps->host, bitmaps->bytes);
+		qcow_reclaim_drop_range(&meta->reclaim, bitmaps->host, bitmaps->bytes);
+	}
+	bitmaps->host = s->dir.host_offset;
+	bitmaps->bytes = s->dir.bytes;
+}
+
+static int store_finish(struct bitmaps_store *s)
+{
+	struct qcow_meta *meta = s->meta;
+	struct qcow_space_run *run;
+	int err = 0;
+
+	if (s->dir.nr)
+		err = qcow_overlap_add(&meta->overlap, s->dir.host_offset, s->dir.bytes);
+	if (err)
+		return err;
+	err = store_switch(s);
+	if (err) {
+		if (s->dir.nr)
+			qcow_overlap_del(&meta->overlap, s->dir.host_offset, s->dir.bytes);
+		return err;
+	}
+	adopt(s);
+	while ((run = list_first_entry_or_null(&s->taken, struct qcow_space_run, node))) {
+		list_del(&run->node);
+		kfree(run);
+	}
+	return 0;
+}
+
+/* In the worker, again after each wait. */
+static int store_step(struct qcow_job *job)
+{
+	struct bitmaps_store *s = container_of(job, struct bitmaps_store, job);
+	struct qcow_meta *meta = s->meta;
+	int err;
+
+	if (READ_ONCE(meta->failed))
+		return -EIO;
+	if (READ_ONCE(job->cancelled) && !s->change->all)
+		return -EINTR;
+	if (s->at) {
+		err = store_bitmap(s);
+		return err ? qcow_job_await_space(job, err) : qcow_job_await_turn(job);
+	}
+	if (!s->is_written) {
+		err = store_dir(s);
+		if (err)
+			return qcow_job_await_space(job, err);
+		s->is_written = true;
+	}
+	if (!s->is_counted) {
+		/* One that is running may have begun without the new counts. */
+		s->is_counted = !qcow_commit_is_running(&meta->commit);
+		return qcow_job_await_commit(job);
+	}
+	return store_finish(s);
+}
+
+/* Nothing refers to what has been written. */
+static int give_up_step(struct qcow_job *job)
+{
+	struct bitmaps_store *s = container_of(job, struct bitmaps_store, job);
+	struct qcow_dirty_bitmap *bitmap;
+	struct qcow_space_run *run;
+
+	while ((run = list_first_entry_or_null(&s->taken, struct qcow_space_run, node))) {
+		qcow_space_release(&s->meta->space, run->run.first, run->run.nr);
+		list_del(&run->node);
+		kfree(run);
+	}
+	list_for_each_entry(bitmap, &s->meta->bitmaps.list, node) {
+		kvfree(bitmap->next);
+		bitmap->next = NULL;
+	}
+	return 0;
+}
+
+/* What is not known is leaked. */
+static __be64 *load_removed(struct qcow_image *image, const struct qcow_dirty_bitmap *removed)
+{
+	const struct qcow_bitmap *e;
+	__be64 *table = NULL;
+
+	if (!removed)
+		return NULL;
+	e = &removed->entry;
+	if (e->table_entries <= QCOW_MAX_BITMAP_DATA_BYTES >> image->geo.cluster_bits)
+		qcow_bitmap_load_table(image, e, &table);
+	return table;
+}
+
+int qcow_bitmaps_store(struct qcow_meta *meta, const struct qcow_bitmaps_change *change,
+		       struct qcow_report *rep)
+{
+	struct bitmaps_store s = {
+		.meta = meta, .change = change, .rep = rep,
+		.taken = LIST_HEAD_INIT(s.taken),
+	};
+	int err;
+
+	s.buf = kvmalloc(qcow_cluster_bytes(&meta->image->geo), GFP_KERNEL);
+	if (!s.buf)
+		return -ENOMEM;
+	s.removed = load_removed(meta->image, change->removed);
+	if (qcow_bitmaps_kept(&meta->bitmaps))
+		s.at = find_next(&s, list_first_entry(&meta->bitmaps.list,
+						      struct qcow_dirty_bitmap, node));
+	s.job.step = store_step;
+	err = qcow_job_run(meta, &s.job);
+	if (err) {
+		s.job.step = give_up_step;
+		qcow_job_run(meta, &s.job);
+	}
+	kvfree(s.removed);
+	kvfree(s.buf);
+	return err;
+}
