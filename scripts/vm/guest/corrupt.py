@@ -426,6 +426,21 @@ def _snapshot_tables(image):
     return places
 
 
+def _bitmap_tables(image):
+    """The directory of persistent bitmaps and their tables."""
+    at = image.get("header_length")
+    if image.get("version") < 3 or not image.get("autoclear") & 1:
+        return []
+    while image.number(at, 4) != 0x23852875:
+        at += 8 + -(-image.number(at + 4, 4) // 8) * 8
+    nr, pos = image.number(at + 8, 4), image.number(at + 24, 8)
+    tables = [(pos, image.number(at + 16, 8))]
+    for _ in range(nr):
+        tables.append((image.number(pos, 8), 8 * image.number(pos + 8, 4)))
+        pos += -(-(24 + image.number(pos + 20, 4) + image.number(pos + 18, 2)) // 8) * 8
+    return tables
+
+
 def structures(image):
     """What an image is made of: lists of (offset, width) of numbers, one for each kind of
     table that it has, the header first.
@@ -443,7 +458,7 @@ def structures(image):
         blocks = [(image.number(at, 8), image.cluster) for at, _ in entries(counts)]
         kinds += [entries(counts), entries(*(b for b in blocks if b[0])),
                   entries((image.get("header_length") or 72, 256)),
-                  entries(*_snapshot_tables(image))]
+                  entries(*_snapshot_tables(image)), entries(*_bitmap_tables(image))]
     return [kind for kind in kinds if kind]
 
 

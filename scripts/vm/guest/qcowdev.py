@@ -9,7 +9,7 @@ import struct
 import sys
 
 RAW, QCOW = 0, 1
-READ_ONLY, SNAPSHOT, NO_PARTSCAN, DIRECT, BUFFERED, BESIDE = 1, 2, 4, 8, 16, 32
+READ_ONLY, SNAPSHOT, NO_PARTSCAN, DIRECT, BUFFERED, BESIDE, DROP_BITMAPS = 1, 2, 4, 8, 16, 32, 64
 LAZY = 1
 ANY = 0xffffffff
 
@@ -31,6 +31,12 @@ WAIT_FORMAT = "<IIIIQ"
 WAIT_BYTES = struct.calcsize(WAIT_FORMAT)
 COMMIT_FORMAT = "<IIIIQiiQiI"
 COMMIT_BYTES = struct.calcsize(COMMIT_FORMAT)
+BITMAP_FORMAT = "<IIIIQQQQIIII"
+BITMAP_BYTES = struct.calcsize(BITMAP_FORMAT)
+MAP_FORMAT = "<IIIIQQQQQII"
+MAP_BYTES = struct.calcsize(MAP_FORMAT)
+RANGE_FORMAT = "<QQ"
+RANGE_BYTES = struct.calcsize(RANGE_FORMAT)
 LAYER_FORMAT = "<iiII"
 MESSAGE_BYTES = 4096
 
@@ -48,7 +54,10 @@ SET_ACCESS = command(1, 6, ACCESS_BYTES)
 REBASE = command(1, 7, REBASE_BYTES)
 WAIT = command(1, 8, WAIT_BYTES)
 COMMIT = command(1, 9, COMMIT_BYTES)
+CHANGE_BITMAP = command(1, 10, BITMAP_BYTES)
+MAP_BITMAP = command(3, 11, MAP_BYTES)
 CREATE, APPLY, DELETE = range(3)
+ADD, REMOVE, CLEAR, ENABLE, DISABLE, MERGE = range(6)
 
 control = os.open("/dev/qcow-control", os.O_RDWR)
 message = ""
@@ -185,6 +194,40 @@ def commit(index, image, data=-1, top=-1, flags=0, rate=0, reserved=0, size=COMM
     err = call(request, fields + bytearray(tail))
     message = text.value.decode()
     return err
+
+
+def change_bitmap(index, action, name=b"one", source=b"", granularity=0, flags=0, reserved=0,
+                  name_at=None, name_bytes=None, size=BITMAP_BYTES, tail=b""):
+    """errno. What the kernel said is in `message`."""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    names = [ctypes.create_string_buffer(text) for text in (name, source)]
+    fields = bytearray(struct.pack(
+        BITMAP_FORMAT, size, flags, index, MESSAGE_BYTES, ctypes.addressof(text),
+        ctypes.addressof(names[0]) if name_at is None else name_at, ctypes.addressof(names[1]),
+        granularity, len(name) if name_bytes is None else name_bytes, len(source), action,
+        reserved))
+    err = call(CHANGE_BITMAP, fields + bytearray(tail))
+    message = text.value.decode()
+    return err
+
+
+def map_bitmap(index, name=b"one", start=0, room=4, flags=0, ranges_at=None, size=MAP_BYTES,
+               tail=b""):
+    """(errno, ranges, where to go on, granularity). What the kernel said is in `message`."""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    label = ctypes.create_string_buffer(name)
+    ranges = ctypes.create_string_buffer(room * RANGE_BYTES)
+    fields = bytearray(struct.pack(
+        MAP_FORMAT, size, flags, index, MESSAGE_BYTES, ctypes.addressof(text),
+        ctypes.addressof(label), ctypes.addressof(ranges) if ranges_at is None else ranges_at,
+        start, 0, len(name), room)) + bytearray(tail)
+    err = call(MAP_BITMAP, fields)
+    message = text.value.decode()
+    start, granularity, _, nr = struct.unpack_from("<QQII", fields, 40)
+    return err, list(struct.iter_unpack(RANGE_FORMAT, ranges.raw[:nr * RANGE_BYTES])), start, \
+        granularity
 
 
 def resize(index, size_bytes, flags=0, size=RESIZE_BYTES, tail=b"", request=RESIZE, fd=None):

@@ -46,7 +46,7 @@ expect("detach: longer, zeros", q.detach(0, size=q.DETACH_BYTES + 8, tail=bytes(
        errno.ENXIO, "is not attached")
 
 # fields of attach
-for bit in range(6, 32):
+for bit in range(7, 32):
     refused(f"flag {bit}", errno.EINVAL, image, flags=q.READ_ONLY | 1 << bit,
             text=f"unknown flags 0x{1 << bit:x}")
 refused("direct and buffered", errno.EINVAL, image,
@@ -300,6 +300,66 @@ expect("commit: another image", q.commit(other, below, top=fd), errno.EINVAL,
 expect("commit: others have it", q.commit(other, below), errno.EBUSY)
 expect("commit: detached", q.detach(other), 0)
 os.close(below)
+os.close(top)
+
+# bitmaps
+expect("bitmap: an address nobody has", q.call(q.CHANGE_BITMAP, 8), errno.EFAULT)
+expect("map: an address nobody has", q.call(q.MAP_BITMAP, 8), errno.EFAULT)
+for size in (0, 3, 4097, 0xffffffff):
+    expect(f"bitmap: size {size}", q.change_bitmap(index, q.ADD, size=size), errno.EINVAL)
+    expect(f"map: size {size}", q.map_bitmap(index, size=size)[0], errno.EINVAL)
+for bit in range(32):
+    expect(f"bitmap: flag {bit}", q.change_bitmap(index, q.ADD, flags=1 << bit), errno.EINVAL,
+           "unknown flags")
+    expect(f"map: flag {bit}", q.map_bitmap(index, flags=1 << bit)[0], errno.EINVAL,
+           "unknown flags")
+expect("bitmap: longer, not all zeros", q.change_bitmap(
+    index, q.ADD, size=q.BITMAP_BYTES + 8, tail=b"\1" + bytes(7)), errno.E2BIG)
+expect("map: longer, not all zeros", q.map_bitmap(
+    index, size=q.MAP_BYTES + 8, tail=b"\1" + bytes(7))[0], errno.E2BIG)
+expect("bitmap: reserved", q.change_bitmap(index, q.ADD, reserved=1), errno.EINVAL,
+       "reserved field: 1")
+expect("bitmap: action 6", q.change_bitmap(index, 6), errno.EINVAL, "action 6 is unknown")
+expect("bitmap: no name", q.change_bitmap(index, q.ADD, b""), errno.EINVAL, "name of 0 bytes")
+expect("bitmap: a name of 1024", q.change_bitmap(index, q.ADD, b"n" * 1024), errno.EINVAL,
+       "name of 1024 bytes")
+expect("bitmap: a name with a NUL", q.change_bitmap(index, q.ADD, b"a\0b"), errno.EINVAL,
+       "has a NUL after 1 of 3")
+expect("bitmap: a name nowhere", q.change_bitmap(index, q.ADD, name_at=8), errno.EFAULT)
+expect("bitmap: merge nothing", q.change_bitmap(index, q.MERGE), errno.EINVAL, "name of 0 bytes")
+expect("bitmap: a source of nothing", q.change_bitmap(index, q.ADD, source=b"s"), errno.EINVAL,
+       "nothing to merge")
+expect("bitmap: granularity", q.change_bitmap(index, q.CLEAR, granularity=4096), errno.EINVAL,
+       "no new bitmap")
+for other in (0, 1048576, q.ANY):
+    expect(f"bitmap: number {other}", q.change_bitmap(other, q.ADD), errno.ENXIO,
+           "is not attached")
+    expect(f"map: number {other}", q.map_bitmap(other)[0], errno.ENXIO, "is not attached")
+expect("bitmap: read-only", q.change_bitmap(index, q.ADD), errno.EROFS, "is attached read-only")
+expect("map: read-only", q.map_bitmap(index)[0], errno.EROFS, "is attached read-only")
+top = os.open("overlay", os.O_RDWR)
+err, other = q.attach((top,), image, flags=0)
+expect("bitmap: to be written to", err, 0)
+expect("bitmap: longer, zeros", q.change_bitmap(other, q.ADD, granularity=4096,
+                                                size=q.BITMAP_BYTES + 8, tail=bytes(8)), 0)
+expect("bitmap: there is one", q.change_bitmap(other, q.ADD), errno.EEXIST, "one already")
+disk = os.open(f"/dev/qcow{other}", os.O_RDWR | os.O_SYNC)
+for at in (0, 64, 128, 255):
+    os.pwrite(disk, bytes(4096), at * 4096)
+os.close(disk)
+PLACES = [(at * 4096, 4096) for at in (0, 64, 128, 255)]
+expect("map: all", str(q.map_bitmap(other, room=5)), str((0, PLACES, 1 << 20, 4096)))
+expect("map: as many as there is room for", str(q.map_bitmap(other, room=4)[:2]), str((0, PLACES)))
+expect("map: some", str(q.map_bitmap(other, room=2)), str((0, PLACES[:2], 65 * 4096, 4096)))
+expect("map: the others", str(q.map_bitmap(other, start=65 * 4096)), str((0, PLACES[2:], 1 << 20, 4096)))
+expect("map: no room", str(q.map_bitmap(other, room=0)[:3]), str((0, [], 0)))
+expect("map: from the end", str(q.map_bitmap(other, start=1 << 20)), str((0, [], 1 << 20, 4096)))
+expect("map: beyond", q.map_bitmap(other, start=(1 << 20) + 1)[0], errno.EINVAL, "start 1048577")
+expect("map: ranges nowhere", q.map_bitmap(other, ranges_at=8)[0], errno.EFAULT)
+expect("map: none of that name", q.map_bitmap(other, b"two")[0], errno.ENOENT, "there is none")
+expect("bitmap: none of that name", q.change_bitmap(other, q.REMOVE, b"two"), errno.ENOENT)
+expect("bitmap: removed", q.change_bitmap(other, q.REMOVE), 0)
+expect("bitmap: detached", q.detach(other), 0)
 os.close(top)
 
 # read-only or not

@@ -30,6 +30,11 @@ make() {
 		return
 	fi
 	image_io "$2" image "${write[@]}" "write -q -c -s ../text 192K 64K" "discard -q 32K 8K"
+	if [[ $3 != *0.10* ]]; then
+		qemu-img bitmap --add image two
+		qemu-img bitmap --add -g 64K image one
+		image_io "$2" image "write -q -P 7 200K 10K"
+	fi
 	# which needs a count of 2
 	[[ $3 != *refcount_bits=1* ]] || return 0
 	qemu-img snapshot -c one image
