@@ -28,7 +28,7 @@
  * @QC_BUSY: the device is in use, or another process has the image
  * @QC_POLICY: a file that the image names may not be opened
  * @QC_NO_DRIVER: the driver is not there and could not be loaded
- * @QC_NOT_FOUND: no such device, image or snapshot
+ * @QC_NOT_FOUND: no such device, image, snapshot or bitmap
  *
  * Functions that can fail return one of these, 0 for success, and have printed a message.
  */

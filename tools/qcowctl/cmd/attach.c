@@ -22,6 +22,7 @@ static const char help[] =
 	"      --force-share          with -r: also while others write to it, as a virtual\n"
 	"                             machine does\n"
 	"      --snapshot ID|NAME     an internal snapshot, read-only\n"
+	"      --drop-bitmaps         persistent bitmaps that cannot be kept true may be lost\n"
 	"      --direct-io MODE       auto (default), on or off\n"
 	"      --no-partscan          do not look for partitions; partx can add them\n"
 	"      --logical-block-size N 512 (default) or 4096: what the device's blocks are\n"
@@ -40,6 +41,7 @@ static const char help[] =
 enum {
 	OPT_FORCE_SHARE = 256,
 	OPT_SNAPSHOT,
+	OPT_DROP_BITMAPS,
 	OPT_DIRECT_IO,
 	OPT_NO_PARTSCAN,
 	OPT_LOGICAL_BLOCK_SIZE,
@@ -56,6 +58,7 @@ static const struct option options[] = {
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "force-share", no_argument, NULL, OPT_FORCE_SHARE },
 	{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
+	{ "drop-bitmaps", no_argument, NULL, OPT_DROP_BITMAPS },
 	{ "direct-io", required_argument, NULL, OPT_DIRECT_IO },
 	{ "no-partscan", no_argument, NULL, OPT_NO_PARTSCAN },
 	{ "logical-block-size", required_argument, NULL, OPT_LOGICAL_BLOCK_SIZE },
@@ -148,6 +151,9 @@ static int parse_option(struct attach_args *a, int opt)
 		a->snapshot = optarg;
 		a->arg.flags |= QCOW_ATTACH_READ_ONLY;
 		return 0;
+	case OPT_DROP_BITMAPS:
+		a->arg.flags |= QCOW_ATTACH_DROP_BITMAPS;
+		return 0;
 	case OPT_DIRECT_IO:
 		return parse_direct_io(a, optarg);
 	case OPT_NO_PARTSCAN:
@@ -193,6 +199,8 @@ static int parse_args(struct attach_args *a, int argc, char **argv)
 	a->chain.write = !(a->arg.flags & QCOW_ATTACH_READ_ONLY);
 	if (a->force_share && a->chain.write)
 		return qc_fail(QC_USAGE, "--force-share", "only with --read-only");
+	if (a->arg.flags & QCOW_ATTACH_DROP_BITMAPS && !a->chain.write)
+		return qc_fail(QC_USAGE, "--drop-bitmaps", "not of a device that is read-only");
 	return 0;
 }
 
@@ -250,11 +258,15 @@ static int refuse_encrypted(const struct chain *chain)
 }
 
 /* The driver says what is wrong, not what helps. */
-static void hint_refused(const struct attach_args *a, const struct chain *chain, int err)
+static void hint_refused(const struct attach_args *a, const struct chain *chain,
+			 const struct attach_refusal *refusal)
 {
 	u64 cluster_bytes = 1ULL << chain->images[0].h.cluster_bits;
+	int err = refusal->err;
 
-	if (err == EUCLEAN && a->chain.write)
+	if (refusal->bitmaps && a->chain.write && !(a->arg.flags & QCOW_ATTACH_DROP_BITMAPS))
+		qc_hint("qcowctl attach -r %s, or --drop-bitmaps, which loses them", a->image);
+	else if (err == EUCLEAN && a->chain.write)
 		qc_hint("qcowctl attach -r %s, or qcowctl check -r all %s", a->image,
 			a->image);
 	/* Direct I/O needs whole blocks, of a page at most, and a cluster is written by itself. */
@@ -292,17 +304,18 @@ static void hint_block_size(const struct attach_args *a, const char *device)
 
 static int hand_over(struct attach_args *a, const struct chain *chain)
 {
-	int fd, code, err;
+	struct attach_refusal refusal;
+	int fd, code;
 	char *device;
 
 	fd = control_open(true);
 	if (fd < 0)
 		return -fd;
 
-	code = control_attach(fd, chain, &a->arg, &err);
+	code = control_attach(fd, chain, &a->arg, &refusal);
 	close(fd);
 	if (code) {
-		hint_refused(a, chain, err);
+		hint_refused(a, chain, &refusal);
 		return code;
 	}
 

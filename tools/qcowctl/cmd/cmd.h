@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The commands of qcowctl. Each parses its arguments in a file of its own and leaves the work
- * to image/, check/, create/, snapshot/, overlay/ and driver/.
+ * to image/, check/, create/, snapshot/, bitmap/, overlay/ and driver/.
  */
 #ifndef QCOWCTL_CMD_H
 #define QCOWCTL_CMD_H
@@ -23,6 +23,7 @@ struct command {
 };
 
 extern const struct command cmd_attach;
+extern const struct command cmd_bitmap;
 extern const struct command cmd_check;
 extern const struct command cmd_create;
 extern const struct command cmd_detach;

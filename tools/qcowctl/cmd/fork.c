@@ -176,8 +176,9 @@ static int try_chain(struct fork_args *a, const struct overlay_base *base)
 static int attach_second(struct fork_args *a, const struct overlay_base *base)
 {
 	struct chain chain = { 0 };
+	struct attach_refusal refusal;
 	u64 block_bytes = 0;
-	int fd, err, failed;
+	int fd, err;
 
 	a->chain.write = true;
 	a->chain.lock = IMAGE_LOCK_WRITE;
@@ -189,7 +190,7 @@ static int attach_second(struct fork_args *a, const struct overlay_base *base)
 		return -fd;
 	err = chain_open(&chain, a->file, &a->chain);
 	if (!err)
-		err = control_attach(fd, &chain, &a->arg, &failed);
+		err = control_attach(fd, &chain, &a->arg, &refusal);
 	if (!err) {
 		settle_device(a->arg.index);
 		printf("/dev/" QCOW_DEVICE_PREFIX "%u\n", a->arg.index);

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qcowctl map: where every guest range is stored, with qemu-img map's JSON keys.
+ * qcowctl map: where every guest range is stored, with qemu-img map's JSON keys; or what a bitmap
+ * says has changed.
  */
 #include <getopt.h>
 
+#include "bitmap/bitmap.h"
 #include "cmd/cmd.h"
 #include "image/image.h"
 
 static const char help[] =
 	"Usage: qcowctl map [OPTION]... IMAGE\n"
-	"Show where every range of the image is stored. Needs neither root nor the driver.\n"
+	"       qcowctl map --bitmap NAME [--output FORMAT] IMAGE|DEVICE\n"
+	"Show where every range of the image is stored, or which ranges a bitmap says have\n"
+	"changed. Needs neither root nor the driver, but for a bitmap of an image that is\n"
+	"attached to be written to.\n"
 	"\n"
+	"      --bitmap NAME          what has changed according to this bitmap\n"
 	"      --output FORMAT        human (default) or json, as qemu-img map\n"
 	"      --allow-backing NAME   backing files may be in this directory too, or be\n"
 	"                             this file or block device\n"
@@ -20,13 +26,15 @@ static const char help[] =
 	"  -h, --help                 this text\n";
 
 enum {
-	OPT_OUTPUT = 256,
+	OPT_BITMAP = 256,
+	OPT_OUTPUT,
 	OPT_ALLOW_BACKING,
 	OPT_BACKING,
 	OPT_BACKING_FORMAT,
 };
 
 static const struct option options[] = {
+	{ "bitmap", required_argument, NULL, OPT_BITMAP },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
 	{ "backing", required_argument, NULL, OPT_BACKING },
@@ -124,50 +132,71 @@ static int map(const char *name, const struct chain_options *opts, bool json)
 	return err;
 }
 
-static int parse_args(int argc, char **argv, struct chain_options *opts, bool *json,
-		      bool *help_me)
+/**
+ * struct map_args - the command line
+ * @chain: which files
+ * @bitmap: name of the bitmap that is shown, or NULL
+ * @json: as JSON
+ * @help: print the help
+ */
+struct map_args {
+	struct chain_options chain;
+	const char *bitmap;
+	bool json;
+	bool help;
+};
+
+static int parse_option(struct map_args *a, int opt)
+{
+	switch (opt) {
+	case OPT_BITMAP:
+		a->bitmap = optarg;
+		return 0;
+	case OPT_OUTPUT:
+		return cmd_parse_output(optarg, &a->json);
+	case OPT_ALLOW_BACKING:
+		return policy_allow(&a->chain.policy, optarg);
+	case OPT_BACKING:
+		return chain_add_backing(&a->chain, optarg);
+	case OPT_BACKING_FORMAT:
+		return chain_set_backing_format(&a->chain, optarg);
+	case 'h':
+		a->help = true;
+		return 0;
+	default:
+		return QC_USAGE;
+	}
+}
+
+static int parse_args(struct map_args *a, int argc, char **argv)
 {
 	int opt, err = 0;
 
-	while (!err && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		switch (opt) {
-		case OPT_OUTPUT:
-			err = cmd_parse_output(optarg, json);
-			break;
-		case OPT_ALLOW_BACKING:
-			err = policy_allow(&opts->policy, optarg);
-			break;
-		case OPT_BACKING:
-			err = chain_add_backing(opts, optarg);
-			break;
-		case OPT_BACKING_FORMAT:
-			err = chain_set_backing_format(opts, optarg);
-			break;
-		case 'h':
-			*help_me = true;
-			return 0;
-		default:
-			err = QC_USAGE;
-		}
-	}
-	if (!err && argc - optind != 1)
-		err = qc_fail(QC_USAGE, "map", "one image is wanted, %d given", argc - optind);
-	return err;
+	while (!err && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1)
+		err = parse_option(a, opt);
+	if (err || a->help)
+		return err;
+	if (argc - optind != 1)
+		return qc_fail(QC_USAGE, "map", "one image is wanted, %d given", argc - optind);
+	if (a->bitmap && (a->chain.nr_backings || a->chain.backing_format || a->chain.policy.nr))
+		return qc_fail(QC_USAGE, "--bitmap", "backing files are not looked at");
+	return 0;
 }
 
 static int run(const struct command *cmd, int argc, char **argv)
 {
-	struct chain_options opts = { .no_data = true };
-	bool json = false, help_me = false;
-	int err = parse_args(argc, argv, &opts, &json, &help_me);
+	struct map_args a = { .chain.no_data = true };
+	int err = parse_args(&a, argc, argv);
 
 	if (err == QC_USAGE)
 		cmd_usage(cmd);
-	else if (help_me)
+	else if (!err && a.help)
 		cmd_help(cmd);
+	else if (!err && a.bitmap)
+		err = bitmap_map(argv[optind], a.bitmap, a.json);
 	else if (!err)
-		err = map(argv[optind], &opts, json);
-	chain_options_free(&opts);
+		err = map(argv[optind], &a.chain, a.json);
+	chain_options_free(&a.chain);
 	return err;
 }
 

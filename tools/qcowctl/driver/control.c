@@ -197,12 +197,14 @@ static void warn_lines(const char *image, const char *text)
 	}
 }
 
-int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, int *err)
+int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg,
+		   struct attach_refusal *refusal)
 {
 	struct qcow_layer *layers = encode_layers(chain->images, chain->nr);
 	u64 *digests = encode_digests(chain->images, chain->nr);
 	const char *image = chain->images[0].name;
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	int err;
 
 	arg->size = sizeof(*arg);
 	arg->layers = (uintptr_t)layers;
@@ -210,18 +212,19 @@ int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, i
 	arg->digests = (uintptr_t)digests;
 	arg->message = (uintptr_t)text;
 	arg->message_size = QCOW_MAX_MESSAGE;
-	*err = ioctl(fd, QCOW_ATTACH, arg) ? errno : 0;
-	if (*err && !qc_lines(image, text)) {
-		qc_fail_errno(0, *err, image, "cannot attach");
-		if (*err == EPERM)
+	err = ioctl(fd, QCOW_ATTACH, arg) ? errno : 0;
+	*refusal = (struct attach_refusal){ .err = err, .bitmaps = err && strstr(text, "bitmap") };
+	if (err && !qc_lines(image, text)) {
+		qc_fail_errno(0, err, image, "cannot attach");
+		if (err == EPERM)
 			qc_hint("run it as root");
-	} else if (!*err) {
+	} else if (!err) {
 		warn_lines(image, text);
 	}
 	free(text);
 	free(digests);
 	free(layers);
-	return exit_code(*err);
+	return exit_code(err);
 }
 
 int control_detach(int fd, u32 index, u32 flags)
@@ -440,6 +443,46 @@ int control_commit_backing(int fd, u32 index, const struct image *base, int top_
 	err = report_operation(err, index, text, "commits nothing", "cannot commit it");
 	if (!err)
 		warn_lines(base->name, text);
+	free(text);
+	return exit_code(err);
+}
+
+static int bitmap_exit_code(int err)
+{
+	switch (err) {
+	case EINVAL:
+	case EFBIG:
+	case EEXIST:
+		return QC_USAGE;
+	default:
+		return exit_code(err);
+	}
+}
+
+int control_change_bitmap(int fd, struct qcow_change_bitmap *arg)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	int err;
+
+	arg->size = sizeof(*arg);
+	arg->message = (uintptr_t)text;
+	arg->message_size = QCOW_MAX_MESSAGE;
+	err = call_operation(fd, QCOW_CHANGE_BITMAP, arg, arg->index, text,
+			     "changes no bitmaps of it", "cannot change its bitmaps");
+	free(text);
+	return bitmap_exit_code(err);
+}
+
+int control_map_bitmap(int fd, struct qcow_map_bitmap *arg)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	int err;
+
+	arg->size = sizeof(*arg);
+	arg->message = (uintptr_t)text;
+	arg->message_size = QCOW_MAX_MESSAGE;
+	err = call_operation(fd, QCOW_MAP_BITMAP, arg, arg->index, text, "has no bitmaps of it",
+			     "cannot read its bitmap");
 	free(text);
 	return exit_code(err);
 }

@@ -29,15 +29,26 @@ struct job_watch;
 int control_open(bool load);
 
 /**
+ * struct attach_refusal - what helps where the driver attaches nothing
+ * @err: errno of the call, 0: success
+ * @bitmaps: the message is about bitmaps
+ */
+struct attach_refusal {
+	int err;
+	bool bitmaps;
+};
+
+/**
  * control_attach() - QCOW_ATTACH
  * @fd: control node
  * @chain: the layers; their descriptors are handed to the driver
  * @arg: all but layers, digests and message buffer; @index is filled on success
- * @err: errno of the call, 0: success
+ * @refusal: result
  *
  * Prints the driver's message. Return: enum qc_exit.
  */
-int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg, int *err);
+int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg,
+		   struct attach_refusal *refusal);
 
 /**
  * control_detach() - QCOW_DETACH
@@ -125,6 +136,25 @@ int control_rebase(int fd, const struct chain *chain, struct qcow_rebase *arg,
  */
 int control_commit_backing(int fd, u32 index, const struct image *base, int top_fd, u64 rate,
 			   struct job_watch *watch);
+
+/**
+ * control_change_bitmap() - QCOW_CHANGE_BITMAP
+ * @fd: control node
+ * @arg: all but the message buffer
+ *
+ * Prints the driver's message. Return: enum qc_exit, QC_USAGE when the granularity is wrong or the
+ * name is there already.
+ */
+int control_change_bitmap(int fd, struct qcow_change_bitmap *arg);
+
+/**
+ * control_map_bitmap() - QCOW_MAP_BITMAP
+ * @fd: control node
+ * @arg: all but the message buffer
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_map_bitmap(int fd, struct qcow_map_bitmap *arg);
 
 /**
  * control_wait() - QCOW_WAIT

@@ -33,48 +33,17 @@ static const char *new_backing(const struct rebase *r)
 	return *r->opts->backing ? r->opts->backing : NULL;
 }
 
-/* The write after which the new names are the image's. */
-static int switch_over(struct rebase *r, const void *head, size_t len)
-{
-	int err = check_write(&r->s.c, head, len, 0) ? QC_SYSTEM : 0;
-
-	if (!err)
-		err = shadow_sync(&r->s, "the header");
-	if (err)
-		qc_fail(0, r->s.c.img->name, "has the backing file of before or of afterwards");
-	return err;
-}
-
-static int write_head(struct rebase *r, const struct qcow_head *old, const struct qcow_head *new)
-{
-	size_t from, len;
-	int err = 0;
-
-	if (!memcmp(old->buf, new->buf, old->bytes))
-		return 0;
-	len = qcow_head_behind(old, new, &from);
-	if (len)
-		err = check_write(&r->s.c, new->buf + from, len, from) ? QC_SYSTEM :
-			shadow_sync(&r->s, "the new name");
-	return err ? err : switch_over(r, new->buf, QCOW_HEAD_SWITCH_BYTES);
-}
-
 /* @heads: QCOW_MAX_HEADS of them, whose memory is that of the first. */
 static int plan_heads(struct rebase *r, struct qcow_head *heads, unsigned int *nr)
 {
 	const struct qcow_backing_names names = {
 		.backing = new_backing(r), .format = r->opts->format,
 	};
-	size_t bytes = check_cluster_bytes(&r->s.c), i;
-	unsigned char *buf = qc_alloc(QCOW_MAX_HEADS * bytes);
-	int err;
+	int err = shadow_read_heads(&r->s, heads);
 
 	QC_REPORT(rep);
-	for (i = 0; i < QCOW_MAX_HEADS; i++)
-		heads[i] = (struct qcow_head){ .buf = buf + i * bytes, .bytes = bytes };
-	heads[0].h = r->s.c.img->h;
-	if (check_read(&r->s.c, buf, bytes, 0))
-		return QC_SYSTEM;
+	if (err)
+		return err;
 	err = qcow_backing_plan(heads, &names, nr, &rep);
 	if (!err)
 		return 0;
@@ -89,7 +58,7 @@ static int rename_v2(struct rebase *r)
 	int err = plan_heads(r, heads, &nr);
 
 	for (i = 1; !err && i < nr; i++)
-		err = write_head(r, &heads[i - 1], &heads[i]);
+		err = shadow_write_head(&r->s, &heads[i - 1], &heads[i], "backing file");
 	free(heads[0].buf);
 	return err;
 }
@@ -168,7 +137,7 @@ static int rename_v1(struct rebase *r)
 		return err;
 	disk->backing_offset = cpu_to_be64(host_offset);
 	disk->backing_size = cpu_to_be32((u32)len);
-	err = switch_over(r, head, sizeof(head));
+	err = shadow_write_header(&r->s, head, sizeof(head), "backing file");
 	if (!err)
 		cut_name_v1(r, host_offset);
 	return err;

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <qcow/head.h>
+
 #include "shadow/shadow.h"
 
 void shadow_hint_check(const struct image *img)
@@ -120,15 +122,46 @@ static size_t put_header(const struct qcow_header *h, void *buf)
 	return h->version == 2 ? QCOW_V2_HEADER_BYTES : QCOW_V3_HEADER_BYTES;
 }
 
-int shadow_switch(struct shadow *s, const char *what)
+int shadow_write_header(struct shadow *s, const void *head, size_t len, const char *what)
 {
-	struct image *img = s->c.img;
-	size_t len = put_header(&s->h, img->head);
-	int err = check_write(&s->c, img->head, len, 0) ? QC_SYSTEM : 0;
+	int err = check_write(&s->c, head, len, 0) ? QC_SYSTEM : 0;
 
 	if (!err)
 		err = shadow_sync(s, "the header");
 	if (err)
-		qc_fail(0, img->name, "has the %s of before or of afterwards", what);
+		qc_fail(0, s->c.img->name, "has the %s of before or of afterwards", what);
 	return err;
+}
+
+int shadow_switch(struct shadow *s, const char *what)
+{
+	unsigned char *head = s->c.img->head;
+
+	return shadow_write_header(s, head, put_header(&s->h, head), what);
+}
+
+int shadow_read_heads(struct shadow *s, struct qcow_head *heads)
+{
+	size_t bytes = check_cluster_bytes(&s->c), i;
+	unsigned char *buf = qc_alloc(QCOW_MAX_HEADS * bytes);
+
+	for (i = 0; i < QCOW_MAX_HEADS; i++)
+		heads[i] = (struct qcow_head){ .buf = buf + i * bytes, .bytes = bytes };
+	heads[0].h = s->c.img->h;
+	return check_read(&s->c, buf, bytes, 0) ? QC_SYSTEM : 0;
+}
+
+int shadow_write_head(struct shadow *s, const struct qcow_head *old, const struct qcow_head *new,
+		      const char *what)
+{
+	size_t from, len;
+	int err = 0;
+
+	if (!memcmp(old->buf, new->buf, old->bytes))
+		return 0;
+	len = qcow_head_behind(old, new, &from);
+	if (len)
+		err = check_write(&s->c, new->buf + from, len, from) ? QC_SYSTEM :
+			shadow_sync(s, "the end of the header");
+	return err ? err : shadow_write_header(s, new->buf, QCOW_HEAD_SWITCH_BYTES, what);
 }

@@ -23,6 +23,8 @@
 
 #include "check/internal.h"
 
+struct qcow_head;
+
 /**
  * enum block_state - what becomes of a refcount block
  * @BLOCK_SAME: it stays
@@ -128,6 +130,33 @@ int shadow_sync(struct shadow *s, const char *what);
  * @what: the image has the ... of before or of afterwards when it fails
  */
 int shadow_switch(struct shadow *s, const char *what);
+
+/**
+ * shadow_write_header() - the same, of the first bytes of the file as they are to be
+ * @s: the new state, which is durable
+ * @head: the bytes, at most the first sector
+ * @len: how many
+ * @what: as for shadow_switch()
+ */
+int shadow_write_header(struct shadow *s, const void *head, size_t len, const char *what);
+
+/**
+ * shadow_read_heads() - begin to plan another first cluster
+ * @s: the image, of version 2 or 3, after check_set_up()
+ * @heads: result, QCOW_MAX_HEADS of them: the present one, and room for the others; the caller
+ *         frees the @buf of the first, also after an error
+ */
+int shadow_read_heads(struct shadow *s, struct qcow_head *heads);
+
+/**
+ * shadow_write_head() - give the image another first cluster; nothing is done if it is the same
+ * @s: the new state, which is durable
+ * @old: the cluster that it has
+ * @new: the next one of the plan
+ * @what: as for shadow_switch()
+ */
+int shadow_write_head(struct shadow *s, const struct qcow_head *old, const struct qcow_head *new,
+		      const char *what);
 
 /* space.c */
 

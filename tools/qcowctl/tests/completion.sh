@@ -20,7 +20,7 @@ words a | grep -x attach >/dev/null
 words attach --direct-io '' | paste -sd' ' | grep -x 'auto on off' >/dev/null
 words info --output j | grep -x json >/dev/null
 words check -r '' | paste -sd' ' | grep -x 'leaks all' >/dev/null
-for command in attach detach list info map create check snapshot overlay fork rename \
+for command in attach detach list info map create check snapshot bitmap overlay fork rename \
 	rebase stream commit resize set job; do
 	for option in $("$QCOWCTL" "$command" --help | grep -oE -- '--[a-z-]+' | sort -u); do
 		words "$command" "$option" | grep -x -- "$option" >/dev/null ||

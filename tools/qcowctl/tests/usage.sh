@@ -30,3 +30,20 @@ expect "$USAGE" 'exclude each other' list -J --raw
 expect "$USAGE" 'human nor json' map --output xml a
 expect "$USAGE" 'human nor json' info --output xml a
 expect "$USAGE" 'one image is wanted, 0 given' info --dump
+expect "$USAGE" 'not of a device that is read-only' attach --drop-bitmaps -r a
+expect "$USAGE" 'not of a device that is read-only' attach --drop-bitmaps --snapshot 1 a
+expect "$USAGE" 'backing files are not looked at' map --bitmap b --backing a a
+expect "$USAGE" 'one image is wanted, 2 given' map --bitmap b a c
+expect "$USAGE" 'one of --add, --remove' bitmap a b
+expect "$USAGE" 'try: qcowctl bitmap --help' bitmap --add a
+expect "$USAGE" 'the name of a bitmap are wanted, 3 words given' bitmap --add a b c
+expect "$USAGE" 'the name is empty' bitmap --add a ''
+expect "$USAGE" 'the name has 1024 bytes, at most 1023' bitmap --add a "$(printf '%01024d' 0)"
+expect "$USAGE" "'none' is no size" bitmap --add -g none a b
+expect "$USAGE" "'0' is no size" bitmap --add -g 0 a b
+expect "$USAGE" '--granularity: only with --add' bitmap --clear -g 64K a b
+expect "$USAGE" '--source-file: only with --merge' bitmap --add -b c a b
+expect "$USAGE" '--source-format: only with --source-file' bitmap --merge c -F qcow2 a b
+expect "$USAGE" "'raw' is not qcow2" bitmap --merge c -b c -F raw a b
+expect "$NOT_FOUND" 'no such device, and no attached image' bitmap --add absent b
+expect "$NOT_FOUND" 'No such file' map --bitmap b absent

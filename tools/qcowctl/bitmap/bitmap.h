@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Persistent dirty bitmaps of an image, QEMU's: of one that no other program has open, or an
+ * attached one.
+ */
+#ifndef QCOWCTL_BITMAP_H
+#define QCOWCTL_BITMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <qcow/types.h>
+#include <uapi/linux/qcow.h>
+
+/**
+ * struct bitmap_action - one thing to do
+ * @verb: what
+ * @source: of QCOW_BITMAP_MERGE: the name of the other bitmap
+ */
+struct bitmap_action {
+	enum qcow_bitmap_action verb;
+	const char *source;
+};
+
+/**
+ * struct bitmap_job - what is to become of a bitmap
+ * @name: of the bitmap
+ * @actions: what to do, in this order
+ * @nr: of them
+ * @granularity: guest bytes that a bit of a new one stands for, 0: as QEMU has it
+ * @source_file: image that has the bitmaps which are merged, or NULL: the same
+ */
+struct bitmap_job {
+	const char *name;
+	struct bitmap_action *actions;
+	size_t nr;
+	u64 granularity;
+	const char *source_file;
+};
+
+/**
+ * bitmap_change() - change a bitmap of an image
+ * @image: name of the image; no policy restricts it
+ * @job: what is to become of the bitmap
+ *
+ * The image is checked first. All actions become valid together: when the power fails, the image is
+ * as before or as after all of them. May block.
+ *
+ * Return: enum qc_exit; after an error the image is as before, unless the message says that it is
+ * not known what is on the disk.
+ */
+int bitmap_change(const char *image, const struct bitmap_job *job);
+
+/**
+ * bitmap_change_attached() - the same of an attached image, by the driver
+ * @index: of the device
+ * @job: what is to become of the bitmap
+ *
+ * Return: enum qc_exit; after an error what was done before it stays, after a message.
+ */
+int bitmap_change_attached(u32 index, const struct bitmap_job *job);
+
+/**
+ * bitmap_map() - print what a bitmap says has changed
+ * @what: name of a device or of an image; no policy restricts it
+ * @name: of the bitmap
+ * @json: as JSON, else as a table
+ *
+ * The driver says it of a device that can be written to. Takes no lock. Return: enum qc_exit.
+ */
+int bitmap_map(const char *what, const char *name, bool json);
+
+#endif /* QCOWCTL_BITMAP_H */
