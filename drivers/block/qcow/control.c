@@ -37,9 +37,6 @@
 #define ACCESS_FLAGS	QCOW_ACCESS_READ_ONLY
 #define REBASE_FLAGS	(QCOW_REBASE_NAMES_ONLY | QCOW_REBASE_NO_COMPARE)
 
-/* Ranges of a bitmap that are looked up in one go. */
-#define MAP_PIECE	1024U
-
 static int report_create(struct qcow_report *rep, u32 size)
 {
 	*rep = (struct qcow_report) { .size = min_t(u32, size, QCOW_MAX_MESSAGE) };
@@ -624,27 +621,20 @@ static long ctl_change_bitmap(struct qcow_change_bitmap __user *user)
 	return ret;
 }
 
-/* Fills the caller's array piece by piece. */
 static int map_bitmap(struct qcow_map_bitmap *args, const char *name, struct qcow_report *rep)
 {
-	struct qcow_bitmap_range __user *user = u64_to_user_ptr(args->ranges);
-	u32 piece, found, room = args->nr_ranges;
+	u32 nr = min(args->nr_ranges, QCOW_MAX_BITMAP_RANGES);
 	struct qcow_bitmap_range *ranges;
 	int err;
 
-	args->nr_ranges = 0;
-	ranges = kmalloc_array(MAP_PIECE, sizeof(*ranges), GFP_KERNEL);
+	ranges = kvmalloc_array(max(nr, 1U), sizeof(*ranges), GFP_KERNEL_ACCOUNT);
 	if (!ranges)
 		return -ENOMEM;
-	do {
-		piece = min_t(u32, room - args->nr_ranges, MAP_PIECE);
-		found = piece;
-		err = qcow_device_map_bitmap(args, name, ranges, &found, rep);
-		if (!err && copy_to_user(user + args->nr_ranges, ranges, found * sizeof(*ranges)))
-			err = -EFAULT;
-		args->nr_ranges += found;
-	} while (!err && found == piece && args->nr_ranges < room);
-	kfree(ranges);
+	err = qcow_device_map_bitmap(args, name, ranges, &nr, rep);
+	if (!err && copy_to_user(u64_to_user_ptr(args->ranges), ranges, nr * sizeof(*ranges)))
+		err = -EFAULT;
+	args->nr_ranges = nr;
+	kvfree(ranges);
 	return err;
 }
 

@@ -754,7 +754,8 @@ int qcow_device_detach(unsigned int index, bool lazy, struct qcow_report *rep)
 
 	err = device_remove(dev);
 	if (err)
-		qcow_report(rep, "qcow%u is detached, and what was written last may be lost",
+		qcow_report(rep,
+			    "qcow%u is detached, and what was written last, or bitmaps, may be lost",
 			    index);
 	return err;
 }

@@ -411,8 +411,9 @@ enum qcow_bitmap_action {
 	QCOW_BITMAP_MERGE = 5,
 };
 
-/* Bytes of a bitmap's name, at most. */
+/* Bytes of a bitmap's name, and ranges that one call finds, at most. */
 #define QCOW_MAX_BITMAP_TEXT	1023
+#define QCOW_MAX_BITMAP_RANGES	65536U
 
 /**
  * struct qcow_change_bitmap - argument of QCOW_CHANGE_BITMAP
@@ -476,8 +477,9 @@ struct qcow_bitmap_range {
  * @nr_ranges: in: length of @ranges; out: how many have been found
  *
  * What a bitmap of a device that is written to says has changed, in the order of the disk; ranges
- * are as long as they can be, but where one call ends and the next begins. -ENOENT: there is no
- * such bitmap; -EUCLEAN: it is inconsistent; -EROFS: the device is read-only, and its file says it.
+ * are as long as they can be, but where one call ends and the next begins. What a bitmap records
+ * meanwhile may be among it. -ENOENT: there is no such bitmap; -EUCLEAN: it is inconsistent;
+ * -EROFS: the device is read-only, and its file says it.
  */
 struct qcow_map_bitmap {
 	__u32 size;

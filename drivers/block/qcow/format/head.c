@@ -52,7 +52,8 @@ struct places {
  * struct content - what a header is to have
  * @name: name of the backing file, not NUL terminated, or NULL: it has none
  * @name_len: bytes at @name
- * @name_at: where it is already, 0: nowhere
+ * @keeps_name: the name is as it is, and best stays where it is
+ * @spare: bytes that are to be free before the name, of what the list gets with the next head
  * @format: its format, where it changes
  * @features: feature name table, or NULL: none
  * @bitmaps: data of the extension of the bitmaps, where it changes
@@ -63,7 +64,8 @@ struct places {
 struct content {
 	const void *name;
 	size_t name_len;
-	size_t name_at;
+	bool keeps_name;
+	size_t spare;
 	const char *format;
 	const struct qcow_ext *features;
 	const struct qcow_disk_bitmaps *bitmaps;
@@ -224,7 +226,8 @@ static bool leaves_old(const struct layout *l)
 /* @behind: bytes that the name leaves free at the front, or 0: it comes at once. */
 static bool lay_out(struct layout *l, const struct places *at, size_t behind)
 {
-	return put_extensions(l, at) && put_backing(l, max(l->pos, behind)) && leaves_old(l);
+	return put_extensions(l, at) &&
+		put_backing(l, max(l->pos + l->content->spare, behind)) && leaves_old(l);
 }
 
 static bool try_places(struct layout *l)
@@ -239,8 +242,8 @@ static bool try_places(struct layout *l)
 
 		if (!has_places(l->old, at))
 			continue;
-		if (lay_out(l, at, content->name_at) || lay_out(l, at, 0) ||
-		    lay_out(l, at, behind))
+		if (lay_out(l, at, content->keeps_name ? h->backing_offset : 0) ||
+		    lay_out(l, at, 0) || lay_out(l, at, behind))
 			return true;
 	}
 	return false;
@@ -258,6 +261,20 @@ static bool lay_out_content(const struct qcow_head *old, const struct content *c
 	return true;
 }
 
+/* First without the feature names, which come back behind what is new. */
+static bool plan_twice(struct qcow_head *heads, struct content *content,
+		       const struct qcow_ext *features, size_t spare)
+{
+	bool fits;
+
+	content->features = NULL;
+	content->spare = spare;
+	fits = lay_out_content(&heads[0], content, &heads[1]);
+	content->features = features;
+	content->spare = 0;
+	return fits && lay_out_content(&heads[1], content, &heads[2]);
+}
+
 /* As qcow_backing_plan() states. Return: whether there is room. */
 static bool plan(struct qcow_head *heads, struct content *content, unsigned int *nr)
 {
@@ -271,10 +288,9 @@ static bool plan(struct qcow_head *heads, struct content *content, unsigned int 
 	if (fits || !content->features)
 		return fits;
 	*nr = 3;
-	content->features = NULL;
-	fits = lay_out_content(&heads[0], content, &heads[1]);
-	content->features = &features;
-	return fits && lay_out_content(&heads[1], content, &heads[2]);
+	return plan_twice(heads, content, &features, 0) ||
+		plan_twice(heads, content, &features,
+			   sizeof(struct qcow_disk_ext) + round_up((size_t)features.len, 8));
 }
 
 int qcow_backing_check_name(const char *name, struct qcow_report *rep)
@@ -345,7 +361,7 @@ int qcow_bitmaps_plan(struct qcow_head *heads, const struct qcow_bitmaps_dir *di
 	struct content content = {
 		.name = old->h.backing_offset ? old->buf + old->h.backing_offset : NULL,
 		.name_len = old->h.backing_len,
-		.name_at = old->h.backing_offset,
+		.keeps_name = true,
 		.bitmaps = &bitmaps,
 		.places = dir->nr ? stated : absent,
 		.nr_places = dir->nr ? ARRAY_SIZE(stated) : ARRAY_SIZE(absent),

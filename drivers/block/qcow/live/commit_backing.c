@@ -108,6 +108,12 @@ int qcow_commit_backing_check(const struct qcow_device *dev, struct qcow_report 
 			    base->size, dev->name, top->size);
 		return -EINVAL;
 	}
+	if (base->size < top->size && base->header.autoclear & QCOW_AUTOCLEAR_BITMAPS) {
+		qcow_report(rep,
+			    "the backing file has bitmaps, and is to get another size: %llu, not %llu",
+			    top->size, base->size);
+		return -EOPNOTSUPP;
+	}
 	return check_zeros(base, top->size, rep);
 }
 
@@ -286,6 +292,8 @@ int qcow_commit_backing_run(struct qcow_device *dev, struct qcow_commit_parts *p
 	if (err)
 		return err;
 	qcow_image_attached(c.base);
+	/* It shows what is written to the base from now on, which they do not. */
+	qcow_bitmaps_stop(&old_meta->bitmaps);
 	err = qcow_meta_retire(old_meta);
 	if (err)
 		pr_warn("%s: the image that has been committed is left as it is: error %d\n",

@@ -19,10 +19,18 @@
 #include "meta/bitmap.h"
 #include "meta/overlap.h"
 #include "meta/track.h"
+#include "meta/worker.h"
 #include "store/store.h"
 
-/* Three bitmaps of a disk of 40 TiB with QEMU's granularity have less. */
+/*
+ * All bitmaps of one image. Three of a disk of 40 TiB with QEMU's granularity have less; there are
+ * a thousand at most, as each that records costs every write.
+ */
 #define MAX_MEMORY	((u64)SZ_256M)
+#define LEAST_MEMORY	((u64)SZ_256K)
+
+/* Slices of counts that an attach reads. */
+#define CHECK_SLICES	32
 
 /* Requests are in sectors. */
 #define MIN_GRANULARITY_BITS	9
@@ -30,7 +38,7 @@
 /* Read all of a range; a kvfree()able buffer in @result. */
 static int bitmaps_read(struct qcow_image *image, u64 host, size_t len, void **result)
 {
-	void *buf = kvmalloc(len, GFP_KERNEL);
+	void *buf = kvmalloc(len, GFP_KERNEL_ACCOUNT);
 	int err;
 
 	if (!buf)
@@ -57,11 +65,11 @@ struct qcow_dirty_bitmap *qcow_bitmaps_find(const struct qcow_bitmaps *bitmaps, 
 
 struct qcow_dirty_bitmap *qcow_bitmap_create(const struct qcow_bitmap *entry)
 {
-	struct qcow_dirty_bitmap *bitmap = kzalloc(sizeof(*bitmap), GFP_KERNEL);
+	struct qcow_dirty_bitmap *bitmap = kzalloc(sizeof(*bitmap), GFP_KERNEL_ACCOUNT);
 
 	if (!bitmap)
 		return NULL;
-	bitmap->text = kvmalloc((size_t)entry->extra_len + entry->name_len, GFP_KERNEL);
+	bitmap->text = kvmalloc((size_t)entry->extra_len + entry->name_len, GFP_KERNEL_ACCOUNT);
 	if (!bitmap->text) {
 		kfree(bitmap);
 		return NULL;
@@ -88,6 +96,13 @@ void qcow_bitmap_destroy(struct qcow_dirty_bitmap *bitmap)
 	kfree(bitmap);
 }
 
+/* Its bits, its table, and the next one. */
+static u64 bitmap_memory(const struct qcow_bitmap *e, u64 disk_bytes)
+{
+	return max(LEAST_MEMORY, qcow_track_memory(disk_bytes, e->granularity_bits) +
+				 2 * e->table_entries * sizeof(__be64));
+}
+
 int qcow_bitmap_create_bits(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *bitmap,
 			    u64 disk_bytes, struct qcow_report *rep)
 {
@@ -99,7 +114,7 @@ int qcow_bitmap_create_bits(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitm
 			    (int)e->name_len, e->name, e->granularity_bits, MIN_GRANULARITY_BITS);
 		return -EOPNOTSUPP;
 	}
-	memory = bitmaps->memory + qcow_track_memory(disk_bytes, e->granularity_bits);
+	memory = bitmaps->memory + bitmap_memory(e, disk_bytes);
 	if (memory > MAX_MEMORY) {
 		qcow_report(rep,
 			    "bitmap \"%.*s\": all bitmaps would take %llu bytes of memory, at most %llu",
@@ -109,40 +124,98 @@ int qcow_bitmap_create_bits(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitm
 	bitmap->track = qcow_track_create_parts(disk_bytes, e->granularity_bits);
 	if (!bitmap->track)
 		return -ENOMEM;
+	bitmap->memory = memory - bitmaps->memory;
 	bitmaps->memory = memory;
 	return 0;
 }
 
 void qcow_bitmap_forget_bits(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *bitmap)
 {
-	if (bitmap->track)
-		bitmaps->memory -= BITS_TO_LONGS(bitmap->track->nr) * sizeof(long);
+	bitmaps->memory -= bitmap->memory;
+	bitmap->memory = 0;
 	qcow_track_destroy(bitmap->track);
 	kvfree(bitmap->table);
 	bitmap->track = NULL;
 	bitmap->table = NULL;
 }
 
-int qcow_bitmap_load_table(struct qcow_image *image, const struct qcow_bitmap *entry,
-			   __be64 **table)
+/**
+ * struct table_check - whether clusters are a bitmap's alone
+ * @meta: of the image
+ * @seen: what bitmaps have that are known
+ * @budget: as qcow_refcounts_check() has it
+ */
+struct table_check {
+	struct qcow_meta *meta;
+	struct qcow_overlap seen;
+	u32 budget;
+};
+
+static int check_own(struct table_check *c, u64 host, u64 len)
 {
-	void *buf;
+	if (qcow_overlap_hit(&c->meta->overlap, host, len) ||
+	    qcow_overlap_hit(&c->seen, host, len))
+		return -EUCLEAN;
+	return qcow_refcounts_check(&c->meta->space.counts, "bitmap", host, len, &c->budget,
+				    NULL) ?: qcow_overlap_add(&c->seen, host, len);
+}
+
+/* Call @func for the table and all that it leads to. */
+static int walk_table(struct table_check *c, const struct qcow_bitmap *e, const __be64 *table,
+		      int (*func)(struct table_check *c, u64 host, u64 len))
+{
+	u32 bits = c->meta->image->geo.cluster_bits;
 	u64 host;
 	bool ones;
 	u32 i;
+	int err = func(c, e->table_offset, e->table_entries * sizeof(__be64));
+
+	for (i = 0; i < e->table_entries && !err; i++) {
+		err = qcow_image_go_on() ?:
+			qcow_bitmap_decode(bits, be64_to_cpu(table[i]), &host, &ones);
+		if (!err && host)
+			err = func(c, host, BIT_ULL(bits));
+	}
+	return err;
+}
+
+static int note_seen(struct table_check *c, u64 host, u64 len)
+{
+	return qcow_overlap_add(&c->seen, host, len);
+}
+
+/* What is freed with them later must be nothing else. */
+static int check_table(struct qcow_meta *meta, const struct qcow_bitmap *e, const __be64 *table)
+{
+	struct table_check c = { .meta = meta, .budget = CHECK_SLICES };
+	const struct qcow_dirty_bitmap *other;
+	int err = 0;
+
+	qcow_overlap_init(&c.seen, meta->image->geo.cluster_bits);
+	list_for_each_entry(other, &meta->bitmaps.list, node) {
+		if (!err && other->table)
+			err = walk_table(&c, &other->entry, other->table, note_seen);
+	}
+	if (!err)
+		err = walk_table(&c, e, table, check_own);
+	qcow_overlap_destroy(&c.seen);
+	return err;
+}
+
+int qcow_bitmap_load_table(struct qcow_meta *meta, const struct qcow_bitmap *entry, __be64 **table)
+{
+	void *buf;
 	int err;
 
-	err = bitmaps_read(image, entry->table_offset, entry->table_entries * sizeof(__be64), &buf);
+	err = bitmaps_read(meta->image, entry->table_offset,
+			   entry->table_entries * sizeof(__be64), &buf);
 	if (err)
 		return err;
-	*table = buf;
-	for (i = 0; i < entry->table_entries && !err; i++)
-		err = qcow_bitmap_decode(image->geo.cluster_bits, be64_to_cpu((*table)[i]), &host,
-					 &ones);
-	if (err) {
-		kvfree(*table);
-		*table = NULL;
-	}
+	err = check_table(meta, entry, buf);
+	if (err)
+		kvfree(buf);
+	else
+		*table = buf;
 	return err;
 }
 
@@ -180,9 +253,10 @@ static int bitmap_load_bits(struct qcow_dirty_bitmap *bitmap, struct qcow_image 
 }
 
 /* Its table and its bits. Return: 0; or an error, with a text in @rep. */
-static int bitmap_load(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *bitmap,
-		       struct qcow_image *image, struct qcow_report *rep)
+static int bitmap_load(struct qcow_meta *meta, struct qcow_dirty_bitmap *bitmap,
+		       struct qcow_report *rep)
 {
+	struct qcow_image *image = meta->image;
 	const struct qcow_bitmap *e = &bitmap->entry;
 	u64 entries = qcow_bitmap_table_entries(image->header.size, e->granularity_bits,
 						image->geo.cluster_bits);
@@ -193,10 +267,10 @@ static int bitmap_load(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *b
 			    (int)e->name_len, e->name, e->table_entries, entries);
 		return -EUCLEAN;
 	}
-	err = qcow_bitmap_create_bits(bitmaps, bitmap, image->header.size, rep);
+	err = qcow_bitmap_create_bits(&meta->bitmaps, bitmap, image->header.size, rep);
 	if (err)
 		return err;
-	err = qcow_bitmap_load_table(image, e, &bitmap->table);
+	err = qcow_bitmap_load_table(meta, e, &bitmap->table);
 	if (!err)
 		err = bitmap_load_bits(bitmap, image);
 	if (err)
@@ -215,9 +289,10 @@ static int bitmap_check_extra(const struct qcow_bitmap *e, struct qcow_report *r
 	return -EOPNOTSUPP;
 }
 
-static int bitmaps_add(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
-		       const struct qcow_bitmap *entry, bool drop, struct qcow_report *rep)
+static int bitmaps_add(struct qcow_meta *meta, const struct qcow_bitmap *entry, bool drop,
+		       struct qcow_report *rep)
 {
+	struct qcow_bitmaps *bitmaps = &meta->bitmaps;
 	struct qcow_dirty_bitmap *bitmap;
 	int err = qcow_image_go_on();
 
@@ -227,7 +302,7 @@ static int bitmaps_add(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
 	if (!bitmap)
 		return -ENOMEM;
 	err = entry->flags & QCOW_BITMAP_IN_USE ? 0 :
-	      bitmap_check_extra(entry, rep) ?: bitmap_load(bitmaps, bitmap, image, rep);
+	      bitmap_check_extra(entry, rep) ?: bitmap_load(meta, bitmap, rep);
 	list_add_tail(&bitmap->node, &bitmaps->list);
 	if (!err)
 		return 0;
@@ -249,10 +324,10 @@ static void bitmaps_clear(struct qcow_bitmaps *bitmaps)
 		qcow_bitmap_destroy(bitmap);
 }
 
-static int bitmaps_walk(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
-			const struct qcow_bitmaps_dir *dir, const void *buf, bool drop,
-			struct qcow_report *rep)
+static int bitmaps_walk(struct qcow_meta *meta, const struct qcow_bitmaps_dir *dir,
+			const void *buf, bool drop, struct qcow_report *rep)
 {
+	struct qcow_image *image = meta->image;
 	struct qcow_bitmap entry;
 	size_t pos = 0;
 	u32 idx = 0;
@@ -262,7 +337,7 @@ static int bitmaps_walk(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
 		ret = qcow_bitmap_next(&image->header, dir, image->store->bytes, buf, &pos, &idx,
 				       &entry, rep);
 		if (ret > 0)
-			ret = bitmaps_add(bitmaps, image, &entry, drop, rep) ?: 1;
+			ret = bitmaps_add(meta, &entry, drop, rep) ?: 1;
 	} while (ret > 0);
 	return ret;
 }
@@ -284,9 +359,11 @@ static int bitmaps_find_dir(struct qcow_image *image, struct qcow_bitmaps_dir *d
 	return err;
 }
 
-static int bitmaps_load(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
-			struct qcow_overlap *overlap, bool drop, struct qcow_report *rep)
+static int bitmaps_load(struct qcow_meta *meta, bool drop, struct qcow_report *rep)
 {
+	struct qcow_overlap *overlap = &meta->overlap;
+	struct qcow_image *image = meta->image;
+	u32 budget = CHECK_SLICES;
 	struct qcow_bitmaps_dir dir;
 	void *buf;
 	int err;
@@ -299,30 +376,36 @@ static int bitmaps_load(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
 			    dir.host_offset);
 		return -EUCLEAN;
 	}
+	err = qcow_refcounts_check(&meta->space.counts, "bitmap directory", dir.host_offset,
+				   dir.bytes, &budget, rep);
+	if (err)
+		return err;
+	/* No bitmap is to have it. */
+	err = qcow_overlap_add(overlap, dir.host_offset, dir.bytes);
+	if (err)
+		return err;
 	err = bitmaps_read(image, dir.host_offset, dir.bytes, &buf);
 	if (err) {
 		qcow_report(rep, "bitmap directory at 0x%llx: cannot be read: error %d",
 			    dir.host_offset, err);
 		return err;
 	}
-	err = bitmaps_walk(bitmaps, image, &dir, buf, drop, rep);
+	err = bitmaps_walk(meta, &dir, buf, drop, rep);
 	kvfree(buf);
-	if (err)
-		return err;
-	bitmaps->host = dir.host_offset;
-	bitmaps->bytes = dir.bytes;
-	return qcow_overlap_add(overlap, dir.host_offset, dir.bytes);
+	meta->bitmaps.host = dir.host_offset;
+	meta->bitmaps.bytes = dir.bytes;
+	return err;
 }
 
-int qcow_bitmaps_open(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
-		      struct qcow_overlap *overlap, bool drop, struct qcow_report *rep)
+int qcow_bitmaps_open(struct qcow_meta *meta, bool drop, struct qcow_report *rep)
 {
+	struct qcow_bitmaps *bitmaps = &meta->bitmaps;
 	int err;
 
 	INIT_LIST_HEAD(&bitmaps->list);
-	if (!(image->header.autoclear & QCOW_AUTOCLEAR_BITMAPS))
+	if (!(meta->image->header.autoclear & QCOW_AUTOCLEAR_BITMAPS))
 		return 0;
-	err = bitmaps_load(bitmaps, image, overlap, drop, rep);
+	err = bitmaps_load(meta, drop, rep);
 	if (!err) {
 		qcow_bitmaps_publish(bitmaps);
 		return 0;
@@ -340,8 +423,15 @@ int qcow_bitmaps_open(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
 
 void qcow_bitmaps_close(struct qcow_bitmaps *bitmaps)
 {
-	kvfree(rcu_replace_pointer(bitmaps->recorders, NULL, true));
+	qcow_bitmaps_stop(bitmaps);
 	bitmaps_clear(bitmaps);
+	bitmaps->memory = 0;
+	bitmaps->bytes = 0;
+}
+
+void qcow_bitmaps_stop(struct qcow_bitmaps *bitmaps)
+{
+	kvfree(rcu_replace_pointer(bitmaps->recorders, NULL, true));
 }
 
 static bool is_recording(const struct qcow_dirty_bitmap *bitmap)

@@ -14,7 +14,6 @@
 
 struct qcow_image;
 struct qcow_meta;
-struct qcow_overlap;
 struct qcow_report;
 struct qcow_track;
 
@@ -25,6 +24,7 @@ struct qcow_track;
  * @text: name and extra data of @entry
  * @track: its bits, or NULL: they are not known, and the bitmap stays as it is on disk
  * @table: its table on disk, of @entry's length; with @track
+ * @memory: bytes that it counts for
  * @is_stale: it does not record, and @track has something that is not on disk
  * @next: while it is being stored: its next table
  * @next_offset: and where that is
@@ -41,6 +41,7 @@ struct qcow_dirty_bitmap {
 	void *text;
 	struct qcow_track *track;
 	__be64 *table;
+	u64 memory;
 	bool is_stale;
 	__be64 *next;
 	u64 next_offset;
@@ -63,7 +64,7 @@ struct qcow_recorders {
  * @recorders: of those that record, or NULL: none does
  * @host: where the directory is
  * @bytes: its length; 0: there is none
- * @memory: bytes of all bits in memory
+ * @memory: bytes of all that are in memory
  */
 struct qcow_bitmaps {
 	struct list_head list;
@@ -75,9 +76,8 @@ struct qcow_bitmaps {
 
 /**
  * qcow_bitmaps_open() - read the bitmaps
- * @bitmaps: result
- * @image: open for writing
- * @overlap: has all metadata of the active state; gets the directory
+ * @meta: of an image that is open for writing; all but @meta->bitmaps is there, and the directory
+ *        is added to its @overlap
  * @drop: those that cannot be kept true become inconsistent with the first write, or all are lost
  *        with it where the directory cannot be understood; else the image is refused
  * @rep: says what cannot be kept
@@ -85,8 +85,7 @@ struct qcow_bitmaps {
  * Context: the attach; may sleep.
  * Return: 0; -EOPNOTSUPP: not @drop; -ENOMEM, -EIO, ...
  */
-int qcow_bitmaps_open(struct qcow_bitmaps *bitmaps, struct qcow_image *image,
-		      struct qcow_overlap *overlap, bool drop, struct qcow_report *rep);
+int qcow_bitmaps_open(struct qcow_meta *meta, bool drop, struct qcow_report *rep);
 
 /* No request is under way. */
 void qcow_bitmaps_close(struct qcow_bitmaps *bitmaps);
@@ -134,6 +133,16 @@ static inline void qcow_bitmaps_record(struct qcow_bitmaps *bitmaps, u64 guest, 
  */
 
 /**
+ * qcow_bitmaps_stop() - nothing is recorded any more, nor stored
+ * @bitmaps: of the image; no request is under way
+ *
+ * Those that record stay inconsistent.
+ *
+ * Context: process context.
+ */
+void qcow_bitmaps_stop(struct qcow_bitmaps *bitmaps);
+
+/**
  * qcow_bitmaps_publish() - requests that end from now on record where @list says
  * @bitmaps: of the image
  *
@@ -174,13 +183,15 @@ void qcow_bitmap_forget_bits(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bit
 
 /**
  * qcow_bitmap_load_table() - read the table of a bitmap
- * @image: the image
+ * @meta: of the image
  * @entry: of the directory
  * @table: result, for kvfree()
  *
- * Return: 0; -EUCLEAN: an entry has wrong bits; -ENOMEM, -EIO, ...
+ * Context: the attach, or the worker.
+ * Return: 0, and the table, and what it leads to, is counted and none of other metadata, or of
+ * other bitmaps that are known; -EUCLEAN, or an entry has wrong bits; -ENOMEM, -EIO, ...
  */
-int qcow_bitmap_load_table(struct qcow_image *image, const struct qcow_bitmap *entry,
+int qcow_bitmap_load_table(struct qcow_meta *meta, const struct qcow_bitmap *entry,
 			   __be64 **table);
 
 /* Bytes of the directory, and how many it has. */

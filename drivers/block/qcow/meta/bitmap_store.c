@@ -10,6 +10,7 @@
  * A power cut before the header is written leaks the new clusters, one afterwards the old ones.
  */
 #include <linux/mm.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <qcow/head.h>
 #include <qcow/report.h>
@@ -20,11 +21,11 @@
 #include "meta/job.h"
 #include "meta/track.h"
 #include "meta/worker.h"
+#include "meta/writeback.h"
 #include "store/store.h"
 
-/* Entries of tables that a step looks at, and those of them that it writes. */
-#define STEP_ENTRIES	4096
-#define STEP_CLUSTERS	64
+/* Bytes of bits that a step looks at; most of them it writes at worst. */
+#define STEP_BYTES	SZ_1M
 
 /**
  * struct bitmaps_store - bitmaps on their way
@@ -32,7 +33,8 @@
  * @meta: of the image
  * @change: what is to be stored
  * @rep: says why not
- * @removed: the table of the bitmap that goes, or NULL: its space is leaked
+ * @removed: the table of the bitmap that goes, where that is not known, or NULL
+ * @is_begun: it has been looked for
  * @at: the bitmap that is being written, or NULL: the directory is the next
  * @next: entry of its table
  * @buf: a cluster
@@ -47,6 +49,7 @@ struct bitmaps_store {
 	const struct qcow_bitmaps_change *change;
 	struct qcow_report *rep;
 	__be64 *removed;
+	bool is_begun;
 	struct qcow_dirty_bitmap *at;
 	u32 next;
 	u8 *buf;
@@ -77,30 +80,42 @@ static struct qcow_dirty_bitmap *find_next(struct bitmaps_store *s,
 	return NULL;
 }
 
-/* Clusters for @bytes of @buf, which is as long as they are. */
-static int store_put(struct bitmaps_store *s, const void *buf, u64 bytes, u64 *host)
+/* @buf at a cluster, and zeros up to the end of the last one. */
+static int store_write(struct bitmaps_store *s, const void *buf, u64 bytes, u64 host)
 {
 	struct qcow_image *image = s->meta->image;
-	u32 bits = image->geo.cluster_bits;
+	size_t cluster = qcow_cluster_bytes(&image->geo);
+	u64 whole = round_down(bytes, cluster), rest = bytes - whole;
+	int err;
+
+	err = whole ? qcow_store_write(image->store, buf, host, whole) : 0;
+	if (err || !rest)
+		return err;
+	memcpy(s->buf, buf + whole, rest);
+	memset(s->buf + rest, 0, cluster - rest);
+	return qcow_store_write(image->store, s->buf, host + whole, cluster);
+}
+
+/* The same in new clusters. @buf may be @s->buf where it is a whole one. */
+static int store_put(struct bitmaps_store *s, const void *buf, u64 bytes, u64 *host)
+{
+	u32 bits = s->meta->image->geo.cluster_bits;
 	struct qcow_run run;
 	int err;
 
-	err = qcow_space_alloc(&s->meta->space, bytes >> bits, &run);
+	err = qcow_space_alloc(&s->meta->space, (bytes + BIT_ULL(bits) - 1) >> bits, &run);
 	if (err)
 		return err;
-	qcow_space_run_add(&s->taken, &run);
 	*host = run.first << bits;
-	return qcow_store_write(image->store, buf, *host, bytes);
+	err = store_write(s, buf, bytes, *host);
+	if (err)
+		qcow_space_release(&s->meta->space, run.first, run.nr);
+	else
+		qcow_space_run_add(&s->taken, &run);
+	return err;
 }
 
-/* Memory for what takes whole clusters in the file. */
-static void *store_alloc(const struct bitmaps_store *s, u64 bytes, u64 *rounded)
-{
-	*rounded = round_up(bytes, qcow_cluster_bytes(&s->meta->image->geo));
-	return kvzalloc(*rounded, GFP_NOIO);
-}
-
-/* One entry of the table, and what it leads to. Return: clusters written, or -errno. */
+/* One entry of the table, and what it leads to. */
 static int store_entry(struct bitmaps_store *s)
 {
 	struct qcow_image *image = s->meta->image;
@@ -119,21 +134,19 @@ static int store_entry(struct bitmaps_store *s)
 		return 0;
 	}
 	err = store_put(s, s->buf, bytes, &entry);
-	if (err)
-		return err;
-	bitmap->next[s->next++] = cpu_to_be64(entry);
-	return 1;
+	if (!err)
+		bitmap->next[s->next++] = cpu_to_be64(entry);
+	return err;
 }
 
 /* The table of the bitmap at hand, whose bits have been written. */
 static int store_table(struct bitmaps_store *s)
 {
 	struct qcow_dirty_bitmap *bitmap = s->at;
-	u64 bytes = round_up((u64)bitmap->entry.table_entries * sizeof(__be64),
-			     qcow_cluster_bytes(&s->meta->image->geo));
 	int err;
 
-	err = store_put(s, bitmap->next, bytes, &bitmap->next_offset);
+	err = store_put(s, bitmap->next, bitmap->entry.table_entries * sizeof(__be64),
+			&bitmap->next_offset);
 	if (err)
 		return err;
 	s->at = list_is_last(&bitmap->node, &s->meta->bitmaps.list) ? NULL :
@@ -145,23 +158,23 @@ static int store_table(struct bitmaps_store *s)
 /* Some of the bitmap at hand. */
 static int store_bitmap(struct bitmaps_store *s)
 {
+	struct qcow_image *image = s->meta->image;
 	struct qcow_dirty_bitmap *bitmap = s->at;
-	unsigned int entries = 0, clusters = 0;
-	u64 bytes;
-	int ret;
+	u64 bytes = 0;
+	int err;
 
 	if (!bitmap->next)
-		bitmap->next = store_alloc(s, (u64)bitmap->entry.table_entries * sizeof(__be64),
-					   &bytes);
+		bitmap->next = kvcalloc(bitmap->entry.table_entries, sizeof(__be64), GFP_NOIO);
 	if (!bitmap->next)
 		return -ENOMEM;
 	while (s->next < bitmap->entry.table_entries) {
-		if (entries++ == STEP_ENTRIES || clusters >= STEP_CLUSTERS)
+		/* Counts of new clusters are changed in slices that stay until a commit. */
+		if (bytes >= STEP_BYTES || !qcow_writeback_has_room(image->cache))
 			return 0;
-		ret = store_entry(s);
-		if (ret < 0)
-			return ret;
-		clusters += ret;
+		err = store_entry(s);
+		if (err)
+			return err;
+		bytes += qcow_cluster_bytes(&image->geo);
 		cond_resched();
 	}
 	return store_table(s);
@@ -171,18 +184,17 @@ static int store_bitmap(struct bitmaps_store *s)
 static int store_dir(struct bitmaps_store *s)
 {
 	struct qcow_bitmaps *bitmaps = &s->meta->bitmaps;
-	u64 bytes;
 	void *buf;
 	int err;
 
 	s->dir.bytes = qcow_bitmaps_dir_bytes(bitmaps, &s->dir.nr);
 	if (!s->dir.nr)
 		return 0;
-	buf = store_alloc(s, s->dir.bytes, &bytes);
+	buf = kvmalloc(s->dir.bytes, GFP_NOIO);
 	if (!buf)
 		return -ENOMEM;
 	qcow_bitmaps_put_dir(bitmaps, s->change->all, buf);
-	err = store_put(s, buf, bytes, &s->dir.host_offset);
+	err = store_put(s, buf, s->dir.bytes, &s->dir.host_offset);
 	kvfree(buf);
 	return err;
 }
@@ -234,11 +246,12 @@ static void drop_clusters(struct qcow_meta *meta, const struct qcow_bitmap *entr
 static void adopt(struct bitmaps_store *s)
 {
 	struct qcow_meta *meta = s->meta;
+	const struct qcow_dirty_bitmap *removed = s->change->removed;
 	struct qcow_bitmaps *bitmaps = &meta->bitmaps;
 	struct qcow_dirty_bitmap *bitmap;
 
-	if (s->change->removed)
-		drop_clusters(meta, &s->change->removed->entry, s->removed);
+	if (removed)
+		drop_clusters(meta, &removed->entry, removed->table ?: s->removed);
 	list_for_each_entry(bitmap, &bitmaps->list, node) {
 		if (!bitmap->next)
 			continue;
@@ -281,6 +294,17 @@ static int store_finish(struct bitmaps_store *s)
 	return 0;
 }
 
+/* What cannot be read of a bitmap that goes is leaked. */
+static void store_begin(struct bitmaps_store *s)
+{
+	const struct qcow_dirty_bitmap *removed = s->change->removed;
+	u32 most = QCOW_MAX_BITMAP_DATA_BYTES >> s->meta->image->geo.cluster_bits;
+
+	if (removed && !removed->table && !s->is_begun && removed->entry.table_entries <= most)
+		qcow_bitmap_load_table(s->meta, &removed->entry, &s->removed);
+	s->is_begun = true;
+}
+
 /* In the worker, again after each wait. */
 static int store_step(struct qcow_job *job)
 {
@@ -292,6 +316,9 @@ static int store_step(struct qcow_job *job)
 		return -EIO;
 	if (READ_ONCE(job->cancelled) && !s->change->all)
 		return -EINTR;
+	store_begin(s);
+	if (!s->is_written && !qcow_writeback_has_room(meta->image->cache))
+		return qcow_job_await_room(job);
 	if (s->at) {
 		err = store_bitmap(s);
 		return err ? qcow_job_await_space(job, err) : qcow_job_await_turn(job);
@@ -329,20 +356,6 @@ static int give_up_step(struct qcow_job *job)
 	return 0;
 }
 
-/* What is not known is leaked. */
-static __be64 *load_removed(struct qcow_image *image, const struct qcow_dirty_bitmap *removed)
-{
-	const struct qcow_bitmap *e;
-	__be64 *table = NULL;
-
-	if (!removed)
-		return NULL;
-	e = &removed->entry;
-	if (e->table_entries <= QCOW_MAX_BITMAP_DATA_BYTES >> image->geo.cluster_bits)
-		qcow_bitmap_load_table(image, e, &table);
-	return table;
-}
-
 int qcow_bitmaps_store(struct qcow_meta *meta, const struct qcow_bitmaps_change *change,
 		       struct qcow_report *rep)
 {
@@ -355,7 +368,6 @@ int qcow_bitmaps_store(struct qcow_meta *meta, const struct qcow_bitmaps_change 
 	s.buf = kvmalloc(qcow_cluster_bytes(&meta->image->geo), GFP_KERNEL);
 	if (!s.buf)
 		return -ENOMEM;
-	s.removed = load_removed(meta->image, change->removed);
 	if (qcow_bitmaps_kept(&meta->bitmaps))
 		s.at = find_next(&s, list_first_entry(&meta->bitmaps.list,
 						      struct qcow_dirty_bitmap, node));

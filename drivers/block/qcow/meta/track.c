@@ -16,14 +16,14 @@
 #define MIN_BITS	12U
 #define MAX_PARTS_BITS	27
 
-static unsigned long track_parts(u64 bytes, u32 bits)
+static u64 track_parts(u64 bytes, u32 bits)
 {
 	return (bytes >> bits) + !!(bytes & (BIT_ULL(bits) - 1));
 }
 
 u64 qcow_track_memory(u64 bytes, u32 bits)
 {
-	return BITS_TO_LONGS(track_parts(bytes, bits)) * (u64)sizeof(long);
+	return round_up(track_parts(bytes, bits), BITS_PER_LONG) / BITS_PER_BYTE;
 }
 
 struct qcow_track *qcow_track_create_parts(u64 bytes, u32 bits)
@@ -51,6 +51,13 @@ void qcow_track_destroy(struct qcow_track *track)
 	kvfree(track);
 }
 
+/* What is taken meanwhile is marked again. */
+static void mark_word(unsigned long *word)
+{
+	if (READ_ONCE(*word) != ~0UL)
+		WRITE_ONCE(*word, ~0UL);
+}
+
 void qcow_track_mark(struct qcow_track *track, u64 guest, u64 len)
 {
 	unsigned long i, end;
@@ -60,9 +67,15 @@ void qcow_track_mark(struct qcow_track *track, u64 guest, u64 len)
 	end = min_t(u64, track->nr, ((guest + len - 1) >> track->bits) + 1);
 	/* Pairs with test_and_clear_bit() in qcow_track_take(): it is written before the bit is. */
 	smp_mb();
-	for (i = guest >> track->bits; i < end; i++) {
-		if (!test_bit(i, track->map))
-			set_bit(i, track->map);
+	for (i = guest >> track->bits; i < end;) {
+		if (IS_ALIGNED(i, BITS_PER_LONG) && end - i >= BITS_PER_LONG) {
+			mark_word(&track->map[i / BITS_PER_LONG]);
+			i += BITS_PER_LONG;
+		} else {
+			if (!test_bit(i, track->map))
+				set_bit(i, track->map);
+			i++;
+		}
 	}
 }
 

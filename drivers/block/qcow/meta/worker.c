@@ -532,7 +532,7 @@ struct qcow_meta *qcow_meta_create(struct qcow_image *image, bool drop_bitmaps,
 	if (err)
 		goto close_space;
 	/* Behind all other metadata, so that the directory is none of that. */
-	err = qcow_bitmaps_open(&meta->bitmaps, image, &meta->overlap, drop_bitmaps, rep);
+	err = qcow_bitmaps_open(meta, drop_bitmaps, rep);
 	if (err)
 		goto close_space;
 	err = qcow_inflight_init(&meta->inflight, meta_drained);
@@ -617,8 +617,10 @@ static int meta_settle(struct qcow_meta *meta, bool pack)
 	int err;
 
 	err = qcow_commit_wait(meta);
-	if (err)
+	if (err) {
+		qcow_message(meta->image, "what was written last may be lost: error %d", err);
 		return err;
+	}
 	meta_call(meta, NULL, true);
 	/* Of an image that proved corrupt nothing is given back: counts cannot be trusted. */
 	if (READ_ONCE(meta->failed))
@@ -681,8 +683,7 @@ int qcow_meta_destroy(struct qcow_meta *meta)
 	meta->image->inflight = NULL;
 	err = meta_end(meta, true);
 	if (err)
-		qcow_message(meta->image, "detach: what was written last may be lost: error %d",
-			     err);
+		qcow_message(meta->image, "detach: error %d", err);
 	meta_free(meta);
 	return err;
 }
