@@ -104,6 +104,14 @@ target_qcow-write() {
 	open_qcow_write "$files/qcow-write.qcow2"
 }
 
+target_qcow-write-bitmap() {
+	if [[ ! -e $files/qcow-bitmap.qcow2 ]]; then
+		copy data.qcow2 "$files/qcow-bitmap.qcow2"
+		qemu-img bitmap --add "$files/qcow-bitmap.qcow2" bench
+	fi
+	open_qcow_write "$files/qcow-bitmap.qcow2"
+}
+
 # The image whose bytes a target must read.
 content_of() {
 	case $1 in

@@ -109,7 +109,7 @@ print(struct.unpack_from(">Q", header, at + 8 + 16)[0])
 PY
 )
 poke image $((dir + 12)) 80000002
-assert_refused 4 "reserved flags 0x80000002" qcowctl attach image
+assert_refused 5 "reserved flags 0x80000002" qcowctl attach image
 dev=$(attach --drop-bitmaps image 2>said)
 assert_match "$(<said)" "reserved flags 0x80000002"
 assert_match "$(<said)" "the first write loses the persistent bitmaps"

@@ -27,6 +27,7 @@ void qcow_reclaim_drop_range(struct qcow_reclaim *reclaim, u64 host, u64 len)
 	freed = kzalloc(sizeof(*freed), GFP_NOIO | __GFP_NOFAIL);
 	freed->host = host;
 	freed->len = len;
+	freed->is_table = true;
 	qcow_reclaim_drop(reclaim, freed);
 }
 
@@ -118,6 +119,9 @@ static bool reclaim_run_drained(struct qcow_meta *meta)
 		freed->compressed = false;
 	}
 	part = min(freed->len, (u64)RECLAIM_CLUSTERS << meta->image->geo.cluster_bits);
+	/* An entry led to metadata, which would be freed, and punched. */
+	if (!err && !freed->is_table && qcow_overlap_hit(&meta->overlap, freed->host, part))
+		err = -EUCLEAN;
 	if (!err)
 		err = qcow_space_unref(&meta->space, freed->host, part, &reclaim->unused);
 	if (err)

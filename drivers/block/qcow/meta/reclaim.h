@@ -19,12 +19,14 @@ struct qcow_meta;
  * @host: first byte
  * @len: bytes
  * @compressed: a compressed cluster is at @host
+ * @is_table: it was metadata; else none may be there
  */
 struct qcow_freed {
 	struct list_head node;
 	u64 host;
 	u64 len;
 	bool compressed;
+	bool is_table;
 };
 
 /**
