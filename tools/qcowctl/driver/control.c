@@ -213,7 +213,8 @@ int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg,
 	arg->message = (uintptr_t)text;
 	arg->message_size = QCOW_MAX_MESSAGE;
 	err = ioctl(fd, QCOW_ATTACH, arg) ? errno : 0;
-	*refusal = (struct attach_refusal){ .err = err, .bitmaps = err && strstr(text, "bitmap") };
+	refusal->err = err;
+	refusal->bitmaps = err && strstr(text, "bitmap cannot be kept");
 	if (err && !qc_lines(image, text)) {
 		qc_fail_errno(0, err, image, "cannot attach");
 		if (err == EPERM)

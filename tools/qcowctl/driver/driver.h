@@ -31,7 +31,7 @@ int control_open(bool load);
 /**
  * struct attach_refusal - what helps where the driver attaches nothing
  * @err: errno of the call, 0: success
- * @bitmaps: the message is about bitmaps
+ * @bitmaps: it would have lost a bitmap
  */
 struct attach_refusal {
 	int err;

@@ -50,7 +50,7 @@ refuse "$USAGE" "has a bitmap 'b' already" --add --add b
 refuse "$NOT_FOUND" "no bitmap with the name 'none'" --add --merge none b
 refuse "$NOT_FOUND" "no bitmap with the name 'one'" --remove --clear one
 for size in 256 1000 4G; do
-	refuse "$USAGE" 'must be a power of 2 from 512 to 2147483648' --add -g $size b
+	refuse "$USAGE" 'not a power of 2 from 512 to 2147483648' --add -g $size b
 done
 create qcow2 other 2M
 qemu-img bitmap --add other far

@@ -28,7 +28,7 @@ fine = {0, 3, 4, 5, 7, 9}
 bitmaps = [["bitmap", *words] for words in (
     ["--remove"], ["--remove", "--add"], ["--disable"], ["--clear", "--merge", "one"])]
 images = {name: open(name, "rb").read() for name in ("v3", "sub", "v1")}
-for step in range(300):
+for step in range(200):
     name = rng.choice(list(images))
     data = bytearray(images[name])
     where = rng.choice((112, 600, len(data)))
