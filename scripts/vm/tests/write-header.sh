@@ -35,8 +35,8 @@ with open(sys.argv[1], "r+b") as f:
 PY
 assert_eq "$(peek image 88 8)" $(((0x40 << 56) + 1)) "autoclear bits"
 compatible=$(peek image 80 8)
-# extensions IMAGE: each but that of the bitmaps, in an order of their own
-extensions() {
+# other_extensions IMAGE: each but that of the bitmaps, in an order of their own
+other_extensions() {
 	python - "$1" <<'PY'
 import struct
 import sys
@@ -54,7 +54,7 @@ print(*sorted(found), sep="\n")
 PY
 }
 
-extensions image >extensions
+other_extensions image >extensions
 cp image marked
 keep image
 dev=$(attach -r image)
@@ -85,7 +85,7 @@ assert_eq "$(peek image 80 8)" "$compatible" "compatible bits"
 assert_eq "$(peek image 72 8)" 0 "incompatible bits"
 assert_eq "$(bitmaps image)" "one=auto three=auto two=" "bitmaps afterwards"
 # but for where their directory is, and the order
-extensions image >after
+other_extensions image >after
 cmp extensions after || fail "the extensions have changed"
 assert_image_is shadow image
 assert_clean image

@@ -134,13 +134,14 @@ static int replace_base(struct commit_state *c, struct qcow_track *track)
 	struct qcow_device *dev = c->dev;
 	struct qcow_image *top = dev->chain, *old = top->backing;
 	unsigned int noio = qcow_device_quiesce(dev);
-	int err;
+	int err = 0;
 
 	down_write(&dev->chain_lock);
 	qcow_layer_stack(top, c->base);
 	up_write(&dev->chain_lock);
 	set_track(dev, track);
-	err = qcow_device_resize_image(c->inner, top->size, false, c->rep);
+	if (c->base->size != top->size)
+		err = qcow_device_resize_image(c->inner, top->size, false, c->rep);
 	top->l1_bytes += c->base->l1_bytes - old->l1_bytes;
 	qcow_device_resume(dev, noio);
 	qcow_layer_put(old);
