@@ -4,7 +4,7 @@
 # inconsistent or right.
 # kernels: 6.12 6.1 debug
 # cpus: 2
-# timeout: 240
+# timeout: 300
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"
 
@@ -96,7 +96,7 @@ cut() {
 random_seed
 kinds=("cluster_size=512" "cluster_size=64K" "cluster_size=4K,refcount_bits=64"
 	"cluster_size=2M" "extended_l2=on" "lazy_refcounts=on,compression_type=zstd")
-one_in 3 kinds
+one_in "$([[ $QCOW_KERNEL == debug ]] && echo 6 || echo 3)" kinds
 for options in "${kinds[@]}"; do
 	echo "$options"
 	rm -f ./image ./disk ./stop ./cut ./backup
