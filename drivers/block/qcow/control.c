@@ -69,6 +69,14 @@ static int read_args(void *args, size_t known, void __user *user)
 	return copy_struct_from_user(args, known, user, size);
 }
 
+static int check_reserved(u32 reserved, struct qcow_report *rep)
+{
+	if (!reserved)
+		return 0;
+	qcow_report(rep, "reserved field: %u, must be 0", reserved);
+	return -EINVAL;
+}
+
 static int check_flags(u32 flags, u32 known, struct qcow_report *rep)
 {
 	if (!(flags & ~known))
@@ -129,10 +137,8 @@ static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 			    args->logical_block_size);
 		return -EINVAL;
 	}
-	if (args->reserved) {
-		qcow_report(rep, "reserved field: %u, must be 0", args->reserved);
+	if (check_reserved(args->reserved, rep))
 		return -EINVAL;
-	}
 	if (args->cache_bytes && args->cache_bytes < min_cache) {
 		qcow_report(rep, "cache size: %llu bytes, must be at least %u%s",
 			    args->cache_bytes, min_cache, read_only ? "" : " to write");
@@ -417,10 +423,8 @@ static long ctl_set_access(struct qcow_set_access __user *user)
 	if (ret)
 		return ret;
 	ret = check_flags(args.flags, ACCESS_FLAGS, &rep);
-	if (!ret && args.reserved) {
-		qcow_report(&rep, "reserved field: %u, must be 0", args.reserved);
-		ret = -EINVAL;
-	}
+	if (!ret)
+		ret = check_reserved(args.reserved, &rep);
 	if (!ret)
 		ret = freeze_get(&freeze, args.freeze, args.nr_freeze, &rep);
 	if (!ret) {
@@ -435,14 +439,11 @@ static int check_rebase(const struct qcow_rebase *args, struct qcow_report *rep)
 {
 	bool names_only = args->flags & QCOW_REBASE_NAMES_ONLY;
 	bool has_layers = !names_only && args->name_len;
-	int err = check_flags(args->flags, REBASE_FLAGS, rep);
+	int err = check_flags(args->flags, REBASE_FLAGS, rep) ?:
+		  check_reserved(args->reserved, rep);
 
 	if (err)
 		return err;
-	if (args->reserved) {
-		qcow_report(rep, "reserved field: %u, must be 0", args->reserved);
-		return -EINVAL;
-	}
 	if (names_only && (args->rate || args->flags & QCOW_REBASE_NO_COMPARE)) {
 		qcow_report(rep, "how to copy is said, and nothing is to be copied");
 		return -EINVAL;
@@ -540,10 +541,8 @@ static long ctl_commit_backing(struct qcow_commit_backing __user *user)
 	if (ret)
 		return ret;
 	ret = check_flags(args.flags, 0, &rep);
-	if (!ret && args.reserved) {
-		qcow_report(&rep, "reserved field: %u, must be 0", args.reserved);
-		ret = -EINVAL;
-	}
+	if (!ret)
+		ret = check_reserved(args.reserved, &rep);
 	if (!ret)
 		ret = qcow_device_commit_backing(&args, &rep);
 	report_finish(&rep, args.message);
@@ -572,10 +571,8 @@ static int check_change_bitmap(const struct qcow_change_bitmap *args, struct qco
 		qcow_report(rep, "action %u is unknown", args->action);
 		return -EINVAL;
 	}
-	if (args->reserved) {
-		qcow_report(rep, "reserved field: %u, must be 0", args->reserved);
+	if (check_reserved(args->reserved, rep))
 		return -EINVAL;
-	}
 	if (args->action != QCOW_BITMAP_MERGE && args->source_len) {
 		qcow_report(rep, "a source of %u bytes, and nothing to merge", args->source_len);
 		return -EINVAL;

@@ -7,15 +7,7 @@
 # timeout: 300
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 . "$QCOW_ROOT/scripts/vm/model.sh"
-
-# bitmaps IMAGE: name and flags of each
-bitmaps() {
-	qemu-img info -U --output=json "$1" | python3 -ES -c '
-import json
-import sys
-data = json.load(sys.stdin)["format-specific"]["data"]
-print(*sorted(b["name"] + "=" + "+".join(sorted(b["flags"])) for b in data.get("bitmaps", [])))'
-}
+. "$QCOW_ROOT/scripts/vm/bitmaps.sh"
 
 # qemu_ranges IMAGE BITMAP: what QEMU says has changed, `START LENGTH` each
 qemu_ranges() {
@@ -196,18 +188,7 @@ echo "what cannot be kept"
 qemu-img create -q -f qcow2 image 8M
 qemu-img bitmap --add -g 64K image wrong
 qemu-img bitmap --add -g 64K image other
-dir=$(python3 - image <<'PY'
-import struct
-import sys
-
-with open(sys.argv[1], "rb") as f:
-    header = f.read(65536)
-at = struct.unpack_from(">I", header, 100)[0]
-while struct.unpack_from(">I", header, at)[0] != 0x23852875:
-    at += 8 + (struct.unpack_from(">I", header, at + 4)[0] + 7) // 8 * 8
-print(struct.unpack_from(">Q", header, at + 8 + 16)[0])
-PY
-)
+dir=$(bitmap_dir image)
 poke image $((dir + 8)) 00000002
 assert_refused 5 'bitmap "wrong": bitmap_table_size 2, must be 1' qcowctl attach image
 dev=$(attach --drop-bitmaps image 2>said)

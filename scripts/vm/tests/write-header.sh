@@ -5,6 +5,7 @@
 # kernels: 6.12 6.1 debug
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
+. "$QCOW_ROOT/scripts/vm/bitmaps.sh"
 
 random_seed
 noise_files
@@ -62,15 +63,6 @@ cat "$dev" >shadow
 detach "$dev"
 assert_unchanged
 
-# bitmaps IMAGE: name and flags of each
-bitmaps() {
-	qemu-img info -U --output=json "$1" | python3 -ES -c '
-import json
-import sys
-data = json.load(sys.stdin)["format-specific"]["data"]
-print(*sorted(b["name"] + "=" + "+".join(sorted(b["flags"])) for b in data.get("bitmaps", [])))'
-}
-
 assert_eq "$(bitmaps image)" "one=auto three=auto two=" "bitmaps"
 dev=$(attach image 2>said)
 assert_eq "$(<said)" ""
@@ -96,18 +88,7 @@ assert_clean image
 
 # bitmaps that cannot be understood are refused, or lost with their autoclear bit
 cp marked image
-dir=$(python - image <<'PY'
-import struct
-import sys
-
-with open(sys.argv[1], "rb") as f:
-    header = f.read(65536)
-at = struct.unpack_from(">I", header, 100)[0]
-while struct.unpack_from(">I", header, at)[0] != 0x23852875:
-    at += 8 + (struct.unpack_from(">I", header, at + 4)[0] + 7) // 8 * 8
-print(struct.unpack_from(">Q", header, at + 8 + 16)[0])
-PY
-)
+dir=$(bitmap_dir image)
 poke image $((dir + 12)) 80000002
 assert_refused 5 "reserved flags 0x80000002" qcowctl attach image
 dev=$(attach --drop-bitmaps image 2>said)

@@ -20,6 +20,7 @@
 #include "device.h"
 #include "layer/image.h"
 #include "live/bitmap.h"
+#include "live/operation.h"
 #include "meta/bitmap.h"
 #include "meta/bitmap_store.h"
 #include "meta/job.h"
@@ -155,8 +156,7 @@ static int change_add(const struct bitmap_change *c)
 		qcow_bitmaps_publish(c->bitmaps);
 		return 0;
 	}
-	qcow_bitmap_forget_bits(c->bitmaps, bitmap);
-	qcow_bitmap_destroy(bitmap);
+	qcow_bitmap_destroy(c->bitmaps, bitmap);
 	return err;
 }
 
@@ -172,8 +172,7 @@ static int change_remove(const struct bitmap_change *c, struct qcow_dirty_bitmap
 		return err;
 	}
 	qcow_bitmaps_publish(c->bitmaps);
-	qcow_bitmap_forget_bits(c->bitmaps, bitmap);
-	qcow_bitmap_destroy(bitmap);
+	qcow_bitmap_destroy(c->bitmaps, bitmap);
 	return 0;
 }
 
@@ -269,14 +268,6 @@ static int change_existing(const struct bitmap_change *c)
 	}
 }
 
-static int check_writable(const struct qcow_device *dev, struct qcow_report *rep)
-{
-	if (dev->meta)
-		return 0;
-	qcow_report(rep, "%s is attached read-only", dev->name);
-	return -EROFS;
-}
-
 int qcow_device_change_bitmap(const struct qcow_change_bitmap *args, const char *name,
 			      const char *source, struct qcow_report *rep)
 {
@@ -286,7 +277,7 @@ int qcow_device_change_bitmap(const struct qcow_change_bitmap *args, const char 
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
-	err = check_writable(dev, rep);
+	err = qcow_device_check_writable(dev, rep);
 	if (!err) {
 		c.meta = dev->meta;
 		c.bitmaps = &dev->meta->bitmaps;
@@ -304,7 +295,7 @@ static int map(const struct qcow_device *dev, struct qcow_map_bitmap *args, cons
 	u32 room = *nr;
 	u64 guest = args->start, len, bytes;
 	const struct qcow_dirty_bitmap *bitmap;
-	int err = check_writable(dev, rep);
+	int err = qcow_device_check_writable(dev, rep);
 
 	*nr = 0;
 	if (err)

@@ -84,11 +84,10 @@ static int check_zeros(const struct qcow_image *base, u64 bytes, struct qcow_rep
 int qcow_commit_backing_check(const struct qcow_device *dev, struct qcow_report *rep)
 {
 	const struct qcow_image *top = dev->chain, *base = top->backing;
+	int err = qcow_device_check_writable(dev, rep);
 
-	if (!dev->meta) {
-		qcow_report(rep, "%s is attached read-only", dev->name);
-		return -EROFS;
-	}
+	if (err)
+		return err;
 	if (!base) {
 		qcow_report(rep, "%s has no backing file", dev->name);
 		return -EINVAL;

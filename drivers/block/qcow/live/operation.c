@@ -35,6 +35,14 @@ void qcow_device_resume(struct qcow_device *dev, unsigned int noio)
 	memalloc_noio_restore(noio);
 }
 
+int qcow_device_check_writable(const struct qcow_device *dev, struct qcow_report *rep)
+{
+	if (dev->meta)
+		return 0;
+	qcow_report(rep, "%s is attached read-only", dev->name);
+	return -EROFS;
+}
+
 int qcow_device_check_place(const struct qcow_device *dev, const struct file *file,
 			    struct qcow_report *rep)
 {

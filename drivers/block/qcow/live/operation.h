@@ -60,6 +60,9 @@ void qcow_device_thaw(const struct qcow_freeze *freeze);
 unsigned int qcow_device_quiesce(struct qcow_device *dev);
 void qcow_device_resume(struct qcow_device *dev, unsigned int noio);
 
+/* Refuse a device that is read-only, which @rep says. Return: 0 or -EROFS. */
+int qcow_device_check_writable(const struct qcow_device *dev, struct qcow_report *rep);
+
 /**
  * qcow_device_check_place() - refuse a file that is on the disk of a device
  * @dev: the device, which is to have it: it would wait for itself

@@ -184,10 +184,10 @@ static int open_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 
 static int overlay_check(const struct qcow_device *dev, struct qcow_report *rep)
 {
-	if (!dev->meta) {
-		qcow_report(rep, "%s is attached read-only", dev->name);
-		return -EROFS;
-	}
+	int err = qcow_device_check_writable(dev, rep);
+
+	if (err)
+		return err;
 	if (dev->depth >= QCOW_MAX_LAYERS) {
 		qcow_report(rep, "%s has %u layers, and cannot have more", dev->name, dev->depth);
 		return -EINVAL;

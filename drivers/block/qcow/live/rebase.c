@@ -192,14 +192,10 @@ int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layer *
 		dev = qcow_device_get_job(args->index, what, args->rate, rep);
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
-	if (!dev->meta) {
-		qcow_report(rep, "%s is attached read-only", dev->name);
-		err = -EROFS;
-	} else if (names_only) {
-		err = qcow_backing_set(dev->meta, names, rep);
-	} else {
-		err = rebase(dev, args, layers, digests, names, rep);
-	}
+	err = qcow_device_check_writable(dev, rep);
+	if (!err)
+		err = names_only ? qcow_backing_set(dev->meta, names, rep) :
+				   rebase(dev, args, layers, digests, names, rep);
 	qcow_device_put(dev);
 	return err;
 }

@@ -28,6 +28,7 @@
 #include "device.h"
 #include "layer/image.h"
 #include "layer/map.h"
+#include "live/operation.h"
 #include "live/resize.h"
 #include "meta/resize.h"
 #include "store/store.h"
@@ -55,12 +56,10 @@ static int resize_check(struct qcow_device *dev, u64 bytes, bool shrink, u32 *l1
 			struct qcow_report *rep)
 {
 	struct qcow_image *image = dev->chain;
-	int err;
+	int err = qcow_device_check_writable(dev, rep);
 
-	if (!dev->meta) {
-		qcow_report(rep, "%s is attached read-only", dev->name);
-		return -EROFS;
-	}
+	if (err)
+		return err;
 	err = qcow_resize_check(image, bytes, queue_logical_block_size(dev->queue), shrink,
 				l1_entries, rep);
 	return err ?: check_data_file(image, bytes, rep);

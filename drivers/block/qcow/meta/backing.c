@@ -27,28 +27,29 @@
  * @job: has it done
  * @names: they
  * @write: else they are only laid out
- * @heads: of versions 2 and 3; their memory is that of the first one
  * @rep: says why not
  */
 struct backing_job {
 	struct qcow_job job;
 	const struct qcow_backing_names *names;
 	bool write;
-	struct qcow_head heads[QCOW_MAX_HEADS];
 	struct qcow_report *rep;
 };
 
 static int backing_set_heads(struct qcow_meta *meta, struct backing_job *b)
 {
-	struct qcow_image *image = meta->image;
+	struct qcow_head heads[QCOW_MAX_HEADS];
 	unsigned int nr;
 	int err;
 
-	b->heads[0].h = image->header;
-	err = qcow_store_read_padded(image->store, b->heads[0].buf, 0, b->heads[0].bytes);
-	if (!err)
-		err = qcow_backing_plan(b->heads, b->names, &nr, b->rep);
-	return err || !b->write ? err : qcow_header_write_heads(meta, b->heads, nr);
+	err = qcow_header_read_heads(meta->image, heads);
+	if (err)
+		return err;
+	err = qcow_backing_plan(heads, b->names, &nr, b->rep);
+	if (!err && b->write)
+		err = qcow_header_write_heads(meta, heads, nr);
+	kvfree(heads[0].buf);
+	return err;
 }
 
 /* The fields of version 1, and @name behind them where it is not NULL. */
@@ -183,10 +184,6 @@ static int backing_step(struct qcow_job *job)
 static int backing_run(struct qcow_meta *meta, struct backing_job *b)
 {
 	struct qcow_image *image = meta->image;
-	size_t bytes = qcow_cluster_bytes(&image->geo);
-	unsigned char *buf = NULL;
-	unsigned int i;
-	int err;
 
 	if (b->names->backing && qcow_image_raw_data(image)) {
 		qcow_report(b->rep,
@@ -197,17 +194,8 @@ static int backing_run(struct qcow_meta *meta, struct backing_job *b)
 		qcow_report(b->rep, "the format of the backing file is not stated");
 		return -EINVAL;
 	}
-	if (image->geo.version > 1) {
-		buf = kvmalloc_array(QCOW_MAX_HEADS, bytes, GFP_KERNEL);
-		if (!buf)
-			return -ENOMEM;
-		for (i = 0; i < QCOW_MAX_HEADS; i++)
-			b->heads[i] = (struct qcow_head) { .buf = buf + i * bytes, .bytes = bytes };
-	}
 	b->job.step = backing_step;
-	err = qcow_job_run(meta, &b->job);
-	kvfree(buf);
-	return err;
+	return qcow_job_run(meta, &b->job);
 }
 
 int qcow_backing_check(struct qcow_meta *meta, const struct qcow_backing_names *names,

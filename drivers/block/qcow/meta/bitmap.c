@@ -84,18 +84,6 @@ struct qcow_dirty_bitmap *qcow_bitmap_create(const struct qcow_bitmap *entry)
 	return bitmap;
 }
 
-void qcow_bitmap_destroy(struct qcow_dirty_bitmap *bitmap)
-{
-	if (!bitmap)
-		return;
-	list_del_init(&bitmap->node);
-	qcow_track_destroy(bitmap->track);
-	kvfree(bitmap->table);
-	kvfree(bitmap->next);
-	kvfree(bitmap->text);
-	kfree(bitmap);
-}
-
 /* Its bits, its table, and the next one. */
 static u64 bitmap_memory(const struct qcow_bitmap *e, u64 disk_bytes)
 {
@@ -137,6 +125,15 @@ void qcow_bitmap_forget_bits(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bit
 	kvfree(bitmap->table);
 	bitmap->track = NULL;
 	bitmap->table = NULL;
+}
+
+void qcow_bitmap_destroy(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *bitmap)
+{
+	list_del(&bitmap->node);
+	qcow_bitmap_forget_bits(bitmaps, bitmap);
+	kvfree(bitmap->next);
+	kvfree(bitmap->text);
+	kfree(bitmap);
 }
 
 /**
@@ -321,7 +318,7 @@ static void bitmaps_clear(struct qcow_bitmaps *bitmaps)
 	struct qcow_dirty_bitmap *bitmap, *next;
 
 	list_for_each_entry_safe(bitmap, next, &bitmaps->list, node)
-		qcow_bitmap_destroy(bitmap);
+		qcow_bitmap_destroy(bitmaps, bitmap);
 }
 
 static int bitmaps_walk(struct qcow_meta *meta, const struct qcow_bitmaps_dir *dir,
@@ -425,7 +422,6 @@ void qcow_bitmaps_close(struct qcow_bitmaps *bitmaps)
 {
 	qcow_bitmaps_stop(bitmaps);
 	bitmaps_clear(bitmaps);
-	bitmaps->memory = 0;
 	bitmaps->bytes = 0;
 }
 

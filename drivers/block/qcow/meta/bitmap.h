@@ -162,7 +162,7 @@ struct qcow_dirty_bitmap *qcow_bitmaps_find(const struct qcow_bitmaps *bitmaps, 
  * Return: for qcow_bitmap_destroy(), in no list, without bits; or NULL.
  */
 struct qcow_dirty_bitmap *qcow_bitmap_create(const struct qcow_bitmap *entry);
-void qcow_bitmap_destroy(struct qcow_dirty_bitmap *bitmap);
+void qcow_bitmap_destroy(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *bitmap);
 
 /**
  * qcow_bitmap_create_bits() - have bits for a bitmap in memory, none of them set

@@ -69,11 +69,12 @@ static bool is_to_be_written(const struct bitmaps_store *s, const struct qcow_di
 	return bitmap->entry.flags & QCOW_BITMAP_AUTO ? s->change->all : bitmap->is_stale;
 }
 
-/* From @bitmap on, or NULL. */
+/* Behind @bitmap, NULL: from the beginning on; or NULL. */
 static struct qcow_dirty_bitmap *find_next(struct bitmaps_store *s,
 					   struct qcow_dirty_bitmap *bitmap)
 {
-	list_for_each_entry_from(bitmap, &s->meta->bitmaps.list, node) {
+	bitmap = list_prepare_entry(bitmap, &s->meta->bitmaps.list, node);
+	list_for_each_entry_continue(bitmap, &s->meta->bitmaps.list, node) {
 		if (is_to_be_written(s, bitmap))
 			return bitmap;
 	}
@@ -149,8 +150,7 @@ static int store_table(struct bitmaps_store *s)
 			&bitmap->next_offset);
 	if (err)
 		return err;
-	s->at = list_is_last(&bitmap->node, &s->meta->bitmaps.list) ? NULL :
-		find_next(s, list_next_entry(bitmap, node));
+	s->at = find_next(s, bitmap);
 	s->next = 0;
 	return 0;
 }
@@ -202,25 +202,17 @@ static int store_dir(struct bitmaps_store *s)
 /* The header leads to the new directory. */
 static int store_switch(struct bitmaps_store *s)
 {
-	struct qcow_image *image = s->meta->image;
-	size_t bytes = qcow_cluster_bytes(&image->geo);
 	struct qcow_head heads[QCOW_MAX_HEADS];
-	unsigned char *buf;
-	unsigned int nr, i;
+	unsigned int nr;
 	int err;
 
-	buf = kvmalloc_array(QCOW_MAX_HEADS, bytes, GFP_NOIO);
-	if (!buf)
-		return -ENOMEM;
-	for (i = 0; i < QCOW_MAX_HEADS; i++)
-		heads[i] = (struct qcow_head) { .buf = buf + i * bytes, .bytes = bytes };
-	heads[0].h = image->header;
-	err = qcow_store_read_padded(image->store, buf, 0, bytes);
-	if (!err)
-		err = qcow_bitmaps_plan(heads, &s->dir, &nr, s->rep);
+	err = qcow_header_read_heads(s->meta->image, heads);
+	if (err)
+		return err;
+	err = qcow_bitmaps_plan(heads, &s->dir, &nr, s->rep);
 	if (!err)
 		err = qcow_header_write_heads(s->meta, heads, nr);
-	kvfree(buf);
+	kvfree(heads[0].buf);
 	return err;
 }
 
@@ -273,7 +265,6 @@ static void adopt(struct bitmaps_store *s)
 static int store_finish(struct bitmaps_store *s)
 {
 	struct qcow_meta *meta = s->meta;
-	struct qcow_space_run *run;
 	int err = 0;
 
 	if (s->dir.nr)
@@ -287,10 +278,7 @@ static int store_finish(struct bitmaps_store *s)
 		return err;
 	}
 	adopt(s);
-	while ((run = list_first_entry_or_null(&s->taken, struct qcow_space_run, node))) {
-		list_del(&run->node);
-		kfree(run);
-	}
+	qcow_space_runs_free(&s->taken);
 	return 0;
 }
 
@@ -342,13 +330,8 @@ static int give_up_step(struct qcow_job *job)
 {
 	struct bitmaps_store *s = container_of(job, struct bitmaps_store, job);
 	struct qcow_dirty_bitmap *bitmap;
-	struct qcow_space_run *run;
 
-	while ((run = list_first_entry_or_null(&s->taken, struct qcow_space_run, node))) {
-		qcow_space_release(&s->meta->space, run->run.first, run->run.nr);
-		list_del(&run->node);
-		kfree(run);
-	}
+	qcow_space_release_runs(&s->meta->space, &s->taken);
 	list_for_each_entry(bitmap, &s->meta->bitmaps.list, node) {
 		kvfree(bitmap->next);
 		bitmap->next = NULL;
@@ -368,9 +351,7 @@ int qcow_bitmaps_store(struct qcow_meta *meta, const struct qcow_bitmaps_change 
 	s.buf = kvmalloc(qcow_cluster_bytes(&meta->image->geo), GFP_KERNEL);
 	if (!s.buf)
 		return -ENOMEM;
-	if (qcow_bitmaps_kept(&meta->bitmaps))
-		s.at = find_next(&s, list_first_entry(&meta->bitmaps.list,
-						      struct qcow_dirty_bitmap, node));
+	s.at = find_next(&s, NULL);
 	s.job.step = store_step;
 	err = qcow_job_run(meta, &s.job);
 	if (err) {

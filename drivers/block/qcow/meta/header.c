@@ -4,6 +4,7 @@
  * to the same block of the store meanwhile (an L1 table of version 1 begins there):
  * qcow_store_write() keeps such writes apart.
  */
+#include <linux/mm.h>
 #include <linux/slab.h>
 #include <qcow/head.h>
 #include <qcow/ondisk.h>
@@ -51,6 +52,24 @@ static int header_write_head(struct qcow_meta *meta, const struct qcow_head *old
 		err = qcow_header_switch(meta, old->buf, new->buf, 0, QCOW_HEAD_SWITCH_BYTES);
 	if (!err)
 		meta->image->header = new->h;
+	return err;
+}
+
+int qcow_header_read_heads(struct qcow_image *image, struct qcow_head *heads)
+{
+	size_t bytes = qcow_cluster_bytes(&image->geo);
+	unsigned char *buf = kvmalloc_array(QCOW_MAX_HEADS, bytes, GFP_NOIO);
+	unsigned int i;
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	for (i = 0; i < QCOW_MAX_HEADS; i++)
+		heads[i] = (struct qcow_head) { .buf = buf + i * bytes, .bytes = bytes };
+	heads[0].h = image->header;
+	err = qcow_store_read_padded(image->store, buf, 0, bytes);
+	if (err)
+		kvfree(buf);
 	return err;
 }
 

@@ -41,6 +41,12 @@ int qcow_header_switch(struct qcow_meta *meta, const void *old, const void *new,
 		       size_t len);
 
 /*
+ * @heads: QCOW_MAX_HEADS, for qcow_backing_plan() or qcow_bitmaps_plan(): the first one has what is
+ * there. The memory of all is that of the first one, for kvfree(), unless this fails.
+ */
+int qcow_header_read_heads(struct qcow_image *image, struct qcow_head *heads);
+
+/*
  * @heads: of qcow_backing_plan() or qcow_bitmaps_plan(), the first of @nr is there. Return: 0: what
  * changes is there, if without the feature name table; -errno: it is as before, as of
  * qcow_header_switch().

@@ -338,20 +338,12 @@ static void shadow_drop_runs(struct qcow_shadow *shadow, const struct list_head 
 					entry->run.nr << cluster_bits(shadow));
 }
 
-static void shadow_free_runs(struct list_head *runs)
-{
-	struct qcow_space_run *entry, *next;
-
-	list_for_each_entry_safe(entry, next, runs, node)
-		kfree(entry);
-}
-
 static void shadow_free(struct qcow_shadow *shadow)
 {
-	shadow_free_runs(&shadow->taken);
-	shadow_free_runs(&shadow->guarded);
-	shadow_free_runs(&shadow->unused);
-	shadow_free_runs(&shadow->reaped);
+	qcow_space_runs_free(&shadow->taken);
+	qcow_space_runs_free(&shadow->guarded);
+	qcow_space_runs_free(&shadow->unused);
+	qcow_space_runs_free(&shadow->reaped);
 }
 
 int qcow_shadow_switch(struct qcow_shadow *shadow, struct qcow_header *next)
@@ -400,15 +392,13 @@ static void shadow_unguard(struct qcow_shadow *shadow, const struct list_head *r
 void qcow_shadow_abort(struct qcow_shadow *shadow)
 {
 	struct qcow_meta *meta = shadow->meta;
-	struct qcow_space_run *entry;
 
 	if (shadow->is_given_up)
 		return;
 	qcow_refcounts_end_shadow(&meta->space.counts);
 	shadow_unguard(shadow, &shadow->guarded);
 	shadow_unguard(shadow, &shadow->taken);
-	list_for_each_entry(entry, &shadow->taken, node)
-		qcow_space_release(&meta->space, entry->run.first, entry->run.nr);
+	qcow_space_release_runs(&meta->space, &shadow->taken);
 	shadow_free(shadow);
 }
 

@@ -107,7 +107,7 @@ static bool run_cut(struct list_head *list, u64 min, u64 max, struct qcow_run *r
 	return false;
 }
 
-static void runs_drop(struct list_head *list)
+void qcow_space_runs_free(struct list_head *list)
 {
 	struct qcow_space_run *entry, *next;
 
@@ -532,6 +532,15 @@ void qcow_space_release(struct qcow_space *space, u64 first, u64 nr)
 	qcow_space_run_add(&space->reserved, &run);
 }
 
+void qcow_space_release_runs(struct qcow_space *space, struct list_head *list)
+{
+	const struct qcow_space_run *entry;
+
+	list_for_each_entry(entry, list, node)
+		qcow_space_release(space, entry->run.first, entry->run.nr);
+	qcow_space_runs_free(list);
+}
+
 int qcow_space_unref(struct qcow_space *space, u64 host, u64 len, struct list_head *unused)
 {
 	u64 last = (host + len - 1) >> cluster_bits(space);
@@ -639,5 +648,5 @@ void qcow_space_close(struct qcow_space *space)
 	if (space->counted)
 		qcow_refcounts_close(&space->counts);
 	qcow_freemap_destroy(&space->free);
-	runs_drop(&space->reserved);
+	qcow_space_runs_free(&space->reserved);
 }

@@ -34,6 +34,9 @@ struct qcow_space_run {
 /* Append a run to a list, merged with the last one where it continues that. May sleep. */
 void qcow_space_run_add(struct list_head *list, const struct qcow_run *run);
 
+/* Empty a list. */
+void qcow_space_runs_free(struct list_head *list);
+
 /**
  * struct qcow_space - the clusters of one image
  * @image: the image
@@ -126,6 +129,9 @@ int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct 
 
 /* Undo an allocation: the clusters are reserved again; what they hold is unknown. */
 void qcow_space_release(struct qcow_space *space, u64 first, u64 nr);
+
+/* The same for all runs on a list, which is empty then. */
+void qcow_space_release_runs(struct qcow_space *space, struct list_head *list);
 
 /**
  * qcow_space_extend() - make a store at least so long that clusters in use can be written

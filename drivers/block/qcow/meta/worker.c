@@ -607,7 +607,9 @@ static int meta_store_bitmaps(struct qcow_meta *meta)
 			     "persistent bitmaps cannot be stored, they are inconsistent: error %d",
 			     err);
 	/* So that the space of the old ones is free. */
-	return qcow_commit_wait(meta) ?: err;
+	err = qcow_commit_wait(meta) ?: err;
+	meta_call(meta, NULL, true);
+	return err;
 }
 
 /* All that was written is durable; then the counts of what is not needed after all. */
@@ -626,7 +628,6 @@ static int meta_settle(struct qcow_meta *meta, bool pack)
 	if (READ_ONCE(meta->failed))
 		return 0;
 	bitmaps_err = meta_store_bitmaps(meta);
-	meta_call(meta, NULL, true);
 	meta_call(meta, meta_release_reserved, false);
 	meta_call(meta, NULL, true);
 	err = qcow_commit_wait(meta);
