@@ -571,6 +571,7 @@ struct qcow_store *ram_store_try(struct ram_disk *disk)
 	ram->store.mem_align = 1;
 	ram->store.direct = true;
 	mutex_init(&ram->store.rmw_lock);
+	mutex_init(&ram->store.preserve_lock);
 	return &ram->store;
 }
 

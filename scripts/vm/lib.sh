@@ -9,7 +9,7 @@
 #
 # One whose kernels are none runs only when it is asked for by name. `# cpus: 4` asks for a guest
 # of four CPUs, `# cpus: 1 8` for a run on each of these; without it, one will do. On the first
-# kernel of its list a test is in each run, on the others in every second one.
+# kernel of its list a test is in every second run, on the others in every fourth one.
 #
 # A test starts in an empty directory of its own on ext4 on a RAM disk (direct
 # I/O works there; $PWD is lost afterwards), with the module loaded and

@@ -22,6 +22,7 @@
 #include "live/access.h"
 #include "live/bitmap.h"
 #include "live/commit_backing.h"
+#include "live/metadata.h"
 #include "live/operation.h"
 #include "live/overlay.h"
 #include "live/rebase.h"
@@ -662,6 +663,91 @@ static long ctl_map_bitmap(struct qcow_map_bitmap __user *user)
 	return ret;
 }
 
+/* Nothing can fail any more once the descriptor is there. */
+static int open_metadata(struct qcow_open_metadata *args, struct qcow_open_metadata __user *user,
+			 struct qcow_report *rep)
+{
+	int fd = get_unused_fd_flags(O_CLOEXEC);
+	struct file *file;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	file = qcow_device_open_metadata(args, rep);
+	err = PTR_ERR_OR_ZERO(file);
+	if (!err && (put_user(args->bytes, &user->bytes) || put_user(fd, &user->fd))) {
+		fput(file);
+		err = -EFAULT;
+	}
+	if (err)
+		put_unused_fd(fd);
+	else
+		fd_install(fd, file);
+	return err;
+}
+
+static long ctl_open_metadata(struct qcow_open_metadata __user *user)
+{
+	struct qcow_open_metadata args = {};
+	struct qcow_report rep;
+	int ret;
+
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
+	if (ret)
+		return ret;
+	ret = check_flags(args.flags, 0, &rep);
+	if (!ret)
+		ret = check_reserved(args.reserved, &rep);
+	if (!ret)
+		ret = open_metadata(&args, user, &rep);
+	report_finish(&rep, args.message);
+	return ret;
+}
+
+static int free_leaks(const struct qcow_free_leaks *args, struct qcow_report *rep)
+{
+	struct qcow_leak *leaks;
+	struct file *file;
+	int err;
+
+	if (args->nr_leaks > QCOW_MAX_LEAKS) {
+		qcow_report(rep, "ranges: %u, at most %u", args->nr_leaks, QCOW_MAX_LEAKS);
+		return -EINVAL;
+	}
+	leaks = vmemdup_user(u64_to_user_ptr(args->leaks),
+			     array_size(args->nr_leaks, sizeof(*leaks)));
+	if (IS_ERR(leaks))
+		return PTR_ERR(leaks);
+	file = fget(args->fd);
+	if (file) {
+		err = qcow_metadata_free_leaks(file, leaks, args->nr_leaks, rep);
+		fput(file);
+	} else {
+		qcow_report(rep, "descriptor %d is not open", args->fd);
+		err = -EBADF;
+	}
+	kvfree(leaks);
+	return err;
+}
+
+static long ctl_free_leaks(struct qcow_free_leaks __user *user)
+{
+	struct qcow_free_leaks args = {};
+	struct qcow_report rep;
+	int ret;
+
+	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
+	if (ret)
+		return ret;
+	ret = check_flags(args.flags, 0, &rep);
+	if (!ret)
+		ret = check_reserved(args.reserved, &rep);
+	if (!ret)
+		ret = free_leaks(&args, &rep);
+	report_finish(&rep, args.message);
+	return ret;
+}
+
 static long ctl_wait(struct qcow_wait __user *user)
 {
 	struct qcow_report rep;
@@ -707,6 +793,10 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ctl_change_bitmap((void __user *)arg);
 	case _IOC_NR(QCOW_MAP_BITMAP):
 		return ctl_map_bitmap((void __user *)arg);
+	case _IOC_NR(QCOW_OPEN_METADATA):
+		return ctl_open_metadata((void __user *)arg);
+	case _IOC_NR(QCOW_FREE_LEAKS):
+		return ctl_free_leaks((void __user *)arg);
 	case _IOC_NR(QCOW_COMMIT_BACKING):
 		return ctl_commit_backing((void __user *)arg);
 	default:

@@ -495,6 +495,78 @@ struct qcow_map_bitmap {
 	__u32 nr_ranges;
 };
 
+/**
+ * struct qcow_open_metadata - argument of QCOW_OPEN_METADATA
+ * @size: sizeof(struct qcow_open_metadata)
+ * @flags: 0
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @rate: bytes that may be read in a second; 0: as many as one can
+ * @bytes: out: length of the image
+ * @fd: out: a descriptor, closed on exec
+ * @reserved: 0
+ *
+ * What is read from the descriptor, with pread() and the like, is the image as a detach would have
+ * left it when it was opened, as far as its metadata goes: header, tables, counts, bitmaps. Guest
+ * data may be that of now. The device may be open and mounted; its requests wait for those that are
+ * under way, and for a commit. It is an operation that takes long, until the descriptor is closed:
+ * another one on the device is -EBUSY meanwhile. A read fails with -ESTALE when more has been
+ * overwritten since than the driver keeps, and with -ECANCELED after QCOW_WAIT_CANCEL. Of a device
+ * that is read-only, or takes no writes any more, it is what its file has.
+ */
+struct qcow_open_metadata {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+	__aligned_u64 rate;
+	__aligned_u64 bytes;
+	__s32 fd;
+	__u32 reserved;
+};
+
+/* Ranges that one call frees, at most. */
+#define QCOW_MAX_LEAKS	65536U
+
+/**
+ * struct qcow_leak - clusters that nothing refers to, though their reference count is not 0
+ * @start: host offset of the first byte
+ * @len: bytes, whole clusters
+ */
+struct qcow_leak {
+	__aligned_u64 start;
+	__aligned_u64 len;
+};
+
+/**
+ * struct qcow_free_leaks - argument of QCOW_FREE_LEAKS
+ * @size: sizeof(struct qcow_free_leaks)
+ * @flags: 0
+ * @fd: a descriptor that QCOW_OPEN_METADATA has opened
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @leaks: address of an array of struct qcow_leak, in ascending order
+ * @nr_leaks: length of @leaks, at most QCOW_MAX_LEAKS
+ * @reserved: 0
+ *
+ * The clusters are free when the call returns 0, and their space goes back to the file system. The
+ * caller has found by reading all of the metadata that nothing refers to them: what the driver does
+ * not have in memory it cannot verify. -EUCLEAN: one is in use for all it knows; that one and those
+ * behind it stay as they are. -EOPNOTSUPP: version 1 has no reference counts.
+ */
+struct qcow_free_leaks {
+	__u32 size;
+	__u32 flags;
+	__s32 fd;
+	__u32 message_size;
+	__aligned_u64 message;
+	__aligned_u64 leaks;
+	__u32 nr_leaks;
+	__u32 reserved;
+};
+
 #define QCOW_IOCTL_TYPE		0xC3
 #define QCOW_ATTACH		_IOWR(QCOW_IOCTL_TYPE, 0x01, struct qcow_attach)
 #define QCOW_DETACH		_IOW(QCOW_IOCTL_TYPE, 0x02, struct qcow_detach)
@@ -507,5 +579,7 @@ struct qcow_map_bitmap {
 #define QCOW_COMMIT_BACKING	_IOW(QCOW_IOCTL_TYPE, 0x09, struct qcow_commit_backing)
 #define QCOW_CHANGE_BITMAP	_IOW(QCOW_IOCTL_TYPE, 0x0a, struct qcow_change_bitmap)
 #define QCOW_MAP_BITMAP		_IOWR(QCOW_IOCTL_TYPE, 0x0b, struct qcow_map_bitmap)
+#define QCOW_OPEN_METADATA	_IOWR(QCOW_IOCTL_TYPE, 0x0c, struct qcow_open_metadata)
+#define QCOW_FREE_LEAKS		_IOW(QCOW_IOCTL_TYPE, 0x0d, struct qcow_free_leaks)
 
 #endif /* _UAPI_LINUX_QCOW_H */

@@ -4,6 +4,7 @@
  */
 
 #include "check/internal.h"
+#include "driver/driver.h"
 
 static void warn_of_bits(const struct check *c)
 {
@@ -58,7 +59,8 @@ static int check_v2(struct check *c)
 	err = check_run(c);
 	if (!err && wants_repair(c))
 		err = repair(c);
-	if (!err && c->repair != REPAIR_NONE && !c->res.errors && !c->res.corruptions)
+	if (!err && c->repair != REPAIR_NONE && !c->is_attached && !c->res.errors &&
+	    !c->res.corruptions)
 		err = check_mark_clean(c);
 	return err;
 }
@@ -72,24 +74,45 @@ static int exit_status(const struct check *c, int err)
 	return c->res.leaks ? CHECK_LEAKS : CHECK_OK;
 }
 
+/* The image of a device is checked as the driver has it. */
+static int find_device(struct check *c, const char *name, const struct check_options *opts)
+{
+	int err = sysfs_find_writer(name, &c->index, &c->is_attached);
+
+	if (err)
+		return CHECK_FAILED;
+	/* Who is not root takes what is only nearly right. */
+	if (opts->force_share && !sysfs_parse_name(name, &c->index))
+		c->is_attached = false;
+	if (!c->is_attached || opts->repair != REPAIR_ALL)
+		return 0;
+	qc_fail(0, name, "is attached: only leaks are repaired meanwhile");
+	qc_hint("-r leaks, or detach it");
+	return CHECK_FAILED;
+}
+
 int check_image(const char *name, const struct check_options *opts)
 {
 	struct check c = {
 		.repair = opts->repair,
+		.control = -1,
 		.lock = opts->force_share ? IMAGE_LOCK_SHARE :
 			opts->repair ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ,
 		.quiet = opts->quiet,
 		.progress.form = opts->quiet ? PROGRESS_NONE :
 				 opts->progress ? PROGRESS_BAR : PROGRESS_AUTO,
+		.progress.rate = opts->rate,
 	};
 	struct image img;
 	int err, status;
 
 	image_init(&img);
 	c.img = &img;
-	status = check_open(&c, name);
+	status = find_device(&c, name, opts);
+	if (!status)
+		status = check_open(&c, name);
 	if (!status) {
-		if (opts->force_share && !opts->quiet)
+		if (opts->force_share && !c.is_attached && !opts->quiet)
 			qc_warn(name,
 				"others may write to it meanwhile: what is wrong may be so for the moment only");
 		err = img.h.version == 1 ? check_v1(&c) : check_v2(&c);

@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#include "qcowctl.h"
+
 /**
  * enum check_exit - exit status of qcowctl check, that of qemu-img check
  * @CHECK_OK: nothing wrong, or all of it repaired
@@ -42,6 +44,7 @@ enum check_repair {
  * @json: print the result as JSON, with the keys of qemu-img check
  * @progress: show a progress bar from the start on, not only when the check takes long
  * @quiet: print nothing
+ * @rate: of an attached image, bytes that are read in a second; 0: as many as can be
  */
 struct check_options {
 	enum check_repair repair;
@@ -49,11 +52,12 @@ struct check_options {
 	bool json;
 	bool progress;
 	bool quiet;
+	u64 rate;
 };
 
 /**
  * check_image() - check an image, and print what is wrong with it
- * @name: of the image; no policy restricts it
+ * @name: of the image, or of a device; no policy restricts it
  * @opts: how
  *
  * May block; ends the process when there is no memory.

@@ -12,13 +12,10 @@ static bool has_block(const struct check *c, u64 idx)
 	return idx < c->table_entries && c->table[idx] & QCOW_REFCOUNT_TABLE_OFFSET;
 }
 
-static void compare_cluster(struct check *c, u64 idx)
+static void compare_cluster(void *data, u64 idx, u64 disk, u64 refs)
 {
-	u64 disk = check_counts_get(c, &c->disk, idx);
-	u64 refs = check_counts_get(c, &c->refs, idx);
+	struct check *c = data;
 
-	if (disk == refs)
-		return;
 	if (disk > refs) {
 		c->res.leaks++;
 		check_message(c, "cluster %llu: leaked: refcount %llu, %llu references", idx, disk,
@@ -31,18 +28,30 @@ static void compare_cluster(struct check *c, u64 idx)
 		      refs);
 }
 
-static void compare_blocks(struct check *c)
+static void each_in_block(struct check *c, u64 block,
+			  void (*func)(void *data, u64 idx, u64 disk, u64 refs), void *data)
 {
-	u64 bytes = check_cluster_bytes(c), i, idx, end;
+	u64 end = min(c->clusters, (block + 1) << c->block_bits);
+	u64 idx, disk, refs;
+
+	for (idx = block << c->block_bits; idx < end; idx++) {
+		disk = check_counts_get(c, &c->disk, idx);
+		refs = check_counts_get(c, &c->refs, idx);
+		if (disk != refs)
+			func(data, idx, disk, refs);
+	}
+}
+
+void check_each_difference(struct check *c,
+			   void (*func)(void *data, u64 idx, u64 disk, u64 refs), void *data)
+{
+	u64 bytes = check_cluster_bytes(c), i;
 
 	for (i = 0; i < c->refs.nr_blocks; i++) {
 		if (!c->refs.used[i] && !c->disk.used[i])
 			continue;
-		if (!memcmp(c->refs.raw + i * bytes, c->disk.raw + i * bytes, bytes))
-			continue;
-		end = min(c->clusters, (i + 1) << c->block_bits);
-		for (idx = i << c->block_bits; idx < end; idx++)
-			compare_cluster(c, idx);
+		if (memcmp(c->refs.raw + i * bytes, c->disk.raw + i * bytes, bytes))
+			each_in_block(c, i, func, data);
 	}
 }
 
@@ -144,7 +153,7 @@ int check_run(struct check *c)
 	int err = count_all(c);
 
 	if (!err) {
-		compare_blocks(c);
+		check_each_difference(c, compare_cluster, c);
 		compare_meta(c);
 		c->res.image_end = (check_last_used(c, true) + 1) << c->g.cluster_bits;
 	}

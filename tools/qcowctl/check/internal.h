@@ -124,7 +124,10 @@ struct check_fix {
  * @img: the image; its header is valid but for the places of tables
  * @g: geometry
  * @repair: what to repair
- * @lock: of the image
+ * @is_attached: it is the image of a device, and the driver hands its metadata out
+ * @index: of the device
+ * @control: the control node, or -1, if it is
+ * @lock: of an image that is not attached
  * @quiet: print nothing
  * @order: log2 of the refcount width
  * @block_bits: log2 of the clusters that a refcount block counts
@@ -156,6 +159,9 @@ struct check {
 	struct image *img;
 	struct qcow_geometry g;
 	enum check_repair repair;
+	bool is_attached;
+	u32 index;
+	int control;
 	enum image_lock lock;
 	bool quiet;
 	u32 order;
@@ -386,6 +392,17 @@ u64 check_block_offset(const struct check *c, u64 idx);
  */
 u64 check_disk_count(struct check *c, u64 cluster_idx);
 
+/* compare.c */
+
+/**
+ * check_each_difference() - call a function for all clusters whose count is not right
+ * @c: the check, after a run
+ * @func: gets the count on disk, and the references that there are
+ * @data: for @func
+ */
+void check_each_difference(struct check *c,
+			   void (*func)(void *data, u64 idx, u64 disk, u64 refs), void *data);
+
 /* meta.c */
 
 /**
@@ -570,6 +587,26 @@ int check_rebuild(struct check *c);
  * @c: the check; its image has a valid header and its length is known
  */
 void check_set_up(struct check *c);
+
+/* attached.c: the image of a device */
+
+/**
+ * check_open_attached() - have the driver hand out the metadata as it is now
+ * @c: the check, with @index; what has been handed out before is closed
+ *
+ * From then on the process gives way to others.
+ *
+ * Return: CHECK_OK or CHECK_FAILED after a message.
+ */
+int check_open_attached(struct check *c);
+
+/**
+ * check_free_leaks() - have the driver free clusters that nothing refers to
+ * @c: the check, after a run
+ */
+int check_free_leaks(struct check *c);
+
+/* open.c */
 
 /**
  * check_open() - open and lock an image and read its header

@@ -5,6 +5,7 @@
  * nothing in them is counted.
  */
 #include <errno.h>
+#include <unistd.h>
 
 #include "image/image.h"
 #include "check/internal.h"
@@ -115,8 +116,11 @@ static int read_header(struct check *c)
 int check_open(struct check *c, const char *name)
 {
 	bool write = c->repair != REPAIR_NONE;
-	int err = policy_open_named(c->img, name, write);
+	int err;
 
+	if (c->is_attached)
+		return check_open_attached(c) ? CHECK_FAILED : read_header(c);
+	err = policy_open_named(c->img, name, write);
 	if (!err)
 		err = lock_file(c->img->fd, name, c->lock);
 	if (err == QC_BUSY && c->lock == IMAGE_LOCK_READ)
@@ -128,6 +132,8 @@ int check_open(struct check *c, const char *name)
 
 int check_reopen(struct check *c)
 {
+	if (c->is_attached)
+		return check_open_attached(c) ? CHECK_FAILED : read_header(c);
 	if (image_stat(c->img->fd, c->img->name, &c->img->st, &c->img->bytes))
 		return CHECK_FAILED;
 	return read_header(c);
@@ -136,5 +142,7 @@ int check_reopen(struct check *c)
 void check_close(struct check *c)
 {
 	check_reset(c);
+	if (c->is_attached && c->control >= 0)
+		close(c->control);
 	image_close(c->img);
 }

@@ -324,21 +324,27 @@ static int repair_all(struct check *c)
 	return err;
 }
 
-static int repair_leaks(struct check *c)
+/* Whether what looks leaked is. */
+static bool leaks_are_known(struct check *c)
 {
-	bool only_flags = c->res.corruptions == c->res.copied_flags;
-	int err;
-
 	if (c->rebuild) {
 		check_message(c, "the refcount structure is broken: only -r all repairs it");
-		return 0;
+		return false;
 	}
 	if (c->res.lost) {
 		check_message(c, "%llu entries cannot be followed: what looks leaked may be theirs",
 			      c->res.lost);
 		check_message(c, "only -r all frees it");
-		return 0;
+		return false;
 	}
+	return true;
+}
+
+static int repair_leaks(struct check *c)
+{
+	bool only_flags = c->res.corruptions == c->res.copied_flags;
+	int err;
+
 	/* COPIED flags are known to be wrong only where counts are right. */
 	err = only_flags ? fix_flags(c, false) : 0;
 	if (!err)
@@ -350,10 +356,12 @@ static int repair_leaks(struct check *c)
 
 int check_repair(struct check *c)
 {
-	int err = clear_autoclear(c);
+	int err = c->is_attached ? 0 : clear_autoclear(c);
 
-	if (!err)
-		err = c->repair == REPAIR_ALL ? repair_all(c) : repair_leaks(c);
+	if (!err && c->repair == REPAIR_ALL)
+		err = repair_all(c);
+	else if (!err && leaks_are_known(c))
+		err = c->is_attached ? check_free_leaks(c) : repair_leaks(c);
 	progress_clear(&c->progress);
 	check_message_end(c);
 	return err;

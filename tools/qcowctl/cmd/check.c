@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qcowctl check: verifies and repairs the metadata of an image that is not being written to.
+ * qcowctl check: verifies and repairs the metadata of an image, attached or not.
  */
 #include <getopt.h>
 
@@ -8,12 +8,14 @@
 #include "cmd/cmd.h"
 
 static const char help[] =
-	"Usage: qcowctl check [OPTION]... IMAGE\n"
-	"Verify the metadata of an image. Needs neither root nor the driver; the image must\n"
-	"not be attached read-write nor be in use by a virtual machine.\n"
+	"Usage: qcowctl check [OPTION]... IMAGE|DEVICE\n"
+	"Verify the metadata of an image. Needs neither root nor the driver, and the image must\n"
+	"not be in use by a virtual machine. That of a device, and an image that is attached to be\n"
+	"written to, is checked as it is at an instant, while the device may be mounted and in use.\n"
 	"\n"
-	"  -r, --repair leaks|all     free leaked clusters, or repair all that can be;\n"
-	"                             no other program may have the image open\n"
+	"  -r, --repair leaks|all     free leaked clusters, or repair all that can be, which no other\n"
+	"                             program may have open, and no device\n"
+	"      --rate BYTES           of a device: read no more than that in a second\n"
 	"      --force-share          also while others write to it, as a virtual machine does:\n"
 	"                             what is wrong may be so for the moment only\n"
 	"      --output FORMAT        human (default) or json, as qemu-img check\n"
@@ -28,11 +30,13 @@ static const char help[] =
 
 enum {
 	OPT_OUTPUT = 256,
+	OPT_RATE,
 	OPT_FORCE_SHARE,
 };
 
 static const struct option options[] = {
 	{ "repair", required_argument, NULL, 'r' },
+	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "force-share", no_argument, NULL, OPT_FORCE_SHARE },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "progress", no_argument, NULL, 'p' },
@@ -62,6 +66,8 @@ static int parse_option(struct check_args *a, int opt)
 		return 0;
 	case OPT_OUTPUT:
 		return cmd_parse_output(optarg, &a->opts.json);
+	case OPT_RATE:
+		return cmd_parse_rate(optarg, &a->opts.rate);
 	case OPT_FORCE_SHARE:
 		a->opts.force_share = true;
 		return 0;

@@ -488,6 +488,34 @@ int control_map_bitmap(int fd, struct qcow_map_bitmap *arg)
 	return exit_code(err);
 }
 
+int control_open_metadata(int fd, struct qcow_open_metadata *arg)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	int err;
+
+	arg->size = sizeof(*arg);
+	arg->message = (uintptr_t)text;
+	arg->message_size = QCOW_MAX_MESSAGE;
+	err = call_operation(fd, QCOW_OPEN_METADATA, arg, arg->index, text,
+			     "does not let it be checked", "cannot read its metadata");
+	free(text);
+	return exit_code(err);
+}
+
+int control_free_leaks(int fd, u32 index, struct qcow_free_leaks *arg)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	int err;
+
+	arg->size = sizeof(*arg);
+	arg->message = (uintptr_t)text;
+	arg->message_size = QCOW_MAX_MESSAGE;
+	err = call_operation(fd, QCOW_FREE_LEAKS, arg, index, text, "frees no leaks",
+			     "cannot free leaked clusters");
+	free(text);
+	return exit_code(err);
+}
+
 int control_wait(int fd, u32 index, u32 flags)
 {
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);

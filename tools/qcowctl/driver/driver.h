@@ -157,6 +157,25 @@ int control_change_bitmap(int fd, struct qcow_change_bitmap *arg);
 int control_map_bitmap(int fd, struct qcow_map_bitmap *arg);
 
 /**
+ * control_open_metadata() - QCOW_OPEN_METADATA
+ * @fd: control node
+ * @arg: all but the message buffer
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_open_metadata(int fd, struct qcow_open_metadata *arg);
+
+/**
+ * control_free_leaks() - QCOW_FREE_LEAKS
+ * @fd: control node
+ * @index: of the device
+ * @arg: all but the message buffer
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_free_leaks(int fd, u32 index, struct qcow_free_leaks *arg);
+
+/**
  * control_wait() - QCOW_WAIT
  * @fd: control node
  * @index: of the device

@@ -2,6 +2,7 @@
 # Power fails at each write of a change of bitmaps, and any sectors that no sync had made durable are
 # lost; each call fails once; there is no space: the bitmaps are those of before or of afterwards,
 # and there is neither a corruption nor a leak.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Clean images of all kinds: the status and the numbers of qemu-img check.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -2,6 +2,7 @@
 # Every fault is found as qemu-img check finds it, and -r all leaves an image that both
 # call clean, with the guest's bytes as they were; or, where that is not possible, an
 # image that is no worse.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

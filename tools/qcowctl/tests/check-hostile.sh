@@ -1,6 +1,7 @@
 #!/bin/bash
 # Random bytes in the metadata, and a file cut off anywhere, end in a status that check
 # has, and repair of them too; what is repaired then is as clean as it was said to be.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

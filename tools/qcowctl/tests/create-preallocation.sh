@@ -1,5 +1,6 @@
 #!/bin/bash
 # Preallocation: the same clusters have a place, and as much of the disk, as with qemu-img.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

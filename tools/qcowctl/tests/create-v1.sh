@@ -1,5 +1,6 @@
 #!/bin/bash
 # Version 1: QEMU opens what create made, and writes to it.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # An image whose file ends early is described as QEMU describes it: what the file does not hold of
 # a table reads as zeros, and counts do not matter.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

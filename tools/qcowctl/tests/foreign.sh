@@ -1,6 +1,7 @@
 #!/bin/bash
 # Images as other programs than QEMU write them: what they are, and where their data is, as QEMU
 # sees it; the check finds nothing, but for what lies unused in version 1.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # A file cut off anywhere is refused or described, never worse.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

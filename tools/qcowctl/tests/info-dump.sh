@@ -1,6 +1,7 @@
 #!/bin/bash
 # info --dump has every field and every entry that is in the file, of all versions, and goes on
 # behind what is damaged; a large image does not need memory for it.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Control characters in any form and bytes that are no UTF-8 do no harm in names, on a
 # terminal, in JSON and in the commands that are proposed.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # info says what qemu-img says, over versions, cluster sizes and features.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Power cuts and failed calls while an image gets what its new backing file does not have: it reads as
 # before, on the old backing file or the new one.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Power fails at each write of a change of names, and any sectors that no sync had made durable are
 # lost; each call fails once; there is no space: the names are those of before or of afterwards.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

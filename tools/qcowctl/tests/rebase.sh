@@ -1,5 +1,6 @@
 #!/bin/bash
 # Other names in a header: QEMU reads them, and nothing else has changed.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

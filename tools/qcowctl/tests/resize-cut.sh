@@ -2,6 +2,7 @@
 # Power fails at each write of a resize, and any sectors that no sync had made durable are lost; each
 # call fails once; there is no space: the image has the size of before or of afterwards, and what
 # it had.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

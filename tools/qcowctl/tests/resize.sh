@@ -2,6 +2,7 @@
 # An image that is not attached gets another size: what it had stays, what is new reads as zeros,
 # and QEMU agrees. Sizes in the middle of a cluster, longer backing files, clusters that a larger
 # size has left, snapshots, data files.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

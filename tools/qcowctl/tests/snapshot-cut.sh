@@ -2,6 +2,7 @@
 # Power fails at each write, and any sectors that no sync had made durable are lost: the image is
 # as before or as afterwards, and qemu-img check finds no corruption and no leak but what the
 # image had before.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

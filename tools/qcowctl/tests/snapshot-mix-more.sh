@@ -1,5 +1,6 @@
 #!/bin/bash
 # As snapshot-mix.sh, with other widths.
+# slow
 set -euo pipefail
 
 # shellcheck disable=SC2034 # used there

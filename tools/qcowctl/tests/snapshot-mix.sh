@@ -2,6 +2,7 @@
 # The same random steps by qemu-img, by qcowctl, and by one or the other: the active state, its
 # size and one snapshot are the same after each, all snapshots in the end, and qemu-img check
 # finds nothing. snapshot-mix-more.sh has other widths.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # What cannot be done is refused by name, and the file stays as it is.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

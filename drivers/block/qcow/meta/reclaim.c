@@ -13,6 +13,7 @@
 #include "meta/job.h"
 #include "meta/worker.h"
 #include "meta/writeback.h"
+#include "store/preserve.h"
 #include "store/store.h"
 
 /* Clusters that are reclaimed in one go: their counts are in few slices. */
@@ -24,6 +25,8 @@ void qcow_reclaim_drop_range(struct qcow_reclaim *reclaim, u64 host, u64 len)
 
 	if (!len)
 		return;
+	qcow_preserve_keep(container_of(reclaim, struct qcow_meta, reclaim)->image->store, host,
+			   len);
 	freed = kzalloc(sizeof(*freed), GFP_NOIO | __GFP_NOFAIL);
 	freed->host = host;
 	freed->len = len;

@@ -114,6 +114,18 @@ static int refcount_locate_slice(const struct qcow_tables *tables, u64 idx, u64 
 	return err || *host ? err : -ENODATA;
 }
 
+int qcow_refcounts_locate(const struct qcow_refcounts *rc, u64 cluster, u64 *host, u64 *idx)
+{
+	int err = slice_host(rc, cluster, host);
+
+	*idx = cluster & (block_clusters(rc) - 1);
+	*idx -= div64_u64(*idx, slice_clusters(rc)) * slice_clusters(rc);
+	*host += *idx << rc->order >> 3;
+	/* Of counts that share a byte. */
+	*idx &= rc->order < 3 ? (8 >> rc->order) - 1 : 0;
+	return err;
+}
+
 u64 qcow_refcounts_covered(const struct qcow_refcounts *rc, u64 cluster)
 {
 	u64 idx = block_of(rc, cluster);

@@ -102,6 +102,17 @@ int qcow_refcounts_end(struct qcow_refcounts *rc, u64 to, u64 *end);
 int qcow_refcounts_find(struct qcow_refcounts *rc, u64 *from, u64 to, u64 *nr, u64 *next);
 
 /**
+ * qcow_refcounts_locate() - where a count is in the store
+ * @rc: the counts
+ * @cluster: number of the cluster, which is covered
+ * @host: result: offset of its first byte
+ * @idx: result: which one it is of those that begin there, for qcow_refcount_set()
+ *
+ * Return: 0 or -EUCLEAN.
+ */
+int qcow_refcounts_locate(const struct qcow_refcounts *rc, u64 cluster, u64 *host, u64 *idx);
+
+/**
  * qcow_refcounts_covered() - clusters from @cluster on that have a refcount block
  * @rc: the counts
  * @cluster: number of the cluster

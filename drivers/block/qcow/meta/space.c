@@ -578,6 +578,12 @@ int qcow_space_free(struct qcow_space *space, const struct qcow_run *run)
 	return 0;
 }
 
+const struct list_head *qcow_space_reserved(struct qcow_space *space)
+{
+	space_close_windows(space);
+	return &space->reserved;
+}
+
 void qcow_space_unreserve(struct qcow_space *space, struct list_head *unused)
 {
 	space_close_windows(space);

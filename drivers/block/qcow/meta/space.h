@@ -167,6 +167,14 @@ int qcow_space_unref(struct qcow_space *space, u64 host, u64 len, struct list_he
  */
 int qcow_space_free(struct qcow_space *space, const struct qcow_run *run);
 
+/**
+ * qcow_space_reserved() - what has been set aside
+ * @space: the space; windows are closed, and what is left of them is on the list
+ *
+ * Return: struct qcow_space_run, runs whose count is 1 while nothing refers to them.
+ */
+const struct list_head *qcow_space_reserved(struct qcow_space *space);
+
 /* Nothing is reserved any more: move it to @unused, as of qcow_space_unref(). */
 void qcow_space_unreserve(struct qcow_space *space, struct list_head *unused);
 

@@ -6,6 +6,7 @@
 #include <linux/sched/mm.h>
 
 #include "store/batch.h"
+#include "store/preserve.h"
 
 static void batch_start(struct qcow_batch *batch)
 {
@@ -82,6 +83,7 @@ void qcow_batch_write(struct qcow_batch *batch, struct qcow_store *store, void *
 			batch_wait(batch);
 			batch_start(batch);
 		}
+		qcow_preserve_keep(store, pos, len);
 		batch_submit(batch, store, buf, pos, len);
 		return;
 	}

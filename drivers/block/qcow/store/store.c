@@ -18,6 +18,7 @@
 #include <qcow/report.h>
 
 #include "compat.h"
+#include "store/preserve.h"
 #include "store/store.h"
 
 /* Most bytes that one read or write through a buffer moves. */
@@ -174,6 +175,7 @@ struct qcow_store *qcow_store_open(struct file *file, bool writable, enum qcow_d
 	store->nowait = file->f_mode & FMODE_NOWAIT;
 	store->wq = wq;
 	mutex_init(&store->rmw_lock);
+	mutex_init(&store->preserve_lock);
 
 	/* What was written through the page cache must be what direct I/O reads. */
 	err = filemap_write_and_wait(file->f_mapping);
@@ -429,6 +431,7 @@ int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t 
 	if (err)
 		return err;
 	noio = memalloc_noio_save();
+	qcow_preserve_keep(store, pos, len);
 	err = store_write_any(store, buf, pos, len);
 	memalloc_noio_restore(noio);
 	return err;
@@ -446,6 +449,7 @@ int qcow_store_zero(struct qcow_store *store, u64 pos, u64 len)
 		return err;
 
 	noio = memalloc_noio_save();
+	qcow_preserve_keep(store, pos, len);
 	zeros = kvzalloc(room, GFP_NOIO);
 	if (!zeros)
 		err = -ENOMEM;

@@ -19,6 +19,7 @@
 
 struct cgroup_subsys_state;
 struct mem_cgroup;
+struct qcow_preserve;
 struct qcow_report;
 struct qcow_store;
 
@@ -136,6 +137,8 @@ struct qcow_store_ops {
  * @no_times: the file's times are left to flushes, with FMODE_NOCMTIME
  * @wq: runs what has to block
  * @rmw_lock: a block that is read, changed in part and written back
+ * @preserve: keeps metadata as it was, or NULL
+ * @preserve_lock: while it does
  */
 struct qcow_store {
 	const struct qcow_store_ops *ops;
@@ -153,6 +156,8 @@ struct qcow_store {
 	bool no_times;
 	struct workqueue_struct *wq;
 	struct mutex rmw_lock;	/* unaligned writes */
+	struct qcow_preserve *preserve;
+	struct mutex preserve_lock;	/* @preserve, and what it keeps */
 };
 
 enum qcow_direct {
