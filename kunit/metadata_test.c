@@ -18,6 +18,7 @@
 
 #include "device.h"
 #include "live/metadata.h"
+#include "live/resize.h"
 #include "rig/guest_model.h"
 #include "rig/image_fsck.h"
 #include "rig/part.h"
@@ -222,6 +223,24 @@ static void leaks_are_freed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0ULL, r->rig->fsck->leaked);
 }
 
+/* What one call has freed the next one on the descriptor does not free again. */
+static void expect_in_order(struct metadata_rig *r, u64 start, u32 cluster)
+{
+	struct qcow_report rep = { .buf = r->text, .size = sizeof(r->text) };
+	struct qcow_leak leak = { start, cluster };
+	struct kunit *test = r->rig->test;
+	struct file *file;
+	u64 bytes;
+
+	file = metadata_open(r, &bytes);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL_MSG(test, file, "%s", r->text);
+	KUNIT_EXPECT_EQ(test, 0, qcow_metadata_free_leaks(file, &leak, 1, &rep));
+	KUNIT_EXPECT_EQ(test, -EINVAL, qcow_metadata_free_leaks(file, &leak, 1, &rep));
+	leak.start += cluster;
+	KUNIT_EXPECT_EQ(test, 0, qcow_metadata_free_leaks(file, &leak, 1, &rep));
+	__fput_sync(file);
+}
+
 /* Nothing of the list has been looked at when it is wrong; what is in use stays. */
 static void leaks_that_are_none(struct kunit *test)
 {
@@ -242,12 +261,55 @@ static void leaks_that_are_none(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EUCLEAN, free_leaks(r, &header, 1));
 	KUNIT_EXPECT_STREQ(test, r->text, "512 bytes at 0x0: they are not leaked\n");
 	KUNIT_EXPECT_EQ(test, 0, free_leaks(r, NULL, 0));
+	expect_in_order(r, leak.start, cluster);
 	KUNIT_EXPECT_EQ(test, 0, write_rig_guest(r->rig, OPS, SEED));
 	KUNIT_EXPECT_EQ(test, 0, ram_device_detach(&r->rig->dev));
 	ram_disk_imagine(r->rig->dev.disk, 0, r->rig->copy);
 	KUNIT_EXPECT_EQ_MSG(test, 0, write_rig_check(r->rig, r->rig->model->acked, true), "%s",
 			    r->rig->text);
-	KUNIT_EXPECT_EQ(test, leak.len, r->rig->fsck->leaked);
+	KUNIT_EXPECT_EQ(test, leak.len - 2 * cluster, r->rig->fsck->leaked);
+}
+
+/*
+ * The device is to be larger by much, and the @nth call that is no read fails. Return: whether
+ * there was one.
+ */
+static bool fail_resize(struct metadata_rig *r, int nth)
+{
+	struct qcow_report rep = { .buf = r->text, .size = sizeof(r->text) };
+	struct ram_disk *disk = r->rig->dev.disk;
+	struct kunit *test = r->rig->test;
+	bool failed, lost;
+	struct file *file;
+	u64 bytes;
+
+	write_rig_restart(r->rig);
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
+	KUNIT_EXPECT_EQ(test, 0, write_rig_guest(r->rig, OPS, SEED));
+	ram_disk_fail_change(disk, nth, -EIO);
+	qcow_device_resize(r->rig->dev.index, r->rig->c->size * 64, false, &rep);
+	failed = disk->failed;
+	lost = disk->failed == &disk->flushes;
+	ram_disk_fail_change(disk, 0, 0);
+	if (!lost) {
+		file = metadata_open(r, &bytes);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL_MSG(test, file, "call %d: %s", nth, r->text);
+		metadata_copy(r, file, bytes);
+		expect_good(r);
+		__fput_sync(file);
+	}
+	ram_device_detach(&r->rig->dev);
+	return failed;
+}
+
+static void nothing_is_leaked_by_a_resize_that_fails(struct kunit *test)
+{
+	struct metadata_rig *r = rig_create(test, test->param_value);
+	int nth = 1;
+
+	while (fail_resize(r, nth))
+		nth++;
+	kunit_info(test, "%d calls", nth);
 }
 
 /* One operation at a time; a detach that may wait comes with its end. */
@@ -281,10 +343,27 @@ static const void *case_next_third(const void *prev, char *name)
 	return part_next(write_case_next, prev, name, 3);
 }
 
+/* Small clusters of version 3: the L1 table becomes longer. */
+static const void *small_next(const void *prev, char *name)
+{
+	const struct write_case *c = prev;
+
+	do {
+		c = write_case_next(c, name);
+	} while (c && (c->version < 3 || c->cluster_bits > 9 || c->ballast));
+	return c;
+}
+
+static const void *small_next_third(const void *prev, char *name)
+{
+	return part_next(small_next, prev, name, 3);
+}
+
 static struct kunit_case metadata_cases[] = {
 	KUNIT_CASE_PARAM(metadata_is_that_of_an_instant, case_next_third),
 	KUNIT_CASE(leaks_are_freed),
 	KUNIT_CASE(leaks_that_are_none),
+	KUNIT_CASE_PARAM(nothing_is_leaked_by_a_resize_that_fails, small_next_third),
 	KUNIT_CASE(operation_until_it_is_closed),
 	{}
 };

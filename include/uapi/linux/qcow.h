@@ -510,10 +510,12 @@ struct qcow_map_bitmap {
  * What is read from the descriptor, with pread() and the like, is the image as a detach would have
  * left it when it was opened, as far as its metadata goes: header, tables, counts, bitmaps. Guest
  * data may be that of now. The device may be open and mounted; its requests wait for those that are
- * under way, and for a commit. It is an operation that takes long, until the descriptor is closed:
- * another one on the device is -EBUSY meanwhile. A read fails with -ESTALE when more has been
- * overwritten since than the driver keeps, and with -ECANCELED after QCOW_WAIT_CANCEL. Of a device
- * that is read-only, or takes no writes any more, it is what its file has.
+ * under way, for a commit, and for what has been discarded to be given back. It is an operation
+ * that takes long, until the descriptor is closed: another one on the device is -EBUSY meanwhile.
+ * A read fails with -ESTALE when more has been overwritten since than the driver keeps, and with
+ * -ECANCELED after QCOW_WAIT_CANCEL. Of a device that is read-only, or whose file takes no writes
+ * any more, it is what the file has. Refused for a snapshot beside the device that writes to its
+ * image (-EOPNOTSUPP).
  */
 struct qcow_open_metadata {
 	__u32 size;
@@ -527,8 +529,9 @@ struct qcow_open_metadata {
 	__u32 reserved;
 };
 
-/* Ranges that one call frees, at most. */
-#define QCOW_MAX_LEAKS	65536U
+/* Ranges that one call frees, and the reference count of a cluster in one, at most. */
+#define QCOW_MAX_LEAKS			65536U
+#define QCOW_MAX_LEAK_REFERENCES	64
 
 /**
  * struct qcow_leak - clusters that nothing refers to, though their reference count is not 0
@@ -551,10 +554,12 @@ struct qcow_leak {
  * @nr_leaks: length of @leaks, at most QCOW_MAX_LEAKS
  * @reserved: 0
  *
- * The clusters are free when the call returns 0, and their space goes back to the file system. The
- * caller has found by reading all of the metadata that nothing refers to them: what the driver does
- * not have in memory it cannot verify. -EUCLEAN: one is in use for all it knows; that one and those
- * behind it stay as they are. -EOPNOTSUPP: version 1 has no reference counts.
+ * The clusters become free, and their space goes back to the file system, as of those that a guest
+ * discards. The caller has found by reading all of the metadata that nothing refers to them: what
+ * the driver does not have in memory it cannot verify. A later call on the descriptor begins behind
+ * the end of the one before. -EUCLEAN: one is in use for all that the driver knows; -ERANGE: a
+ * count is more than QCOW_MAX_LEAK_REFERENCES; that one and those behind it stay as they are.
+ * -EOPNOTSUPP: version 1 has no reference counts; -ESTALE: what the descriptor shows is lost.
  */
 struct qcow_free_leaks {
 	__u32 size;

@@ -35,6 +35,10 @@ BITMAP_FORMAT = "<IIIIQQQQIIII"
 BITMAP_BYTES = struct.calcsize(BITMAP_FORMAT)
 MAP_FORMAT = "<IIIIQQQQQII"
 MAP_BYTES = struct.calcsize(MAP_FORMAT)
+METADATA_FORMAT = "<IIIIQQQiI"
+METADATA_BYTES = struct.calcsize(METADATA_FORMAT)
+LEAKS_FORMAT = "<IIiIQQII"
+LEAKS_BYTES = struct.calcsize(LEAKS_FORMAT)
 RANGE_FORMAT = "<QQ"
 RANGE_BYTES = struct.calcsize(RANGE_FORMAT)
 LAYER_FORMAT = "<iiII"
@@ -56,6 +60,8 @@ WAIT = command(1, 8, WAIT_BYTES)
 COMMIT = command(1, 9, COMMIT_BYTES)
 CHANGE_BITMAP = command(1, 10, BITMAP_BYTES)
 MAP_BITMAP = command(3, 11, MAP_BYTES)
+OPEN_METADATA = command(3, 12, METADATA_BYTES)
+FREE_LEAKS = command(1, 13, LEAKS_BYTES)
 CREATE, APPLY, DELETE = range(3)
 ADD, REMOVE, CLEAR, ENABLE, DISABLE, MERGE = range(6)
 
@@ -297,3 +303,29 @@ def accepted(what, *items, **fields):
 
 def finish():
     sys.exit(failed)
+
+
+def open_metadata(index, rate=0, flags=0, reserved=0, size=METADATA_BYTES, tail=b""):
+    """(errno, descriptor, bytes). What the kernel said is in `message`."""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    fields = bytearray(struct.pack(METADATA_FORMAT, size, flags, index, MESSAGE_BYTES,
+                                   ctypes.addressof(text), rate, 0, -1, reserved)) + bytearray(tail)
+    err = call(OPEN_METADATA, fields)
+    message = text.value.decode()
+    length, fd = struct.unpack_from("<Qi", fields, 32)
+    return err, fd, length
+
+
+def free_leaks(fd, leaks=(), flags=0, reserved=0, nr=None, leaks_at=None, size=LEAKS_BYTES,
+               tail=b""):
+    """errno. What the kernel said is in `message`."""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    ranges = ctypes.create_string_buffer(b"".join(struct.pack(RANGE_FORMAT, *r) for r in leaks))
+    err = call(FREE_LEAKS, struct.pack(
+        LEAKS_FORMAT, size, flags, fd, MESSAGE_BYTES, ctypes.addressof(text),
+        ctypes.addressof(ranges) if leaks_at is None else leaks_at,
+        len(leaks) if nr is None else nr, reserved) + tail)
+    message = text.value.decode()
+    return err

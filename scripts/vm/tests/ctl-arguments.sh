@@ -362,6 +362,62 @@ expect("bitmap: removed", q.change_bitmap(other, q.REMOVE), 0)
 expect("bitmap: detached", q.detach(other), 0)
 os.close(top)
 
+# metadata
+expect("metadata: an address nobody has", q.call(q.OPEN_METADATA, 8), errno.EFAULT)
+expect("leaks: an address nobody has", q.call(q.FREE_LEAKS, 8), errno.EFAULT)
+for size in (0, 3, 4097, 0xffffffff):
+    expect(f"metadata: size {size}", q.open_metadata(index, size=size)[0], errno.EINVAL)
+    expect(f"leaks: size {size}", q.free_leaks(fd, size=size), errno.EINVAL)
+for bit in range(32):
+    expect(f"metadata: flag {bit}", q.open_metadata(index, flags=1 << bit)[0], errno.EINVAL,
+           "unknown flags")
+    expect(f"leaks: flag {bit}", q.free_leaks(fd, flags=1 << bit), errno.EINVAL, "unknown flags")
+expect("metadata: longer, not all zeros", q.open_metadata(
+    index, size=q.METADATA_BYTES + 8, tail=b"\1" + bytes(7))[0], errno.E2BIG)
+expect("leaks: longer, not all zeros", q.free_leaks(
+    fd, size=q.LEAKS_BYTES + 8, tail=b"\1" + bytes(7)), errno.E2BIG)
+expect("metadata: reserved", q.open_metadata(index, reserved=1)[0], errno.EINVAL,
+       "reserved field: 1")
+expect("leaks: reserved", q.free_leaks(fd, reserved=1), errno.EINVAL, "reserved field: 1")
+for other in (0, 1048576, q.ANY):
+    expect(f"metadata: number {other}", q.open_metadata(other)[0], errno.ENXIO, "is not attached")
+expect("leaks: too many", q.free_leaks(fd, nr=65537), errno.EINVAL, "ranges: 65537")
+expect("leaks: ranges nowhere", q.free_leaks(fd, nr=1, leaks_at=8), errno.EFAULT)
+expect("leaks: a descriptor that is closed", q.free_leaks(99), errno.EBADF)
+expect("leaks: an image", q.free_leaks(fd), errno.EBADF, "not of QCOW_OPEN_METADATA")
+err, seen, length = q.open_metadata(index, size=q.METADATA_BYTES + 8, tail=bytes(8))
+expect("metadata: read-only", err, 0)
+expect("metadata: bytes", str(length), str(os.stat("image").st_size))
+with open("image", "rb") as it:
+    expect("metadata: contents", str(os.pread(seen, 1 << 16, 0) == it.read(1 << 16)), "True")
+expect("metadata: the end", str(os.pread(seen, 10, length)), str(b""))
+expect("metadata: behind the end", str(os.pread(seen, 10, (1 << 63) - 11)), str(b""))
+expect("metadata: a second time", q.open_metadata(index)[0], errno.EBUSY, "check is running")
+try:
+    expect("metadata: written to", os.write(seen, b"a"), -1)
+except OSError as error:
+    expect("metadata: written to", error.errno, errno.EBADF)
+expect("leaks: read-only", q.free_leaks(seen), errno.EROFS, "is attached read-only")
+expect("leaks: detach meanwhile", q.detach(index), errno.EBUSY)
+os.close(seen)
+top = os.open("overlay", os.O_RDWR)
+err, other = q.attach((top,), image, flags=0)
+expect("metadata: to be written to", err, 0)
+err, seen, length = q.open_metadata(other)
+expect("metadata: of that", err, 0)
+cluster = 65536
+for start, size in ((1, cluster), (0, 1), (cluster, 0), (-cluster % (1 << 64), 2 * cluster)):
+    expect(f"leaks: {size} at {start}", q.free_leaks(seen, [(start, size)]), errno.EINVAL,
+           "must be whole clusters, in order")
+expect("leaks: one twice", q.free_leaks(seen, [(cluster, cluster)] * 2), errno.EINVAL, "range 1")
+for start in (0, length // cluster * cluster, 1 << 40, (1 << 63) - cluster):
+    expect(f"leaks: at {start}", q.free_leaks(seen, [(start, cluster)]), errno.EUCLEAN,
+           "they are not leaked")
+expect("leaks: none", q.free_leaks(seen), 0)
+os.close(seen)
+expect("metadata: detached", q.detach(other), 0)
+os.close(top)
+
 # read-only or not
 expect("access: an address nobody has", q.call(q.SET_ACCESS, 8), errno.EFAULT)
 for size in (0, 3, 4097, 0xffffffff):

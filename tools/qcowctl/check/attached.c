@@ -17,7 +17,7 @@
  * @c: the check
  * @list: ranges
  * @nr: of them
- * @kept: clusters with a count that is too high, but not for nothing
+ * @kept: clusters with a count that is too high, but in use, or as high as none is
  * @err: of a call
  */
 struct leak_list {
@@ -36,6 +36,12 @@ static void give_way(void)
 	setpriority(PRIO_PROCESS, 0, PRIO_MAX - 1);
 }
 
+static void give_way_no_more(const struct check *c)
+{
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_NONE, 0));
+	setpriority(PRIO_PROCESS, 0, c->nice);
+}
+
 int check_open_attached(struct check *c)
 {
 	struct qcow_open_metadata arg = { .index = c->index, .rate = c->progress.rate };
@@ -44,15 +50,19 @@ int check_open_attached(struct check *c)
 
 	if (!img->name)
 		img->name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", c->index);
-	if (c->control < 0)
+	if (c->control < 0) {
+		c->nice = getpriority(PRIO_PROCESS, 0);
 		c->control = control_open(false);
+	}
 	if (c->control < 0)
 		return CHECK_FAILED;
-	give_way();
 	if (img->fd >= 0)
 		close(img->fd);
 	img->fd = -1;
+	/* For this its requests wait. */
+	give_way_no_more(c);
 	err = control_open_metadata(c->control, &arg);
+	give_way();
 	if (err)
 		return CHECK_FAILED;
 	img->fd = arg.fd;
@@ -91,7 +101,7 @@ static void look_at_cluster(void *data, u64 idx, u64 disk, u64 refs)
 {
 	struct leak_list *leaks = data;
 
-	if (disk > refs && !refs)
+	if (disk > refs && !refs && disk <= QCOW_MAX_LEAK_REFERENCES)
 		add_cluster(leaks, idx);
 	else if (disk > refs)
 		leaks->kept++;
@@ -107,7 +117,7 @@ int check_free_leaks(struct check *c)
 	free(leaks.list);
 	if (leaks.kept)
 		check_message(c,
-			      "%llu clusters in use have a count that is too high: detach it, and repair the image",
+			      "%llu clusters have a count that only a repair of a detached image can change",
 			      leaks.kept);
 	if (leaks.err)
 		c->res.errors++;

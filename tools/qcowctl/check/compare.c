@@ -144,6 +144,8 @@ static int count_all(struct check *c)
 		return err;
 	progress_begin(&c->progress, "checking");
 	check_l2_count(c);
+	if (c->is_attached && c->res.errors)
+		return -EIO;
 	check_structure_count(c);
 	return 0;
 }

@@ -14,7 +14,11 @@ int check_read(struct check *c, void *buf, size_t len, u64 host_offset)
 {
 	int err = image_pread_padded(c->img, buf, len, host_offset);
 
-	if (err)
+	if (err == -ECANCELED && c->is_attached)
+		check_error(c, 0, "the check has been cancelled");
+	else if (err == -ESTALE && c->is_attached)
+		check_error(c, 0, "too much of it has changed meanwhile: try again later");
+	else if (err)
 		check_error(c, err, "cannot read %zu bytes at 0x%llx", len, host_offset);
 	return err;
 }

@@ -127,6 +127,7 @@ struct check_fix {
  * @is_attached: it is the image of a device, and the driver hands its metadata out
  * @index: of the device
  * @control: the control node, or -1, if it is
+ * @nice: of the process before it has given way, if it is
  * @lock: of an image that is not attached
  * @quiet: print nothing
  * @order: log2 of the refcount width
@@ -162,6 +163,7 @@ struct check {
 	bool is_attached;
 	u32 index;
 	int control;
+	int nice;
 	enum image_lock lock;
 	bool quiet;
 	u32 order;

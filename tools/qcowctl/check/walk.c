@@ -165,8 +165,12 @@ void check_walk_l2(struct check *c,
 	for (first = 0; first < c->l2.nr; first += nr) {
 		nr = batch_size(c, first);
 		start = list[first].host_offset;
-		if (check_read(c, buf, list[first + nr - 1].host_offset + bytes - start, start))
+		if (check_read(c, buf, list[first + nr - 1].host_offset + bytes - start, start)) {
+			/* What the driver cannot hand out any more is not there for others. */
+			if (c->is_attached)
+				break;
 			continue;
+		}
 		for (i = first; i < first + nr; i++) {
 			/* Tables may overlap: each visit gets a copy that it may change. */
 			memcpy(table, buf + (list[i].host_offset - start), bytes);

@@ -295,7 +295,7 @@ static int fill_write_part(struct qcow_fragment *frag, const void *buf, u64 host
 	int err;
 
 	qcow_identity_assume(&identity, whole ? frag->io.origin : NULL);
-	err = qcow_store_write(store, buf, host, len);
+	err = qcow_store_write_data(store, buf, host, len);
 	qcow_identity_drop(&identity);
 	return err;
 }

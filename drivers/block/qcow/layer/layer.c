@@ -418,6 +418,11 @@ static bool is_snapshot_of(const struct qcow_shared *layer, const struct qcow_sh
 	return layer->beside && has_file(layer, &active->file);
 }
 
+bool qcow_layer_is_beside(const struct qcow_image *image)
+{
+	return image->shared->beside;
+}
+
 int qcow_layer_begin_change(struct qcow_image *image)
 {
 	struct qcow_shared *active = image->shared, *layer;

@@ -172,6 +172,9 @@ void qcow_layer_end_writing(struct qcow_image *layer, struct qcow_reopened *agai
 void qcow_layer_share(struct qcow_image *layer, const struct qcow_layer_file *file,
 		      const struct qcow_layer_file *data);
 
+/* Whether it is a snapshot that is open beside the layer that is written to. */
+bool qcow_layer_is_beside(const struct qcow_image *image);
+
 /**
  * qcow_layer_begin_change() - open no snapshot of a layer while its snapshots change
  * @image: the layer, written to

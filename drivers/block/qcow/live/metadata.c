@@ -2,7 +2,7 @@
 /*
  * A descriptor through which a program in user space looks at the metadata of an image while the
  * device is in use. The queue is frozen for an instant only; from then on what is overwritten is
- * kept (meta/view.c). A device that writes nothing has its metadata in its file.
+ * kept (meta/view.c). Of a device that writes nothing the metadata is what its file has.
  */
 #include <linux/anon_inodes.h>
 #include <linux/err.h>
@@ -11,6 +11,7 @@
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -20,8 +21,10 @@
 
 #include "device.h"
 #include "layer/image.h"
+#include "layer/layer.h"
 #include "live/metadata.h"
 #include "live/operation.h"
+#include "meta/commit.h"
 #include "meta/view.h"
 #include "meta/worker.h"
 #include "progress.h"
@@ -36,12 +39,16 @@
  * @store: what is read
  * @bytes: its length
  * @preserve: as it was; NULL: it does not change
+ * @lock: one call at a time
+ * @freed_to: host offset in front of which leaks have been freed
  */
 struct metadata {
 	struct qcow_device *dev;
 	struct qcow_store *store;
 	u64 bytes;
 	struct qcow_preserve *preserve;
+	struct mutex lock;	/* @freed_to, the pace */
+	u64 freed_to;
 };
 
 static int metadata_read_piece(const struct metadata *m, void *buf, u64 pos, size_t len)
@@ -61,7 +68,7 @@ static int metadata_step(const struct metadata *m, u64 pos, size_t len)
 
 static ssize_t metadata_read(struct kiocb *iocb, struct iov_iter *to)
 {
-	const struct metadata *m = iocb->ki_filp->private_data;
+	struct metadata *m = iocb->ki_filp->private_data;
 	size_t len = min_t(size_t, iov_iter_count(to), PIECE_BYTES);
 	u64 pos = iocb->ki_pos;
 	void *buf;
@@ -70,7 +77,10 @@ static ssize_t metadata_read(struct kiocb *iocb, struct iov_iter *to)
 	if (pos >= m->bytes || !len)
 		return 0;
 	len = min_t(u64, len, m->bytes - pos);
+	if (mutex_lock_killable(&m->lock))
+		return -EINTR;
 	err = metadata_step(m, pos, len);
+	mutex_unlock(&m->lock);
 	if (err)
 		return err;
 	buf = kvmalloc(len, GFP_KERNEL);
@@ -117,7 +127,8 @@ static int metadata_preserve(struct metadata *m)
 	m->preserve = qcow_preserve_create(m->store);
 	if (!m->preserve)
 		return -ENOMEM;
-	err = qcow_view_settle(meta);
+	/* What can be written before is not written in the pause. */
+	err = qcow_commit_wait(meta);
 	if (err)
 		return err;
 	noio = qcow_device_quiesce(m->dev);
@@ -131,17 +142,21 @@ static int metadata_begin(struct metadata *m, struct qcow_report *rep)
 	struct qcow_meta *meta = m->dev->meta;
 	int err = 0;
 
-	if (meta && !READ_ONCE(meta->failed))
+	if (!meta && qcow_layer_is_beside(m->dev->chain)) {
+		qcow_report(rep, "%s: another device writes to its image", m->dev->name);
+		return -EOPNOTSUPP;
+	}
+	if (meta)
 		err = metadata_preserve(m);
 	if (err) {
 		qcow_preserve_destroy(m->preserve);
 		m->preserve = NULL;
 	}
-	/* Nothing is written any more, and so it does not change. */
+	/* Nothing can be written any more, and so it does not change. */
 	if (err && READ_ONCE(meta->failed))
 		err = 0;
 	if (err)
-		qcow_report(rep, "what has changed cannot be written: error %d", err);
+		qcow_report(rep, "its metadata cannot be kept as it is: error %d", err);
 	m->bytes = m->preserve ? m->preserve->bytes : READ_ONCE(m->store->bytes);
 	return err;
 }
@@ -156,6 +171,7 @@ static struct file *metadata_open(struct qcow_device *dev, u64 *bytes, struct qc
 		return ERR_PTR(-ENOMEM);
 	m->dev = dev;
 	m->store = dev->chain->store;
+	mutex_init(&m->lock);
 	err = metadata_begin(m, rep);
 	if (err)
 		goto err_free;
@@ -190,16 +206,17 @@ struct file *qcow_device_open_metadata(struct qcow_open_metadata *args, struct q
 	return file;
 }
 
+/* @from: they lie behind that; result: behind the last one. */
 static int check_leaks(const struct qcow_image *image, const struct qcow_leak *leaks, u32 nr,
-		       struct qcow_report *rep)
+		       u64 *from, struct qcow_report *rep)
 {
 	u64 mask = (1ULL << image->geo.cluster_bits) - 1;
-	u64 from = 0, end;
+	u64 end;
 	u32 i;
 
-	for (i = 0; i < nr; i++, from = end) {
+	for (i = 0; i < nr; i++, *from = end) {
 		if (!check_add_overflow(leaks[i].start, leaks[i].len, &end) && leaks[i].len &&
-		    !((leaks[i].start | leaks[i].len) & mask) && leaks[i].start >= from)
+		    !((leaks[i].start | leaks[i].len) & mask) && leaks[i].start >= *from)
 			continue;
 		qcow_report(rep, "range %u, %llu bytes at 0x%llx: must be whole clusters, in order",
 			    i, leaks[i].len, leaks[i].start);
@@ -208,10 +225,26 @@ static int check_leaks(const struct qcow_image *image, const struct qcow_leak *l
 	return 0;
 }
 
+static int free_leaks(struct metadata *m, const struct qcow_leak *leaks, u32 nr,
+		      struct qcow_report *rep)
+{
+	u64 from = m->freed_to;
+	int err;
+
+	err = check_leaks(m->dev->chain, leaks, nr, &from, rep);
+	if (err)
+		return err;
+	/* A page that is lost may have been read before. */
+	if (!m->preserve || READ_ONCE(m->preserve->lost))
+		return -ESTALE;
+	m->freed_to = from;
+	return qcow_view_free_leaks(m->dev->meta, leaks, nr, rep);
+}
+
 int qcow_metadata_free_leaks(struct file *file, const struct qcow_leak *leaks, u32 nr,
 			     struct qcow_report *rep)
 {
-	const struct metadata *m = file->private_data;
+	struct metadata *m = file->private_data;
 	int err;
 
 	if (file->f_op != &metadata_fops) {
@@ -225,6 +258,9 @@ int qcow_metadata_free_leaks(struct file *file, const struct qcow_leak *leaks, u
 		qcow_report(rep, "version 1 has no reference counts");
 		return -EOPNOTSUPP;
 	}
-	err = check_leaks(m->dev->chain, leaks, nr, rep);
-	return err ?: qcow_view_free_leaks(m->dev->meta, leaks, nr, rep);
+	if (mutex_lock_killable(&m->lock))
+		return -EINTR;
+	err = free_leaks(m, leaks, nr, rep);
+	mutex_unlock(&m->lock);
+	return err;
 }

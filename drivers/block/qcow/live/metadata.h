@@ -21,7 +21,7 @@ struct qcow_report;
  *
  * Context: process context, may sleep.
  * Return: the file or ERR_PTR: -ENXIO: no such device; -EBUSY: another operation is running;
- * -ENOMEM, -EIO, ...
+ * -EOPNOTSUPP: a snapshot beside the device that writes to its image; -ENOMEM, -EIO, ...
  */
 struct file *qcow_device_open_metadata(struct qcow_open_metadata *args, struct qcow_report *rep);
 
@@ -34,7 +34,8 @@ struct file *qcow_device_open_metadata(struct qcow_open_metadata *args, struct q
  *
  * Context: process context, may sleep.
  * Return: 0; -EBADF: it is not; -EROFS: the device is read-only; -EOPNOTSUPP: version 1; -EINVAL:
- * the list; -EUCLEAN, -ERANGE, ...: as qcow_view_free_leaks().
+ * the list; -ESTALE: what has been read may be wrong; -EUCLEAN, -ERANGE, ...: as
+ * qcow_view_free_leaks().
  */
 int qcow_metadata_free_leaks(struct file *file, const struct qcow_leak *leaks, u32 nr,
 			     struct qcow_report *rep);

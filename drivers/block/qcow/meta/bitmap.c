@@ -381,6 +381,8 @@ static int bitmaps_load(struct qcow_meta *meta, bool drop, struct qcow_report *r
 	err = qcow_overlap_add(overlap, dir.host_offset, dir.bytes);
 	if (err)
 		return err;
+	meta->bitmaps.host = dir.host_offset;
+	meta->bitmaps.bytes = dir.bytes;
 	err = bitmaps_read(image, dir.host_offset, dir.bytes, &buf);
 	if (err) {
 		qcow_report(rep, "bitmap directory at 0x%llx: cannot be read: error %d",
@@ -389,8 +391,6 @@ static int bitmaps_load(struct qcow_meta *meta, bool drop, struct qcow_report *r
 	}
 	err = bitmaps_walk(meta, &dir, buf, drop, rep);
 	kvfree(buf);
-	meta->bitmaps.host = dir.host_offset;
-	meta->bitmaps.bytes = dir.bytes;
 	return err;
 }
 
@@ -407,6 +407,9 @@ int qcow_bitmaps_open(struct qcow_meta *meta, bool drop, struct qcow_report *rep
 		qcow_bitmaps_publish(bitmaps);
 		return 0;
 	}
+	/* Its clusters are leaked by the first write. */
+	if (bitmaps->bytes)
+		qcow_overlap_del(&meta->overlap, bitmaps->host, bitmaps->bytes);
 	qcow_bitmaps_close(bitmaps);
 	if (err == -ENOMEM || err == -EINTR)
 		return err;

@@ -84,7 +84,7 @@ static inline void qcow_reclaim_drop(struct qcow_reclaim *reclaim, struct qcow_f
 	list_add_tail(&freed->node, &reclaim->dropped);
 }
 
-/* The same of a range that was a table. */
+/* The same of a range that was a table, which is kept where that is wanted (store/preserve.h). */
 void qcow_reclaim_drop_range(struct qcow_reclaim *reclaim, u64 host, u64 len);
 
 /* A commit that has the entries of @dropped changed has ended. Context: the worker. */

@@ -573,7 +573,13 @@ int qcow_space_free(struct qcow_space *space, const struct qcow_run *run)
 	/* A table that a snapshot has shared may have been there. */
 	qcow_overlap_del(space->overlap, run->first << cluster_bits(space),
 			 run->nr << cluster_bits(space));
-	space_add_free(space, run, true);
+	/* Behind the end they are found by their counts. */
+	if (run->first < space->end) {
+		struct qcow_run within = *run;
+
+		within.nr = min(run->nr, space->end - run->first);
+		space_add_free(space, &within, true);
+	}
 	space->news = true;
 	return 0;
 }

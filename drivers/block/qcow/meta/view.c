@@ -22,13 +22,10 @@
 /* Leaks of which a step has so many clusters freed. */
 #define STEP_CLUSTERS	256
 
-/* References of a cluster that has none: more were not left by a program that was interrupted. */
-#define MAX_REFERENCES	64
-
 /**
  * struct view_job - an instant that is waited for
  * @job: comes when neither a commit nor a reclaim is under way
- * @preserve: begins then, or NULL
+ * @preserve: begins then
  * @is_due: something is not durable yet: a commit is wanted
  */
 struct view_job {
@@ -76,8 +73,10 @@ static int view_step(struct qcow_job *job)
 	struct qcow_meta *meta = job->meta;
 	int err;
 
+	/* Of a resize that has failed: they are counted, too. */
+	qcow_l1_release_longer(meta);
 	view->is_due = qcow_commit_is_due(meta);
-	if (view->is_due || !view->preserve)
+	if (view->is_due)
 		return 0;
 	err = view_hide_reserved(&meta->space, view->preserve);
 	if (!err)
@@ -86,31 +85,18 @@ static int view_step(struct qcow_job *job)
 }
 
 /* Make durable, wait for what is reclaimed by that, and again as long as that makes changes. */
-static int view_run(struct qcow_meta *meta, struct view_job *view)
-{
-	int err;
-
-	do {
-		view->job = (struct qcow_job) { .step = view_step, .idle = true };
-		err = qcow_commit_wait(meta);
-		if (!err)
-			err = qcow_job_run(meta, &view->job);
-	} while (!err && view->is_due && view->preserve);
-	return err;
-}
-
-int qcow_view_settle(struct qcow_meta *meta)
-{
-	struct view_job view = {};
-
-	return view_run(meta, &view) ?: qcow_commit_wait(meta);
-}
-
 int qcow_view_begin(struct qcow_meta *meta, struct qcow_preserve *preserve)
 {
 	struct view_job view = { .preserve = preserve };
+	int err;
 
-	return view_run(meta, &view);
+	do {
+		view.job = (struct qcow_job) { .step = view_step, .idle = true };
+		err = qcow_commit_wait(meta);
+		if (!err)
+			err = qcow_job_run(meta, &view.job);
+	} while (!err && view.is_due);
+	return err;
 }
 
 /**
@@ -159,7 +145,7 @@ static int leak_check(struct view_leaks *l, u64 host, u64 *len, u64 *count)
 		qcow_report(l->rep, "%llu bytes at 0x%llx: they are not leaked", *len, host);
 		return -EUCLEAN;
 	}
-	if (*count > MAX_REFERENCES) {
+	if (*count > QCOW_MAX_LEAK_REFERENCES) {
 		qcow_report(l->rep, "%llu bytes at 0x%llx: a count of %llu", *len, host, *count);
 		return -ERANGE;
 	}
@@ -214,7 +200,6 @@ int qcow_view_free_leaks(struct qcow_meta *meta, const struct qcow_leak *leaks, 
 	struct view_leaks l = {
 		.job = { .step = leaks_step }, .leaks = leaks, .nr = nr, .rep = rep,
 	};
-	int err = qcow_job_run(meta, &l.job);
 
-	return qcow_view_settle(meta) ?: err;
+	return qcow_job_run(meta, &l.job);
 }

@@ -14,20 +14,12 @@ struct qcow_preserve;
 struct qcow_report;
 
 /**
- * qcow_view_settle() - make all durable that is to be so, and give back what is on its way
- * @meta: the metadata
- *
- * Context: process context, may sleep.
- * Return: 0 or -errno.
- */
-int qcow_view_settle(struct qcow_meta *meta);
-
-/**
  * qcow_view_begin() - this is the instant
  * @meta: the metadata; no request is under way
  * @preserve: of its image's store; begun when this succeeds
  *
- * What the worker has set aside is free in it, as after a detach.
+ * What the worker has set aside is free in it, as after a detach. Waits until what has been dropped
+ * is reclaimed.
  *
  * Context: process context, may sleep.
  * Return: 0; -ENOMEM, -EIO, ...
@@ -43,9 +35,9 @@ int qcow_view_begin(struct qcow_meta *meta, struct qcow_preserve *preserve);
  * @rep: says what is wrong
  *
  * Context: process context, may sleep.
- * Return: 0: they are free on disk; -EUCLEAN: the driver knows that one is in use: that one and
- * those behind it stay as they are; -ERANGE: a count is so high that it is likely to be wrong in
- * another way; -EINTR; others: some may be free.
+ * Return: 0: they are on their way to be free, as what a guest discards is; -EUCLEAN: the driver
+ * knows that one is in use: that one and those behind it stay as they are; -ERANGE: likewise, a
+ * count is more than QCOW_MAX_LEAK_REFERENCES; -EINTR; others: some may be free.
  */
 int qcow_view_free_leaks(struct qcow_meta *meta, const struct qcow_leak *leaks, u32 nr,
 			 struct qcow_report *rep);

@@ -6,13 +6,14 @@
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/minmax.h>
+#include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "store/preserve.h"
 
-/* All metadata of an image of two terabytes, in clusters of 64 KiB. */
+/* 256 MiB: the L2 tables of two terabytes in clusters of 64 KiB. */
 #define MAX_PAGES	(SZ_256M >> PAGE_SHIFT)
 
 struct qcow_preserve *qcow_preserve_create(struct qcow_store *store)
@@ -84,8 +85,10 @@ static void *preserve_page(struct qcow_preserve *preserve, u64 nr)
 void __qcow_preserve_keep(struct qcow_store *store, u64 pos, u64 len)
 {
 	struct qcow_preserve *preserve;
+	unsigned int noio;
 	u64 nr;
 
+	noio = memalloc_noio_save();
 	mutex_lock(&store->preserve_lock);
 	preserve = store->preserve;
 	if (!preserve || preserve->lost || !len)
@@ -100,6 +103,9 @@ void __qcow_preserve_keep(struct qcow_store *store, u64 pos, u64 len)
 	}
 unlock:
 	mutex_unlock(&store->preserve_lock);
+	memalloc_noio_restore(noio);
+	/* It is there before anything is overwritten. Pairs with smp_rmb() in qcow_preserve_read(). */
+	smp_wmb();
 }
 
 u8 *qcow_preserve_byte(struct qcow_preserve *preserve, u64 pos)
@@ -126,11 +132,11 @@ int qcow_preserve_read(struct qcow_preserve *preserve, void *buf, u64 pos, size_
 	err = qcow_store_read_padded(preserve->store, buf, pos, len);
 	if (err)
 		return err;
+	/* First what is there, then what has been. Pairs with smp_wmb() in __qcow_preserve_keep(). */
+	smp_rmb();
 	for (done = 0; done < len; done += part) {
 		part = min(len - done, PAGE_SIZE - offset_in_page(pos + done));
 		read_kept(preserve, buf + done, pos + done, part);
 	}
-	/* What has been lost was so before it was overwritten. */
-	smp_rmb();
 	return READ_ONCE(preserve->lost) ? -ESTALE : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The metadata in a store as it was at an instant: what is overwritten afterwards is kept before.
- * What qcow_store_submit() writes, guest data, is not.
+ * Guest data, which qcow_store_submit() and qcow_store_write_data() write, is not.
  */
 #ifndef _QCOW_STORE_PRESERVE_H
 #define _QCOW_STORE_PRESERVE_H
@@ -82,7 +82,7 @@ void __qcow_preserve_keep(struct qcow_store *store, u64 pos, u64 len);
  * @pos: host offset
  * @len: bytes
  *
- * Context: process context, may sleep and read; GFP_NOIO, and memory is not waited for.
+ * Context: process context, may sleep and read; GFP_NOIO.
  */
 static inline void qcow_preserve_keep(struct qcow_store *store, u64 pos, u64 len)
 {

@@ -243,13 +243,18 @@ size_t qcow_store_describe(struct bio_vec *bvecs, unsigned int *nr, const void *
 {
 	size_t filled = 0;
 
+	/* Other memory is in one piece. */
+	if (!is_vmalloc_addr(buf)) {
+		filled = min_t(size_t, len, QCOW_SYNC_BYTES);
+		bvec_set_page(bvecs, virt_to_page(buf), filled, offset_in_page(buf));
+		*nr = 1;
+		return filled;
+	}
 	for (*nr = 0; *nr < QCOW_SYNC_PAGES && filled < len; ++*nr) {
 		const void *addr = buf + filled;
-		struct page *page = is_vmalloc_addr(addr) ? vmalloc_to_page(addr) :
-							    virt_to_page(addr);
 		size_t part = min_t(size_t, len - filled, PAGE_SIZE - offset_in_page(addr));
 
-		bvec_set_page(&bvecs[*nr], page, part, offset_in_page(addr));
+		bvec_set_page(&bvecs[*nr], vmalloc_to_page(addr), part, offset_in_page(addr));
 		filled += part;
 	}
 	return filled;
@@ -424,6 +429,12 @@ static int store_write_any(struct qcow_store *store, const void *buf, u64 pos, s
 
 int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t len)
 {
+	qcow_preserve_keep(store, pos, len);
+	return qcow_store_write_data(store, buf, pos, len);
+}
+
+int qcow_store_write_data(struct qcow_store *store, const void *buf, u64 pos, size_t len)
+{
 	unsigned int noio;
 	int err;
 
@@ -431,7 +442,6 @@ int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t 
 	if (err)
 		return err;
 	noio = memalloc_noio_save();
-	qcow_preserve_keep(store, pos, len);
 	err = store_write_any(store, buf, pos, len);
 	memalloc_noio_restore(noio);
 	return err;

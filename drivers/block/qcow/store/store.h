@@ -14,8 +14,9 @@
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 
-/* Pages that one synchronous transfer describes on the stack. */
+/* Pages that one synchronous transfer describes on the stack, and bytes of memory in one piece. */
 #define QCOW_SYNC_PAGES	16
+#define QCOW_SYNC_BYTES	(1U << 20)
 
 struct cgroup_subsys_state;
 struct mem_cgroup;
@@ -221,7 +222,7 @@ int qcow_store_read(struct qcow_store *store, void *buf, u64 pos, size_t len);
 int qcow_store_read_padded(struct qcow_store *store, void *buf, u64 pos, size_t len);
 
 /**
- * qcow_store_write() - write metadata or data, any position and length inside the store
+ * qcow_store_write() - write metadata, any position and length inside the store
  * @store: the store
  * @buf: at least @len bytes, not on the stack
  * @pos: host offset
@@ -234,6 +235,9 @@ int qcow_store_read_padded(struct qcow_store *store, void *buf, u64 pos, size_t 
  * Return: 0; -ENODATA beyond the end of the store; -ENOMEM, -EIO, -ENOSPC, ...
  */
 int qcow_store_write(struct qcow_store *store, const void *buf, u64 pos, size_t len);
+
+/* The same of guest data, which nobody keeps as it was (store/preserve.h). */
+int qcow_store_write_data(struct qcow_store *store, const void *buf, u64 pos, size_t len);
 
 /* Start @io, as qcow_store_ops.submit. */
 static inline void qcow_store_submit(struct qcow_io *io)
