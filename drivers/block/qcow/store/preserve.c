@@ -104,7 +104,7 @@ void __qcow_preserve_keep(struct qcow_store *store, u64 pos, u64 len)
 unlock:
 	mutex_unlock(&store->preserve_lock);
 	memalloc_noio_restore(noio);
-	/* It is there before anything is overwritten. Pairs with smp_rmb() in qcow_preserve_read(). */
+	/* There before anything is overwritten. Pairs with smp_rmb() in qcow_preserve_read(). */
 	smp_wmb();
 }
 
@@ -132,7 +132,7 @@ int qcow_preserve_read(struct qcow_preserve *preserve, void *buf, u64 pos, size_
 	err = qcow_store_read_padded(preserve->store, buf, pos, len);
 	if (err)
 		return err;
-	/* First what is there, then what has been. Pairs with smp_wmb() in __qcow_preserve_keep(). */
+	/* What is there, then what was kept. Pairs with smp_wmb() in __qcow_preserve_keep(). */
 	smp_rmb();
 	for (done = 0; done < len; done += part) {
 		part = min(len - done, PAGE_SIZE - offset_in_page(pos + done));

@@ -10,13 +10,14 @@
 #include <linux/fs.h>
 #include <linux/llist.h>
 #include <linux/mutex.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 
 /* Pages that one synchronous transfer describes on the stack, and bytes of memory in one piece. */
 #define QCOW_SYNC_PAGES	16
-#define QCOW_SYNC_BYTES	(1U << 20)
+#define QCOW_SYNC_BYTES	SZ_1M
 
 struct cgroup_subsys_state;
 struct mem_cgroup;
