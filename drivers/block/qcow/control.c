@@ -31,7 +31,8 @@
 
 #define ATTACH_FLAGS	(QCOW_ATTACH_READ_ONLY | QCOW_ATTACH_SNAPSHOT |		\
 			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED |	\
-			 QCOW_ATTACH_BESIDE | QCOW_ATTACH_DROP_BITMAPS)
+			 QCOW_ATTACH_BESIDE | QCOW_ATTACH_DROP_BITMAPS |			\
+			 QCOW_ATTACH_DETECT_ZEROES | QCOW_ATTACH_UNMAP_ZEROES)
 #define DETACH_FLAGS	QCOW_DETACH_LAZY
 #define RESIZE_FLAGS	QCOW_RESIZE_SHRINK
 #define SNAPSHOT_FLAGS	QCOW_SNAPSHOT_FORCE
@@ -112,6 +113,11 @@ static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 	    !(read_only && args->flags & QCOW_ATTACH_SNAPSHOT)) {
 		qcow_report(rep,
 			    "beside a device that writes to the image: only a snapshot, read-only");
+		return -EINVAL;
+	}
+	if ((args->flags & QCOW_ATTACH_UNMAP_ZEROES) &&
+	    !(args->flags & QCOW_ATTACH_DETECT_ZEROES)) {
+		qcow_report(rep, "zeros give their space back only where they are detected");
 		return -EINVAL;
 	}
 	if (!args->nr_layers || args->nr_layers > QCOW_MAX_LAYERS) {

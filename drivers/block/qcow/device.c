@@ -377,11 +377,19 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 	return 0;
 }
 
+static enum qcow_zeroes wanted_zeroes(const struct qcow_attach *args)
+{
+	if (!(args->flags & QCOW_ATTACH_DETECT_ZEROES))
+		return QCOW_ZEROES_WRITE;
+	return args->flags & QCOW_ATTACH_UNMAP_ZEROES ? QCOW_ZEROES_UNMAP : QCOW_ZEROES_KEEP;
+}
+
 static int meta_open(struct qcow_device *dev, const struct qcow_attach *args,
 		     struct qcow_report *rep)
 {
 	struct qcow_meta *meta;
 
+	dev->zeroes = wanted_zeroes(args);
 	if (args->flags & QCOW_ATTACH_READ_ONLY)
 		return 0;
 	meta = qcow_meta_create(dev->chain, args->flags & QCOW_ATTACH_DROP_BITMAPS, rep);

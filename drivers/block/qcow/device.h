@@ -26,6 +26,18 @@ struct qcow_track;
 #define QCOW_MAX_QUEUE_DEPTH		4096
 
 /**
+ * enum qcow_zeroes - what becomes of a write whose bytes are all zero
+ * @QCOW_ZEROES_WRITE: it is not looked for them
+ * @QCOW_ZEROES_KEEP: REQ_OP_WRITE_ZEROES that keeps the space which it has
+ * @QCOW_ZEROES_UNMAP: one that gives it back
+ */
+enum qcow_zeroes {
+	QCOW_ZEROES_WRITE,
+	QCOW_ZEROES_KEEP,
+	QCOW_ZEROES_UNMAP,
+};
+
+/**
  * struct qcow_device - one attached image
  * @index: N of /dev/qcowN
  * @name: "qcowN"
@@ -43,6 +55,7 @@ struct qcow_track;
  * @meta: the metadata worker of the active image; NULL: read-only
  * @track: where requests are noted that have written, while the layer below the active image is
  *         written to as well, or NULL; it changes in a pause
+ * @zeroes: what becomes of a write of zeros
  * @source: of a device without a name, made to copy to @chain: what it reads is copied; else NULL
  * @wq: mapping that has to read, decompression, I/O that has to block
  * @submit_wq: I/O that queue_rq() may not submit. Its work items wait for tags and memory of the
@@ -74,6 +87,7 @@ struct qcow_device {
 	struct qcow_decompress_ahead decompress_ahead;
 	struct qcow_meta *meta;
 	struct qcow_track *track;
+	enum qcow_zeroes zeroes;
 	struct qcow_image *source;
 	struct workqueue_struct *wq;
 	struct workqueue_struct *submit_wq;

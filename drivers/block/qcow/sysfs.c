@@ -130,6 +130,18 @@ static struct chain_figures chain_figures(const struct qcow_device *qdev)
 	return sum;
 }
 
+/* QEMU's words for it. */
+static const char *zeroes_name(const struct qcow_device *dev)
+{
+	static const char * const names[] = {
+		[QCOW_ZEROES_WRITE] = "off",
+		[QCOW_ZEROES_KEEP] = "on",
+		[QCOW_ZEROES_UNMAP] = "unmap",
+	};
+
+	return names[dev->zeroes];
+}
+
 #define QCOW_ATTR(_name, _type, _value)							\
 static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,		\
 			    char *buf)							\
@@ -152,6 +164,7 @@ QCOW_ATTR(snapshot_id, "%s", qdev->chain->snapshot_id ?: "");
 QCOW_ATTR(snapshot_name, "%s", qdev->chain->snapshot_name ?: "");
 QCOW_ATTR(depth, "%u", qdev->depth);
 QCOW_ATTR(direct_io, "%d", qdev->chain->data->direct);
+QCOW_ATTR(detect_zeroes, "%s", zeroes_name(qdev));
 QCOW_ATTR(lazy, "%d", qdev->lazy);
 QCOW_ATTR(nr_queues, "%u", qdev->tag_set.map[HCTX_TYPE_DEFAULT].nr_queues);
 QCOW_ATTR(queue_depth, "%u", qdev->tag_set.queue_depth);
@@ -179,6 +192,7 @@ static struct attribute *qcow_attrs[] = {
 	&dev_attr_data_file_id.attr,
 	&dev_attr_store.attr,
 	&dev_attr_direct_io.attr,
+	&dev_attr_detect_zeroes.attr,
 	&dev_attr_lazy.attr,
 	&dev_attr_nr_queues.attr,
 	&dev_attr_queue_depth.attr,

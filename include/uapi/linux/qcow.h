@@ -64,6 +64,8 @@ struct qcow_layer {
 #define QCOW_ATTACH_BUFFERED	(1U << 4)	/* never direct I/O */
 #define QCOW_ATTACH_BESIDE	(1U << 5)	/* the snapshot, of what a device writes to */
 #define QCOW_ATTACH_DROP_BITMAPS (1U << 6)	/* bitmaps that cannot be kept true may be lost */
+#define QCOW_ATTACH_DETECT_ZEROES (1U << 7)	/* writes of zeros are as REQ_OP_WRITE_ZEROES */
+#define QCOW_ATTACH_UNMAP_ZEROES (1U << 8)	/* and give their space back; with the former */
 
 /**
  * struct qcow_attach - argument of QCOW_ATTACH

@@ -24,6 +24,8 @@ static const char help[] =
 	"      --snapshot ID|NAME     an internal snapshot, read-only\n"
 	"      --drop-bitmaps         persistent bitmaps that cannot be kept true may be lost\n"
 	"      --direct-io MODE       auto (default), on or off\n"
+	"      --detect-zeroes MODE   off (default); on: writes of zeros take no space;\n"
+	"                             unmap: and give back what was there\n"
 	"      --no-partscan          do not look for partitions; partx can add them\n"
 	"      --logical-block-size N 512 (default) or 4096: what the device's blocks are\n"
 	"      --nr-queues N          hardware queues (default: one per CPU)\n"
@@ -43,6 +45,7 @@ enum {
 	OPT_SNAPSHOT,
 	OPT_DROP_BITMAPS,
 	OPT_DIRECT_IO,
+	OPT_DETECT_ZEROES,
 	OPT_NO_PARTSCAN,
 	OPT_LOGICAL_BLOCK_SIZE,
 	OPT_NR_QUEUES,
@@ -60,6 +63,7 @@ static const struct option options[] = {
 	{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
 	{ "drop-bitmaps", no_argument, NULL, OPT_DROP_BITMAPS },
 	{ "direct-io", required_argument, NULL, OPT_DIRECT_IO },
+	{ "detect-zeroes", required_argument, NULL, OPT_DETECT_ZEROES },
 	{ "no-partscan", no_argument, NULL, OPT_NO_PARTSCAN },
 	{ "logical-block-size", required_argument, NULL, OPT_LOGICAL_BLOCK_SIZE },
 	{ "nr-queues", required_argument, NULL, OPT_NR_QUEUES },
@@ -94,6 +98,20 @@ static int parse_direct_io(struct attach_args *a, const char *mode)
 		a->arg.flags |= QCOW_ATTACH_BUFFERED;
 	else if (strcmp(mode, "auto"))
 		return qc_fail(QC_USAGE, "--direct-io", "'%s' is none of auto, on, off", mode);
+	return 0;
+}
+
+static int parse_detect_zeroes(struct attach_args *a, const char *text)
+{
+	a->arg.flags &= ~(QCOW_ATTACH_DETECT_ZEROES | QCOW_ATTACH_UNMAP_ZEROES);
+	if (!strcmp(text, "off"))
+		return 0;
+	a->arg.flags |= QCOW_ATTACH_DETECT_ZEROES;
+	if (!strcmp(text, "unmap"))
+		a->arg.flags |= QCOW_ATTACH_UNMAP_ZEROES;
+	else if (strcmp(text, "on"))
+		return qc_fail(QC_USAGE, "--detect-zeroes", "'%s' is neither off, on nor unmap",
+			       text);
 	return 0;
 }
 
@@ -156,6 +174,8 @@ static int parse_option(struct attach_args *a, int opt)
 		return 0;
 	case OPT_DIRECT_IO:
 		return parse_direct_io(a, optarg);
+	case OPT_DETECT_ZEROES:
+		return parse_detect_zeroes(a, optarg);
 	case OPT_NO_PARTSCAN:
 		a->arg.flags |= QCOW_ATTACH_NO_PARTSCAN;
 		return 0;
@@ -199,6 +219,8 @@ static int parse_args(struct attach_args *a, int argc, char **argv)
 	a->chain.write = !(a->arg.flags & QCOW_ATTACH_READ_ONLY);
 	if (a->force_share && a->chain.write)
 		return qc_fail(QC_USAGE, "--force-share", "only with --read-only");
+	if (a->arg.flags & QCOW_ATTACH_DETECT_ZEROES && !a->chain.write)
+		return qc_fail(QC_USAGE, "--detect-zeroes", "not of a device that is read-only");
 	if (a->arg.flags & QCOW_ATTACH_DROP_BITMAPS && !a->chain.write)
 		return qc_fail(QC_USAGE, "--drop-bitmaps", "not of a device that is read-only");
 	return 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Discard and write-zeroes: whole clusters by their entries, in the metadata worker; what is
- * beside them, for write-zeroes, by writing zeros.
+ * Discard, write-zeroes and writes of zeros: whole clusters by their entries, in the metadata
+ * worker; what is beside them, but for a discard, by writing zeros.
  *
  *   submitter --> workqueue: discard_run --+--> zeros written as any write --+
  *                      ^  ^                +--> metadata worker: zero_plan --+--> end
@@ -10,10 +10,12 @@
  *                      +-- more to do ---------------------------------------+
  */
 #include <linux/blk-mq.h>
+#include <linux/bvec.h>
 #include <linux/err.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <qcow/l2.h>
 
 #include "data/request.h"
@@ -44,6 +46,22 @@ struct discard_effect {
 	bool holes;
 };
 
+bool qcow_request_is_zero(struct request *rq)
+{
+	struct req_iterator it;
+	struct bio_vec bvec;
+
+	rq_for_each_segment(bvec, rq, it) {
+		void *data = bvec_kmap_local(&bvec);
+		bool is_zero = !memchr_inv(data, 0, bvec.bv_len);
+
+		kunmap_local(data);
+		if (!is_zero)
+			return false;
+	}
+	return true;
+}
+
 /* Whether something below shows where the image has nothing, now or after a rebase. */
 static bool discard_shows_below(const struct qcow_image *image, u64 guest)
 {
@@ -55,14 +73,18 @@ static struct discard_effect discard_effect(struct qcow_request *req)
 {
 	const struct request *rq = blk_mq_rq_from_pdu(req);
 	const struct qcow_image *image = req->dev->chain;
+	bool keep = rq->cmd_flags & REQ_NOUNMAP;
 
+	/* A write of zeros. */
+	if (req_op(rq) == REQ_OP_WRITE)
+		keep = req->dev->zeroes == QCOW_ZEROES_KEEP;
 	if (req->own == QCOW_OWN_DROP_BEHIND)
 		return (struct discard_effect) {};
 	if (req->own == QCOW_OWN_ZERO_HOLES)
 		return (struct discard_effect) { .mark = true, .holes = true };
 	return (struct discard_effect) {
 		.zeroes = req_op(rq) != REQ_OP_DISCARD,
-		.keep = rq->cmd_flags & REQ_NOUNMAP,
+		.keep = keep,
 		.mark = discard_shows_below(image, req->pos),
 	};
 }

@@ -55,7 +55,10 @@ static blk_status_t queue_start(struct request *rq)
 		qcow_request_read(req, rq);
 		return BLK_STS_OK;
 	case REQ_OP_WRITE:
-		qcow_request_write(req, rq);
+		if (req->dev->zeroes != QCOW_ZEROES_WRITE && qcow_request_is_zero(rq))
+			qcow_request_discard(req, rq);
+		else
+			qcow_request_write(req, rq);
 		return BLK_STS_OK;
 	case REQ_OP_DISCARD:
 	case REQ_OP_WRITE_ZEROES:

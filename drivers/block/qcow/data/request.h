@@ -164,9 +164,12 @@ struct qcow_request {
  */
 void qcow_request_read(struct qcow_request *req, struct request *rq);
 
-/* The same for a write, and for a discard or write-zeroes. */
+/* The same for a write, and for a discard, write-zeroes, or a write of zeros. */
 void qcow_request_write(struct qcow_request *req, struct request *rq);
 void qcow_request_discard(struct qcow_request *req, struct request *rq);
+
+/* Whether all that a write has is zero. Context: any. */
+bool qcow_request_is_zero(struct request *rq);
 
 /**
  * qcow_request_own() - have the driver do something to a guest range
