@@ -82,9 +82,9 @@ attach() {
 
 detach() { qcowctl detach "$@" || fail "qcowctl detach $*"; }
 
-# wait_for SECONDS COMMAND...: until it succeeds.
+# wait_for SECONDS COMMAND...: until it succeeds; three times as long on a machine that is busy.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + 3 * $1))
 	shift
 	until "$@"; do
 		[[ $SECONDS -lt $end ]] || fail "waited too long for: $*"
