@@ -10,13 +10,13 @@ random_seed() {
 	echo "seed $SEED"
 }
 
-# one_in NUMBER NAME: of so many elements of that array leave one in; which ones is up to the seed.
-# With QCOW_ALL in the environment all stay.
+# one_in NUMBER NAME: of each NUMBER elements of that array leave one, and one where there are fewer;
+# which ones is up to the seed. With QCOW_ALL in the environment all stay.
 one_in() {
 	local -n elements=$2
-	local i
+	local i place=0 every=$(($1 < ${#elements[@]} ? $1 : ${#elements[@]}))
 	for i in "${!elements[@]}"; do
-		[[ -n ${QCOW_ALL:-} || $(((SEED + i) % $1)) -eq 0 ]] || unset "elements[i]"
+		[[ -n ${QCOW_ALL:-} || $(((SEED + place++) % every)) -eq 0 ]] || unset "elements[$i]"
 	done
 }
 

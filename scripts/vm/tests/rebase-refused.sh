@@ -49,7 +49,7 @@ mkdir -p outside inside
 cp b outside/b
 ln -s "$PWD/outside/b" inside/link
 qemu-img create -q -f qcow2 -b link -F raw inside/linked 1M
-for i in {1..20}; do
+for _ in {1..20}; do
 	qemu-img create -q -f qcow2 --object secret,id=key,data=secret \
 		-o encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10 luks 1M && break
 done
