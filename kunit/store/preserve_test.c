@@ -36,7 +36,6 @@ static void fixture_end(void *data)
 {
 	struct fixture *f = data;
 
-	qcow_preserve_end(f->preserve);
 	qcow_preserve_destroy(f->preserve);
 	qcow_store_destroy(f->store);
 }

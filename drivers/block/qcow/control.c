@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -85,15 +86,6 @@ static int check_flags(u32 flags, u32 known, struct qcow_report *rep)
 		return 0;
 	qcow_report(rep, "unknown flags 0x%x", flags & ~known);
 	return -EINVAL;
-}
-
-/* Read an argument and make the report; @message_size is in @args. */
-static int call_begin(void *args, size_t known, void __user *user, const u32 *message_size,
-		      struct qcow_report *rep)
-{
-	int err = read_args(args, known, user);
-
-	return err ?: report_create(rep, *message_size);
 }
 
 static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
@@ -253,39 +245,18 @@ static long ctl_attach(struct qcow_attach __user *user)
 	return put_user(ret, &user->index) ? -EFAULT : 0;
 }
 
-static long ctl_detach(struct qcow_detach __user *user)
+static int call_detach(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_report rep;
-	struct qcow_detach args = {};
-	int ret;
+	const struct qcow_detach *args = data;
 
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-
-	ret = check_flags(args.flags, DETACH_FLAGS, &rep);
-	if (!ret)
-		ret = qcow_device_detach(args.index, args.flags & QCOW_DETACH_LAZY, &rep);
-	report_finish(&rep, args.message);
-	return ret;
+	return qcow_device_detach(args->index, args->flags & QCOW_DETACH_LAZY, rep);
 }
 
-static long ctl_resize(struct qcow_resize __user *user)
+static int call_resize(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_report rep;
-	struct qcow_resize args = {};
-	int ret;
+	const struct qcow_resize *args = data;
 
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-
-	ret = check_flags(args.flags, RESIZE_FLAGS, &rep);
-	if (!ret)
-		ret = qcow_device_resize(args.index, args.bytes, args.flags & QCOW_RESIZE_SHRINK,
-					 &rep);
-	report_finish(&rep, args.message);
-	return ret;
+	return qcow_device_resize(args->index, args->bytes, args->flags & QCOW_RESIZE_SHRINK, rep);
 }
 
 static void freeze_put(struct qcow_freeze *freeze)
@@ -332,10 +303,6 @@ fault:
 
 static int check_snapshot(const struct qcow_change_snapshot *args, struct qcow_report *rep)
 {
-	int err = check_flags(args->flags, SNAPSHOT_FLAGS, rep);
-
-	if (err)
-		return err;
 	if (args->action > QCOW_SNAPSHOT_DELETE) {
 		qcow_report(rep, "unknown action %u", args->action);
 		return -EINVAL;
@@ -382,72 +349,46 @@ free_id:
 	return err;
 }
 
-static long ctl_change_snapshot(struct qcow_change_snapshot __user *user)
+static int call_change_snapshot(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_report rep;
-	struct qcow_change_snapshot args = {};
-	int ret;
-
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-	ret = check_snapshot(&args, &rep);
-	if (!ret)
-		ret = change_snapshot(&args, &rep);
-	report_finish(&rep, args.message);
-	return ret;
+	return check_snapshot(data, rep) ?: change_snapshot(data, rep);
 }
 
-static long ctl_overlay(struct qcow_overlay __user *user)
+static int call_overlay(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_report rep;
-	struct qcow_overlay args = {};
+	const struct qcow_overlay *args = data;
 	struct qcow_freeze freeze;
-	int ret;
+	int err;
 
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-	ret = check_flags(args.flags, 0, &rep);
-	if (!ret)
-		ret = freeze_get(&freeze, args.freeze, args.nr_freeze, &rep);
-	if (!ret) {
-		ret = qcow_device_overlay(&args, &freeze, &rep);
-		freeze_put(&freeze);
-	}
-	report_finish(&rep, args.message);
-	return ret;
+	err = freeze_get(&freeze, args->freeze, args->nr_freeze, rep);
+	if (err)
+		return err;
+	err = qcow_device_overlay(args, &freeze, rep);
+	freeze_put(&freeze);
+	return err;
 }
 
-static long ctl_set_access(struct qcow_set_access __user *user)
+static int call_set_access(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_report rep;
-	struct qcow_set_access args = {};
+	const struct qcow_set_access *args = data;
 	struct qcow_freeze freeze;
-	int ret;
+	int err;
 
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-	ret = check_flags(args.flags, ACCESS_FLAGS, &rep);
-	if (!ret)
-		ret = check_reserved(args.reserved, &rep);
-	if (!ret)
-		ret = freeze_get(&freeze, args.freeze, args.nr_freeze, &rep);
-	if (!ret) {
-		ret = qcow_device_set_access(&args, &freeze, &rep);
-		freeze_put(&freeze);
-	}
-	report_finish(&rep, args.message);
-	return ret;
+	err = check_reserved(args->reserved, rep);
+	if (!err)
+		err = freeze_get(&freeze, args->freeze, args->nr_freeze, rep);
+	if (err)
+		return err;
+	err = qcow_device_set_access(args, &freeze, rep);
+	freeze_put(&freeze);
+	return err;
 }
 
 static int check_rebase(const struct qcow_rebase *args, struct qcow_report *rep)
 {
 	bool names_only = args->flags & QCOW_REBASE_NAMES_ONLY;
 	bool has_layers = !names_only && args->name_len;
-	int err = check_flags(args->flags, REBASE_FLAGS, rep) ?:
-		  check_reserved(args->reserved, rep);
+	int err = check_reserved(args->reserved, rep);
 
 	if (err)
 		return err;
@@ -522,38 +463,16 @@ static int rebase_names(const struct qcow_rebase *args, struct qcow_report *rep)
 	return err;
 }
 
-static long ctl_rebase(struct qcow_rebase __user *user)
+static int call_rebase(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_report rep;
-	struct qcow_rebase args = {};
-	int ret;
-
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-	ret = check_rebase(&args, &rep);
-	if (!ret)
-		ret = rebase_names(&args, &rep);
-	report_finish(&rep, args.message);
-	return ret;
+	return check_rebase(data, rep) ?: rebase_names(data, rep);
 }
 
-static long ctl_commit_backing(struct qcow_commit_backing __user *user)
+static int call_commit_backing(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_report rep;
-	struct qcow_commit_backing args = {};
-	int ret;
+	const struct qcow_commit_backing *args = data;
 
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-	ret = check_flags(args.flags, 0, &rep);
-	if (!ret)
-		ret = check_reserved(args.reserved, &rep);
-	if (!ret)
-		ret = qcow_device_commit_backing(&args, &rep);
-	report_finish(&rep, args.message);
-	return ret;
+	return check_reserved(args->reserved, rep) ?: qcow_device_commit_backing(args, rep);
 }
 
 static int check_bitmap_name(u64 name, u32 len, struct qcow_report *rep)
@@ -566,10 +485,8 @@ static int check_bitmap_name(u64 name, u32 len, struct qcow_report *rep)
 
 static int check_change_bitmap(const struct qcow_change_bitmap *args, struct qcow_report *rep)
 {
-	int err = check_flags(args->flags, 0, rep);
+	int err = check_bitmap_name(args->name, args->name_len, rep);
 
-	if (!err)
-		err = check_bitmap_name(args->name, args->name_len, rep);
 	if (!err && args->action == QCOW_BITMAP_MERGE)
 		err = check_bitmap_name(args->source, args->source_len, rep);
 	if (err)
@@ -609,20 +526,9 @@ static int change_bitmap(const struct qcow_change_bitmap *args, struct qcow_repo
 	return err;
 }
 
-static long ctl_change_bitmap(struct qcow_change_bitmap __user *user)
+static int call_change_bitmap(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_report rep;
-	struct qcow_change_bitmap args = {};
-	int ret;
-
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-	ret = check_change_bitmap(&args, &rep);
-	if (!ret)
-		ret = change_bitmap(&args, &rep);
-	report_finish(&rep, args.message);
-	return ret;
+	return check_change_bitmap(data, rep) ?: change_bitmap(data, rep);
 }
 
 static int map_bitmap(struct qcow_map_bitmap *args, const char *name, struct qcow_report *rep)
@@ -642,31 +548,25 @@ static int map_bitmap(struct qcow_map_bitmap *args, const char *name, struct qco
 	return err;
 }
 
-static long ctl_map_bitmap(struct qcow_map_bitmap __user *user)
+static int call_map_bitmap(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_map_bitmap args = {};
-	struct qcow_report rep;
-	char *name = NULL;
-	int ret;
+	struct qcow_map_bitmap __user *result = user;
+	struct qcow_map_bitmap *args = data;
+	char *name;
+	int err;
 
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-	ret = check_flags(args.flags, 0, &rep);
-	if (!ret)
-		ret = check_bitmap_name(args.name, args.name_len, &rep);
-	if (!ret)
-		ret = text_get(&name, args.name, args.name_len, "bitmap name", &rep);
-	if (!ret) {
-		ret = map_bitmap(&args, name, &rep);
-		kfree(name);
-	}
-	if (!ret && (put_user(args.start, &user->start) ||
-		     put_user(args.granularity, &user->granularity) ||
-		     put_user(args.nr_ranges, &user->nr_ranges)))
-		ret = -EFAULT;
-	report_finish(&rep, args.message);
-	return ret;
+	err = check_bitmap_name(args->name, args->name_len, rep);
+	if (!err)
+		err = text_get(&name, args->name, args->name_len, "bitmap name", rep);
+	if (err)
+		return err;
+	err = map_bitmap(args, name, rep);
+	kfree(name);
+	if (!err && (put_user(args->start, &result->start) ||
+		     put_user(args->granularity, &result->granularity) ||
+		     put_user(args->nr_ranges, &result->nr_ranges)))
+		err = -EFAULT;
+	return err;
 }
 
 /* Nothing can fail any more once the descriptor is there. */
@@ -692,22 +592,11 @@ static int open_metadata(struct qcow_open_metadata *args, struct qcow_open_metad
 	return err;
 }
 
-static long ctl_open_metadata(struct qcow_open_metadata __user *user)
+static int call_open_metadata(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_open_metadata args = {};
-	struct qcow_report rep;
-	int ret;
+	struct qcow_open_metadata *args = data;
 
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-	ret = check_flags(args.flags, 0, &rep);
-	if (!ret)
-		ret = check_reserved(args.reserved, &rep);
-	if (!ret)
-		ret = open_metadata(&args, user, &rep);
-	report_finish(&rep, args.message);
-	return ret;
+	return check_reserved(args->reserved, rep) ?: open_metadata(args, user, rep);
 }
 
 static int free_leaks(const struct qcow_free_leaks *args, struct qcow_report *rep)
@@ -736,78 +625,121 @@ static int free_leaks(const struct qcow_free_leaks *args, struct qcow_report *re
 	return err;
 }
 
-static long ctl_free_leaks(struct qcow_free_leaks __user *user)
+static int call_free_leaks(void *data, void __user *user, struct qcow_report *rep)
 {
-	struct qcow_free_leaks args = {};
-	struct qcow_report rep;
-	int ret;
+	const struct qcow_free_leaks *args = data;
 
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
-	if (ret)
-		return ret;
-	ret = check_flags(args.flags, 0, &rep);
-	if (!ret)
-		ret = check_reserved(args.reserved, &rep);
-	if (!ret)
-		ret = free_leaks(&args, &rep);
-	report_finish(&rep, args.message);
-	return ret;
+	return check_reserved(args->reserved, rep) ?: free_leaks(args, rep);
 }
 
-static long ctl_wait(struct qcow_wait __user *user)
+static int call_wait(void *data, void __user *user, struct qcow_report *rep)
+{
+	const struct qcow_wait *args = data;
+
+	return qcow_device_wait(args->index, args->flags & QCOW_WAIT_CANCEL, rep);
+}
+
+/**
+ * struct call_head - how the arguments of all calls but QCOW_ATTACH begin
+ * @size: that the caller knows
+ * @flags: of the call
+ * @what: what it is about
+ * @message_size: bytes at @message
+ * @message: address of a buffer
+ */
+struct call_head {
+	u32 size;
+	u32 flags;
+	u32 what;
+	u32 message_size;
+	u64 message;
+};
+
+/* Memory for any of them. */
+union call_args {
+	struct call_head head;
+	struct qcow_detach detach;
+	struct qcow_resize resize;
+	struct qcow_change_snapshot change_snapshot;
+	struct qcow_overlay overlay;
+	struct qcow_set_access set_access;
+	struct qcow_rebase rebase;
+	struct qcow_wait wait;
+	struct qcow_commit_backing commit_backing;
+	struct qcow_change_bitmap change_bitmap;
+	struct qcow_map_bitmap map_bitmap;
+	struct qcow_open_metadata open_metadata;
+	struct qcow_free_leaks free_leaks;
+};
+
+/**
+ * struct call - a call
+ * @bytes: of its argument
+ * @flags: that are known
+ * @run: does it with the argument, which has come from @user
+ */
+struct call {
+	size_t bytes;
+	u32 flags;
+	int (*run)(void *data, void __user *user, struct qcow_report *rep);
+};
+
+#define CALL(name, known)						\
+	{								\
+		.bytes = sizeof(struct qcow_##name) +			\
+			 BUILD_BUG_ON_ZERO(offsetof(struct qcow_##name, message) !=	\
+					   offsetof(struct call_head, message)),	\
+		.flags = known, .run = call_##name,			\
+	}
+
+static const struct call calls[] = {
+	[_IOC_NR(QCOW_DETACH)] = CALL(detach, DETACH_FLAGS),
+	[_IOC_NR(QCOW_RESIZE)] = CALL(resize, RESIZE_FLAGS),
+	[_IOC_NR(QCOW_CHANGE_SNAPSHOT)] = CALL(change_snapshot, SNAPSHOT_FLAGS),
+	[_IOC_NR(QCOW_OVERLAY)] = CALL(overlay, 0),
+	[_IOC_NR(QCOW_SET_ACCESS)] = CALL(set_access, ACCESS_FLAGS),
+	[_IOC_NR(QCOW_REBASE)] = CALL(rebase, REBASE_FLAGS),
+	[_IOC_NR(QCOW_WAIT)] = CALL(wait, QCOW_WAIT_CANCEL),
+	[_IOC_NR(QCOW_COMMIT_BACKING)] = CALL(commit_backing, 0),
+	[_IOC_NR(QCOW_CHANGE_BITMAP)] = CALL(change_bitmap, 0),
+	[_IOC_NR(QCOW_MAP_BITMAP)] = CALL(map_bitmap, 0),
+	[_IOC_NR(QCOW_OPEN_METADATA)] = CALL(open_metadata, 0),
+	[_IOC_NR(QCOW_FREE_LEAKS)] = CALL(free_leaks, 0),
+};
+
+static long ctl_call(const struct call *call, void __user *user)
 {
 	struct qcow_report rep;
-	struct qcow_wait args = {};
+	union call_args args;
 	int ret;
 
-	ret = call_begin(&args, sizeof(args), user, &args.message_size, &rep);
+	ret = read_args(&args, call->bytes, user);
+	if (!ret)
+		ret = report_create(&rep, args.head.message_size);
 	if (ret)
 		return ret;
-	ret = check_flags(args.flags, QCOW_WAIT_CANCEL, &rep);
+	ret = check_flags(args.head.flags, call->flags, &rep);
 	if (!ret)
-		ret = qcow_device_wait(args.index, args.flags & QCOW_WAIT_CANCEL, &rep);
-	report_finish(&rep, args.message);
+		ret = call->run(&args, user, &rep);
+	report_finish(&rep, args.head.message);
 	return ret;
 }
 
 static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	/* The number alone decides: the size in the command grows with the structure. */
+	unsigned int nr = _IOC_NR(cmd);
+
 	if (_IOC_TYPE(cmd) != QCOW_IOCTL_TYPE)
 		return -ENOTTY;
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-
-	/* The number alone decides: the size in the command grows with the structure. */
-	switch (_IOC_NR(cmd)) {
-	case _IOC_NR(QCOW_ATTACH):
+	if (nr == _IOC_NR(QCOW_ATTACH))
 		return ctl_attach((void __user *)arg);
-	case _IOC_NR(QCOW_DETACH):
-		return ctl_detach((void __user *)arg);
-	case _IOC_NR(QCOW_RESIZE):
-		return ctl_resize((void __user *)arg);
-	case _IOC_NR(QCOW_CHANGE_SNAPSHOT):
-		return ctl_change_snapshot((void __user *)arg);
-	case _IOC_NR(QCOW_OVERLAY):
-		return ctl_overlay((void __user *)arg);
-	case _IOC_NR(QCOW_SET_ACCESS):
-		return ctl_set_access((void __user *)arg);
-	case _IOC_NR(QCOW_REBASE):
-		return ctl_rebase((void __user *)arg);
-	case _IOC_NR(QCOW_WAIT):
-		return ctl_wait((void __user *)arg);
-	case _IOC_NR(QCOW_CHANGE_BITMAP):
-		return ctl_change_bitmap((void __user *)arg);
-	case _IOC_NR(QCOW_MAP_BITMAP):
-		return ctl_map_bitmap((void __user *)arg);
-	case _IOC_NR(QCOW_OPEN_METADATA):
-		return ctl_open_metadata((void __user *)arg);
-	case _IOC_NR(QCOW_FREE_LEAKS):
-		return ctl_free_leaks((void __user *)arg);
-	case _IOC_NR(QCOW_COMMIT_BACKING):
-		return ctl_commit_backing((void __user *)arg);
-	default:
+	if (nr >= ARRAY_SIZE(calls))
 		return -ENOTTY;
-	}
+	nr = array_index_nospec(nr, ARRAY_SIZE(calls));
+	return calls[nr].run ? ctl_call(&calls[nr], (void __user *)arg) : -ENOTTY;
 }
 
 static const struct file_operations ctl_fops = {

@@ -389,7 +389,6 @@ static int meta_open(struct qcow_device *dev, const struct qcow_attach *args,
 {
 	struct qcow_meta *meta;
 
-	dev->zeroes = wanted_zeroes(args);
 	if (args->flags & QCOW_ATTACH_READ_ONLY)
 		return 0;
 	meta = qcow_meta_create(dev->chain, args->flags & QCOW_ATTACH_DROP_BITMAPS, rep);
@@ -640,6 +639,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	init_rwsem(&dev->chain_lock);
 	init_waitqueue_head(&dev->progress.wait);
 	INIT_WORK(&dev->detach_work, detach_work);
+	dev->zeroes = wanted_zeroes(args);
 
 	err = index_reserve(dev, args->index, rep);
 	if (err)

@@ -28,6 +28,14 @@ static void compare_cluster(void *data, u64 idx, u64 disk, u64 refs)
 		      refs);
 }
 
+bool check_block_differs(const struct check *c, u64 idx)
+{
+	u64 bytes = check_cluster_bytes(c);
+
+	return (c->refs.used[idx] || c->disk.used[idx]) &&
+	       memcmp(c->refs.raw + idx * bytes, c->disk.raw + idx * bytes, bytes);
+}
+
 static void each_in_block(struct check *c, u64 block,
 			  void (*func)(void *data, u64 idx, u64 disk, u64 refs), void *data)
 {
@@ -45,14 +53,11 @@ static void each_in_block(struct check *c, u64 block,
 void check_each_difference(struct check *c,
 			   void (*func)(void *data, u64 idx, u64 disk, u64 refs), void *data)
 {
-	u64 bytes = check_cluster_bytes(c), i;
+	u64 i;
 
-	for (i = 0; i < c->refs.nr_blocks; i++) {
-		if (!c->refs.used[i] && !c->disk.used[i])
-			continue;
-		if (memcmp(c->refs.raw + i * bytes, c->disk.raw + i * bytes, bytes))
+	for (i = 0; i < c->refs.nr_blocks; i++)
+		if (check_block_differs(c, i))
 			each_in_block(c, i, func, data);
-	}
 }
 
 /* Metadata that is referred to twice is corrupt even if its count says 2. */

@@ -397,6 +397,15 @@ u64 check_disk_count(struct check *c, u64 cluster_idx);
 /* compare.c */
 
 /**
+ * check_block_differs() - whether counts of a refcount block are not right
+ * @c: the check, after a run
+ * @idx: of the block, among those of the counts
+ *
+ * Return: whether they are.
+ */
+bool check_block_differs(const struct check *c, u64 idx);
+
+/**
  * check_each_difference() - call a function for all clusters whose count is not right
  * @c: the check, after a run
  * @func: gets the count on disk, and the references that there are

@@ -220,15 +220,12 @@ static int fix_block(struct check *c, u64 idx)
 
 static int fix_counts(struct check *c)
 {
-	u64 bytes = check_cluster_bytes(c), i;
 	int err = 0;
+	u64 i;
 
-	for (i = 0; !err && i < c->refs.nr_blocks; i++) {
-		if (!c->refs.used[i] && !c->disk.used[i])
-			continue;
-		if (memcmp(c->refs.raw + i * bytes, c->disk.raw + i * bytes, bytes))
+	for (i = 0; !err && i < c->refs.nr_blocks; i++)
+		if (check_block_differs(c, i))
 			err = fix_block(c, i);
-	}
 	return err ? err : check_sync(c);
 }
 

@@ -276,44 +276,62 @@ static int report_operation(int err, u32 index, const char *text, const char *ca
 	return err;
 }
 
-/* @text: the message buffer of @arg. */
-static int call_operation(int fd, unsigned long request, void *arg, u32 index, const char *text,
+/**
+ * struct call_head - how the arguments of live operations begin
+ * @size: of the argument
+ * @flags: of the operation
+ * @what: what it is about
+ * @message_size: bytes at @message
+ * @message: address of a buffer
+ */
+struct call_head {
+	u32 size;
+	u32 flags;
+	u32 what;
+	u32 message_size;
+	u64 message;
+};
+
+/*
+ * A live operation. @arg: @size bytes, all but size and message buffer; the rest as for
+ * report_operation(). Return: 0 or errno.
+ */
+static int call_operation(int fd, unsigned long request, void *arg, u32 size, u32 index,
 			  const char *cannot, const char *failed)
 {
-	int err = ioctl(fd, request, arg) ? errno : 0;
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	struct call_head head;
+	int err;
 
-	return report_operation(err, index, text, cannot, failed);
+	memcpy(&head, arg, sizeof(head));
+	head.size = size;
+	head.message = (uintptr_t)text;
+	head.message_size = QCOW_MAX_MESSAGE;
+	memcpy(arg, &head, sizeof(head));
+	err = ioctl(fd, request, arg) ? errno : 0;
+	err = report_operation(err, index, text, cannot, failed);
+	free(text);
+	return err;
 }
 
 int control_change_snapshot(int fd, struct qcow_change_snapshot *arg)
 {
-	char *text = qc_alloc(QCOW_MAX_MESSAGE);
-	int err;
+	int err = call_operation(fd, QCOW_CHANGE_SNAPSHOT, arg, sizeof(*arg), arg->index,
+				 "has no snapshots of it", "cannot change its snapshots");
 
-	arg->size = sizeof(*arg);
-	arg->message = (uintptr_t)text;
-	arg->message_size = QCOW_MAX_MESSAGE;
-	err = call_operation(fd, QCOW_CHANGE_SNAPSHOT, arg, arg->index, text,
-			     "has no snapshots of it", "cannot change its snapshots");
-	free(text);
 	return exit_code(err);
 }
 
 int control_resize(int fd, u32 index, u64 bytes, u32 flags)
 {
-	char *text = qc_alloc(QCOW_MAX_MESSAGE);
 	struct qcow_resize arg = {
-		.size = sizeof(arg),
 		.flags = flags,
 		.index = index,
-		.message_size = QCOW_MAX_MESSAGE,
-		.message = (uintptr_t)text,
 		.bytes = bytes,
 	};
-	int err = call_operation(fd, QCOW_RESIZE, &arg, index, text, "cannot resize it",
+	int err = call_operation(fd, QCOW_RESIZE, &arg, sizeof(arg), index, "cannot resize it",
 				 "cannot resize");
 
-	free(text);
 	switch (err) {
 	case EINVAL:
 	case EFBIG:
@@ -344,8 +362,9 @@ int control_overlay(int fd, u32 index, const struct image *top, const struct ima
 
 	ignore_access_time(top->fd);
 	ignore_access_times(image);
-	err = call_operation(fd, QCOW_OVERLAY, &arg, index, text, "puts no overlay on it",
-			     "cannot put an overlay on it");
+	err = ioctl(fd, QCOW_OVERLAY, &arg) ? errno : 0;
+	err = report_operation(err, index, text, "puts no overlay on it",
+			       "cannot put an overlay on it");
 	if (!err)
 		warn_lines(top->name, text);
 	free(text);
@@ -384,8 +403,9 @@ int control_set_access(int fd, u32 index, const struct image *image, const struc
 	int err;
 
 	ignore_access_times(image);
-	err = call_operation(fd, QCOW_SET_ACCESS, &arg, index, text,
-			     "cannot make it read-only or writable", "cannot change its access");
+	err = ioctl(fd, QCOW_SET_ACCESS, &arg) ? errno : 0;
+	err = report_operation(err, index, text,
+			       "cannot make it read-only or writable", "cannot change its access");
 	if (!err)
 		warn_lines(image->name, text);
 	free(text);
@@ -462,73 +482,44 @@ static int bitmap_exit_code(int err)
 
 int control_change_bitmap(int fd, struct qcow_change_bitmap *arg)
 {
-	char *text = qc_alloc(QCOW_MAX_MESSAGE);
-	int err;
+	int err = call_operation(fd, QCOW_CHANGE_BITMAP, arg, sizeof(*arg), arg->index,
+				 "changes no bitmaps of it", "cannot change its bitmaps");
 
-	arg->size = sizeof(*arg);
-	arg->message = (uintptr_t)text;
-	arg->message_size = QCOW_MAX_MESSAGE;
-	err = call_operation(fd, QCOW_CHANGE_BITMAP, arg, arg->index, text,
-			     "changes no bitmaps of it", "cannot change its bitmaps");
-	free(text);
 	return bitmap_exit_code(err);
 }
 
 int control_map_bitmap(int fd, struct qcow_map_bitmap *arg)
 {
-	char *text = qc_alloc(QCOW_MAX_MESSAGE);
-	int err;
+	int err = call_operation(fd, QCOW_MAP_BITMAP, arg, sizeof(*arg), arg->index,
+				 "has no bitmaps of it", "cannot read its bitmap");
 
-	arg->size = sizeof(*arg);
-	arg->message = (uintptr_t)text;
-	arg->message_size = QCOW_MAX_MESSAGE;
-	err = call_operation(fd, QCOW_MAP_BITMAP, arg, arg->index, text, "has no bitmaps of it",
-			     "cannot read its bitmap");
-	free(text);
 	return exit_code(err);
 }
 
 int control_open_metadata(int fd, struct qcow_open_metadata *arg)
 {
-	char *text = qc_alloc(QCOW_MAX_MESSAGE);
-	int err;
+	int err = call_operation(fd, QCOW_OPEN_METADATA, arg, sizeof(*arg), arg->index,
+				 "does not let it be checked", "cannot read its metadata");
 
-	arg->size = sizeof(*arg);
-	arg->message = (uintptr_t)text;
-	arg->message_size = QCOW_MAX_MESSAGE;
-	err = call_operation(fd, QCOW_OPEN_METADATA, arg, arg->index, text,
-			     "does not let it be checked", "cannot read its metadata");
-	free(text);
 	return exit_code(err);
 }
 
 int control_free_leaks(int fd, u32 index, struct qcow_free_leaks *arg)
 {
-	char *text = qc_alloc(QCOW_MAX_MESSAGE);
-	int err;
+	int err = call_operation(fd, QCOW_FREE_LEAKS, arg, sizeof(*arg), index,
+				 "frees no leaks", "cannot free leaked clusters");
 
-	arg->size = sizeof(*arg);
-	arg->message = (uintptr_t)text;
-	arg->message_size = QCOW_MAX_MESSAGE;
-	err = call_operation(fd, QCOW_FREE_LEAKS, arg, index, text, "frees no leaks",
-			     "cannot free leaked clusters");
-	free(text);
 	return exit_code(err);
 }
 
 int control_wait(int fd, u32 index, u32 flags)
 {
-	char *text = qc_alloc(QCOW_MAX_MESSAGE);
 	struct qcow_wait arg = {
-		.size = sizeof(arg),
 		.flags = flags,
 		.index = index,
-		.message_size = QCOW_MAX_MESSAGE,
-		.message = (uintptr_t)text,
 	};
-	int err = call_operation(fd, QCOW_WAIT, &arg, index, text, "has no jobs",
+	int err = call_operation(fd, QCOW_WAIT, &arg, sizeof(arg), index, "has no jobs",
 				 "cannot wait for its job");
 
-	free(text);
 	return exit_code(err);
 }

@@ -102,8 +102,6 @@ static int metadata_release(struct inode *inode, struct file *file)
 {
 	struct metadata *m = file->private_data;
 
-	if (m->preserve)
-		qcow_preserve_end(m->preserve);
 	qcow_preserve_destroy(m->preserve);
 	qcow_device_put(m->dev);
 	kfree(m);
@@ -185,8 +183,6 @@ static struct file *metadata_open(struct qcow_device *dev, u64 *bytes, struct qc
 	return file;
 
 err_end:
-	if (m->preserve)
-		qcow_preserve_end(m->preserve);
 	qcow_preserve_destroy(m->preserve);
 err_free:
 	kfree(m);

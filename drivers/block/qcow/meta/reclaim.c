@@ -19,19 +19,28 @@
 /* Clusters that are reclaimed in one go: their counts are in few slices. */
 #define RECLAIM_CLUSTERS	256
 
+static void reclaim_add(struct qcow_reclaim *reclaim, u64 host, u64 len, bool is_table)
+{
+	struct qcow_freed *freed = kzalloc(sizeof(*freed), GFP_NOIO | __GFP_NOFAIL);
+
+	freed->host = host;
+	freed->len = len;
+	freed->is_table = is_table;
+	qcow_reclaim_drop(reclaim, freed);
+}
+
 void qcow_reclaim_drop_range(struct qcow_reclaim *reclaim, u64 host, u64 len)
 {
-	struct qcow_freed *freed;
-
 	if (!len)
 		return;
 	qcow_preserve_keep(container_of(reclaim, struct qcow_meta, reclaim)->image->store, host,
 			   len);
-	freed = kzalloc(sizeof(*freed), GFP_NOIO | __GFP_NOFAIL);
-	freed->host = host;
-	freed->len = len;
-	freed->is_table = true;
-	qcow_reclaim_drop(reclaim, freed);
+	reclaim_add(reclaim, host, len, true);
+}
+
+void qcow_reclaim_drop_leak(struct qcow_reclaim *reclaim, u64 host, u64 len)
+{
+	reclaim_add(reclaim, host, len, false);
 }
 
 static void reclaim_start_drain(struct qcow_meta *meta)

@@ -87,6 +87,9 @@ static inline void qcow_reclaim_drop(struct qcow_reclaim *reclaim, struct qcow_f
 /* The same of a range that was a table, which is kept where that is wanted (store/preserve.h). */
 void qcow_reclaim_drop_range(struct qcow_reclaim *reclaim, u64 host, u64 len);
 
+/* The same of one reference to what no entry has referred to. */
+void qcow_reclaim_drop_leak(struct qcow_reclaim *reclaim, u64 host, u64 len);
+
 /* A commit that has the entries of @dropped changed has ended. Context: the worker. */
 void qcow_reclaim_committed(struct qcow_meta *meta, struct list_head *dropped, int err);
 

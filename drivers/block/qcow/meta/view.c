@@ -8,7 +8,6 @@
  * A cluster that is leaked at one instant stays so: nothing allocates what has a count, and nothing
  * but a repair drops a reference that there is not.
  */
-#include <linux/slab.h>
 #include <qcow/refcount.h>
 #include <qcow/report.h>
 #include <uapi/linux/qcow.h>
@@ -152,27 +151,11 @@ static int leak_check(struct view_leaks *l, u64 host, u64 *len, u64 *count)
 	return 0;
 }
 
-/* One reference after the other, as if there had been entries. */
-static int leak_drop(struct qcow_meta *meta, u64 host, u64 len, u64 count)
-{
-	struct qcow_freed *freed;
-
-	while (count--) {
-		freed = kzalloc(sizeof(*freed), GFP_NOIO);
-		if (!freed)
-			return -ENOMEM;
-		freed->host = host;
-		freed->len = len;
-		qcow_reclaim_drop(&meta->reclaim, freed);
-	}
-	return 0;
-}
-
 static int leaks_step(struct qcow_job *job)
 {
 	struct view_leaks *l = container_of(job, struct view_leaks, job);
 	u64 most = (u64)STEP_CLUSTERS << job->meta->image->geo.cluster_bits;
-	u64 len, count;
+	u64 host, len, count;
 	int err;
 
 	if (READ_ONCE(job->cancelled))
@@ -181,11 +164,13 @@ static int leaks_step(struct qcow_job *job)
 	if (err || l->next == l->nr)
 		return err;
 	len = min(l->leaks[l->next].len - l->done, most);
-	err = leak_check(l, l->leaks[l->next].start + l->done, &len, &count);
-	if (!err)
-		err = leak_drop(job->meta, l->leaks[l->next].start + l->done, len, count);
+	host = l->leaks[l->next].start + l->done;
+	err = leak_check(l, host, &len, &count);
 	if (err)
 		return err;
+	/* One reference after the other, as if there had been entries. */
+	while (count--)
+		qcow_reclaim_drop_leak(&job->meta->reclaim, host, len);
 	l->done += len;
 	if (l->done == l->leaks[l->next].len) {
 		l->next++;

@@ -27,19 +27,6 @@ struct qcow_preserve *qcow_preserve_create(struct qcow_store *store)
 	return preserve;
 }
 
-void qcow_preserve_destroy(struct qcow_preserve *preserve)
-{
-	unsigned long nr;
-	void *page;
-
-	if (!preserve)
-		return;
-	xa_for_each(&preserve->pages, nr, page)
-		free_page((unsigned long)page);
-	xa_destroy(&preserve->pages);
-	kfree(preserve);
-}
-
 void qcow_preserve_begin(struct qcow_preserve *preserve)
 {
 	struct qcow_store *store = preserve->store;
@@ -58,6 +45,20 @@ void qcow_preserve_end(struct qcow_preserve *preserve)
 	mutex_lock(&store->preserve_lock);
 	WRITE_ONCE(store->preserve, NULL);
 	mutex_unlock(&store->preserve_lock);
+}
+
+void qcow_preserve_destroy(struct qcow_preserve *preserve)
+{
+	unsigned long nr;
+	void *page;
+
+	if (!preserve)
+		return;
+	qcow_preserve_end(preserve);
+	xa_for_each(&preserve->pages, nr, page)
+		free_page((unsigned long)page);
+	xa_destroy(&preserve->pages);
+	kfree(preserve);
 }
 
 /* Return: the page, or NULL: it could not be kept. */

@@ -38,7 +38,7 @@ struct qcow_preserve {
  */
 struct qcow_preserve *qcow_preserve_create(struct qcow_store *store);
 
-/* Not between qcow_preserve_begin() and qcow_preserve_end(). NULL is fine. */
+/* Also ends it. NULL is fine. Context: process context, may sleep. */
 void qcow_preserve_destroy(struct qcow_preserve *preserve);
 
 /**
