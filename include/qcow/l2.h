@@ -211,6 +211,27 @@ static inline u64 qcow_l2_encode_data(const struct qcow_geometry *g, u64 host)
 	return host | g->copied;
 }
 
+/* Compressed data has to lie in front of it. */
+static inline u64 qcow_l2_compressed_end(const struct qcow_geometry *g)
+{
+	return BIT_ULL(min_t(u8, g->csize_shift, 56));
+}
+
+/**
+ * qcow_l2_encode_compressed() - the L2 entry for a compressed cluster
+ * @g: the geometry, of version 2 or 3
+ * @host: offset of the compressed data
+ * @len: its bytes, at most those of a cluster; they end before qcow_l2_compressed_end()
+ *
+ * Return: the entry, CPU order; a second word is 0.
+ */
+static inline u64 qcow_l2_encode_compressed(const struct qcow_geometry *g, u64 host, u32 len)
+{
+	u64 sectors = ((host + len - 1) >> 9) - (host >> 9);
+
+	return g->compressed | sectors << g->csize_shift | host;
+}
+
 /* Second word of an extended entry: all subclusters hold data. */
 #define QCOW_L2_ALL_ALLOCATED		GENMASK_ULL(31, 0)
 

@@ -12,6 +12,7 @@
  */
 
 #include <kunit/test.h>
+#include <linux/prandom.h>
 #include <linux/slab.h>
 #include <linux/sizes.h>
 #include <linux/string.h>
@@ -343,6 +344,90 @@ static void workspace_is_reusable(struct kunit *test)
 	}
 }
 
+/**
+ * struct compress_case - what is compressed
+ * @name: of the case
+ * @type: QCOW_COMPRESSION_*
+ * @len: bytes
+ * @noise: one byte of so many cannot be foretold; 0: none
+ */
+struct compress_case {
+	const char *name;
+	u32 type;
+	size_t len;
+	u32 noise;
+};
+
+static const struct compress_case compress_cases[] = {
+	{ "zlib, 512", QCOW_COMPRESSION_ZLIB, 512, 0 },
+	{ "zlib, 64k, some noise", QCOW_COMPRESSION_ZLIB, SZ_64K, 8 },
+	{ "zlib, 64k, noise", QCOW_COMPRESSION_ZLIB, SZ_64K, 1 },
+	{ "zlib, 2M, some noise", QCOW_COMPRESSION_ZLIB, SZ_2M, 32 },
+	{ "zstd, 512", QCOW_COMPRESSION_ZSTD, 512, 0 },
+	{ "zstd, 64k, some noise", QCOW_COMPRESSION_ZSTD, SZ_64K, 8 },
+	{ "zstd, 64k, noise", QCOW_COMPRESSION_ZSTD, SZ_64K, 1 },
+	{ "zstd, 2M, some noise", QCOW_COMPRESSION_ZSTD, SZ_2M, 32 },
+};
+
+static void compress_desc(const struct compress_case *c, char *desc)
+{
+	strscpy(desc, c->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(compress, compress_cases, compress_desc);
+
+static u8 *compressible(struct kunit *test, const struct compress_case *c)
+{
+	u8 *src = filled(test, c->len, 0);
+	struct rnd_state rnd;
+	size_t i;
+
+	prandom_seed_state(&rnd, c->len);
+	for (i = 0; i < c->len; i++)
+		src[i] = c->noise && !(i % c->noise) ? prandom_u32_state(&rnd) : i % 61;
+	return src;
+}
+
+/* In a workspace that has been used, to a place where there is no byte more. */
+static size_t compress_guarded(struct kunit *test, const struct compress_case *c, const u8 *src,
+			       size_t room, u8 **dst)
+{
+	const struct qcow_codec *codec = qcow_codec_get(c->type);
+	size_t len;
+
+	*dst = filled(test, room + GUARD, 0x5a);
+	len = codec->compress(filled(test, codec->compress_workspace_bytes(), 0xa5), src, c->len,
+			      *dst, room);
+	KUNIT_EXPECT_LE(test, len, room);
+	KUNIT_EXPECT_NULL(test, memchr_inv(*dst + room, 0x5a, GUARD));
+	return len;
+}
+
+static void compress(struct kunit *test)
+{
+	const struct compress_case *c = test->param_value;
+	const struct qcow_codec *codec = qcow_codec_get(c->type);
+	u8 *src, *dst, *again;
+	size_t len;
+
+	if (codec->compress_missing)
+		kunit_skip(test, "the kernel is without %s", codec->compress_missing);
+	src = compressible(test, c);
+	len = compress_guarded(test, c, src, c->len - 1, &dst);
+	if (c->noise == 1) {
+		KUNIT_EXPECT_EQ(test, 0, len);
+		return;
+	}
+	KUNIT_ASSERT_NE(test, 0, len);
+	KUNIT_EXPECT_LT(test, len, c->len / 2);
+
+	again = filled(test, c->len, 0);
+	KUNIT_EXPECT_EQ(test, 0, codec->decompress(filled(test, codec->workspace_bytes(), 0),
+						   dst, len, again, c->len));
+	KUNIT_EXPECT_MEMEQ(test, src, again, c->len);
+	KUNIT_EXPECT_EQ(test, 0, compress_guarded(test, c, src, len - 1, &dst));
+}
+
 static void names_are_those_of_qemu_img(struct kunit *test)
 {
 	KUNIT_EXPECT_STREQ(test, "zlib", qcow_codec_get(QCOW_COMPRESSION_ZLIB)->name);
@@ -352,6 +437,7 @@ static void names_are_those_of_qemu_img(struct kunit *test)
 static struct kunit_case codec_cases[] = {
 	KUNIT_CASE_PARAM(decompress, codec_gen_params),
 	KUNIT_CASE(workspace_is_reusable),
+	KUNIT_CASE_PARAM(compress, compress_gen_params),
 	KUNIT_CASE(names_are_those_of_qemu_img),
 	{}
 };

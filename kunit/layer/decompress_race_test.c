@@ -342,8 +342,8 @@ static void workspaces_have_one_user_each(struct kunit *test)
 	struct ws_user u[5] = {};
 	unsigned int i;
 
-	qcow_workspaces_init(&pool, qcow_codec_get(QCOW_COMPRESSION_ZLIB));
-	KUNIT_ASSERT_EQ(test, 0, qcow_workspaces_fill(&pool));
+	qcow_workspaces_init(&pool, SZ_4K);
+	KUNIT_ASSERT_EQ(test, 0, qcow_workspaces_fill(&pool, false));
 	/* Fewer than threads, so that these wait for each other. */
 	pool.max = 2;
 	for (i = 0; i < ARRAY_SIZE(u); i++) {
@@ -375,12 +375,12 @@ static struct kunit_case cases[] = {
 
 static int suite_init(struct kunit_suite *suite)
 {
-	return qcow_decompress_module_init();
+	return qcow_workspaces_module_init();
 }
 
 static void suite_exit(struct kunit_suite *suite)
 {
-	qcow_decompress_module_exit();
+	qcow_workspaces_module_exit();
 }
 
 static struct kunit_suite suite = {

@@ -239,12 +239,12 @@ static void workspaces_are_bounded(struct kunit *test)
 	struct qcow_workspace **all;
 	unsigned int i;
 
-	qcow_workspaces_init(&pool, qcow_codec_get(QCOW_COMPRESSION_ZLIB));
+	qcow_workspaces_init(&pool, SZ_4K);
 	all = kunit_kcalloc(test, pool.max, sizeof(*all), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, all);
 	KUNIT_EXPECT_EQ(test, 0U, pool.nr);
-	KUNIT_ASSERT_EQ(test, 0, qcow_workspaces_fill(&pool));
-	KUNIT_ASSERT_EQ(test, 0, qcow_workspaces_fill(&pool));
+	KUNIT_ASSERT_EQ(test, 0, qcow_workspaces_fill(&pool, false));
+	KUNIT_ASSERT_EQ(test, 0, qcow_workspaces_fill(&pool, false));
 	KUNIT_EXPECT_EQ(test, 1U, pool.nr);
 	KUNIT_EXPECT_EQ(test, 0UL, qcow_workspaces_spare(&pool));
 
@@ -279,12 +279,12 @@ static struct kunit_case cases[] = {
 
 static int suite_init(struct kunit_suite *suite)
 {
-	return qcow_decompress_module_init();
+	return qcow_workspaces_module_init();
 }
 
 static void suite_exit(struct kunit_suite *suite)
 {
-	qcow_decompress_module_exit();
+	qcow_workspaces_module_exit();
 }
 
 static struct kunit_suite suite = {

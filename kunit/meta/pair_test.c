@@ -49,8 +49,9 @@ static const struct write_case pair_cases[] = {
 	},
 	{ .name = "v2, 512", .version = 2, .cluster_bits = 9, .size = SZ_64K },
 	{
-		.name = "v2, 4k, backing", .version = 2, .cluster_bits = 12, .size = SZ_64K,
-		.backing = SZ_32K + 512,
+		.name = "v2, 4k, backing, compressed", .version = 2, .cluster_bits = 12,
+		.size = SZ_64K,
+		.backing = SZ_32K + 512, .compress = true,
 	}, {
 		.name = "v3, 512, 1 bit counts", .version = 3, .cluster_bits = 9, .size = SZ_64K,
 		.refcount_bits = 1,

@@ -102,7 +102,8 @@ int ram_device_open(struct ram_device *dev)
 int ram_device_attach(struct ram_device *dev)
 {
 	struct qcow_attach args = {
-		.index = QCOW_INDEX_ANY, .flags = QCOW_ATTACH_NO_PARTSCAN,
+		.index = QCOW_INDEX_ANY,
+		.flags = QCOW_ATTACH_NO_PARTSCAN | (dev->compress ? QCOW_ATTACH_COMPRESS : 0),
 		.cache_bytes = dev->cache_bytes,
 	};
 	char text[256] = "";

@@ -21,6 +21,7 @@ struct ram_disk;
  * @disk: the active image
  * @backing: a raw image below it, or NULL
  * @cache_bytes: for the device's cache; 0: as many as usual
+ * @compress: attach it so that it stores whole clusters compressed
  * @attached: it is
  * @qcow: the device
  * @index: of it
@@ -31,6 +32,7 @@ struct ram_device {
 	struct ram_disk *disk;
 	struct ram_disk *backing;
 	u64 cache_bytes;
+	bool compress;
 	bool attached;
 	struct qcow_device *qcow;
 	int index;

@@ -52,8 +52,9 @@ static const struct write_case write_cases[] = {
 		.size = SZ_512K + 512,
 		.backing = SZ_256K + 512, .mixed = true, .threads = 3,
 	}, {
-		.name = "v2, 64k, backing", .version = 2, .cluster_bits = 16, .size = SZ_1M,
-		.backing = SZ_1M, .threads = 3,
+		.name = "v2, 64k, backing, compressed", .version = 2, .cluster_bits = 16,
+		.size = SZ_1M,
+		.backing = SZ_1M, .compress = true, .threads = 3,
 	}, {
 		.name = "v3, 512, 64 bit counts", .version = 3, .cluster_bits = 9, .size = SZ_512K,
 		.refcount_bits = 64, .cache_bytes = SZ_64K, .threads = 3,
@@ -93,6 +94,14 @@ static const struct write_case write_cases[] = {
 		.name = "v3, 64k, subclusters, mixed, backing", .version = 3, .cluster_bits = 16,
 		.size = SZ_1M,
 		.backing = SZ_512K + 512, .extended = true, .mixed = true, .threads = 3,
+	}, {
+		.name = "v3, 4k, 8 bit counts, mixed, compressed", .version = 3, .cluster_bits = 12,
+		.size = SZ_512K,
+		.refcount_bits = 8, .mixed = true, .compress = true, .threads = 3,
+	}, {
+		.name = "v3, 16k, subclusters, compressed", .version = 3, .cluster_bits = 14,
+		.size = SZ_512K,
+		.extended = true, .compress = true, .threads = 3,
 	},
 };
 
@@ -236,6 +245,7 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 		create_backing(rig);
 	create_image(rig);
 	rig->dev.cache_bytes = c->cache_bytes;
+	rig->dev.compress = c->compress;
 	rig->copy = ram_disk_create(test, ROOM);
 	rig->fsck = image_fsck_create(test, rig->copy);
 	rig->load = (struct guest_load) {

@@ -9,6 +9,7 @@
 #     on-raw      data and zeros, on a raw backing file
 #     on-qcow2    the same, on an image of other clusters
 # OPTIONS with data_file_raw also have an external data file.
+#   attach_options  an array of what `qcowctl attach` gets besides
 # shellcheck disable=SC2154
 
 # model DEVICE SHADOW [OPTION...]
@@ -88,6 +89,7 @@ case_run() {
 	[[ $format != qcow && ($start != on-* || $options != *compat=0.10*) ]] || zeroes=0
 	# version 1 does not say of what format its backing file is
 	[[ $format != qcow || $start != on-* ]] || args=(--backing-format "${start#on-}")
+	[[ -z ${attach_options[*]:-} ]] || args+=("${attach_options[@]}")
 	for _ in 1 2; do
 		dev=$(attach "${args[@]}" "$image")
 		echo "$dev: ${cases[$1]}"

@@ -18,13 +18,14 @@
 #include <qcow/report.h>
 
 #include "compat.h"
-#include "layer/decompress.h"
+#include "data/compress.h"
 #include "data/request.h"
 #include "device.h"
 #include "files.h"
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
+#include "layer/workspace.h"
 #include "meta/worker.h"
 #include "meta/writeback.h"
 #include "store/store.h"
@@ -640,6 +641,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	init_waitqueue_head(&dev->progress.wait);
 	INIT_WORK(&dev->detach_work, detach_work);
 	dev->zeroes = wanted_zeroes(args);
+	dev->compress = args->flags & QCOW_ATTACH_COMPRESS;
 
 	err = index_reserve(dev, args->index, rep);
 	if (err)
@@ -651,6 +653,8 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	err = open(dev, args, data, rep);
 	qcow_decompress_ahead_init(&dev->decompress_ahead, dev->chain);
 	dev->depth = qcow_device_depth(dev->chain);
+	if (!err && dev->compress)
+		err = qcow_compress_prepare(dev->chain, rep);
 	if (!err)
 		err = meta_open(dev, args, rep);
 	if (err)
@@ -950,26 +954,31 @@ int qcow_device_module_init(void)
 	err = qcow_cache_module_init();
 	if (err)
 		return err;
-	err = qcow_decompress_module_init();
+	err = qcow_workspaces_module_init();
 	if (err)
 		goto err_cache;
 	err = qcow_writeback_module_init();
 	if (err)
-		goto err_decompress;
+		goto err_workspaces;
 	err = qcow_request_module_init();
 	if (err)
 		goto err_writeback;
+	err = qcow_compress_module_init();
+	if (err)
+		goto err_request;
 	qcow_discard_module_init();
 	detach_wq = alloc_workqueue("qcow_detach", WQ_PERCPU, 0);
 	if (detach_wq)
 		return 0;
 
 	err = -ENOMEM;
+	qcow_compress_module_exit();
+err_request:
 	qcow_request_module_exit();
 err_writeback:
 	qcow_writeback_module_exit();
-err_decompress:
-	qcow_decompress_module_exit();
+err_workspaces:
+	qcow_workspaces_module_exit();
 err_cache:
 	qcow_cache_module_exit();
 	return err;
@@ -978,8 +987,9 @@ err_cache:
 void qcow_device_module_exit(void)
 {
 	destroy_workqueue(detach_wq);
+	qcow_compress_module_exit();
 	qcow_request_module_exit();
 	qcow_writeback_module_exit();
-	qcow_decompress_module_exit();
+	qcow_workspaces_module_exit();
 	qcow_cache_module_exit();
 }

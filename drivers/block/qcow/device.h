@@ -56,6 +56,8 @@ enum qcow_zeroes {
  * @track: where requests are noted that have written, while the layer below the active image is
  *         written to as well, or NULL; it changes in a pause
  * @zeroes: what becomes of a write of zeros
+ * @compress: whole clusters that are written are stored compressed, where the active image can
+ *            have such
  * @source: of a device without a name, made to copy to @chain: what it reads is copied; else NULL
  * @wq: mapping that has to read, decompression, I/O that has to block
  * @submit_wq: I/O that queue_rq() may not submit. Its work items wait for tags and memory of the
@@ -88,6 +90,7 @@ struct qcow_device {
 	struct qcow_meta *meta;
 	struct qcow_track *track;
 	enum qcow_zeroes zeroes;
+	bool compress;
 	struct qcow_image *source;
 	struct workqueue_struct *wq;
 	struct workqueue_struct *submit_wq;

@@ -8,8 +8,9 @@
 #include <linux/fs.h>
 #include <linux/sysfs.h>
 
-#include "layer/decompress.h"
+#include "data/compress.h"
 #include "device.h"
+#include "layer/decompress.h"
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
@@ -142,6 +143,13 @@ static const char *zeroes_name(const struct qcow_device *dev)
 	return names[dev->zeroes];
 }
 
+static const char *compress_name(const struct qcow_device *dev)
+{
+	const char *method = dev->compress ? qcow_compress_method(dev->chain) : NULL;
+
+	return method ?: "off";
+}
+
 #define QCOW_ATTR(_name, _type, _value)							\
 static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,		\
 			    char *buf)							\
@@ -165,6 +173,7 @@ QCOW_ATTR(snapshot_name, "%s", qdev->chain->snapshot_name ?: "");
 QCOW_ATTR(depth, "%u", qdev->depth);
 QCOW_ATTR(direct_io, "%d", qdev->chain->data->direct);
 QCOW_ATTR(detect_zeroes, "%s", zeroes_name(qdev));
+QCOW_ATTR(compress, "%s", compress_name(qdev));
 QCOW_ATTR(lazy, "%d", qdev->lazy);
 QCOW_ATTR(nr_queues, "%u", qdev->tag_set.map[HCTX_TYPE_DEFAULT].nr_queues);
 QCOW_ATTR(queue_depth, "%u", qdev->tag_set.queue_depth);
@@ -193,6 +202,7 @@ static struct attribute *qcow_attrs[] = {
 	&dev_attr_store.attr,
 	&dev_attr_direct_io.attr,
 	&dev_attr_detect_zeroes.attr,
+	&dev_attr_compress.attr,
 	&dev_attr_lazy.attr,
 	&dev_attr_nr_queues.attr,
 	&dev_attr_queue_depth.attr,

@@ -26,6 +26,8 @@ static const char help[] =
 	"      --direct-io MODE       auto (default), on or off\n"
 	"      --detect-zeroes MODE   off (default); on: writes of zeros take no space;\n"
 	"                             unmap: and give back what was there\n"
+	"      --compress METHOD      store clusters that are written as a whole compressed, by the\n"
+	"                             method of the image: zlib or zstd\n"
 	"      --no-partscan          do not look for partitions; partx can add them\n"
 	"      --logical-block-size N 512 (default) or 4096: what the device's blocks are\n"
 	"      --nr-queues N          hardware queues (default: one per CPU)\n"
@@ -46,6 +48,7 @@ enum {
 	OPT_DROP_BITMAPS,
 	OPT_DIRECT_IO,
 	OPT_DETECT_ZEROES,
+	OPT_COMPRESS,
 	OPT_NO_PARTSCAN,
 	OPT_LOGICAL_BLOCK_SIZE,
 	OPT_NR_QUEUES,
@@ -64,6 +67,7 @@ static const struct option options[] = {
 	{ "drop-bitmaps", no_argument, NULL, OPT_DROP_BITMAPS },
 	{ "direct-io", required_argument, NULL, OPT_DIRECT_IO },
 	{ "detect-zeroes", required_argument, NULL, OPT_DETECT_ZEROES },
+	{ "compress", required_argument, NULL, OPT_COMPRESS },
 	{ "no-partscan", no_argument, NULL, OPT_NO_PARTSCAN },
 	{ "logical-block-size", required_argument, NULL, OPT_LOGICAL_BLOCK_SIZE },
 	{ "nr-queues", required_argument, NULL, OPT_NR_QUEUES },
@@ -83,6 +87,7 @@ static const struct option options[] = {
 struct attach_args {
 	const char *image;
 	const char *snapshot;
+	const char *compress;
 	struct chain_options chain;
 	struct qcow_attach arg;
 	bool force_share;
@@ -112,6 +117,15 @@ static int parse_detect_zeroes(struct attach_args *a, const char *text)
 	else if (strcmp(text, "on"))
 		return qc_fail(QC_USAGE, "--detect-zeroes", "'%s' is neither off, on nor unmap",
 			       text);
+	return 0;
+}
+
+static int parse_compress(struct attach_args *a, const char *method)
+{
+	if (strcmp(method, "zlib") && strcmp(method, "zstd"))
+		return qc_fail(QC_USAGE, "--compress", "'%s' is neither zlib nor zstd", method);
+	a->compress = method;
+	a->arg.flags |= QCOW_ATTACH_COMPRESS;
 	return 0;
 }
 
@@ -176,6 +190,8 @@ static int parse_option(struct attach_args *a, int opt)
 		return parse_direct_io(a, optarg);
 	case OPT_DETECT_ZEROES:
 		return parse_detect_zeroes(a, optarg);
+	case OPT_COMPRESS:
+		return parse_compress(a, optarg);
 	case OPT_NO_PARTSCAN:
 		a->arg.flags |= QCOW_ATTACH_NO_PARTSCAN;
 		return 0;
@@ -221,6 +237,8 @@ static int parse_args(struct attach_args *a, int argc, char **argv)
 		return qc_fail(QC_USAGE, "--force-share", "only with --read-only");
 	if (a->arg.flags & QCOW_ATTACH_DETECT_ZEROES && !a->chain.write)
 		return qc_fail(QC_USAGE, "--detect-zeroes", "not of a device that is read-only");
+	if (a->compress && !a->chain.write)
+		return qc_fail(QC_USAGE, "--compress", "not of a device that is read-only");
 	if (a->arg.flags & QCOW_ATTACH_DROP_BITMAPS && !a->chain.write)
 		return qc_fail(QC_USAGE, "--drop-bitmaps", "not of a device that is read-only");
 	return 0;
@@ -279,6 +297,17 @@ static int refuse_encrypted(const struct chain *chain)
 	return 0;
 }
 
+/* An image has one method for all of its clusters. */
+static int check_compress(const struct attach_args *a, const struct image *img)
+{
+	const char *method = img->h.compression_type == QCOW_COMPRESSION_ZSTD ? "zstd" : "zlib";
+
+	if (!a->compress || !strcmp(a->compress, method))
+		return 0;
+	return qc_fail(QC_UNSUPPORTED, img->name, "compression_type is %s, %s is asked for",
+		       method, a->compress);
+}
+
 /* The driver says what is wrong, not what helps. */
 static void hint_refused(const struct attach_args *a, const struct chain *chain,
 			 const struct attach_refusal *refusal)
@@ -288,6 +317,8 @@ static void hint_refused(const struct attach_args *a, const struct chain *chain,
 
 	if (refusal->bitmaps && a->chain.write && !(a->arg.flags & QCOW_ATTACH_DROP_BITMAPS))
 		qc_hint("qcowctl attach -r %s, or --drop-bitmaps, which loses them", a->image);
+	else if (err == EOPNOTSUPP && a->compress)
+		qc_hint("qcowctl attach %s, without --compress", a->image);
 	else if (err == EUCLEAN && a->chain.write)
 		qc_hint("qcowctl attach -r %s, or qcowctl check -r all %s", a->image,
 			a->image);
@@ -361,6 +392,8 @@ static int attach(struct attach_args *a)
 	err = open_chain(a, &chain);
 	if (!err)
 		err = refuse_encrypted(&chain);
+	if (!err)
+		err = check_compress(a, &chain.images[0]);
 	if (!err && a->snapshot) {
 		err = snapshots_find(&chain.images[0], a->snapshot, &index);
 		a->arg.snapshot = index;

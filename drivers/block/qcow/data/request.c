@@ -10,6 +10,7 @@
 #include "device.h"
 #include "inject.h"
 #include "layer/image.h"
+#include "data/compress.h"
 #include "data/request.h"
 #include "data/submit.h"
 #include "meta/track.h"
@@ -74,6 +75,7 @@ void qcow_request_complete(struct request *rq)
 	u64 bad_end = req->bad_end;
 
 	kfree(req->bvecs);
+	qcow_compress_free(req->compression);
 	if (likely(!bad_end)) {
 		blk_mq_end_request(rq, BLK_STS_OK);
 		return;
@@ -333,6 +335,7 @@ void qcow_request_start(struct qcow_request *req, struct request *rq,
 	req->is_listed = false;
 	req->is_handed = false;
 	req->bvecs = NULL;
+	req->compression = NULL;
 	req->iter = (struct iov_iter) {};
 	/* Before any table is read. */
 	req->epoch = req->dev->meta ? qcow_inflight_enter(&req->dev->meta->inflight) : NULL;

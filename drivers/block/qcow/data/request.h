@@ -17,6 +17,7 @@
 #include "store/store.h"
 
 struct request;
+struct qcow_compression;
 struct qcow_device;
 struct qcow_epoch;
 struct qcow_request;
@@ -110,6 +111,8 @@ enum qcow_first {
  * @iter: memory from @pos on, to the end of what @bio or @bvecs describes
  * @bio: the bio that @iter walks, where there is no table of all of them
  * @bvecs: one table for the memory of all bios, allocated, or NULL
+ * @uncompressed: its whole clusters are still to be compressed
+ * @compression: what has become of them, or NULL
  * @direction: ITER_SOURCE or ITER_DEST
  * @waiter: parked until a slice that another thread reads is there
  * @run: maps the rest, as far as it can be mapped without waiting, or to the end
@@ -135,6 +138,8 @@ struct qcow_request {
 	struct iov_iter iter;
 	struct bio *bio;
 	struct bio_vec *bvecs;
+	bool uncompressed;
+	struct qcow_compression *compression;
 	unsigned int direction;
 	struct qcow_waiter waiter;
 	void (*run)(struct qcow_request *req, bool may_wait);

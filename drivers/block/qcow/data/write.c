@@ -26,6 +26,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+#include "data/compress.h"
 #include "data/cow.h"
 #include "data/request.h"
 #include "device.h"
@@ -57,9 +58,17 @@ static bool write_hits_metadata(struct qcow_meta *meta, u64 host, u64 len)
 /* Bytes that can be dealt with at once: all that is left of a request without memory. */
 static u64 write_at_hand(const struct qcow_request *req)
 {
+	u64 len = iov_iter_count(&req->iter);
+
 	if (qcow_own_copies(req->own))
 		return req->end - req->pos;
-	return iov_iter_count(&req->iter);
+	return req->compression ? qcow_compress_alike(req->compression, req->pos, len) : len;
+}
+
+/* The next cluster, if it is to be stored compressed. */
+static const struct qcow_compressed *write_compressed(const struct qcow_request *req, u64 guest)
+{
+	return req->compression ? qcow_compress_find(req->compression, guest) : NULL;
 }
 
 /* Nothing of the request goes where the image has something, if it brings nothing. */
@@ -220,13 +229,40 @@ static int plan_new(struct qcow_meta *meta, struct qcow_change *change, u64 gues
 	return 0;
 }
 
+/* One cluster, which gets bytes among other compressed data. */
+static int plan_compressed(struct qcow_meta *meta, struct qcow_change *change, u64 guest,
+			   const struct qcow_compressed *compressed, struct plan *p)
+{
+	u64 cluster = qcow_cluster_bytes(&meta->image->geo);
+	struct qcow_extent ext;
+	int err;
+
+	err = qcow_change_map(meta, change, guest, cluster, &ext);
+	if (!err)
+		err = qcow_space_alloc_bytes(&meta->space, compressed->len, &change->host);
+	if (err)
+		return err;
+	change->guest = guest;
+	change->len = cluster;
+	change->compressed_len = compressed->len;
+	*p = (struct plan) { .host = change->host, .len = cluster };
+	return qcow_change_freed(meta, guest, &ext, &change->freed);
+}
+
 static int make_plan(struct qcow_meta *meta, struct qcow_change *change,
 		     const struct qcow_request *req, u64 len, struct plan *p)
 {
 	u64 guest = req->pos;
+	const struct qcow_compressed *compressed = write_compressed(req, guest);
 	struct qcow_extent ext;
 	int err;
 
+	if (compressed) {
+		err = plan_compressed(meta, change, guest, compressed, p);
+		/* What it has now may need no space. */
+		if (err != -EOVERFLOW && !qcow_space_is_full(err))
+			return err;
+	}
 	*p = (struct plan) {};
 	err = qcow_change_map(meta, change, guest, len, &ext);
 	if (err)
@@ -382,6 +418,23 @@ static void fill_work(struct work_struct *work)
 	change_complete(&frag->io, err);
 }
 
+static void compressed_work(struct work_struct *work)
+{
+	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
+	const struct qcow_compressed *compressed = write_compressed(frag->req, frag->guest);
+	unsigned int noio = memalloc_noio_save();
+	struct qcow_identity identity;
+	int err;
+
+	qcow_identity_assume(&identity, frag->io.origin);
+	err = qcow_store_write_data(frag->io.store, compressed->buf, frag->io.pos,
+				    compressed->len);
+	qcow_identity_drop(&identity);
+	qcow_compress_drop(frag->req->compression, frag->guest);
+	memalloc_noio_restore(noio);
+	change_complete(&frag->io, err);
+}
+
 /* In the metadata worker: put the new entries in place, or undo the change. */
 static void write_link(struct qcow_meta_msg *msg)
 {
@@ -395,7 +448,9 @@ static void write_link(struct qcow_meta_msg *msg)
 static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
 			 const struct plan *p)
 {
-	bool direct = !p->fill && !qcow_own_copies(req->own) && write_fits(req, p->host, p->len);
+	bool compressed = frag->change.compressed_len;
+	bool direct = !p->fill && !compressed && !qcow_own_copies(req->own) &&
+		      write_fits(req, p->host, p->len);
 	bool last = qcow_fragment_take(frag, p->len);
 
 	frag->fill = p->fill;
@@ -405,7 +460,7 @@ static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
 	if (direct)
 		qcow_merge_add(&req->dev->meta->merge, &frag->io);
 	else
-		qcow_fragment_queue(frag, fill_work);
+		qcow_fragment_queue(frag, compressed ? compressed_work : fill_work);
 	return last ? QCOW_STEP_GONE : QCOW_STEP_DONE;
 }
 
@@ -495,7 +550,7 @@ static int write_step(struct qcow_request *req, bool may_wait)
 		req->pos += ext.len;
 		return QCOW_STEP_DONE;
 	}
-	if (qcow_meta_begun(meta) && is_in_place(req, &ext))
+	if (qcow_meta_begun(meta) && is_in_place(req, &ext) && !write_compressed(req, req->pos))
 		return write_in_place(req, &ext);
 
 	req->msg = (struct qcow_meta_msg) { .run = write_plan, .guest = req->pos };
@@ -521,6 +576,15 @@ static void write_run(struct qcow_request *req, bool may_wait)
 {
 	int ret = 0;
 
+	if (unlikely(req->uncompressed)) {
+		if (!may_wait) {
+			queue_work(req->dev->wq, &req->work);
+			return;
+		}
+		req->uncompressed = false;
+		if (qcow_compress_start(req))
+			return;
+	}
 	while (!ret && req->pos < req->end) {
 		if (READ_ONCE(req->dev->meta->failed)) {
 			ret = -EIO;
@@ -537,5 +601,10 @@ static void write_run(struct qcow_request *req, bool may_wait)
 
 void qcow_request_write(struct qcow_request *req, struct request *rq)
 {
+	const struct qcow_device *dev = req->dev;
+
+	req->uncompressed = dev->compress && !qcow_own_copies(req->own) &&
+			    qcow_compress_wants(dev->chain, (u64)blk_rq_pos(rq) << SECTOR_SHIFT,
+						blk_rq_bytes(rq));
 	qcow_request_start(req, rq, write_run);
 }

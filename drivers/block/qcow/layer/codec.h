@@ -22,6 +22,11 @@
  *              call. Does not sleep, does not allocate. Return: 0, or -EUCLEAN: not valid
  *              data, or fewer bytes; @dst is undefined then, but nothing beyond
  *              @dst_len is touched.
+ * @compress_missing: NULL, or the kernel option that this kernel cannot compress without
+ * @compress_workspace_bytes: memory that one compression needs
+ * @compress: @src_len bytes at @src to at most @dst_len at @dst, as QEMU does it by default. May
+ *            use @workspace likewise. Does not sleep, does not allocate. Return: bytes at @dst;
+ *            0: there is no room for them
  */
 struct qcow_codec {
 	const char *name;
@@ -29,6 +34,10 @@ struct qcow_codec {
 	size_t (*workspace_bytes)(void);
 	int (*decompress)(void *workspace, const void *src, size_t src_len, void *dst,
 			  size_t dst_len);
+	const char *compress_missing;
+	size_t (*compress_workspace_bytes)(void);
+	size_t (*compress)(void *workspace, const void *src, size_t src_len, void *dst,
+			   size_t dst_len);
 };
 
 extern const struct qcow_codec qcow_codec_zlib;

@@ -5,12 +5,12 @@
  */
 #include <linux/errno.h>
 #include <linux/kconfig.h>
+#include <linux/sizes.h>
+#include <linux/zstd.h>
 
 #include "layer/codec.h"
 
 #if IS_REACHABLE(CONFIG_ZSTD_DECOMPRESS)
-
-#include <linux/zstd.h>
 
 static size_t zstd_workspace_bytes(void)
 {
@@ -47,17 +47,48 @@ static int zstd_decompress(void *workspace, const void *src, size_t src_len, voi
 	return 0;
 }
 
-const struct qcow_codec qcow_codec_zstd = {
-	.name = "zstd",
-	.workspace_bytes = zstd_workspace_bytes,
-	.decompress = zstd_decompress,
-};
+#endif
 
-#else
+#if IS_REACHABLE(CONFIG_ZSTD_COMPRESS)
 
-const struct qcow_codec qcow_codec_zstd = {
-	.name = "zstd",
-	.missing = "CONFIG_ZSTD_DECOMPRESS",
-};
+/* What the library and QEMU do by default. */
+#define LEVEL	3
+
+/* Of the largest cluster there is; of a smaller one it is less. */
+static size_t zstd_compress_workspace_bytes(void)
+{
+	zstd_parameters params = zstd_get_params(LEVEL, SZ_2M);
+
+	return zstd_cctx_workspace_bound(&params.cParams);
+}
+
+static size_t zstd_compress(void *workspace, const void *src, size_t src_len, void *dst,
+			    size_t dst_len)
+{
+	zstd_cctx *cctx = zstd_init_cctx(workspace, zstd_compress_workspace_bytes());
+	zstd_parameters params = zstd_get_params(LEVEL, src_len);
+	size_t bytes;
+
+	if (!cctx)
+		return 0;
+	bytes = zstd_compress_cctx(cctx, dst, dst_len, src, src_len, &params);
+	return zstd_is_error(bytes) ? 0 : bytes;
+}
 
 #endif
+
+const struct qcow_codec qcow_codec_zstd = {
+	.name = "zstd",
+#if IS_REACHABLE(CONFIG_ZSTD_DECOMPRESS)
+	.workspace_bytes = zstd_workspace_bytes,
+	.decompress = zstd_decompress,
+#else
+	.missing = "CONFIG_ZSTD_DECOMPRESS",
+#endif
+#if IS_REACHABLE(CONFIG_ZSTD_COMPRESS)
+	.compress_workspace_bytes = zstd_compress_workspace_bytes,
+	.compress = zstd_compress,
+#else
+	.compress_missing = "CONFIG_ZSTD_COMPRESS",
+#endif
+};

@@ -7,7 +7,6 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
-#include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <qcow/l2.h>
 
@@ -35,13 +34,6 @@ struct span {
 	size_t compressed_len;
 	size_t buffer;
 };
-
-/*
- * Of all images: more workspaces than CPUs would make nothing faster, and a thread that has one
- * neither sleeps nor does I/O.
- */
-static struct qcow_workspaces workspaces[QCOW_NR_CODECS];
-static struct shrinker *workspace_shrinker;
 
 static struct qcow_cluster *to_cluster(struct qcow_cached *cached)
 {
@@ -104,6 +96,7 @@ static int cluster_decompress(struct qcow_cluster *cluster, const struct span *s
 	u32 type = image->header.compression_type;
 	const struct qcow_codec *codec = qcow_codec_get(type);
 	size_t end = span->head + span->compressed_len;
+	struct qcow_workspaces *pool = qcow_workspaces_of(type, QCOW_DECOMPRESS);
 	struct qcow_workspace *workspace;
 	int err;
 
@@ -113,11 +106,11 @@ static int cluster_decompress(struct qcow_cluster *cluster, const struct span *s
 	if (span->len < end)
 		memset(cluster->src + span->len, 0, end - span->len);
 
-	workspace = qcow_workspaces_get(&workspaces[type]);
+	workspace = qcow_workspaces_get(pool);
 	err = codec->decompress(workspace->memory, cluster->src + span->head,
 				span->compressed_len, cluster->data,
 				qcow_cluster_bytes(&image->geo));
-	qcow_workspaces_put(&workspaces[type], workspace);
+	qcow_workspaces_put(pool, workspace);
 	if (err)
 		qcow_message(image, "compressed cluster at 0x%llx: no valid %s data in %zu bytes",
 			     cluster->cached.idx, codec->name, span->compressed_len);
@@ -189,7 +182,7 @@ static int decompress_prepare(struct qcow_image *image, const struct qcow_extent
 	}
 
 	decompress_span(image->store, ext->host, ext->compressed_len, span);
-	err = qcow_workspaces_fill(&workspaces[type]);
+	err = qcow_workspaces_fill(qcow_workspaces_of(type, QCOW_DECOMPRESS), false);
 	if (!err && !decompress_cache(image))
 		err = decompress_create_cache(image);
 	return err;
@@ -249,44 +242,4 @@ u64 qcow_decompress_bytes(const struct qcow_image *image)
 	struct qcow_cache *cache = decompress_cache(image);
 
 	return cache ? atomic64_read(&cache->bytes) : 0;
-}
-
-static unsigned long workspace_shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
-{
-	unsigned long count = 0;
-	unsigned int i;
-
-	for (i = 0; i < QCOW_NR_CODECS; i++)
-		count += qcow_workspaces_spare(&workspaces[i]);
-	return count;
-}
-
-static unsigned long workspace_shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
-{
-	unsigned long freed = 0;
-	unsigned int i;
-
-	for (i = 0; i < QCOW_NR_CODECS; i++)
-		freed += qcow_workspaces_trim(&workspaces[i], sc->nr_to_scan - freed);
-	return freed ?: SHRINK_STOP;
-}
-
-int qcow_decompress_module_init(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < QCOW_NR_CODECS; i++)
-		qcow_workspaces_init(&workspaces[i], qcow_codec_get(i));
-	workspace_shrinker = qcow_shrinker_create("qcow-workspaces", workspace_shrink_count,
-						  workspace_shrink_scan, NULL);
-	return workspace_shrinker ? 0 : -ENOMEM;
-}
-
-void qcow_decompress_module_exit(void)
-{
-	unsigned int i;
-
-	qcow_shrinker_destroy(workspace_shrinker);
-	for (i = 0; i < QCOW_NR_CODECS; i++)
-		qcow_workspaces_destroy(&workspaces[i]);
 }

@@ -32,10 +32,6 @@ struct qcow_cluster {
 /* The filler; the cache's owner is the image. */
 extern const struct qcow_cache_ops qcow_cluster_ops;
 
-/* Workspaces of all images; once per module. */
-int qcow_decompress_module_init(void);
-void qcow_decompress_module_exit(void);
-
 /**
  * qcow_decompress_find() - a decompressed cluster that is there already
  * @image: the layer that has the extent

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory of decompression. Once a pool is filled one workspace at least stays, so that a thread
+ * Memory of compression. Once a pool is filled one workspace at least stays, so that a thread
  * that gets no memory can wait for it.
  */
 #include <linux/cpumask.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
+#include <linux/shrinker.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "layer/codec.h"
 #include "layer/workspace.h"
+
+/*
+ * Of all images: more workspaces than CPUs would make nothing faster, and a thread that has one
+ * neither sleeps nor does I/O.
+ */
+static struct qcow_workspaces all[QCOW_NR_CODECS][QCOW_NR_DIRECTIONS];
+static struct shrinker *workspace_shrinker;
 
 void *qcow_workspace_buffer(size_t bytes, gfp_t gfp)
 {
@@ -26,10 +35,9 @@ void *qcow_workspace_buffer(size_t bytes, gfp_t gfp)
 static struct qcow_workspace *workspace_create(struct qcow_workspaces *pool, bool try)
 {
 	struct qcow_workspace *workspace;
-	size_t bytes = pool->codec->workspace_bytes();
 	bool counted;
 
-	workspace = qcow_workspace_buffer(struct_size(workspace, memory, bytes),
+	workspace = qcow_workspace_buffer(struct_size(workspace, memory, pool->bytes),
 					  __GFP_NOWARN | (try ? __GFP_NORETRY : 0));
 	if (!workspace)
 		return NULL;
@@ -46,9 +54,9 @@ static struct qcow_workspace *workspace_create(struct qcow_workspaces *pool, boo
 	return NULL;
 }
 
-void qcow_workspaces_init(struct qcow_workspaces *pool, const struct qcow_codec *codec)
+void qcow_workspaces_init(struct qcow_workspaces *pool, size_t bytes)
 {
-	pool->codec = codec;
+	pool->bytes = bytes;
 	pool->max = num_online_cpus();
 	mutex_init(&pool->filling);
 	spin_lock_init(&pool->lock);
@@ -70,7 +78,7 @@ void qcow_workspaces_destroy(struct qcow_workspaces *pool)
 	mutex_destroy(&pool->filling);
 }
 
-int qcow_workspaces_fill(struct qcow_workspaces *pool)
+int qcow_workspaces_fill(struct qcow_workspaces *pool, bool try)
 {
 	struct qcow_workspace *workspace;
 	int err = 0;
@@ -80,7 +88,7 @@ int qcow_workspaces_fill(struct qcow_workspaces *pool)
 
 	mutex_lock(&pool->filling);
 	if (!READ_ONCE(pool->nr)) {
-		workspace = workspace_create(pool, false);
+		workspace = workspace_create(pool, try);
 		if (workspace)
 			qcow_workspaces_put(pool, workspace);
 		else
@@ -159,4 +167,61 @@ unsigned long qcow_workspaces_trim(struct qcow_workspaces *pool, unsigned long n
 	list_for_each_entry_safe(workspace, next, &dead, node)
 		kvfree(workspace);
 	return freed;
+}
+
+struct qcow_workspaces *qcow_workspaces_of(u32 type, enum qcow_direction direction)
+{
+	return &all[type][direction];
+}
+
+static unsigned long workspace_shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long count = 0;
+	unsigned int i;
+
+	for (i = 0; i < QCOW_NR_CODECS; i++)
+		count += qcow_workspaces_spare(&all[i][QCOW_DECOMPRESS]) +
+			 qcow_workspaces_spare(&all[i][QCOW_COMPRESS]);
+	return count;
+}
+
+static unsigned long workspace_shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long freed = 0;
+	unsigned int i;
+
+	for (i = 0; i < QCOW_NR_CODECS; i++) {
+		freed += qcow_workspaces_trim(&all[i][QCOW_DECOMPRESS], sc->nr_to_scan - freed);
+		freed += qcow_workspaces_trim(&all[i][QCOW_COMPRESS], sc->nr_to_scan - freed);
+	}
+	return freed ?: SHRINK_STOP;
+}
+
+int qcow_workspaces_module_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < QCOW_NR_CODECS; i++) {
+		const struct qcow_codec *codec = qcow_codec_get(i);
+
+		qcow_workspaces_init(&all[i][QCOW_DECOMPRESS],
+				     codec->missing ? 0 : codec->workspace_bytes());
+		qcow_workspaces_init(&all[i][QCOW_COMPRESS],
+				     codec->compress_missing ? 0 :
+				     codec->compress_workspace_bytes());
+	}
+	workspace_shrinker = qcow_shrinker_create("qcow-workspaces", workspace_shrink_count,
+						  workspace_shrink_scan, NULL);
+	return workspace_shrinker ? 0 : -ENOMEM;
+}
+
+void qcow_workspaces_module_exit(void)
+{
+	unsigned int i;
+
+	qcow_shrinker_destroy(workspace_shrinker);
+	for (i = 0; i < QCOW_NR_CODECS; i++) {
+		qcow_workspaces_destroy(&all[i][QCOW_DECOMPRESS]);
+		qcow_workspaces_destroy(&all[i][QCOW_COMPRESS]);
+	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Memory of decompression: workspaces of one method, shared by all images, and buffers.
+ * Memory of compression: workspaces of each method, shared by all images, and buffers.
  */
 #ifndef _QCOW_WORKSPACE_H
 #define _QCOW_WORKSPACE_H
@@ -11,10 +11,20 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 
-struct qcow_codec;
+/**
+ * enum qcow_direction - what is done in a workspace
+ * @QCOW_DECOMPRESS: compressed clusters are decompressed
+ * @QCOW_COMPRESS: clusters are compressed
+ */
+enum qcow_direction {
+	QCOW_DECOMPRESS,
+	QCOW_COMPRESS,
+};
+
+#define QCOW_NR_DIRECTIONS	2
 
 /**
- * struct qcow_workspace - what one decompression works in
+ * struct qcow_workspace - what one call of a method works in
  * @node: on the pool's list while idle
  * @memory: the method's
  */
@@ -24,8 +34,8 @@ struct qcow_workspace {
 };
 
 /**
- * struct qcow_workspaces - the workspaces of one method
- * @codec: the method
+ * struct qcow_workspaces - the workspaces of one method and direction
+ * @bytes: memory of each; 0: this kernel is without the method
  * @max: workspaces at most: more than CPUs would not make anything faster
  * @filling: held while the first one is made
  * @lock: @idle, @nr_idle, @nr
@@ -35,7 +45,7 @@ struct qcow_workspace {
  * @returned: woken when one becomes idle
  */
 struct qcow_workspaces {
-	const struct qcow_codec *codec;
+	size_t bytes;
 	unsigned int max;
 	struct mutex filling;	/* taken before @lock */
 	spinlock_t lock;	/* protects the next three */
@@ -45,8 +55,15 @@ struct qcow_workspaces {
 	wait_queue_head_t returned;
 };
 
+/* Those of all images; once per module. */
+int qcow_workspaces_module_init(void);
+void qcow_workspaces_module_exit(void);
+
+/* The workspaces of a method, QCOW_COMPRESSION_*, that the kernel has. Context: any. */
+struct qcow_workspaces *qcow_workspaces_of(u32 type, enum qcow_direction direction);
+
 /* Makes no workspace yet. */
-void qcow_workspaces_init(struct qcow_workspaces *pool, const struct qcow_codec *codec);
+void qcow_workspaces_init(struct qcow_workspaces *pool, size_t bytes);
 
 /* All must be idle. */
 void qcow_workspaces_destroy(struct qcow_workspaces *pool);
@@ -54,14 +71,15 @@ void qcow_workspaces_destroy(struct qcow_workspaces *pool);
 /**
  * qcow_workspaces_fill() - set the first workspace aside
  * @pool: the pool
+ * @try: give up early
  *
  * Context: process context, may sleep; GFP_NOIO.
  * Return: 0 or -ENOMEM.
  */
-int qcow_workspaces_fill(struct qcow_workspaces *pool);
+int qcow_workspaces_fill(struct qcow_workspaces *pool, bool try);
 
 /**
- * qcow_workspaces_get() - a workspace to decompress in
+ * qcow_workspaces_get() - a workspace to work in
  * @pool: the pool, filled
  *
  * Waits for one when there are @max or no memory is left. That ends: a thread that has one

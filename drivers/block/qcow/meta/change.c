@@ -109,6 +109,7 @@ int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 gu
 	INIT_LIST_HEAD(&change->waiters);
 	change->slice = NULL;
 	change->len = 0;
+	change->compressed_len = 0;
 	change->whole = false;
 	change->nr_fresh = 0;
 	change->freed = NULL;
@@ -183,6 +184,21 @@ static u64 change_new_bitmap(const struct qcow_geometry *g, const struct qcow_ch
 	return (old & ~(covered << 32)) | covered;
 }
 
+static u32 entry_idx(const struct qcow_geometry *g, u64 cluster)
+{
+	return cluster & ((1U << g->slice_bits) - 1);
+}
+
+static void change_set_compressed(struct qcow_meta *meta, struct qcow_change *change)
+{
+	const struct qcow_geometry *g = &meta->image->geo;
+
+	qcow_writeback_begin(change->slice);
+	qcow_l2_put(g, change->slice->entries, entry_idx(g, change->guest >> g->cluster_bits),
+		    qcow_l2_encode_compressed(g, change->host, change->compressed_len), 0);
+	qcow_writeback_end(change->slice);
+}
+
 static void change_set_entries(struct qcow_meta *meta, struct qcow_change *change)
 {
 	const struct qcow_geometry *g = &meta->image->geo;
@@ -193,7 +209,7 @@ static void change_set_entries(struct qcow_meta *meta, struct qcow_change *chang
 
 	qcow_writeback_begin(change->slice);
 	for (; cluster <= last; cluster++) {
-		u32 idx = cluster & ((1U << g->slice_bits) - 1);
+		u32 idx = entry_idx(g, cluster);
 		u64 bitmap = 0;
 
 		if (g->extended_l2)
@@ -208,7 +224,10 @@ static void change_set_entries(struct qcow_meta *meta, struct qcow_change *chang
 void qcow_change_end(struct qcow_meta *meta, struct qcow_change *change, int err)
 {
 	if (!err && change->len) {
-		change_set_entries(meta, change);
+		if (change->compressed_len)
+			change_set_compressed(meta, change);
+		else
+			change_set_entries(meta, change);
 		if (change->freed)
 			qcow_reclaim_drop(&meta->reclaim, change->freed);
 	} else {
@@ -216,6 +235,8 @@ void qcow_change_end(struct qcow_meta *meta, struct qcow_change *change, int err
 	}
 	if (err && change->nr_fresh)
 		qcow_space_release(&meta->space, change->fresh, change->nr_fresh);
+	if (err && change->compressed_len)
+		qcow_reclaim_drop_leak(&meta->reclaim, change->host, change->compressed_len);
 	if (change->slice)
 		qcow_writeback_put(change->slice);
 	rb_erase(&change->node, &meta->in_flight);

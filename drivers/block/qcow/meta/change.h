@@ -35,6 +35,8 @@ struct qcow_slice;
  * @guest: guest bytes that get a new mapping: first, a multiple of the (sub)cluster size
  * @len: how many; 0: the mapping stays as it is
  * @host: where the first of them is from now on
+ * @compressed_len: one cluster is compressed, in so many bytes at @host, which it gives back when
+ *                  it fails; 0: they are not
  * @whole: their clusters hold nothing else: subclusters beside them are replaced, too
  * @fresh: first host cluster that was allocated for it
  * @nr_fresh: how many; they are given back when the change fails
@@ -53,6 +55,7 @@ struct qcow_change {
 	u64 guest;
 	u64 len;
 	u64 host;
+	u32 compressed_len;
 	bool whole;
 	u64 fresh;
 	u64 nr_fresh;

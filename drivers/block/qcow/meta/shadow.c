@@ -166,6 +166,8 @@ int qcow_shadow_begin(struct qcow_shadow *shadow, struct qcow_meta *meta, const 
 	INIT_LIST_HEAD(&shadow->guarded);
 	INIT_LIST_HEAD(&shadow->unused);
 	INIT_LIST_HEAD(&shadow->reaped);
+	/* What a snapshot that goes away has references to gets no others. */
+	qcow_space_close_bytes(&meta->space);
 	return qcow_refcounts_begin_shadow(&meta->space.counts, &shadow->counts);
 }
 

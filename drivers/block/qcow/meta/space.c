@@ -541,6 +541,17 @@ void qcow_space_release_runs(struct qcow_space *space, struct list_head *list)
 	qcow_space_runs_free(list);
 }
 
+/* No compressed data comes into a cluster any more that is on its way to be free. */
+static void space_add_unused(struct qcow_space *space, const struct qcow_run *run,
+			     struct list_head *unused)
+{
+	u64 cluster = space->next_byte >> cluster_bits(space);
+
+	if (cluster >= run->first && cluster - run->first < run->nr)
+		qcow_space_close_bytes(space);
+	qcow_space_run_add(unused, run);
+}
+
 int qcow_space_unref(struct qcow_space *space, u64 host, u64 len, struct list_head *unused)
 {
 	u64 last = (host + len - 1) >> cluster_bits(space);
@@ -554,7 +565,7 @@ int qcow_space_unref(struct qcow_space *space, u64 host, u64 len, struct list_he
 		ret = !space->counted ? 0 :
 			qcow_refcounts_get(&space->counts, run.first, run.nr, &count, &run.nr);
 		if (!ret && count == 1)
-			qcow_space_run_add(unused, &run);
+			space_add_unused(space, &run, unused);
 		else if (!ret)
 			ret = qcow_refcounts_dec(&space->counts, run.first, run.nr);
 		err = err ?: ret;

@@ -53,6 +53,8 @@ void qcow_space_runs_free(struct list_head *list);
  *             has been written
  * @scanned: no free cluster below it that is not in @free
  * @budget: slices of counts that may be read still, in this turn of the worker
+ * @next_byte: host offset behind the compressed data that was allocated last, in a cluster that
+ *             has room for more; a multiple of the cluster size: none has
  * @full: the store has refused to grow
  * @news: a request that has found no space may find some if it tries again
  */
@@ -70,6 +72,7 @@ struct qcow_space {
 	u64 zero_from;
 	u64 scanned;
 	u32 budget;
+	u64 next_byte;
 	bool full;
 	bool news;
 };
@@ -126,6 +129,23 @@ int qcow_space_alloc(struct qcow_space *space, u64 nr, struct qcow_run *run);
  * Return: as qcow_space_alloc().
  */
 int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run);
+
+/**
+ * qcow_space_alloc_bytes() - room for compressed data
+ * @space: the space, counted
+ * @len: bytes, at most those of a cluster
+ * @host: result: where they begin. Each cluster that they touch has a reference for them;
+ *        qcow_reclaim_drop_leak() undoes that
+ *
+ * Return: as qcow_space_alloc(); -EOVERFLOW: no entry can refer to what there is.
+ */
+int qcow_space_alloc_bytes(struct qcow_space *space, u32 len, u64 *host);
+
+/* Clusters that have compressed data get no more. */
+static inline void qcow_space_close_bytes(struct qcow_space *space)
+{
+	space->next_byte = 0;
+}
 
 /* Undo an allocation: the clusters are reserved again; what they hold is unknown. */
 void qcow_space_release(struct qcow_space *space, u64 first, u64 nr);

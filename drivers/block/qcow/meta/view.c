@@ -5,8 +5,9 @@
  * refers to them. From then on the store keeps what is overwritten (store/preserve.c), and counts
  * of what is set aside are changed where it is kept.
  *
- * A cluster that is leaked at one instant stays so: nothing allocates what has a count, and nothing
- * but a repair drops a reference that there is not.
+ * A cluster that is leaked at one instant stays so: nothing allocates what has a count, compressed
+ * data comes only into clusters that have got some since, and nothing but a repair drops a
+ * reference that there is not.
  */
 #include <qcow/refcount.h>
 #include <qcow/report.h>
@@ -77,6 +78,7 @@ static int view_step(struct qcow_job *job)
 	view->is_due = qcow_commit_is_due(meta);
 	if (view->is_due)
 		return 0;
+	qcow_space_close_bytes(&meta->space);
 	err = view_hide_reserved(&meta->space, view->preserve);
 	if (!err)
 		qcow_preserve_begin(view->preserve);
