@@ -3,8 +3,9 @@
  * Images as files: how one is found and opened, what its header says, which layers are below
  * it, and where every guest byte of the chain is stored.
  *
- * Nothing here writes to an image but image_pwrite(). Functions that can fail return enum qc_exit
- * and have printed a message, unless their comment states something else; all of them may block.
+ * Nothing here writes to an image but image_pwrite() and image_zero(). Functions that can fail
+ * return enum qc_exit and have printed a message, unless their comment states something else; all
+ * of them may block.
  */
 #ifndef QCOWCTL_IMAGE_H
 #define QCOWCTL_IMAGE_H
@@ -211,6 +212,16 @@ int image_pread_eof(int fd, void *buf, size_t len, u64 offset);
  * Prints nothing. Return: 0 or -errno.
  */
 int image_pwrite(int fd, const void *buf, size_t len, u64 offset);
+
+/**
+ * image_zero() - make a range of a file zeros, which take no space where that can be
+ * @fd: the file
+ * @from: where the range begins
+ * @end: where it ends, behind @from
+ *
+ * Prints nothing. Return: 0 or -errno.
+ */
+int image_zero(int fd, u64 from, u64 end);
 
 /**
  * image_pread_padded() - the same of metadata, with zeros for what is beyond the end of the file
