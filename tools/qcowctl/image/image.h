@@ -427,17 +427,18 @@ int policy_open_named(struct image *img, const char *name, bool write);
 int policy_open_made(struct image *img, const char *name, int made);
 
 /**
- * policy_open_backing() - open the backing file that an image names, read-only
+ * policy_open_backing() - open the backing file that an image names
  * @policy: what the user allowed
  * @by: the image that holds the name
  * @path: what the name stands for
+ * @write: open for reading and writing, which needs a consent as in policy_open_data()
  * @img: result: name, fd, dir, own, st and bytes
  *
  * Return: 0; QC_POLICY: the name or the place of the file is not allowed; QC_BAD_IMAGE,
  * QC_NOT_FOUND, QC_SYSTEM.
  */
 int policy_open_backing(const struct policy *policy, const struct image *by, const char *path,
-			struct image *img);
+			bool write, struct image *img);
 
 /**
  * policy_open_data() - open the external data file that an image names
@@ -562,7 +563,9 @@ struct other_backing {
  * @backing_format: of backing files whose overlay states no format, and of those that the user
  *                  named, or NULL
  * @write: open the active image and its data file for writing
- * @lock: lock of these two; of other files one of a reader, unless it is none
+ * @write_backing: the same of the backing file of the active image
+ * @lock: lock of the active image, its data file and what is written to; of other files one of a
+ *        reader, unless it is none
  * @top_only: do not open backing files
  * @no_data: do not open external data files
  */
@@ -572,6 +575,7 @@ struct chain_options {
 	size_t nr_backings;
 	const char *backing_format;
 	bool write;
+	bool write_backing;
 	enum image_lock lock;
 	bool top_only;
 	bool no_data;
