@@ -187,7 +187,7 @@ qemu-img snapshot -c one image
 dev=$(attach image)
 refused "has 1 snapshots" 3
 dev=$(attach -r image)
-assert_fails "not attached to be written to" qcowctl commit image
+assert_fails "image: is in use" qcowctl commit image
 detach "$dev"
-assert_fails "not attached to be written to.*qemu-img commit" qcowctl commit image
+assert_fails "image: has 1 snapshots" qcowctl commit image
 assert_unchanged

@@ -12,6 +12,8 @@
 #include <qcow/types.h>
 #include <uapi/linux/qcow.h>
 
+struct image;
+
 /**
  * struct bitmap_action - one thing to do
  * @verb: what
@@ -59,6 +61,14 @@ int bitmap_change(const char *image, const struct bitmap_job *job);
  * Return: enum qc_exit; after an error what was done before it stays, after a message.
  */
 int bitmap_change_attached(u32 index, const struct bitmap_job *job);
+
+/**
+ * bitmap_check_idle() - refuse an image with a bitmap that records
+ * @img: the image, with a validated header, which is to be written to
+ *
+ * Return: 0; QC_UNSUPPORTED: it has one; QC_BAD_IMAGE, QC_SYSTEM.
+ */
+int bitmap_check_idle(const struct image *img);
 
 /**
  * bitmap_map() - print what a bitmap says has changed

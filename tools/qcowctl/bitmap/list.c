@@ -59,6 +59,29 @@ void bitmaps_free(struct bitmaps *maps)
 	free(maps->raw);
 }
 
+int bitmap_check_idle(const struct image *img)
+{
+	struct bitmaps maps;
+	u32 i;
+	int err;
+
+	if (!(img->h.autoclear & QCOW_AUTOCLEAR_BITMAPS))
+		return 0;
+	err = bitmaps_read(img, &maps);
+	for (i = 0; !err && i < maps.nr; i++) {
+		const struct qcow_bitmap *b = &maps.list[i].b;
+
+		if ((b->flags & (QCOW_BITMAP_AUTO | QCOW_BITMAP_IN_USE)) != QCOW_BITMAP_AUTO)
+			continue;
+		err = qc_fail(QC_UNSUPPORTED, img->name,
+			      "has a bitmap that records, '%.*s', which would miss what is written",
+			      (int)b->name_len, b->name);
+		qc_hint("qcowctl bitmap --disable, or --remove");
+	}
+	bitmaps_free(&maps);
+	return err;
+}
+
 struct bitmap *bitmaps_lookup(const struct bitmaps *maps, const char *name)
 {
 	size_t len = strlen(name);

@@ -9,17 +9,20 @@
 
 static const char help[] =
 	"Usage: qcowctl commit [OPTION]... DEVICE|IMAGE\n"
-	"Write what an attached image has into its backing file, and go on with that: the chain is\n"
-	"shorter by the image, which is empty afterwards. It may be mounted and written to\n"
-	"meanwhile. After an interruption the device is as it was, and the same command begins\n"
-	"again.\n"
+	"Write what an image has into its backing file, as qemu-img commit does: the image is an\n"
+	"empty overlay afterwards. A device goes on with the backing file; it may be mounted and\n"
+	"written to meanwhile. Else no other program may have one of both open, and neither root\n"
+	"nor the driver is needed. After an interruption the same is read through the image, and\n"
+	"the same command begins again.\n"
 	"\n"
 	"      --drop                 remove the image afterwards\n"
 	"      --rate BYTES           copy no more than that in a second\n"
 	"      --progress FORM        bar, json (lines on standard output) or none; a bar is on the\n"
 	"                             terminal where there is one and it takes long\n"
-	"      --allow-backing NAME   the data file of the backing file may be in this directory\n"
-	"                             too, or be this file or block device\n"
+	"      --allow-backing NAME   backing files and data files may be in this directory too, or\n"
+	"                             be this file or block device\n"
+	"      --backing-format FMT   raw, qcow or qcow2, where an image that is not attached states\n"
+	"                             none\n"
 	"  -q, --quiet                print nothing but errors\n"
 	"  -h, --help                 this text\n";
 
@@ -28,6 +31,7 @@ enum {
 	OPT_RATE,
 	OPT_PROGRESS,
 	OPT_ALLOW_BACKING,
+	OPT_BACKING_FORMAT,
 };
 
 static const struct option options[] = {
@@ -35,6 +39,7 @@ static const struct option options[] = {
 	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "progress", required_argument, NULL, OPT_PROGRESS },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -51,7 +56,9 @@ static int parse_option(struct commit_options *opts, int opt, bool *wants_help)
 	case OPT_PROGRESS:
 		return progress_parse(optarg, &opts->progress.form);
 	case OPT_ALLOW_BACKING:
-		return policy_allow(&opts->policy, optarg);
+		return policy_allow(&opts->chain.policy, optarg);
+	case OPT_BACKING_FORMAT:
+		return chain_set_backing_format(&opts->chain, optarg);
 	case 'q':
 		opts->progress.form = PROGRESS_NONE;
 		return 0;
@@ -89,7 +96,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cmd_help(cmd);
 	else if (!err)
 		err = commit(argv[optind], &opts);
-	policy_free(&opts.policy);
+	chain_options_free(&opts.chain);
 	return err;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The files of an attached image that are removed when no device has them any more.
+ * The files of an image that are removed: when no device has them any more, or this process alone.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -68,6 +68,15 @@ int doomed_open(struct doomed *d, const u32 *list, size_t nr)
 		if (!err)
 			err = check_others(&d->files[i], "qcow/data_file_id", list, nr);
 	}
+	return err;
+}
+
+int doomed_take(struct doomed *d, const struct image *img)
+{
+	int err = attached_take(&d->files[0], img->fd, img->name, "deleted");
+
+	if (!err && img->data_fd >= 0)
+		err = attached_take(&d->files[1], img->data_fd, img->data_path, "deleted");
 	return err;
 }
 

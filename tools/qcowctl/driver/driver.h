@@ -421,7 +421,7 @@ int sysfs_find(const char *root, const char *what, u32 **list, size_t *nr);
  */
 int sysfs_find_attached(const char *what, const char *cannot, u32 *index, bool *found);
 
-/* files.c: the files of an attached image */
+/* files.c: the files of an attached image, or of one that this process has open */
 
 /**
  * struct attached_file - a file of a device, as a name in a directory
@@ -460,6 +460,17 @@ void attached_close(struct attached_file *file);
 int attached_open(struct attached_file *file, u32 index, const char *attr, const char *done);
 
 /**
+ * attached_take() - find a file by its path that this process has open
+ * @file: result, after attached_init()
+ * @fd: the file; its locks stay while @file has it
+ * @name: for messages
+ * @done: as for attached_open()
+ *
+ * Return: 0; QC_NOT_FOUND: no name leads to it any more; QC_POLICY, QC_SYSTEM.
+ */
+int attached_take(struct attached_file *file, int fd, const char *name, const char *done);
+
+/**
  * attached_chain() - open the image of a device once more, and its data file
  * @chain: result, that layer alone, with no locks; chain_close() it also after an error
  * @index: of the device
@@ -482,7 +493,7 @@ int attached_path(const char *what, char **path);
 /* Whether the name still leads to the file that the device has, or has had. */
 bool attached_check(const struct attached_file *file);
 
-/* doomed.c: files that are removed when no device has them any more */
+/* doomed.c: files that are removed when nothing has them any more */
 
 /**
  * struct doomed - what is to be removed
@@ -507,8 +518,17 @@ void doomed_close(struct doomed *d);
 int doomed_open(struct doomed *d, const u32 *list, size_t nr);
 
 /**
+ * doomed_take() - the same of an image that is not attached
+ * @d: result, after doomed_init()
+ * @img: the image, with the locks of a writer
+ *
+ * Return: as attached_take().
+ */
+int doomed_take(struct doomed *d, const struct image *img);
+
+/**
  * doomed_delete() - remove them, unless something has gone wrong
- * @d: after doomed_open()
+ * @d: after doomed_open() or doomed_take()
  * @err: what that has come to
  * @done: what has been done, for a message: "detached"
  *

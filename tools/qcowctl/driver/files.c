@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "driver/driver.h"
@@ -51,16 +52,23 @@ static bool is_block_device(const char *id)
 	return strchr(id, ':') == strrchr(id, ':');
 }
 
-static int open_name(struct attached_file *file, u32 index)
+/* Return: whether it can be opened; errno says why not. */
+static bool open_directory(struct attached_file *file)
 {
 	char *dir = path_dirname(file->path);
-	int path_fd = -1, err = 0;
-	u64 bytes;
 
 	file->base = strrchr(file->path, '/') + 1;
 	file->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(dir);
-	if (file->dir >= 0)
+	return file->dir >= 0;
+}
+
+static int open_name(struct attached_file *file, u32 index)
+{
+	int path_fd = -1, err = 0;
+	u64 bytes;
+
+	if (open_directory(file))
 		path_fd = openat(file->dir, file->base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (path_fd < 0 || fstat(path_fd, &file->st))
 		err = qc_fail_errno(errno == ENOENT ? QC_NOT_FOUND : QC_SYSTEM, errno, file->path,
@@ -95,6 +103,29 @@ int attached_open(struct attached_file *file, u32 index, const char *attr, const
 	else if (*file->id)
 		err = open_name(file, index);
 	return err;
+}
+
+int attached_take(struct attached_file *file, int fd, const char *name, const char *done)
+{
+	char link[64], real[PATH_MAX];
+	struct stat st;
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, real, sizeof(real));
+	if (len < 0 || fstat(fd, &st))
+		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot tell where it is");
+	if (!S_ISREG(st.st_mode))
+		return qc_fail(QC_POLICY, name, "is a block device, which is not %s", done);
+	file->st = st;
+	file->id = sysfs_file_id(&st);
+	file->path = qc_strndup(real, len);
+	file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (file->fd < 0)
+		return qc_fail_errno(QC_SYSTEM, errno, name, "cannot keep it open");
+	if (!open_directory(file) || !attached_check(file))
+		return qc_fail(QC_NOT_FOUND, name, "cannot be found by its name, '%s'", file->path);
+	return 0;
 }
 
 /* Whether a file is the one that the device has. @attr: which tells that. */

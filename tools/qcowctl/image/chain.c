@@ -193,6 +193,8 @@ static int open_as(struct chain *chain, const struct file_name *name, const char
 		   const struct chain_options *opts)
 {
 	struct image *img = chain_add(chain), *by = img - 1;
+	bool write = opts->write_backing && by == chain->images;
+	enum image_lock lock = write ? opts->lock : backing_lock(opts);
 	const char *format;
 	int err = 0;
 
@@ -200,21 +202,21 @@ static int open_as(struct chain *chain, const struct file_name *name, const char
 	if (!format)
 		return err;
 	if (other)
-		err = policy_open_named(img, other, false);
+		err = policy_open_named(img, other, write);
 	else
-		err = policy_open_backing(&opts->policy, by, name->path, img);
+		err = policy_open_backing(&opts->policy, by, name->path, write, img);
 	directory_close(&by->dir);
 	if (!err)
 		err = check_loop(chain, "", img->name, &img->st);
 	if (!err)
-		err = lock_file(img->fd, img->name, backing_lock(opts));
+		err = lock_file(img->fd, img->name, lock);
 	if (err)
 		return err;
 
 	img->raw = image_is_raw_format(format);
 	if (img->raw)
 		return 0;
-	err = read_layer(img, opts, false, backing_lock(opts));
+	err = read_layer(img, opts, write, lock);
 	if (!err && img->data_fd >= 0)
 		err = check_loop(chain, "'s data file", img->data_path, &img->data_st);
 	if (err == QC_NOT_QCOW) {

@@ -7,9 +7,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <linux/falloc.h>
 #include <linux/fs.h>
 
 #include "image/image.h"
+
+#define ZERO_BYTES	1048576U
 
 void image_init(struct image *img)
 {
@@ -149,6 +152,23 @@ int image_pwrite(int fd, const void *buf, size_t len, u64 offset)
 		offset += put;
 	}
 	return 0;
+}
+
+int image_zero(int fd, u64 from, u64 end)
+{
+	unsigned char *zeros;
+	size_t len;
+	int err = 0;
+
+	if (!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, end - from))
+		return 0;
+	zeros = qc_alloc(ZERO_BYTES);
+	for (; !err && from < end; from += len) {
+		len = min_t(u64, ZERO_BYTES, end - from);
+		err = image_pwrite(fd, zeros, len, from);
+	}
+	free(zeros);
+	return err;
 }
 
 int image_pread_padded(const struct image *img, void *buf, size_t len, u64 offset)

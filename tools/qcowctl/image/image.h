@@ -3,8 +3,9 @@
  * Images as files: how one is found and opened, what its header says, which layers are below
  * it, and where every guest byte of the chain is stored.
  *
- * Nothing here writes to an image but image_pwrite(). Functions that can fail return enum qc_exit
- * and have printed a message, unless their comment states something else; all of them may block.
+ * Nothing here writes to an image but image_pwrite() and image_zero(). Functions that can fail
+ * return enum qc_exit and have printed a message, unless their comment states something else; all
+ * of them may block.
  */
 #ifndef QCOWCTL_IMAGE_H
 #define QCOWCTL_IMAGE_H
@@ -213,6 +214,16 @@ int image_pread_eof(int fd, void *buf, size_t len, u64 offset);
 int image_pwrite(int fd, const void *buf, size_t len, u64 offset);
 
 /**
+ * image_zero() - make a range of a file zeros, which take no space where that can be
+ * @fd: the file
+ * @from: where the range begins
+ * @end: where it ends, behind @from
+ *
+ * Prints nothing. Return: 0 or -errno.
+ */
+int image_zero(int fd, u64 from, u64 end);
+
+/**
  * image_pread_padded() - the same of metadata, with zeros for what is beyond the end of the file
  * @img: the image
  * @buf: result
@@ -416,17 +427,18 @@ int policy_open_named(struct image *img, const char *name, bool write);
 int policy_open_made(struct image *img, const char *name, int made);
 
 /**
- * policy_open_backing() - open the backing file that an image names, read-only
+ * policy_open_backing() - open the backing file that an image names
  * @policy: what the user allowed
  * @by: the image that holds the name
  * @path: what the name stands for
+ * @write: open for reading and writing, which needs a consent as in policy_open_data()
  * @img: result: name, fd, dir, own, st and bytes
  *
  * Return: 0; QC_POLICY: the name or the place of the file is not allowed; QC_BAD_IMAGE,
  * QC_NOT_FOUND, QC_SYSTEM.
  */
 int policy_open_backing(const struct policy *policy, const struct image *by, const char *path,
-			struct image *img);
+			bool write, struct image *img);
 
 /**
  * policy_open_data() - open the external data file that an image names
@@ -551,7 +563,9 @@ struct other_backing {
  * @backing_format: of backing files whose overlay states no format, and of those that the user
  *                  named, or NULL
  * @write: open the active image and its data file for writing
- * @lock: lock of these two; of other files one of a reader, unless it is none
+ * @write_backing: the same of the backing file of the active image
+ * @lock: lock of the active image, its data file and what is written to; of other files one of a
+ *        reader, unless it is none
  * @top_only: do not open backing files
  * @no_data: do not open external data files
  */
@@ -561,6 +575,7 @@ struct chain_options {
 	size_t nr_backings;
 	const char *backing_format;
 	bool write;
+	bool write_backing;
 	enum image_lock lock;
 	bool top_only;
 	bool no_data;

@@ -311,31 +311,10 @@ static int open_directory(const struct lookup *l, struct image *img)
 	return err;
 }
 
-int policy_open_backing(const struct policy *policy, const struct image *by, const char *path,
-			struct image *img)
-{
-	struct lookup l = {
-		.by = by,
-		.what = "backing file",
-		.name = by->backing,
-		.path = path,
-	};
-	int err = lookup_begin(policy, &l);
-
-	if (!err) {
-		img->name = policy_combine(by->name, l.path);
-		err = image_open_file(l.path_fd, img->name, O_RDONLY, &img->fd, &img->st,
-				      &img->bytes);
-	}
-	if (!err)
-		err = open_directory(&l, img);
-	if (!err)
-		set_own(img);
-	lookup_end(&l);
-	return err;
-}
-
-/* Who owns an image owns its data; the right to write to other files is the user's to give. */
+/*
+ * Who owns an image owns its data, and what it stands on; the right to write to other files is
+ * the user's to give.
+ */
 static int check_consent(const struct lookup *l)
 {
 	if (l->allowed || l->st.st_uid == l->by->st.st_uid)
@@ -344,6 +323,35 @@ static int check_consent(const struct lookup *l)
 		l->name, l->st.st_uid, l->by->st.st_uid);
 	qc_hint("--allow-backing %s, if it may be written to", l->real);
 	return QC_POLICY;
+}
+
+int policy_open_backing(const struct policy *policy, const struct image *by, const char *path,
+			bool write, struct image *img)
+{
+	struct lookup l = {
+		.by = by,
+		.what = "backing file",
+		.name = by->backing,
+		.path = path,
+	};
+	/* A raw one may have a file system that is mounted. */
+	int flags = write ? O_RDWR | O_EXCL : O_RDONLY;
+	int err = lookup_begin(policy, &l);
+
+	if (!err && write)
+		err = check_consent(&l);
+	if (!err && !S_ISBLK(l.st.st_mode))
+		flags &= ~O_EXCL;
+	if (!err) {
+		img->name = policy_combine(by->name, l.path);
+		err = image_open_file(l.path_fd, img->name, flags, &img->fd, &img->st, &img->bytes);
+	}
+	if (!err)
+		err = open_directory(&l, img);
+	if (!err)
+		set_own(img);
+	lookup_end(&l);
+	return err;
 }
 
 static int open_data(const struct policy *policy, struct image *img, const char *path, bool write)

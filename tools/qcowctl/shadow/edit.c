@@ -171,16 +171,36 @@ static int put(struct edit *e, u64 guest, u64 entry, u64 bitmap)
 	return err;
 }
 
+/* Where a cluster ends that the external data file has; that is no longer than the disk. */
+static u64 data_file_end(const struct edit *e, u64 guest)
+{
+	return min(guest + check_cluster_bytes(&e->s->c), round_up(e->s->h.size, 512ULL));
+}
+
 static int write_data_file(struct edit *e, const void *buf, u64 guest)
 {
 	const struct image *img = e->s->c.img;
-	u64 bytes = check_cluster_bytes(&e->s->c);
+	u64 bytes = data_file_end(e, guest) - guest;
 	int err = image_pwrite(img->data_fd, buf, bytes, guest);
 
 	if (!err)
 		return 0;
 	return qc_fail_errno(QC_SYSTEM, -err, img->data_path, "cannot write %llu bytes at %llu",
 			     bytes, guest);
+}
+
+/* A raw data file has what the guest sees, also where an entry says zeros, or there is none. */
+static int zero_raw_data_file(struct edit *e, u64 guest)
+{
+	const struct image *img = e->s->c.img;
+	int err;
+
+	if (!(img->h.autoclear & QCOW_AUTOCLEAR_RAW_DATA_FILE))
+		return 0;
+	err = image_zero(img->data_fd, guest, data_file_end(e, guest));
+	if (!err)
+		return 0;
+	return qc_fail_errno(QC_SYSTEM, -err, img->data_path, "cannot write zeros at %llu", guest);
 }
 
 /* Where data go: in version 1, over those that are there. */
@@ -231,10 +251,12 @@ static int zero_data(struct edit *e, u64 guest)
 int edit_zero(struct edit *e, u64 guest)
 {
 	const struct qcow_geometry *g = &e->s->c.g;
+	int err;
 
 	if (e->s->h.version < 3)
 		return zero_data(e, guest);
-	return put(e, guest, g->zero, ~(u64)QCOW_L2_ALL_ALLOCATED);
+	err = zero_raw_data_file(e, guest);
+	return err ? err : put(e, guest, g->zero, ~(u64)QCOW_L2_ALL_ALLOCATED);
 }
 
 int edit_hole(struct edit *e, u64 guest)
@@ -249,7 +271,52 @@ int edit_hole(struct edit *e, u64 guest)
 	/* Else the cluster would be a gap. */
 	if (in_place(e) && ref.kind == ENTRY_CLUSTER)
 		return zero_data(e, guest);
-	return put(e, guest, 0, 0);
+	err = zero_raw_data_file(e, guest);
+	return err ? err : put(e, guest, 0, 0);
+}
+
+/* Of the table in memory. */
+static int drop_clusters(struct edit *e)
+{
+	const struct qcow_geometry *g = &e->s->c.g;
+	u64 entry, bitmap, idx;
+	struct entry_ref ref;
+	int err = 0;
+
+	for (idx = 0; !err && idx < BIT_ULL(g->l2_bits); idx++) {
+		if (!check_l2_entry(&e->s->c, e->table, idx, &entry, &bitmap))
+			continue;
+		check_entry_decode(g, entry, bitmap, &ref);
+		err = shadow_count_range(e->s, ref.host_offset, ref.bytes, -1);
+	}
+	return err;
+}
+
+static int drop_table(struct edit *e, u32 idx)
+{
+	const struct qcow_geometry *g = &e->s->c.g;
+	u64 host = be64_to_cpu(e->l1[idx]) & g->l1_offset_mask;
+	int err = load(e, (u64)idx << l1_shift(e));
+
+	if (!err && !g->data_file)
+		err = drop_clusters(e);
+	return err ? err : shadow_count_range(e->s, host, check_l2_bytes(&e->s->c), -1);
+}
+
+int edit_empty(struct edit *e)
+{
+	u32 idx;
+	int err = 0;
+
+	for (idx = 0; !err && idx < e->entries; idx++) {
+		if (!e->l1[idx])
+			continue;
+		if (!in_place(e))
+			err = drop_table(e, idx);
+		e->l1[idx] = 0;
+		e->l1_changed = true;
+	}
+	return err;
 }
 
 static int finish_v1(struct edit *e)

@@ -283,6 +283,15 @@ int edit_zero(struct edit *e, u64 guest);
 int edit_hole(struct edit *e, u64 guest);
 
 /**
+ * edit_empty() - take all that it maps from an image without snapshots
+ * @e: the change, of which this is all
+ *
+ * In version 1 edit_finish() writes the table over that in use: what is below the image has to read
+ * the same.
+ */
+int edit_empty(struct edit *e);
+
+/**
  * edit_finish() - write all tables and counts, durably
  * @e: the change; the new header gets their places
  */

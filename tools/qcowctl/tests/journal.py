@@ -4,7 +4,9 @@ journal.c has recorded: all before some sync, and of those after it any sectors.
 from BEFORE that many times, and the command on standard input is run for each; prints how many
 there were, or ends with 1 when the command fails.
 
-Without NUMBER: says how many syncs there are."""
+Where BEFORE is a directory, IMAGE is one too: each file in BEFORE is made there, and a sync is
+one of its own file. Those that the journal tells of are still there."""
+import os
 import random
 import shutil
 import struct
@@ -14,23 +16,26 @@ import sys
 SECTOR = 512
 
 
-def read(name):
-    """The records, between syncs."""
-    epochs = [[]]
+def read(name, files):
+    """For each sync: what was durable before it, and what was not yet."""
+    durable, pending = [], []
     with open(name, "rb") as f:
         while what := f.read(1):
-            offset, length = struct.unpack("=QQ", f.read(16))
+            inode, offset, length = struct.unpack("=QQQ", f.read(24))
             data = f.read(length) if what == b"w" else b""
-            if what == b"s":
-                epochs.append([])
-            else:
-                epochs[-1].append((what, offset, length, data))
-    return epochs
+            file = files[inode] if len(files) > 1 else next(iter(files.values()))
+            if what != b"s":
+                pending.append((file, what, offset, length, data))
+                continue
+            yield list(durable), list(pending)
+            durable += [op for op in pending if op[0] == file]
+            pending = [op for op in pending if op[0] != file]
+    yield durable, pending
 
 
 def apply(f, op, keep):
     """One record; of a write only the sectors that keep() wants."""
-    what, offset, length, data = op
+    _, what, offset, length, data = op
     if what == b"t":
         if keep():
             f.truncate(offset)
@@ -53,21 +58,30 @@ def main():
     journal, before, image, seed, number = sys.argv[1:]
     command = sys.stdin.read()
     rng = random.Random(int(seed))
-    epochs = read(journal)
+    copies = {image: before}
+    if os.path.isdir(before):
+        copies = {
+            os.path.join(image, name): os.path.join(before, name)
+            for name in sorted(os.listdir(before))
+        }
+    files = {os.stat(name).st_ino: name for name in copies}
+    epochs = list(read(journal, files))
     if len(epochs) < 2:
         sys.exit("no sync")
     done = 0
-    for epoch, ops in enumerate(epochs):
+    for epoch, (durable, pending) in enumerate(epochs):
         # nothing of it, all of it, a part of every size
         for turn in range(int(number)):
             share = turn / (int(number) - 1)
-            shutil.copyfile(before, image)
-            with open(image, "r+b") as f:
-                for earlier in epochs[:epoch]:
-                    for op in earlier:
-                        apply(f, op, lambda: True)
-                for op in ops:
-                    apply(f, op, lambda: rng.random() < share)
+            for name, copy in copies.items():
+                shutil.copyfile(copy, name)
+                with open(name, "r+b") as f:
+                    for op in durable:
+                        if op[0] == name:
+                            apply(f, op, lambda: True)
+                    for op in pending:
+                        if op[0] == name:
+                            apply(f, op, lambda: rng.random() < share)
             done += 1
             if subprocess.run(["bash", "-c", command]).returncode:
                 sys.exit(f"after sync {epoch}, a share of {share:.2f}")

@@ -209,11 +209,22 @@ with_faults() {
 }
 
 # The following have "${command[@]}" change image, a copy of BASE, whatever goes wrong, and each time
-# JUDGE, an exported function, look at it. How often is in $number.
+# JUDGE, an exported function, look at it. How often is in $number. Where BASE is a directory, the files
+# in it are copied.
 
+# as_before BASE
+as_before() {
+	if [[ -d $1 ]]; then
+		cp "$1"/* .
+	else
+		cp "$1" image
+	fi
+}
 # cut_in_journal BASE JUDGE SEED TRIES: image has been changed, with what was written in journal
 cut_in_journal() {
-	number=$(python3 "$here/journal.py" journal "$1" image "$3" "$4" <<<"$2 image") ||
+	local image=image
+	[[ ! -d $1 ]] || image=.
+	number=$(python3 "$here/journal.py" journal "$1" "$image" "$3" "$4" <<<"$2 image") ||
 		die "${command[*]}: seed $seed"
 }
 
@@ -223,7 +234,7 @@ cut_at_writes() {
 	number=0
 	for ((n = 0; ; n += n < $3 ? 1 : $4)); do
 		status=0
-		cp "$1" image
+		as_before "$1"
 		CUT=$n LD_PRELOAD=$PWD/cut.so "${command[@]}" || status=$?
 		[[ $status -eq 77 ]] || break
 		"$2" image
@@ -238,7 +249,7 @@ fail_calls() {
 	number=0
 	for ((n = 0; ; n += n < $3 ? 1 : $4)); do
 		status=0
-		cp "$1" image
+		as_before "$1"
 		rm -f failed
 		FAIL=$n FAILED=failed LD_PRELOAD=$PWD/fail.so "${command[@]}" 2>err || status=$?
 		[[ -e failed ]] || break
