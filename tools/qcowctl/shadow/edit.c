@@ -171,6 +171,11 @@ static int put(struct edit *e, u64 guest, u64 entry, u64 bitmap)
 	return err;
 }
 
+int edit_entry(struct edit *e, u64 guest, u64 entry)
+{
+	return put(e, guest, entry, 0);
+}
+
 static int write_data_file(struct edit *e, const void *buf, u64 guest)
 {
 	const struct image *img = e->s->c.img;
