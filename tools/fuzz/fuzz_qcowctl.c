@@ -50,6 +50,8 @@ static const struct run runs[] = {
 	{ LOOKED | CHANGES, { "bitmap", "--remove", "image", "b0" } },
 	{ LOOKED | CHANGES, { "bitmap", "--remove", "image", "new" } },
 	{ LOOKED | BIT_ULL(QC_USAGE) | CHANGES, { "resize", "+1M", "image" } },
+	{ LOOKED | CHANGES, { "compact", "image" } },
+	{ LOOKED | CHANGES, { "compact", "--compress", "zlib", "image" } },
 	{ LOOKED | BIT_ULL(QC_USAGE), { "rebase", "-b", "", "image" } },
 	{ LOOKED | BIT_ULL(QC_USAGE), { "stream", "--backing-format", "raw", "image" } },
 	{ LOOKED, { "rebase", "-u", "-b", "base.raw", "-F", "raw", "image" } },

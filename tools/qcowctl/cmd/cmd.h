@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The commands of qcowctl. Each parses its arguments in a file of its own and leaves the work
- * to image/, check/, create/, snapshot/, bitmap/, overlay/ and driver/.
+ * to image/, check/, create/, snapshot/, bitmap/, overlay/, compact/ and driver/.
  */
 #ifndef QCOWCTL_CMD_H
 #define QCOWCTL_CMD_H
@@ -40,6 +40,7 @@ extern const struct command cmd_resize;
 extern const struct command cmd_set;
 extern const struct command cmd_stream;
 extern const struct command cmd_commit;
+extern const struct command cmd_compact;
 
 /**
  * cmd_usage() - after a wrong command line, say where the help is

@@ -721,6 +721,18 @@ bool extents_merge(struct guest_range *range, const struct guest_range *next);
  */
 bool codec_decompress(u32 type, const void *in, size_t in_len, void *out, size_t out_len);
 
+/**
+ * codec_compress() - compress one cluster
+ * @type: QCOW_COMPRESSION_*
+ * @in: the cluster
+ * @in_len: its length
+ * @out: result
+ * @out_len: room at @out
+ *
+ * Return: bytes at @out; 0: there is not enough room, or no memory.
+ */
+size_t codec_compress(u32 type, const void *in, size_t in_len, void *out, size_t out_len);
+
 /* read.c: what is in them */
 
 struct reader;

@@ -171,6 +171,11 @@ static int put(struct edit *e, u64 guest, u64 entry, u64 bitmap)
 	return err;
 }
 
+int edit_entry(struct edit *e, u64 guest, u64 entry)
+{
+	return put(e, guest, entry, 0);
+}
+
 /* Where a cluster ends that the external data file has; that is no longer than the disk. */
 static u64 data_file_end(const struct edit *e, u64 guest)
 {

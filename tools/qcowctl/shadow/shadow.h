@@ -30,11 +30,13 @@ struct qcow_head;
  * @BLOCK_SAME: it stays
  * @BLOCK_CHANGED: a count in it has been changed
  * @BLOCK_MOVED: the same, and the new block has its place
+ * @BLOCK_GONE: it counts nothing any more, and has none
  */
 enum block_state {
 	BLOCK_SAME,
 	BLOCK_CHANGED,
 	BLOCK_MOVED,
+	BLOCK_GONE,
 };
 
 /**
@@ -47,6 +49,8 @@ enum block_state {
  * @table: refcount table afterwards, CPU order, an entry for each block of @next
  * @table_room: clusters that the refcount table has been given, 0: none yet
  * @cursor: no single cluster before it is free
+ * @pack: refcount blocks that count nothing go, and the refcount table may become shorter
+ * @pack_from: with @pack: refcount blocks from this host offset on get another place
  */
 struct shadow {
 	struct check c;
@@ -56,6 +60,8 @@ struct shadow {
 	u64 *table;
 	u64 table_room;
 	u64 cursor;
+	bool pack;
+	u64 pack_from;
 };
 
 static inline u64 shadow_clusters(const struct shadow *s, u64 bytes)
@@ -181,6 +187,14 @@ void space_destroy(struct shadow *s);
 void space_set(struct shadow *s, u64 cluster_idx, u64 count);
 
 /**
+ * space_put() - the same of a cluster that may be behind all that have been counted
+ * @s: the new state
+ * @cluster_idx: of the cluster
+ * @count: as for space_set()
+ */
+int space_put(struct shadow *s, u64 cluster_idx, u64 count);
+
+/**
  * space_take() - give clusters in a row a count of 1
  * @s: the new state
  * @nr: how many; 0: none
@@ -290,6 +304,15 @@ int edit_hole(struct edit *e, u64 guest);
  * the same.
  */
 int edit_empty(struct edit *e);
+
+/**
+ * edit_entry() - give a cluster an entry that is made elsewhere
+ * @e: the change
+ * @guest: as for edit_get()
+ * @entry: the first word, CPU order; with subclusters the second one becomes 0. What it refers to
+ *         has been counted
+ */
+int edit_entry(struct edit *e, u64 guest, u64 entry);
 
 /**
  * edit_finish() - write all tables and counts, durably

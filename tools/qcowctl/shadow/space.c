@@ -9,7 +9,8 @@
  * A block that has to be changed gets a new place, which changes counts again: its own place's and
  * that of the block before it, perhaps in other blocks. It ends, as each block moves only once; the
  * place of the table, which depends on how many blocks there are, comes last and may begin it
- * again.
+ * again. Where an image is packed, blocks at its end move even if nothing in them changes, and
+ * those that count nothing go.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -71,10 +72,24 @@ static int grow(struct shadow *s, u64 clusters)
 	return load_blocks(s, nr);
 }
 
+/* Clusters that all blocks of the image count. */
+static u64 counted_clusters(const struct shadow *s)
+{
+	u64 nr = s->c.table_entries;
+
+	while (nr && !check_block_offset(&s->c, nr - 1))
+		nr--;
+	return nr << s->c.block_bits;
+}
+
 int space_create(struct shadow *s)
 {
+	u64 clusters = s->c.clusters;
+
 	s->cursor = 1;
-	return grow(s, min(s->c.clusters, most_clusters(s)));
+	if (s->pack)
+		clusters = max(clusters, counted_clusters(s));
+	return grow(s, min(clusters, most_clusters(s)));
 }
 
 void space_destroy(struct shadow *s)
@@ -89,8 +104,29 @@ void space_set(struct shadow *s, u64 cluster_idx, u64 count)
 	u64 block = cluster_idx >> s->c.block_bits;
 
 	check_counts_set(&s->c, &s->next, cluster_idx, count);
-	if (s->blocks[block] == BLOCK_SAME)
+	if (s->blocks[block] == BLOCK_SAME || (s->blocks[block] == BLOCK_GONE && count))
 		s->blocks[block] = BLOCK_CHANGED;
+}
+
+static bool is_countable(const struct shadow *s, u64 idx)
+{
+	u32 bits = s->c.g.cluster_bits;
+
+	return (idx + 1) << bits <= HOST_END && idx < most_clusters(s) &&
+	       (S_ISREG(s->c.img->st.st_mode) || idx < s->c.img->bytes >> bits);
+}
+
+int space_put(struct shadow *s, u64 cluster_idx, u64 count)
+{
+	int err = 0;
+
+	if (!is_countable(s, cluster_idx))
+		return qc_fail(QC_SYSTEM, s->c.img->name, "no room for cluster %llu", cluster_idx);
+	if (cluster_idx >> s->c.block_bits >= s->next.nr_blocks)
+		err = grow(s, cluster_idx + 1);
+	if (!err)
+		space_set(s, cluster_idx, count);
+	return err;
 }
 
 static bool is_free(struct shadow *s, u64 idx)
@@ -107,8 +143,7 @@ int space_take(struct shadow *s, u64 nr, u64 *host_offset)
 	if (!nr)
 		return 0;
 	for (; !err && run < nr; idx++) {
-		if ((idx + 1) << bits > HOST_END || idx >= most_clusters(s) ||
-		    (!S_ISREG(s->c.img->st.st_mode) && idx >= s->c.img->bytes >> bits))
+		if (!is_countable(s, idx))
 			return qc_fail(QC_SYSTEM, s->c.img->name,
 				       "no room for %llu clusters in a row", nr);
 		if (idx >> s->c.block_bits >= s->next.nr_blocks)
@@ -125,31 +160,48 @@ int space_take(struct shadow *s, u64 nr, u64 *host_offset)
 	return 0;
 }
 
+static bool counts_nothing(const struct shadow *s, u64 idx)
+{
+	u64 bytes = check_cluster_bytes(&s->c);
+	const unsigned char *block = s->next.raw + idx * bytes;
+
+	return !s->next.used[idx] || (!block[0] && !memcmp(block, block + 1, bytes - 1));
+}
+
+/* Whether a block has to move or to go though no count in it changes. */
+static bool is_packed(const struct shadow *s, u64 idx)
+{
+	u64 old = old_block(s, idx);
+
+	return s->pack && old && (old >= s->pack_from || counts_nothing(s, idx));
+}
+
 /* A count may have changed and changed back. */
 static bool differs(const struct shadow *s, u64 idx)
 {
 	const struct check *c = &s->c;
 	u64 bytes = check_cluster_bytes(c);
 
-	if (idx >= c->disk.nr_blocks || !old_block(s, idx))
+	if (idx >= c->disk.nr_blocks || !old_block(s, idx) || is_packed(s, idx))
 		return true;
 	return memcmp(s->next.raw + idx * bytes, c->disk.raw + idx * bytes, bytes);
 }
 
 static int move_block(struct shadow *s, u64 idx)
 {
-	u64 old = old_block(s, idx), host;
-	int err;
+	u64 old = old_block(s, idx), host = 0;
+	int err = 0;
 
-	/* Before its place is taken, which may be one that it counts. */
+	/* Before its place is taken or given back, which may be one that it counts. */
 	s->blocks[idx] = BLOCK_MOVED;
-	err = space_take(s, 1, &host);
-	if (err)
-		return err;
-	s->table[idx] = host;
 	if (old)
 		space_set(s, old >> s->c.g.cluster_bits, 0);
-	return 0;
+	if (s->pack && counts_nothing(s, idx))
+		s->blocks[idx] = BLOCK_GONE;
+	else
+		err = space_take(s, 1, &host);
+	s->table[idx] = host;
+	return err;
 }
 
 static int move_blocks(struct shadow *s)
@@ -174,7 +226,7 @@ static int move_blocks(struct shadow *s)
 	return err;
 }
 
-/* Clusters of a table that has all blocks; never shorter than it was. */
+/* Clusters of a table that has all blocks; never shorter than it was, unless that is asked for. */
 static u64 table_clusters(const struct shadow *s)
 {
 	u64 nr = s->next.nr_blocks;
@@ -182,7 +234,7 @@ static u64 table_clusters(const struct shadow *s)
 	while (nr && !s->table[nr - 1])
 		nr--;
 	return max_t(u64, shadow_clusters(s, nr * sizeof(__be64)),
-		     s->c.img->h.refcount_table_clusters);
+		     s->pack ? 1 : s->c.img->h.refcount_table_clusters);
 }
 
 static void give_back(struct shadow *s, u64 host_offset, u64 nr)
@@ -193,9 +245,12 @@ static void give_back(struct shadow *s, u64 host_offset, u64 nr)
 
 static int move_structure(struct shadow *s)
 {
-	u64 bits = s->c.g.cluster_bits, need;
+	u64 bits = s->c.g.cluster_bits, need, i;
 	int err;
 
+	for (i = 0; i < s->next.nr_blocks; i++)
+		if (s->blocks[i] == BLOCK_SAME && is_packed(s, i))
+			s->blocks[i] = BLOCK_CHANGED;
 	give_back(s, s->c.img->h.refcount_table_offset, s->c.img->h.refcount_table_clusters);
 	for (;;) {
 		err = move_blocks(s);
@@ -279,11 +334,16 @@ static void punch(struct shadow *s, u64 end, bool switched)
 
 static u64 last_used(const struct shadow *s)
 {
-	u64 idx = s->next.nr_blocks << s->c.block_bits;
+	u64 block = s->next.nr_blocks, first, idx;
 
-	while (idx && !check_counts_get(&s->c, &s->next, idx - 1))
-		idx--;
-	return idx;
+	while (block--) {
+		first = block << s->c.block_bits;
+		idx = s->next.used[block] ? first + BIT_ULL(s->c.block_bits) : first;
+		for (; idx > first; idx--)
+			if (check_counts_get(&s->c, &s->next, idx - 1))
+				return idx;
+	}
+	return 0;
 }
 
 void space_release(struct shadow *s, bool switched)

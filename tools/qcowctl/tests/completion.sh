@@ -18,10 +18,11 @@ words() {
 }
 words a | grep -x attach >/dev/null
 words attach --direct-io '' | paste -sd' ' | grep -x 'auto on off' >/dev/null
+words compact --compress '' | paste -sd' ' | grep -x 'zlib zstd' >/dev/null
 words info --output j | grep -x json >/dev/null
 words check -r '' | paste -sd' ' | grep -x 'leaks all' >/dev/null
 for command in attach detach list info map create check snapshot bitmap overlay fork rename \
-	rebase stream commit resize set job; do
+	rebase stream commit resize compact set job; do
 	for option in $("$QCOWCTL" "$command" --help | grep -oE -- '--[a-z-]+' | sort -u); do
 		words "$command" "$option" | grep -x -- "$option" >/dev/null ||
 			die "$command $option is not offered"

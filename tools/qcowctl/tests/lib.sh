@@ -310,3 +310,42 @@ rebase_command() {
 	[[ -z $new ]] || command+=(-F "$new_format")
 	[[ $format != qcow || -z $old ]] || command+=(--old-format "$old_format")
 }
+
+# What a compaction is judged by.
+
+# contents IMAGE: all that is read from the active state and the snapshots, and the bitmaps, as text
+contents() {
+	local id
+	qemu-img convert -O raw "$1" "$1.raw"
+	cksum <"$1.raw"
+	for id in $(qemu-img snapshot -l "$1" | awk 'NR > 2 { print $1 }'); do
+		qemu-img convert -l "snapshot.id=$id" -O raw "$1" "$1.raw"
+		echo "$id $(cksum <"$1.raw")"
+	done
+	if qemu-img info "$1" | grep -q 'bitmaps:'; then
+		python3 "$here/bitmaps.py" "$1"
+	fi
+	rm "$1.raw"
+}
+# is_short IMAGE: it ends where what it has would without gaps, but for a place for a row of tables
+# and for counts: those that a last pass would need once more
+is_short() {
+	local used clusters counts
+	read -r used clusters counts <<<"$(python3 "$here/space.py" "$1")"
+	[[ $clusters -le $((used + 2 * counts + used / 50 + 8)) ]]
+}
+# add_writes NUMBER BYTES: of $disk bytes, to $writes; a subshell would have other random numbers.
+# shellcheck disable=SC2154 # the tests set them
+add_writes() {
+	local i at len
+	for ((i = 0; i < $1; i++)); do
+		at=$(((RANDOM << 15 | RANDOM) % disk & ~511))
+		len=$(((RANDOM << 15 | RANDOM) % $2 & ~511))
+		len=$((at + len + 512 > disk ? disk - at : len + 512))
+		case $((RANDOM % 8)) in
+		0) writes+=("write -z $at $len") ;;
+		1 | 2) writes+=("discard $at $len") ;;
+		*) writes+=("write -P $((RANDOM % 255 + 1)) $at $len") ;;
+		esac
+	done
+}

@@ -8,7 +8,7 @@ page=$here/../../../Documentation/man/qcowctl.8
 man -l -Tutf8 --warnings=w "$page" 2>warnings | col -b >text
 [[ ! -s warnings ]] || die "$(cat warnings)"
 for command in attach detach list info map create check snapshot bitmap overlay fork rename \
-	rebase stream commit resize set job; do
+	rebase stream commit resize compact set job; do
 	"$QCOWCTL" "$command" --help >help
 	grep -q "qcowctl $command" text
 	grep -oE -- '--[a-z-]+' help | sort -u >options
