@@ -1,6 +1,7 @@
 #!/bin/bash
 # What an image has goes into its backing file: the same as with QEMU, whatever both are. Snapshots
 # of the backing file stay what they are, and the image is an empty overlay, or removed.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

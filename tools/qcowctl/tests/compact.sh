@@ -2,6 +2,7 @@
 # Images of all kinds, fragmented at random: after a compaction the active state, all snapshots and the
 # bitmaps are the same, qemu-img check finds nothing, the file ends where it should, QEMU goes on with
 # it, and there is nothing left to do.
+# slow
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"
