@@ -95,6 +95,8 @@ umount full
 echo "a file system, while snapshots come and go"
 qemu-img create -q -f qcow2 image 64M
 dev=$(attach --compress zlib image)
+assert_refused 6 "is attached, and is compacted only when it is not" qcowctl compact image
+assert_refused 6 "is attached, and is compacted only when it is not" qcowctl compact "$dev"
 mkfs.ext4 -q "$dev"
 mkdir -p mnt
 mount "$dev" mnt
@@ -108,6 +110,15 @@ done
 (cd mnt && sha256sum ./* >../sums 2>/dev/null) || true
 umount mnt
 detach "$dev"
+assert_clean image
+dev=$(attach -r image)
+mount -o ro "$dev" mnt
+(cd mnt && sha256sum -c --quiet <(grep -v lost ../sums))
+umount mnt
+detach "$dev"
+
+echo "compacted"
+qcowctl compact image
 assert_clean image
 dev=$(attach -r image)
 mount -o ro "$dev" mnt

@@ -38,8 +38,8 @@ names = {"SIZE": "size", "RO": "ro", "MAJ:MIN": "dev", "CLUSTER": "qcow/cluster_
          "DIO": "qcow/direct_io", "SNAPSHOT-ID": "qcow/snapshot_id",
          "SNAPSHOT": "qcow/snapshot_name", "QUEUES": "qcow/nr_queues", "INFLATED": "qcow/inflated_bytes"}
 booleans = ("RO", "DIO", "LAZY")
-texts = ("NAME", "SNAPSHOT-ID", "SNAPSHOT", "IMAGE", "IMAGE-ID", "BACKING", "DATA-FILE", "DATA-FILE-ID", "STORE",
-         "JOB", "MAJ:MIN")
+texts = ("NAME", "SNAPSHOT-ID", "SNAPSHOT", "IMAGE", "IMAGE-ID", "BACKING", "DATA-FILE", "DATA-FILE-ID",
+         "DETECT-ZEROES", "COMPRESS", "STORE", "JOB", "MAJ:MIN")
 
 with open("list.json") as f:
     devices = json.load(f)["qcowdevices"]
