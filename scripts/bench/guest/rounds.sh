@@ -19,6 +19,19 @@ note() {
 	figures[$1]+=" $figure"
 }
 
+# busy: CPU time of the guest so far, in milliseconds
+busy() {
+	awk -v hz="$(getconf CLK_TCK)" '/^cpu / { print ($2 + $3 + $4 + $7 + $8) * 1000 / hz }' /proc/stat
+}
+
+# timed NAME COMMAND...: how long it takes, and the CPU time meanwhile
+timed() {
+	local before
+	before=$(busy)
+	note "$1" in_ms "${@:2}"
+	note "$1-cpu" awk -v from="$before" -v to="$(busy)" 'BEGIN { printf "%d\n", to - from }'
+}
+
 median() {
 	local sorted
 	mapfile -t sorted < <(tr ' ' '\n' <<<"${figures[$1]}" | sort -n | sed '/^$/d')
