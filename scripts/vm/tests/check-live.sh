@@ -136,7 +136,8 @@ assert_refused 6 'check [0-9]*% is running' qcowctl detach "$dev"
 dd if=/dev/urandom of="$dev" bs=1M count=4 conv=fsync status=none
 qcowctl job --cancel "$dev"
 assert_status 1 wait "$checker"
-assert_eq "$(<said)" "qcowctl: $dev: the check has been cancelled
+# as qemu-img, it may add how much it had seen of the image
+assert_eq "$(head -n 2 said)" "qcowctl: $dev: the check has been cancelled
 1 internal errors have occurred during the check."
 qcowctl check --rate 64K "$dev" >said 2>&1 &
 checker=$!
