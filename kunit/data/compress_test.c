@@ -12,7 +12,6 @@
 
 #include "device.h"
 #include "layer/map.h"
-#include "meta/job.h"
 #include "rig/guest_model.h"
 #include "rig/image_fsck.h"
 #include "rig/ram_store.h"
@@ -60,15 +59,6 @@ static u64 put(struct write_rig *rig, u32 cluster)
 	return ext.host;
 }
 
-static void detach(struct write_rig *rig)
-{
-	KUNIT_ASSERT_EQ(rig->test, 0, ram_device_detach(&rig->dev));
-	ram_disk_imagine(rig->dev.disk, 0, rig->copy);
-	KUNIT_EXPECT_EQ_MSG(rig->test, 0, write_rig_check(rig, rig->model->acked, true), "%s",
-			    rig->text);
-	KUNIT_EXPECT_EQ(rig->test, rig->leaked, rig->fsck->leaked);
-}
-
 static bool same_cluster(u64 a, u64 b)
 {
 	return a / CLUSTER == b / CLUSTER;
@@ -81,7 +71,7 @@ static void one_behind_the_other(struct kunit *test)
 
 	KUNIT_EXPECT_TRUE(test, same_cluster(first, second));
 	KUNIT_EXPECT_GT(test, second, first);
-	detach(rig);
+	write_rig_detach(rig);
 }
 
 static void parts_are_not_compressed(struct kunit *test)
@@ -93,7 +83,7 @@ static void parts_are_not_compressed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, QCOW_EXTENT_DATA, extent(rig, 0).kind);
 	KUNIT_ASSERT_EQ(test, 0, guest_load_fill(&rig->load, SECTORS + 3, 1));
 	KUNIT_EXPECT_EQ(test, QCOW_EXTENT_DATA, extent(rig, 1).kind);
-	detach(rig);
+	write_rig_detach(rig);
 }
 
 static void noise_stays_as_it_is(struct kunit *test)
@@ -118,7 +108,7 @@ static void counts_are_narrow(struct kunit *test)
 		host[i] = put(rig, i);
 	KUNIT_EXPECT_TRUE(test, same_cluster(host[0], host[2]));
 	KUNIT_EXPECT_FALSE(test, same_cluster(host[0], host[3]));
-	detach(rig);
+	write_rig_detach(rig);
 }
 
 /* A snapshot that goes away has clusters that then get no other references. */
@@ -134,27 +124,21 @@ static void a_snapshot_ends_it(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, ram_device_snapshot(&rig->dev, QCOW_SNAPSHOT_DELETE, 1, text,
 						     sizeof(text)));
 	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&rig->load, rig->promise));
-	detach(rig);
-}
-
-static int do_nothing(struct qcow_job *job)
-{
-	return 0;
+	write_rig_detach(rig);
 }
 
 /* The last reference of a cluster that has room goes, and so does the room. */
 static void what_is_freed_ends_it(struct kunit *test)
 {
-	struct qcow_job reclaimed = { .step = do_nothing, .idle = true };
 	struct write_rig *rig = attached(test, &compressed_case);
 
 	put(rig, 0);
 	KUNIT_ASSERT_EQ(test, 0, guest_load_discard(&rig->load, 0, SECTORS));
 	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&rig->load, rig->promise));
-	KUNIT_ASSERT_EQ(test, 0, qcow_job_run(rig->dev.qcow->meta, &reclaimed));
+	KUNIT_ASSERT_EQ(test, 0, ram_device_reclaim(&rig->dev));
 	put(rig, 1);
 	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&rig->load, rig->promise));
-	detach(rig);
+	write_rig_detach(rig);
 }
 
 static struct kunit_case cases[] = {

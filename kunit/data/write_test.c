@@ -91,15 +91,6 @@ static void write_all(struct kunit *test, struct write_rig *rig, void *buf)
 	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(&rig->load, rig->promise));
 }
 
-static void detach(struct kunit *test, struct write_rig *rig)
-{
-	KUNIT_ASSERT_EQ(test, 0, ram_device_detach(&rig->dev));
-	ram_disk_imagine(rig->dev.disk, 0, rig->copy);
-	KUNIT_EXPECT_EQ_MSG(test, 0, write_rig_check(rig, rig->model->acked, true), "%s",
-			    rig->text);
-	KUNIT_EXPECT_EQ(test, rig->leaked, rig->fsck->leaked);
-}
-
 /* What is freed changes more counts than the cache has room for; then all is taken again. */
 static void small_cache_is_enough(struct kunit *test)
 {
@@ -114,7 +105,7 @@ static void small_cache_is_enough(struct kunit *test)
 	guest_model_written(rig->model, 0, rig->model->nr, GUEST_ZERO, false);
 	KUNIT_EXPECT_EQ(test, 0, guest_load_flush(&rig->load, rig->promise));
 	write_all(test, rig, buf);
-	detach(test, rig);
+	write_rig_detach(rig);
 }
 
 /* A power cut may keep counts and lose the growth of the file that they are for. */
@@ -126,7 +117,7 @@ static void counts_beyond_the_end(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, buf);
 	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&rig->dev));
 	write_all(test, rig, buf);
-	detach(test, rig);
+	write_rig_detach(rig);
 }
 
 /*
@@ -155,7 +146,7 @@ static void full_disk_is_used_to_its_end(struct kunit *test)
 	/* One by one, where there are tables. */
 	for (at = half; at < full; at += 2 * CHUNK)
 		fill(test, rig, buf, at, at + CHUNK, 1);
-	detach(test, rig);
+	write_rig_detach(rig);
 
 	for (at = 0; at < FULL_BYTES / SECTOR_SIZE; at++)
 		unused += !rig->fsck->owners[at].what;

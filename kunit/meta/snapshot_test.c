@@ -25,7 +25,6 @@
 #include "data/cow.h"
 #include "device.h"
 #include "layer/image.h"
-#include "meta/job.h"
 #include "meta/snapshot.h"
 #include "meta/worker.h"
 #include "rig/guest_model.h"
@@ -688,14 +687,8 @@ static void take_space(struct shot_test *t, struct qcow_device *dev)
 	qcow_snapshot_end(job);
 }
 
-static int do_nothing(struct qcow_job *job)
-{
-	return 0;
-}
-
 static void guest_needs_space(struct kunit *test)
 {
-	struct qcow_job reclaimed = { .step = do_nothing, .idle = true };
 	struct shot_test *t = shot_test_create(test);
 	struct guest_load *load = &t->rig->load;
 	u32 nr = t->rig->model->nr;
@@ -712,7 +705,7 @@ static void guest_needs_space(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(load, t->rig->promise));
 	dev = qcow_device_get(t->rig->dev.index, "snapshot", NULL);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
-	KUNIT_ASSERT_EQ(test, 0, qcow_job_run(dev->meta, &reclaimed));
+	KUNIT_ASSERT_EQ(test, 0, ram_device_reclaim(&t->rig->dev));
 	take_space(t, dev);
 	qcow_device_put(dev);
 	KUNIT_ASSERT_EQ(test, 0, guest_load_flush(load, t->rig->promise));

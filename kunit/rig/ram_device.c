@@ -13,6 +13,7 @@
 #include "device.h"
 #include "layer/cache.h"
 #include "live/operation.h"
+#include "meta/job.h"
 #include "meta/snapshot.h"
 #include "rig/ram_device.h"
 #include "rig/ram_store.h"
@@ -127,6 +128,18 @@ void ram_device_close(struct ram_device *dev)
 	bdev_fput(dev->file);
 	/* In a kernel thread that is done by and by. */
 	flush_delayed_fput();
+}
+
+static int do_nothing(struct qcow_job *job)
+{
+	return 0;
+}
+
+int ram_device_reclaim(struct ram_device *dev)
+{
+	struct qcow_job reclaimed = { .step = do_nothing, .idle = true };
+
+	return qcow_job_run(dev->qcow->meta, &reclaimed);
 }
 
 int ram_device_detach(struct ram_device *dev)

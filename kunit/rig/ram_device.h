@@ -60,6 +60,9 @@ void ram_device_suite_exit(struct kunit_suite *suite);
 /* Attach @disk and @backing, and open the device. Return: 0 or -errno, said in the log. */
 int ram_device_attach(struct ram_device *dev);
 
+/* Wait until neither a commit nor a reclaim is under way. Return: 0 or -errno. */
+int ram_device_reclaim(struct ram_device *dev);
+
 /* Close and detach. Return: 0 or -errno. */
 int ram_device_detach(struct ram_device *dev);
 

@@ -326,3 +326,12 @@ int write_rig_check(struct write_rig *rig, const u32 *least, bool writable)
 	qcow_image_close(image);
 	return err;
 }
+
+void write_rig_detach(struct write_rig *rig)
+{
+	KUNIT_ASSERT_EQ(rig->test, 0, ram_device_detach(&rig->dev));
+	ram_disk_imagine(rig->dev.disk, 0, rig->copy);
+	KUNIT_EXPECT_EQ_MSG(rig->test, 0, write_rig_check(rig, rig->model->acked, true), "%s",
+			    rig->text);
+	KUNIT_EXPECT_EQ(rig->test, rig->leaked, rig->fsck->leaked);
+}

@@ -99,6 +99,9 @@ struct write_rig *write_rig_create(struct kunit *test, const struct write_case *
 /* The guest does so many things in each thread, then flushes. Return: 0 or -errno. */
 int write_rig_guest(struct write_rig *rig, unsigned int ops, u64 seed);
 
+/* Detach it: the image is good then, has all that the guest has, and nothing more is leaked. */
+void write_rig_detach(struct write_rig *rig);
+
 /* Image and guest are as in the beginning. Not while it is attached. */
 void write_rig_restart(struct write_rig *rig);
 

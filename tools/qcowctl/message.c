@@ -122,6 +122,13 @@ void *qc_grow(void *old, size_t nr, size_t each)
 	return check(reallocarray(old, nr ? nr : 1, each));
 }
 
+bool qc_is_zero(const void *buf, size_t len)
+{
+	const unsigned char *bytes = buf;
+
+	return !bytes[0] && !memcmp(bytes, bytes + 1, len - 1);
+}
+
 char *qc_strndup(const char *s, size_t len)
 {
 	return check(strndup(s, len));

@@ -134,6 +134,9 @@ char *qc_strndup(const char *s, size_t len);
 char *qc_strdup(const char *s);
 __printf(1, 2) char *qc_printf(const char *fmt, ...);
 
+/* Whether memory is all zeros; @len: bytes, at least one. */
+bool qc_is_zero(const void *buf, size_t len);
+
 #define QC_REPORT_BYTES 8192
 
 /* A report for the format code, on the stack: QC_REPORT(rep); ... qc_lines(name, rep.buf) */

@@ -640,25 +640,9 @@ static int call_wait(void *data, void __user *user, struct qcow_report *rep)
 	return qcow_device_wait(args->index, args->flags & QCOW_WAIT_CANCEL, rep);
 }
 
-/**
- * struct call_head - how the arguments of all calls but QCOW_ATTACH begin
- * @size: that the caller knows
- * @flags: of the call
- * @what: what it is about
- * @message_size: bytes at @message
- * @message: address of a buffer
- */
-struct call_head {
-	u32 size;
-	u32 flags;
-	u32 what;
-	u32 message_size;
-	u64 message;
-};
-
 /* Memory for any of them. */
 union call_args {
-	struct call_head head;
+	struct qcow_call head;
 	struct qcow_detach detach;
 	struct qcow_resize resize;
 	struct qcow_change_snapshot change_snapshot;
@@ -689,7 +673,7 @@ struct call {
 	{								\
 		.bytes = sizeof(struct qcow_##name) +			\
 			 BUILD_BUG_ON_ZERO(offsetof(struct qcow_##name, message) !=	\
-					   offsetof(struct call_head, message)),	\
+					   offsetof(struct qcow_call, message)),	\
 		.flags = known, .run = call_##name,			\
 	}
 

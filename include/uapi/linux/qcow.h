@@ -112,6 +112,22 @@ struct qcow_attach {
 	__aligned_u64 digests;
 };
 
+/**
+ * struct qcow_call - how the arguments of all calls but QCOW_ATTACH begin
+ * @size: of the argument
+ * @flags: of the call
+ * @index: what it is about: the number of the device, where there is one
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ */
+struct qcow_call {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+};
+
 /* struct qcow_detach: flags */
 #define QCOW_DETACH_LAZY	(1U << 0)	/* at the last close, when it is busy now */
 

@@ -67,18 +67,13 @@ static int drop_table(struct shadow *s, const struct qcow_bitmap *b)
 	return err ? err : drop_range(s, b->table_offset, bytes);
 }
 
-static bool is_zero(const u8 *buf, size_t len)
-{
-	return !*buf && !memcmp(buf, buf + 1, len - 1);
-}
-
 /* A cluster in which nothing has changed has none. */
 static int write_cluster(struct shadow *s, const u8 *buf, __be64 *entry)
 {
 	u64 bytes = check_cluster_bytes(&s->c), host;
 	int err;
 
-	if (is_zero(buf, bytes))
+	if (qc_is_zero(buf, bytes))
 		return 0;
 	err = space_take(s, 1, &host);
 	if (!err && check_write(&s->c, buf, bytes, host))
@@ -187,10 +182,8 @@ int bitmaps_store(struct shadow *s, struct bitmaps *maps)
 	} else {
 		for (i = 1; !err && i < nr; i++)
 			err = shadow_write_head(s, &heads[i - 1], &heads[i], "bitmaps");
-		if (!err) {
-			space_release(s, true);
-			err = shadow_sync(s, "what was freed");
-		}
+		if (!err)
+			err = shadow_release(s);
 	}
 	free(heads[0].buf);
 	return err;

@@ -466,6 +466,15 @@ void check_l2_record(struct check *c, u64 host_offset, bool active);
 void check_l2_sort(struct check *c);
 
 /**
+ * check_l2_find() - find a recorded L2 table
+ * @c: the check, after check_l2_sort()
+ * @entry: L1 entry, CPU order
+ *
+ * Return: the table, or NULL after a message: the image has changed meanwhile.
+ */
+const struct l2_ref *check_l2_find(const struct check *c, u64 entry);
+
+/**
  * check_l2_unshared() - whether only L1 entries refer to an L2 table, so that it may be written
  * @c: the check
  * @ref: the table

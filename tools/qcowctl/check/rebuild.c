@@ -24,11 +24,10 @@ struct plan {
 static bool block_has_counts(const struct check *c, u64 idx)
 {
 	const unsigned char *block = c->refs.raw + (idx << c->g.cluster_bits);
-	u64 bytes = check_cluster_bytes(c);
 
 	if (idx >= c->refs.nr_blocks || !c->refs.used[idx])
 		return false;
-	return block[0] || memcmp(block, block + 1, bytes - 1);
+	return !qc_is_zero(block, check_cluster_bytes(c));
 }
 
 /* The new structure counts itself: a fixed point, as in span_plan(). */

@@ -48,6 +48,18 @@ void check_l2_sort(struct check *c)
 	l2->nr = to + 1;
 }
 
+const struct l2_ref *check_l2_find(const struct check *c, u64 entry)
+{
+	const struct l2_ref key = { .host_offset = entry & c->g.l1_offset_mask };
+	const struct l2_ref *ref = NULL;
+
+	if (c->l2.nr)
+		ref = bsearch(&key, c->l2.list, c->l2.nr, sizeof(key), compare_places);
+	if (!ref)
+		qc_fail(0, c->img->name, "L1 entry 0x%llx: has changed meanwhile", entry);
+	return ref;
+}
+
 void check_l2_record(struct check *c, u64 host_offset, bool active)
 {
 	struct l2_refs *l2 = &c->l2;

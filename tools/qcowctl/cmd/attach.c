@@ -229,8 +229,8 @@ static int parse_args(struct attach_args *a, int argc, char **argv)
 	}
 	if (a->help)
 		return 0;
-	if (argc - optind != 1)
-		return qc_fail(QC_USAGE, "attach", "one image is wanted, %d given", argc - optind);
+	if (cmd_check_one_image("attach", argc))
+		return QC_USAGE;
 	a->image = argv[optind];
 	a->chain.write = !(a->arg.flags & QCOW_ATTACH_READ_ONLY);
 	if (a->force_share && a->chain.write)

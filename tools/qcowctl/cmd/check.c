@@ -98,9 +98,7 @@ static int parse_args(struct check_args *a, int argc, char **argv)
 		return 0;
 	if (a->opts.force_share && a->opts.repair != REPAIR_NONE)
 		return qc_fail(QC_USAGE, "--force-share", "not with --repair");
-	if (argc - optind != 1)
-		return qc_fail(QC_USAGE, "check", "one image is wanted, %d given", argc - optind);
-	return 0;
+	return cmd_check_one_image("check", argc);
 }
 
 static int run(const struct command *cmd, int argc, char **argv)

@@ -68,6 +68,15 @@ int cmd_help(const struct command *cmd);
 int cmd_parse_output(const char *text, bool *json);
 
 /**
+ * cmd_check_one_image() - whether one argument is left behind the options
+ * @name: of the command
+ * @argc: of its arguments
+ *
+ * Return: 0 or QC_USAGE.
+ */
+int cmd_check_one_image(const char *name, int argc);
+
+/**
  * cmd_parse_rate() - the argument of --rate
  * @text: the argument
  * @rate: result, bytes a second

@@ -78,10 +78,7 @@ static int parse_args(struct compact_options *opts, int argc, char **argv, bool 
 		err = parse_option(opts, opt, wants_help);
 	if (err || *wants_help)
 		return err;
-	if (argc - optind != 1)
-		return qc_fail(QC_USAGE, "compact", "one image is wanted, %d given",
-			       argc - optind);
-	return 0;
+	return cmd_check_one_image("compact", argc);
 }
 
 static int compact(const char *what, struct compact_options *opts)

@@ -91,8 +91,8 @@ static int parse_args(struct info_args *a, int argc, char **argv)
 		if (err)
 			return err;
 	}
-	if (!a->help && argc - optind != 1)
-		return qc_fail(QC_USAGE, "info", "one image is wanted, %d given", argc - optind);
+	if (!a->help && cmd_check_one_image("info", argc))
+		return QC_USAGE;
 	if (a->dump && !a->chain.top_only)
 		return qc_fail(QC_USAGE, "info", "--dump and --backing-chain exclude each other");
 	return 0;

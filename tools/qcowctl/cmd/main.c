@@ -2,6 +2,8 @@
 /*
  * qcowctl: finds the command that the user named.
  */
+#include <getopt.h>
+
 #include "cmd/cmd.h"
 
 static const struct command *const commands[] = {
@@ -46,6 +48,13 @@ int cmd_parse_output(const char *text, bool *json)
 	if (!*json && strcmp(text, "human"))
 		return qc_fail(QC_USAGE, "--output", "'%s' is neither human nor json", text);
 	return 0;
+}
+
+int cmd_check_one_image(const char *name, int argc)
+{
+	if (argc - optind == 1)
+		return 0;
+	return qc_fail(QC_USAGE, name, "one image is wanted, %d given", argc - optind);
 }
 
 int cmd_parse_rate(const char *text, u64 *rate)

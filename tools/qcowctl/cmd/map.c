@@ -176,8 +176,8 @@ static int parse_args(struct map_args *a, int argc, char **argv)
 		err = parse_option(a, opt);
 	if (err || a->help)
 		return err;
-	if (argc - optind != 1)
-		return qc_fail(QC_USAGE, "map", "one image is wanted, %d given", argc - optind);
+	if (cmd_check_one_image("map", argc))
+		return QC_USAGE;
 	if (a->bitmap && (a->chain.nr_backings || a->chain.backing_format || a->chain.policy.nr))
 		return qc_fail(QC_USAGE, "--bitmap", "backing files are not looked at");
 	return 0;

@@ -124,9 +124,8 @@ static int parse_args(struct rebase_args *a, int argc, char **argv)
 	}
 	if (a->help)
 		return 0;
-	if (argc - optind != 1)
-		return qc_fail(QC_USAGE, "rebase", "one image is wanted, %d given",
-			       argc - optind);
+	if (cmd_check_one_image("rebase", argc))
+		return QC_USAGE;
 	return check_args(a);
 }
 

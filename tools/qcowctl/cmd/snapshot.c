@@ -115,10 +115,7 @@ static int parse_args(struct snapshot_args *a, int argc, char **argv)
 		return qc_fail(QC_USAGE, "--force", "only with -a");
 	if (a->opts.no_freeze && a->action != 'c')
 		return qc_fail(QC_USAGE, "--no-freeze", "only with -c");
-	if (argc - optind != 1)
-		return qc_fail(QC_USAGE, "snapshot", "one image is wanted, %d given",
-			       argc - optind);
-	return 0;
+	return cmd_check_one_image("snapshot", argc);
 }
 
 static int change_image(const struct snapshot_args *a, const char *name)

@@ -82,10 +82,7 @@ static int parse_args(struct stream_options *opts, int argc, char **argv, bool *
 		err = parse_option(opts, opt, wants_help);
 	if (err || *wants_help)
 		return err;
-	if (argc - optind != 1)
-		return qc_fail(QC_USAGE, "stream", "one image is wanted, %d given",
-			       argc - optind);
-	return 0;
+	return cmd_check_one_image("stream", argc);
 }
 
 static int run(const struct command *cmd, int argc, char **argv)

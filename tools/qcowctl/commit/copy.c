@@ -78,11 +78,6 @@ static bool look(struct copying *c, u64 guest, struct guest_range *range, int *e
 	return extents_next(c->top, range, err) && !*err;
 }
 
-static bool is_zero(const unsigned char *buf, size_t bytes)
-{
-	return !buf[0] && !memcmp(buf, buf + 1, bytes - 1);
-}
-
 /* A cluster of the base. */
 static int put_zeros(struct copying *c, u64 guest)
 {
@@ -104,7 +99,7 @@ static int put_data(struct copying *c, u64 guest)
 	if (err)
 		return err;
 	progress_copied(c->progress, c->bytes);
-	return is_zero(c->buf, c->bytes) ? put_zeros(c, guest) :
+	return qc_is_zero(c->buf, c->bytes) ? put_zeros(c, guest) :
 					   edit_data(c->size->edit, guest, c->buf);
 }
 

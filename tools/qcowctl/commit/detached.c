@@ -12,8 +12,6 @@
  * zeros as it was: at every step the same is read through it.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -61,21 +59,6 @@ static int check_top(const struct committing *c)
 			       "has %u snapshots, which would not be what they are with another backing file",
 			       img->h.nr_snapshots);
 	return shadow_check_marks(img);
-}
-
-static int check_readable(const struct committing *c)
-{
-	u32 i;
-
-	for (i = 0; i < c->chain.nr; i++) {
-		const struct image *img = &c->chain.images[i];
-
-		if (!img->raw && img->h.crypt_method != QCOW_CRYPT_NONE)
-			return qc_fail(QC_UNSUPPORTED, img->name,
-				       "crypt_method %u: encrypted images are not committed",
-				       img->h.crypt_method);
-	}
-	return 0;
 }
 
 static int check_raw_base(const struct committing *c)
@@ -130,7 +113,7 @@ static int open_images(struct committing *c, const char *name)
 	if (!err)
 		err = check_top(c);
 	if (!err)
-		err = check_readable(c);
+		err = chain_check_readable(&c->chain, "not committed");
 	if (err)
 		return err;
 	c->top.c.img = top_image(c);
@@ -160,19 +143,6 @@ static int write_raw(struct committing *c)
 	return copy_down_raw(&c->chain, &c->opts->progress);
 }
 
-/* A program that writes to an image clears the autoclear bits that it does not know. */
-static int switch_state(struct shadow *s, const char *what)
-{
-	int err;
-
-	s->h.autoclear &= QCOW_AUTOCLEAR_BITMAPS | QCOW_AUTOCLEAR_RAW_DATA_FILE;
-	err = shadow_switch(s, what);
-	if (err || s->h.version == 1)
-		return err;
-	space_release(s, true);
-	return shadow_sync(s, "what was freed");
-}
-
 static int write_base(struct committing *c)
 {
 	struct shadow *s = &c->base;
@@ -182,7 +152,7 @@ static int write_base(struct committing *c)
 	s->h.size = max(s->h.size, c->size.to);
 	err = copy_down_image(&c->chain, &c->size, &c->opts->progress, &changed);
 	if (!err && changed)
-		return switch_state(s, "contents");
+		return shadow_switch_contents(s, "contents");
 	if (err && s->h.version > 1)
 		space_release(s, false);
 	return err;
@@ -224,7 +194,7 @@ static int empty_once(struct shadow *s, bool again, bool *changed)
 	int err = write_empty(s, again, changed);
 
 	if (!err && *changed)
-		return s->h.version == 1 ? release_v1(s) : switch_state(s, "contents");
+		return s->h.version == 1 ? release_v1(s) : shadow_switch_contents(s, "contents");
 	if (err && s->h.version > 1)
 		space_release(s, false);
 	return err;
@@ -261,8 +231,8 @@ static int empty_top(struct committing *c)
 		return err;
 	/* No entry leads there any more. A file system that cannot do it keeps what there is. */
 	if (img->data_fd >= 0)
-		(void)fallocate(img->data_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-				round_up(img->h.size, qcow_cluster_bytes(&c->top.c.g)));
+		(void)image_punch(img->data_fd, 0,
+				  round_up(img->h.size, qcow_cluster_bytes(&c->top.c.g)));
 	return img->h.version == 1 ? 0 : shorten(c);
 }
 

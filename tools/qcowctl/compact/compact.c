@@ -4,8 +4,6 @@
  * pass, and gives the host the space that is free in the end.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -215,10 +213,7 @@ static int make_valid(struct pass *p, struct qcow_head *heads)
 	}
 	for (i = 1; !err && i < nr; i++)
 		err = shadow_write_head(&p->s, &heads[i - 1], &heads[i], "mapping");
-	if (err)
-		return err;
-	space_release(&p->s, true);
-	return shadow_sync(&p->s, "what was freed");
+	return err ? err : shadow_release(&p->s);
 }
 
 /* @err: of what has written the new state, which has all but its counts. */
@@ -269,16 +264,6 @@ static int compress_pass(struct compaction *cn, struct pass *p, bool *goes_on)
 	return err;
 }
 
-static int make_hole(const struct image *img, u64 from, u64 bytes)
-{
-	return fallocate(img->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, bytes);
-}
-
-static bool is_zero(const unsigned char *buf, size_t bytes)
-{
-	return !buf[0] && !memcmp(buf, buf + 1, bytes - 1);
-}
-
 /* Tables are written cluster by cluster, and most of one may be zeros: what is has no space. */
 static int thin_table(struct pass *p, u64 idx, unsigned char *buf)
 {
@@ -289,10 +274,10 @@ static int thin_table(struct pass *p, u64 idx, unsigned char *buf)
 	if (host + bytes > img->bytes || check_read(&p->s.c, buf, bytes, host))
 		return -EIO;
 	for (at = 0; !err && at < bytes; at += PAGE_BYTES) {
-		for (from = at; at < bytes && is_zero(buf + at, PAGE_BYTES); at += PAGE_BYTES)
+		for (from = at; at < bytes && qc_is_zero(buf + at, PAGE_BYTES); at += PAGE_BYTES)
 			;
 		if (at > from)
-			err = make_hole(img, host + from, at - from);
+			err = image_punch(img->fd, host + from, at - from) ? 0 : -EIO;
 	}
 	return err;
 }
@@ -322,7 +307,8 @@ static int free_clusters(struct pass *p)
 		for (first = idx; idx < v->end && v->flags[idx] & CLUSTER_FREE; idx++)
 			;
 		if (idx > first)
-			err = make_hole(p->s.c.img, first << bits, (idx - first) << bits);
+			err = image_punch(p->s.c.img->fd, first << bits, (idx - first) << bits) ?
+			      0 : -EIO;
 	}
 	return err;
 }

@@ -4,8 +4,6 @@
  * of what they refer to. Counts go with the clusters, so that COPIED flags stay as they are.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <unistd.h>
 
 #include "compact/internal.h"
@@ -63,12 +61,6 @@ static u64 same_bytes(const struct copy *copy, u64 from, u64 bytes, bool *is_hol
 	return min_t(u64, bytes, PIECE_BYTES);
 }
 
-static bool make_hole(const struct copy *copy, u64 to, u64 bytes)
-{
-	return !fallocate(copy->p->s.c.img->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, to,
-			  bytes);
-}
-
 /* What was a hole is one afterwards: a cluster of zeros may have no space. */
 static int copy_range(struct copy *copy, u64 from, u64 to, u64 bytes)
 {
@@ -79,7 +71,7 @@ static int copy_range(struct copy *copy, u64 from, u64 to, u64 bytes)
 
 	for (; bytes; bytes -= len, from += len, to += len) {
 		len = same_bytes(copy, from, bytes, &is_hole);
-		if (is_hole && !make_hole(copy, to, len)) {
+		if (is_hole && !image_punch(c->img->fd, to, len)) {
 			is_hole = false;
 			len = min_t(u64, len, PIECE_BYTES);
 		}
@@ -161,19 +153,6 @@ static int move_l2s(struct pass *p)
 	return p->err ? p->err : p->s.c.res.errors != errors ? QC_SYSTEM : 0;
 }
 
-/* The last cluster is filled up with zeros. */
-static int write_table(struct pass *p, const void *table, u64 bytes, u64 host_offset)
-{
-	u64 room = round_up(bytes, check_cluster_bytes(&p->s.c));
-	unsigned char *buf = check_alloc(room, 1);
-	int err;
-
-	memcpy(buf, table, bytes);
-	err = check_write(&p->s.c, buf, room, host_offset) ? QC_SYSTEM : 0;
-	free(buf);
-	return err;
-}
-
 /* Of entries that have a host offset in them. */
 static int move_table(struct pass *p, u64 *host_offset, u64 nr, u64 mask)
 {
@@ -192,7 +171,7 @@ static int move_table(struct pass *p, u64 *host_offset, u64 nr, u64 mask)
 			table[i] = cpu_to_be64(entry ^ at ^ find_host(p, at));
 	}
 	if (!err)
-		err = write_table(p, table, bytes, host);
+		err = shadow_write_table(&p->s, table, bytes, host);
 	free(table);
 	*host_offset = host;
 	return err;
@@ -222,7 +201,7 @@ static int move_snapshots(struct pass *p)
 	}
 	host = find_host(p, p->s.h.snapshots_offset);
 	if (!err && host != p->s.h.snapshots_offset)
-		err = write_table(p, table, bytes, host);
+		err = shadow_write_table(&p->s, table, bytes, host);
 	p->s.h.snapshots_offset = host;
 	free(table);
 	return err;
@@ -254,7 +233,7 @@ static int move_bitmaps(struct pass *p)
 	p->dir.host_offset = find_host(p, dir->host_offset);
 	if (p->dir.host_offset == dir->host_offset)
 		return 0;
-	return write_table(p, p->survey.dir_raw, dir->bytes, p->dir.host_offset);
+	return shadow_write_table(&p->s, p->survey.dir_raw, dir->bytes, p->dir.host_offset);
 }
 
 int move_all(struct pass *p)

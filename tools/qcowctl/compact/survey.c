@@ -147,13 +147,6 @@ static int look_at_l2s(struct pass *p)
 	return c->res.errors != errors ? QC_SYSTEM : 0;
 }
 
-static int compare_place(const void *key, const void *member)
-{
-	u64 a = *(const u64 *)key, b = ((const struct l2_ref *)member)->host_offset;
-
-	return (a > b) - (a < b);
-}
-
 static int look_at_l1(struct pass *p, u64 host_offset, u64 entries, struct table *t)
 {
 	const struct check *c = &p->s.c;
@@ -170,11 +163,9 @@ static int look_at_l1(struct pass *p, u64 host_offset, u64 entries, struct table
 
 		if (!host)
 			continue;
-		ref = c->l2.nr ? bsearch(&host, c->l2.list, c->l2.nr, sizeof(*ref), compare_place) :
-				 NULL;
+		ref = check_l2_find(c, be64_to_cpu(l1[i]));
 		if (!ref) {
-			err = qc_fail(QC_BAD_IMAGE, c->img->name,
-				      "L1 entry 0x%llx: has changed meanwhile", be64_to_cpu(l1[i]));
+			err = QC_BAD_IMAGE;
 			break;
 		}
 		t->highest = max(t->highest, p->survey.l2_highest[ref - c->l2.list]);

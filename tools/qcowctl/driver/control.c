@@ -276,22 +276,6 @@ static int report_operation(int err, u32 index, const char *text, const char *ca
 	return err;
 }
 
-/**
- * struct call_head - how the arguments of live operations begin
- * @size: of the argument
- * @flags: of the operation
- * @what: what it is about
- * @message_size: bytes at @message
- * @message: address of a buffer
- */
-struct call_head {
-	u32 size;
-	u32 flags;
-	u32 what;
-	u32 message_size;
-	u64 message;
-};
-
 /*
  * A live operation. @arg: @size bytes, all but size and message buffer; the rest as for
  * report_operation(). Return: 0 or errno.
@@ -300,7 +284,7 @@ static int call_operation(int fd, unsigned long request, void *arg, u32 size, u3
 			  const char *cannot, const char *failed)
 {
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);
-	struct call_head head;
+	struct qcow_call head;
 	int err;
 
 	memcpy(&head, arg, sizeof(head));

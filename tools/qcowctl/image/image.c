@@ -154,13 +154,18 @@ int image_pwrite(int fd, const void *buf, size_t len, u64 offset)
 	return 0;
 }
 
+bool image_punch(int fd, u64 from, u64 bytes)
+{
+	return !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, bytes);
+}
+
 int image_zero(int fd, u64 from, u64 end)
 {
 	unsigned char *zeros;
 	size_t len;
 	int err = 0;
 
-	if (!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, end - from))
+	if (image_punch(fd, from, end - from))
 		return 0;
 	zeros = qc_alloc(ZERO_BYTES);
 	for (; !err && from < end; from += len) {

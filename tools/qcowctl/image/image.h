@@ -3,9 +3,9 @@
  * Images as files: how one is found and opened, what its header says, which layers are below
  * it, and where every guest byte of the chain is stored.
  *
- * Nothing here writes to an image but image_pwrite() and image_zero(). Functions that can fail
- * return enum qc_exit and have printed a message, unless their comment states something else; all
- * of them may block.
+ * Nothing here writes to an image but image_pwrite(), image_punch() and image_zero(). Functions
+ * that can fail return enum qc_exit and have printed a message, unless their comment states
+ * something else; all of them may block.
  */
 #ifndef QCOWCTL_IMAGE_H
 #define QCOWCTL_IMAGE_H
@@ -212,6 +212,16 @@ int image_pread_eof(int fd, void *buf, size_t len, u64 offset);
  * Prints nothing. Return: 0 or -errno.
  */
 int image_pwrite(int fd, const void *buf, size_t len, u64 offset);
+
+/**
+ * image_punch() - make a range of a file a hole; its length stays
+ * @fd: the file
+ * @from: where the range begins
+ * @bytes: how long it is
+ *
+ * Prints nothing. Return: whether the file system can do it.
+ */
+bool image_punch(int fd, u64 from, u64 bytes);
 
 /**
  * image_zero() - make a range of a file zeros, which take no space where that can be
@@ -732,6 +742,15 @@ bool codec_decompress(u32 type, const void *in, size_t in_len, void *out, size_t
  * Return: bytes at @out; 0: there is not enough room, or no memory.
  */
 size_t codec_compress(u32 type, const void *in, size_t in_len, void *out, size_t out_len);
+
+/**
+ * chain_check_readable() - refuse layers that are encrypted
+ * @chain: the layers
+ * @how: what becomes of such images: "rebased with -u only"
+ *
+ * Return: 0 or QC_UNSUPPORTED.
+ */
+int chain_check_readable(const struct chain *chain, const char *how);
 
 /* read.c: what is in them */
 

@@ -57,14 +57,7 @@ int backing_open(struct chain *next, const struct rebase_options *opts)
 
 int backing_check_readable(const struct chain *chain)
 {
-	u32 i;
-
-	for (i = 0; i < chain->nr; i++)
-		if (!chain->images[i].raw && chain->images[i].h.crypt_method != QCOW_CRYPT_NONE)
-			return qc_fail(QC_UNSUPPORTED, chain->images[i].name,
-				       "crypt_method %u: encrypted images are rebased with -u only",
-				       chain->images[i].h.crypt_method);
-	return 0;
+	return chain_check_readable(chain, "rebased with -u only");
 }
 
 void backing_warn_snapshots(const struct image *img, const struct rebase_options *opts)

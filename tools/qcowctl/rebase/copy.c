@@ -65,11 +65,6 @@ static bool look(struct side *side, u64 guest)
 	return extents_next(side->ext, &side->range, &err);
 }
 
-static bool is_zero(const unsigned char *buf, size_t bytes)
-{
-	return !buf[0] && !memcmp(buf, buf + 1, bytes - 1);
-}
-
 static int compare_cluster(struct comparison *cmp, u64 guest)
 {
 	int err = reader_read(cmp->now.reader, guest, cmp->bytes, cmp->now.buf);
@@ -79,7 +74,7 @@ static int compare_cluster(struct comparison *cmp, u64 guest)
 	if (err || (!cmp->no_compare && !memcmp(cmp->now.buf, cmp->next.buf, cmp->bytes)))
 		return err;
 	progress_copied(cmp->progress, cmp->bytes);
-	if (is_zero(cmp->now.buf, cmp->bytes))
+	if (qc_is_zero(cmp->now.buf, cmp->bytes))
 		return edit_zero(&cmp->edit, guest);
 	return edit_data(&cmp->edit, guest, cmp->now.buf);
 }

@@ -200,12 +200,7 @@ static int switch_contents(struct rebase *r)
 	int err;
 
 	if (img->h.version > 1) {
-		r->s.h.autoclear &= QCOW_AUTOCLEAR_BITMAPS | QCOW_AUTOCLEAR_RAW_DATA_FILE;
-		err = shadow_switch(&r->s, "mapping");
-		if (err)
-			return err;
-		space_release(&r->s, true);
-		err = shadow_sync(&r->s, "what was freed");
+		err = shadow_switch_contents(&r->s, "mapping");
 		if (err)
 			return err;
 		img->h = r->s.h;

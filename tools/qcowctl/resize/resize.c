@@ -103,10 +103,7 @@ static int commit(struct resizing *r)
 	/* That it is longer does no harm. */
 	if (r->size.to < r->size.from)
 		(void)growth_set_data_file(&r->size, r->size.to);
-	if (r->s.h.version == 1)
-		return 0;
-	space_release(&r->s, true);
-	return shadow_sync(&r->s, "what was freed");
+	return r->s.h.version == 1 ? 0 : shadow_release(&r->s);
 }
 
 static int resize(struct resizing *r, bool shrink)

@@ -82,22 +82,26 @@ int shadow_count_range(struct shadow *s, u64 host_offset, u64 bytes, s64 times)
 	return err;
 }
 
+int shadow_write_table(struct shadow *s, const void *table, u64 bytes, u64 host_offset)
+{
+	u64 room = shadow_clusters(s, bytes) << s->c.g.cluster_bits;
+	unsigned char *buf = check_alloc(room, 1);
+	int err;
+
+	memcpy(buf, table, bytes);
+	err = check_write(&s->c, buf, room, host_offset) ? QC_SYSTEM : 0;
+	free(buf);
+	return err;
+}
+
 int shadow_write_new(struct shadow *s, const void *table, u64 bytes, u64 *host_offset)
 {
-	u64 clusters = shadow_clusters(s, bytes);
-	unsigned char *buf;
 	int err;
 
 	if (!bytes)
 		return 0;
-	err = space_take(s, clusters, host_offset);
-	if (err)
-		return err;
-	buf = check_alloc(clusters, check_cluster_bytes(&s->c));
-	memcpy(buf, table, bytes);
-	err = check_write(&s->c, buf, clusters << s->c.g.cluster_bits, *host_offset);
-	free(buf);
-	return err ? QC_SYSTEM : 0;
+	err = space_take(s, shadow_clusters(s, bytes), host_offset);
+	return err ? err : shadow_write_table(s, table, bytes, *host_offset);
 }
 
 int shadow_sync(struct shadow *s, const char *what)
@@ -138,6 +142,22 @@ int shadow_switch(struct shadow *s, const char *what)
 	unsigned char *head = s->c.img->head;
 
 	return shadow_write_header(s, head, put_header(&s->h, head), what);
+}
+
+int shadow_release(struct shadow *s)
+{
+	space_release(s, true);
+	return shadow_sync(s, "what was freed");
+}
+
+int shadow_switch_contents(struct shadow *s, const char *what)
+{
+	int err;
+
+	/* A program that writes to an image clears the autoclear bits that it does not know. */
+	s->h.autoclear &= QCOW_AUTOCLEAR_BITMAPS | QCOW_AUTOCLEAR_RAW_DATA_FILE;
+	err = shadow_switch(s, what);
+	return err || s->h.version == 1 ? err : shadow_release(s);
 }
 
 int shadow_read_heads(struct shadow *s, struct qcow_head *heads)

@@ -115,7 +115,16 @@ int shadow_count_add(struct shadow *s, u64 cluster_idx, s64 times);
 int shadow_count_range(struct shadow *s, u64 host_offset, u64 bytes, s64 times);
 
 /**
- * shadow_write_new() - write a table to new clusters, the last of them filled up with zeros
+ * shadow_write_table() - write a table, the last of its clusters filled up with zeros
+ * @s: the new state
+ * @table: the table
+ * @bytes: its length
+ * @host_offset: where
+ */
+int shadow_write_table(struct shadow *s, const void *table, u64 bytes, u64 host_offset);
+
+/**
+ * shadow_write_new() - the same to new clusters
  * @s: the new state
  * @table: the table
  * @bytes: its length, 0: nothing is written
@@ -138,7 +147,21 @@ int shadow_sync(struct shadow *s, const char *what);
 int shadow_switch(struct shadow *s, const char *what);
 
 /**
- * shadow_write_header() - the same, of the first bytes of the file as they are to be
+ * shadow_release() - give back what only the old state has needed, durably
+ * @s: the new state, which is the image's
+ */
+int shadow_release(struct shadow *s);
+
+/**
+ * shadow_switch_contents() - the same as shadow_switch() and shadow_release(), by a program that
+ *                            keeps bitmaps and a raw data file true
+ * @s: the new state, which is durable; of version 1 nothing is released
+ * @what: as for shadow_switch()
+ */
+int shadow_switch_contents(struct shadow *s, const char *what);
+
+/**
+ * shadow_write_header() - as shadow_switch(), of the first bytes of the file as they are to be
  * @s: the new state, which is durable
  * @head: the bytes, at most the first sector
  * @len: how many

@@ -13,8 +13,6 @@
  * those that count nothing go.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <unistd.h>
 
 #include "shadow/shadow.h"
@@ -163,9 +161,8 @@ int space_take(struct shadow *s, u64 nr, u64 *host_offset)
 static bool counts_nothing(const struct shadow *s, u64 idx)
 {
 	u64 bytes = check_cluster_bytes(&s->c);
-	const unsigned char *block = s->next.raw + idx * bytes;
 
-	return !s->next.used[idx] || (!block[0] && !memcmp(block, block + 1, bytes - 1));
+	return !s->next.used[idx] || qc_is_zero(s->next.raw + idx * bytes, bytes);
 }
 
 /* Whether a block has to move or to go though no count in it changes. */
@@ -314,7 +311,6 @@ static bool is_idle(struct shadow *s, u64 idx, bool switched)
 
 static void punch(struct shadow *s, u64 end, bool switched)
 {
-	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 	u32 bits = s->c.g.cluster_bits;
 	u64 idx, first;
 
@@ -326,8 +322,7 @@ static void punch(struct shadow *s, u64 end, bool switched)
 		}
 		for (first = idx; idx < end && is_idle(s, idx, switched); idx++)
 			;
-		if (idx > first && fallocate(s->c.img->fd, mode, first << bits,
-					     (idx - first) << bits))
+		if (idx > first && !image_punch(s->c.img->fd, first << bits, (idx - first) << bits))
 			return;
 	}
 }

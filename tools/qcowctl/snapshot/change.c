@@ -199,10 +199,7 @@ static int change(struct change *ch, const char *name, const char *what)
 		return err;
 	}
 	err = shadow_switch(&ch->s, "snapshots");
-	if (err)
-		return err;
-	space_release(&ch->s, true);
-	return shadow_sync(&ch->s, "what was freed");
+	return err ? err : shadow_release(&ch->s);
 }
 
 int snapshot_change(const char *name, enum snapshot_verb verb, const char *what)

@@ -14,25 +14,13 @@ int table_read_l1(struct change *ch, u64 host_offset, u32 entries, u32 room, __b
 	return check_read(&ch->s.c, *l1, entries * sizeof(**l1), host_offset) ? QC_SYSTEM : 0;
 }
 
-static int compare_place(const void *key, const void *member)
-{
-	u64 a = *(const u64 *)key, b = ((const struct l2_ref *)member)->host_offset;
-
-	return (a > b) - (a < b);
-}
-
 int table_find_l2(const struct change *ch, u64 entry, size_t *idx)
 {
-	const struct l2_refs *l2 = &ch->s.c.l2;
-	u64 host = entry & ch->s.c.g.l1_offset_mask;
-	const struct l2_ref *ref = NULL;
+	const struct l2_ref *ref = check_l2_find(&ch->s.c, entry);
 
-	if (l2->nr)
-		ref = bsearch(&host, l2->list, l2->nr, sizeof(*ref), compare_place);
 	if (!ref)
-		return qc_fail(QC_BAD_IMAGE, ch->img.name,
-			       "L1 entry 0x%llx: has changed meanwhile", entry);
-	*idx = ref - l2->list;
+		return QC_BAD_IMAGE;
+	*idx = ref - ch->s.c.l2.list;
 	return 0;
 }
 

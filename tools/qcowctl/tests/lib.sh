@@ -96,6 +96,18 @@ poke() {
 		dd of="$1" bs=1 seek="$(($2))" conv=notrunc status=none
 }
 
+# drop_snapshot_size IMAGE: the first snapshot is one by an old program, which states no size
+drop_snapshot_size() {
+	python3 - "$1" <<'PY'
+import struct, sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(64)
+    at = struct.unpack(">Q", f.read(8))[0]
+    f.seek(at + 36)
+    f.write(struct.pack(">I", 0))
+PY
+}
+
 # unstate IMAGE: make the backing file's format an extension of unknown type;
 # QEMU makes no such image any more, but they are around.
 unstate() {

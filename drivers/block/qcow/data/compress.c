@@ -256,8 +256,6 @@ static void compress_free_work(struct work_struct *work)
 
 void qcow_compress_free(struct qcow_compression *compression)
 {
-	if (!compression)
-		return;
 	INIT_WORK(&compression->works[0].work, compress_free_work);
 	queue_work(compress_wq, &compression->works[0].work);
 }

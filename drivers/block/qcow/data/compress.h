@@ -69,7 +69,7 @@ u64 qcow_compress_alike(const struct qcow_compression *compression, u64 guest, u
 /* Nobody wants the data at @guest any more. Context: process context, may sleep. */
 void qcow_compress_drop(struct qcow_compression *compression, u64 guest);
 
-/* Nothing of the request is under way any more. NULL is fine. Context: any. */
+/* Nothing of the request is under way any more. Context: any. */
 void qcow_compress_free(struct qcow_compression *compression);
 
 #endif /* _QCOW_COMPRESS_H */

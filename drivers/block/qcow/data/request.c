@@ -75,7 +75,8 @@ void qcow_request_complete(struct request *rq)
 	u64 bad_end = req->bad_end;
 
 	kfree(req->bvecs);
-	qcow_compress_free(req->compression);
+	if (unlikely(req->compression))
+		qcow_compress_free(req->compression);
 	if (likely(!bad_end)) {
 		blk_mq_end_request(rq, BLK_STS_OK);
 		return;

@@ -111,13 +111,13 @@ enum qcow_first {
  * @iter: memory from @pos on, to the end of what @bio or @bvecs describes
  * @bio: the bio that @iter walks, where there is no table of all of them
  * @bvecs: one table for the memory of all bios, allocated, or NULL
- * @uncompressed: its whole clusters are still to be compressed
- * @compression: what has become of them, or NULL
+ * @compression: what has become of its whole clusters, or NULL
  * @direction: ITER_SOURCE or ITER_DEST
  * @waiter: parked until a slice that another thread reads is there
  * @run: maps the rest, as far as it can be mapped without waiting, or to the end
  * @work: calls @run in process context
  * @msg: hands it to the metadata worker
+ * @uncompressed: its whole clusters are still to be compressed
  * @in_queue_rq: the block layer's task maps it, whose I/O is submitted as submit.c says
  * @is_listed: that task has submitted I/O of it
  * @is_handed: that task has handed I/O of it to a worker
@@ -138,13 +138,13 @@ struct qcow_request {
 	struct iov_iter iter;
 	struct bio *bio;
 	struct bio_vec *bvecs;
-	bool uncompressed;
 	struct qcow_compression *compression;
 	unsigned int direction;
 	struct qcow_waiter waiter;
 	void (*run)(struct qcow_request *req, bool may_wait);
 	struct work_struct work;
 	struct qcow_meta_msg msg;
+	bool uncompressed;
 	bool in_queue_rq;
 	bool is_listed;
 	bool is_handed;
