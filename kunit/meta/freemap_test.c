@@ -41,7 +41,7 @@ static void expect_take(struct kunit *test, struct qcow_freemap *map, u64 min, u
 {
 	struct qcow_run run;
 
-	KUNIT_ASSERT_TRUE(test, qcow_freemap_take(map, min, max, &run));
+	KUNIT_ASSERT_TRUE(test, qcow_freemap_take(map, min, max, U64_MAX, &run));
 	KUNIT_EXPECT_EQ(test, first, run.first);
 	KUNIT_EXPECT_EQ(test, nr, run.nr);
 	KUNIT_EXPECT_EQ(test, zero, run.zero);
@@ -52,7 +52,7 @@ static void lowest_comes_first(struct kunit *test)
 	struct qcow_freemap *map = freemap_create(test, U32_MAX);
 	struct qcow_run run;
 
-	KUNIT_EXPECT_FALSE(test, qcow_freemap_take(map, 1, 1, &run));
+	KUNIT_EXPECT_FALSE(test, qcow_freemap_take(map, 1, 1, U64_MAX, &run));
 	KUNIT_EXPECT_TRUE(test, add(map, 100, 10, true, true));
 	KUNIT_EXPECT_TRUE(test, add(map, 10, 5, false, true));
 	KUNIT_EXPECT_TRUE(test, add(map, 1ULL << 46, 1, false, true));
@@ -61,7 +61,38 @@ static void lowest_comes_first(struct kunit *test)
 	expect_take(test, map, 1, 100, 12, 3, false);
 	expect_take(test, map, 1, 100, 104, 6, true);
 	expect_take(test, map, 1, 100, 1ULL << 46, 1, false);
-	KUNIT_EXPECT_FALSE(test, qcow_freemap_take(map, 1, 1, &run));
+	KUNIT_EXPECT_FALSE(test, qcow_freemap_take(map, 1, 1, U64_MAX, &run));
+	KUNIT_EXPECT_EQ(test, 0, map->nr);
+}
+
+static void low_ones_only(struct kunit *test)
+{
+	struct qcow_freemap *map = freemap_create(test, U32_MAX);
+	struct qcow_run run;
+
+	KUNIT_EXPECT_TRUE(test, add(map, 10, 5, false, true));
+	KUNIT_EXPECT_TRUE(test, add(map, 15, 5, true, true));
+	KUNIT_EXPECT_FALSE(test, qcow_freemap_take(map, 1, 9, 10, &run));
+	KUNIT_EXPECT_FALSE(test, qcow_freemap_take(map, 3, 9, 12, &run));
+	KUNIT_ASSERT_TRUE(test, qcow_freemap_take(map, 1, 9, 12, &run));
+	KUNIT_EXPECT_EQ(test, 10, run.first);
+	KUNIT_EXPECT_EQ(test, 2, run.nr);
+	expect_take(test, map, 8, 9, 12, 8, false);
+}
+
+static void high_ones_are_cut_off(struct kunit *test)
+{
+	struct qcow_freemap *map = freemap_create(test, U32_MAX);
+
+	KUNIT_EXPECT_TRUE(test, add(map, 10, 5, false, true));
+	KUNIT_EXPECT_TRUE(test, add(map, 15, 5, true, true));
+	KUNIT_EXPECT_TRUE(test, add(map, 30, 5, true, true));
+	qcow_freemap_cut(map, 40);
+	KUNIT_EXPECT_EQ(test, 3, map->nr);
+	qcow_freemap_cut(map, 17);
+	KUNIT_EXPECT_EQ(test, 2, map->nr);
+	expect_take(test, map, 7, 7, 10, 7, false);
+	qcow_freemap_cut(map, 0);
 	KUNIT_EXPECT_EQ(test, 0, map->nr);
 }
 
@@ -100,9 +131,9 @@ static void kinds_and_duplicates(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, add(map, 10, 2, true, true));
 	KUNIT_EXPECT_TRUE(test, add(map, 14, 2, false, false));
 	KUNIT_EXPECT_TRUE(test, add(map, 5, 20, false, false));
-	KUNIT_EXPECT_FALSE(test, qcow_freemap_take(map, 21, 21, &run));
+	KUNIT_EXPECT_FALSE(test, qcow_freemap_take(map, 21, 21, U64_MAX, &run));
 	expect_take(test, map, 20, 30, 5, 20, false);
-	KUNIT_EXPECT_FALSE(test, qcow_freemap_take(map, 1, 1, &run));
+	KUNIT_EXPECT_FALSE(test, qcow_freemap_take(map, 1, 1, U64_MAX, &run));
 
 	KUNIT_EXPECT_TRUE(test, add(map, 10, 2, true, true));
 	KUNIT_EXPECT_TRUE(test, add(map, 12, 2, true, false));
@@ -137,10 +168,10 @@ static void expect_take_agrees(struct kunit *test, struct qcow_freemap *map, uns
 	unsigned long end;
 
 	if (first >= CLUSTERS) {
-		KUNIT_ASSERT_FALSE(test, qcow_freemap_take(map, min, max, &run));
+		KUNIT_ASSERT_FALSE(test, qcow_freemap_take(map, min, max, U64_MAX, &run));
 		return;
 	}
-	KUNIT_ASSERT_TRUE(test, qcow_freemap_take(map, min, max, &run));
+	KUNIT_ASSERT_TRUE(test, qcow_freemap_take(map, min, max, U64_MAX, &run));
 	KUNIT_ASSERT_EQ(test, first, run.first);
 	KUNIT_ASSERT_GE(test, run.nr, min);
 	KUNIT_ASSERT_LE(test, run.nr, max);
@@ -179,6 +210,8 @@ static void random_runs_agree_with_a_bitmap(struct kunit *test)
 
 static struct kunit_case freemap_cases[] = {
 	KUNIT_CASE(lowest_comes_first),
+	KUNIT_CASE(low_ones_only),
+	KUNIT_CASE(high_ones_are_cut_off),
 	KUNIT_CASE(neighbours_are_one),
 	KUNIT_CASE(gap_is_closed),
 	KUNIT_CASE(kinds_and_duplicates),

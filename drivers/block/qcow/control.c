@@ -23,6 +23,7 @@
 #include "live/access.h"
 #include "live/bitmap.h"
 #include "live/commit_backing.h"
+#include "live/compact.h"
 #include "live/metadata.h"
 #include "live/operation.h"
 #include "live/overlay.h"
@@ -633,6 +634,11 @@ static int call_free_leaks(void *data, void __user *user, struct qcow_report *re
 	return check_reserved(args->reserved, rep) ?: free_leaks(args, rep);
 }
 
+static int call_compact(void *data, void __user *user, struct qcow_report *rep)
+{
+	return qcow_device_compact(data, rep);
+}
+
 static int call_wait(void *data, void __user *user, struct qcow_report *rep)
 {
 	const struct qcow_wait *args = data;
@@ -655,6 +661,7 @@ union call_args {
 	struct qcow_map_bitmap map_bitmap;
 	struct qcow_open_metadata open_metadata;
 	struct qcow_free_leaks free_leaks;
+	struct qcow_compact compact;
 };
 
 /**
@@ -690,6 +697,7 @@ static const struct call calls[] = {
 	[_IOC_NR(QCOW_MAP_BITMAP)] = CALL(map_bitmap, 0),
 	[_IOC_NR(QCOW_OPEN_METADATA)] = CALL(open_metadata, 0),
 	[_IOC_NR(QCOW_FREE_LEAKS)] = CALL(free_leaks, 0),
+	[_IOC_NR(QCOW_COMPACT)] = CALL(compact, 0),
 };
 
 static long ctl_call(const struct call *call, void __user *user)

@@ -591,6 +591,30 @@ struct qcow_free_leaks {
 	__u32 reserved;
 };
 
+/**
+ * struct qcow_compact - argument of QCOW_COMPACT
+ * @size: sizeof(struct qcow_compact)
+ * @flags: 0
+ * @index: the number of the device
+ * @message_size: bytes at @message
+ * @message: address of a buffer for the message
+ * @rate: bytes that it may copy in a second; 0: as many as it can
+ *
+ * Space that the image does not need goes back to the host: what lies at its end moves to where it
+ * is free further down, free clusters are punched, and the file is cut. What snapshots have stays
+ * where it is. The device may be open and mounted. Counts of free clusters are trusted: an image
+ * that QCOW_OPEN_METADATA shows to be corrupt is not to be compacted. When the call fails some of
+ * it may be done; -EOPNOTSUPP: version 1. One operation at a time runs on a device: -EBUSY.
+ */
+struct qcow_compact {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 message_size;
+	__aligned_u64 message;
+	__aligned_u64 rate;
+};
+
 #define QCOW_IOCTL_TYPE		0xC3
 #define QCOW_ATTACH		_IOWR(QCOW_IOCTL_TYPE, 0x01, struct qcow_attach)
 #define QCOW_DETACH		_IOW(QCOW_IOCTL_TYPE, 0x02, struct qcow_detach)
@@ -605,5 +629,6 @@ struct qcow_free_leaks {
 #define QCOW_MAP_BITMAP		_IOWR(QCOW_IOCTL_TYPE, 0x0b, struct qcow_map_bitmap)
 #define QCOW_OPEN_METADATA	_IOWR(QCOW_IOCTL_TYPE, 0x0c, struct qcow_open_metadata)
 #define QCOW_FREE_LEAKS		_IOW(QCOW_IOCTL_TYPE, 0x0d, struct qcow_free_leaks)
+#define QCOW_COMPACT		_IOW(QCOW_IOCTL_TYPE, 0x0e, struct qcow_compact)
 
 #endif /* _UAPI_LINUX_QCOW_H */

@@ -39,6 +39,8 @@ METADATA_FORMAT = "<IIIIQQQiI"
 METADATA_BYTES = struct.calcsize(METADATA_FORMAT)
 LEAKS_FORMAT = "<IIiIQQII"
 LEAKS_BYTES = struct.calcsize(LEAKS_FORMAT)
+COMPACT_FORMAT = "<IIIIQQ"
+COMPACT_BYTES = struct.calcsize(COMPACT_FORMAT)
 RANGE_FORMAT = "<QQ"
 RANGE_BYTES = struct.calcsize(RANGE_FORMAT)
 LAYER_FORMAT = "<iiII"
@@ -62,6 +64,7 @@ CHANGE_BITMAP = command(1, 10, BITMAP_BYTES)
 MAP_BITMAP = command(3, 11, MAP_BYTES)
 OPEN_METADATA = command(3, 12, METADATA_BYTES)
 FREE_LEAKS = command(1, 13, LEAKS_BYTES)
+COMPACT = command(1, 14, COMPACT_BYTES)
 CREATE, APPLY, DELETE = range(3)
 ADD, REMOVE, CLEAR, ENABLE, DISABLE, MERGE = range(6)
 
@@ -327,5 +330,15 @@ def free_leaks(fd, leaks=(), flags=0, reserved=0, nr=None, leaks_at=None, size=L
         LEAKS_FORMAT, size, flags, fd, MESSAGE_BYTES, ctypes.addressof(text),
         ctypes.addressof(ranges) if leaks_at is None else leaks_at,
         len(leaks) if nr is None else nr, reserved) + tail)
+    message = text.value.decode()
+    return err
+
+
+def compact(index, rate=0, flags=0, size=COMPACT_BYTES, tail=b""):
+    """errno. What the kernel said is in `message`."""
+    global message
+    text = ctypes.create_string_buffer(MESSAGE_BYTES)
+    err = call(COMPACT, struct.pack(COMPACT_FORMAT, size, flags, index, MESSAGE_BYTES,
+                                    ctypes.addressof(text), rate) + tail)
     message = text.value.decode()
     return err

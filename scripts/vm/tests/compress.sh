@@ -104,8 +104,8 @@ umount full
 echo "a file system, while snapshots come and go"
 qemu-img create -q -f qcow2 image 64M
 dev=$(attach --compress zlib image)
-assert_refused 6 "is attached, and is compacted only when it is not" qcowctl compact image
-assert_refused 6 "is attached, and is compacted only when it is not" qcowctl compact "$dev"
+assert_refused 6 "cannot be compressed now" qcowctl compact --compress zlib image
+assert_refused 6 "cannot be compressed now" qcowctl compact --compress zlib "$dev"
 mkfs.ext4 -q "$dev"
 mkdir -p mnt
 mount "$dev" mnt

@@ -364,6 +364,26 @@ expect("bitmap: removed", q.change_bitmap(other, q.REMOVE), 0)
 expect("bitmap: detached", q.detach(other), 0)
 os.close(top)
 
+# compact
+expect("compact: an address nobody has", q.call(q.COMPACT, 8), errno.EFAULT)
+for size in (0, 3, 4097, 0xffffffff):
+    expect(f"compact: size {size}", q.compact(index, size=size), errno.EINVAL)
+for bit in range(32):
+    expect(f"compact: flag {bit}", q.compact(index, flags=1 << bit), errno.EINVAL,
+           "unknown flags")
+expect("compact: longer, not all zeros", q.compact(
+    index, size=q.COMPACT_BYTES + 8, tail=b"\1" + bytes(7)), errno.E2BIG)
+for other in (0, 1048576, q.ANY):
+    expect(f"compact: number {other}", q.compact(other), errno.ENXIO, "is not attached")
+expect("compact: read-only", q.compact(index), errno.EROFS, "is attached read-only")
+top = os.open("overlay", os.O_RDWR)
+err, other = q.attach((top,), image, flags=0)
+expect("compact: to be written to", err, 0)
+expect("compact: longer, zeros, at any rate", q.compact(
+    other, rate=0xffffffffffffffff, size=q.COMPACT_BYTES + 8, tail=bytes(8)), 0)
+expect("compact: detached", q.detach(other), 0)
+os.close(top)
+
 # metadata
 expect("metadata: an address nobody has", q.call(q.OPEN_METADATA, 8), errno.EFAULT)
 expect("leaks: an address nobody has", q.call(q.FREE_LEAKS, 8), errno.EFAULT)

@@ -70,6 +70,14 @@ int check_open_attached(struct check *c)
 	return 0;
 }
 
+void check_close_attached(struct check *c)
+{
+	if (c->control < 0)
+		return;
+	give_way_no_more(c);
+	close(c->control);
+}
+
 static void free_list(struct leak_list *leaks)
 {
 	struct qcow_free_leaks arg = {

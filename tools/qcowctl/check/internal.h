@@ -614,11 +614,14 @@ void check_set_up(struct check *c);
  * check_open_attached() - have the driver hand out the metadata as it is now
  * @c: the check, with @index; what has been handed out before is closed
  *
- * From then on the process gives way to others.
+ * From then on until check_close_attached() the process gives way to others.
  *
  * Return: CHECK_OK or CHECK_FAILED after a message.
  */
 int check_open_attached(struct check *c);
+
+/* The end of it. */
+void check_close_attached(struct check *c);
 
 /**
  * check_free_leaks() - have the driver free clusters that nothing refers to

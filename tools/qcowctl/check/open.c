@@ -142,7 +142,7 @@ int check_reopen(struct check *c)
 void check_close(struct check *c)
 {
 	check_reset(c);
-	if (c->is_attached && c->control >= 0)
-		close(c->control);
+	if (c->is_attached)
+		check_close_attached(c);
 	image_close(c->img);
 }

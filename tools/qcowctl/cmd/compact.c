@@ -11,14 +11,15 @@
 #include "driver/driver.h"
 
 static const char help[] =
-	"Usage: qcowctl compact [OPTION]... IMAGE\n"
+	"Usage: qcowctl compact [OPTION]... IMAGE|DEVICE\n"
 	"Give back the space that an image does not need, in place: what is at its end moves to\n"
 	"where it is free, and the file is cut. What is read from it and from its snapshots stays\n"
-	"the same. No other program may have it open, and neither root nor the driver is needed.\n"
-	"After an interruption the image is good.\n"
+	"the same. An image that is not attached may be open in no other program, and neither\n"
+	"root nor the driver is needed. A device may be mounted and in use; what snapshots have\n"
+	"stays where it is then. After an interruption the image is good.\n"
 	"\n"
 	"      --compress TYPE        compress data, too: zlib or zstd, as what is compressed in the\n"
-	"                             image already; of snapshots, nothing\n"
+	"                             image already; of snapshots, nothing. Not of a device\n"
 	"      --rate BYTES           copy or compress no more than that in a second\n"
 	"      --progress FORM        bar, json (lines on standard output) or none; a bar is on the\n"
 	"                             terminal where there is one and it takes long\n"
@@ -85,16 +86,11 @@ static int compact(const char *what, struct compact_options *opts)
 {
 	bool attached;
 	u32 index;
-	char *name;
 	int err = sysfs_find_attached(what, "be compacted", &index, &attached);
 
-	if (err || !attached)
-		return err ? err : compact_image(what, opts);
-	name = qc_quote(what);
-	qc_fail(0, what, "is attached, and is compacted only when it is not");
-	qc_hint("detach it first: qcowctl detach %s", name);
-	free(name);
-	return QC_BUSY;
+	if (err)
+		return err;
+	return attached ? compact_attached(what, index, opts) : compact_image(what, opts);
 }
 
 static int run(const struct command *cmd, int argc, char **argv)

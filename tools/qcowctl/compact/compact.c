@@ -373,13 +373,12 @@ static int make_passes(struct compaction *cn, int (*make)(struct compaction *cn,
 	return err;
 }
 
-static void print_result(const struct compaction *cn)
+void compact_print(const char *name, const struct stat *old, const struct stat *new)
 {
-	const struct stat *old = &cn->before, *new = &cn->after;
 	u64 had = old->st_blocks * 512ULL, has = new->st_blocks * 512ULL;
 
 	printf("%s: %llu bytes given back: %llu long, %llu allocated; before %llu and %llu\n",
-	       cn->chain.images[0].name, had > has ? had - has : 0, (u64)new->st_size, has,
+	       name, had > has ? had - has : 0, (u64)new->st_size, has,
 	       (u64)old->st_size, had);
 }
 
@@ -394,9 +393,8 @@ static int compact(struct compaction *cn, const char *name)
 		err = make_passes(cn, move_pass);
 	if (!err)
 		err = image_stat(image_of(cn)->fd, name, &cn->after, &bytes);
-	/* Lines of JSON stay alone. */
-	if (!err && !cn->opts->quiet && cn->opts->progress.form != PROGRESS_JSON)
-		print_result(cn);
+	if (!err && compact_prints(cn->opts))
+		compact_print(name, &cn->before, &cn->after);
 	return err;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Gives back the space that an image does not need, in place; no other program has it open.
+ * Gives back the space that an image does not need, in place; no other program has it open, or it
+ * is attached.
  */
 #ifndef QCOWCTL_COMPACT_H
 #define QCOWCTL_COMPACT_H
@@ -34,5 +35,17 @@ struct compact_options {
  * Return: enum qc_exit; after an error the image reads as before, too.
  */
 int compact_image(const char *name, struct compact_options *opts);
+
+/**
+ * compact_attached() - have the driver compact an image
+ * @what: as the user named it
+ * @index: of the device
+ * @opts: options
+ *
+ * As compact_image(), but that what snapshots have stays where it is.
+ *
+ * Return: enum qc_exit.
+ */
+int compact_attached(const char *what, u32 index, struct compact_options *opts);
 
 #endif /* QCOWCTL_COMPACT_H */

@@ -153,6 +153,17 @@ static inline struct pass *pass_of(struct check *c)
 	return (struct pass *)((char *)c - offsetof(struct pass, s.c));
 }
 
+/* compact.c */
+
+/* Say how much has been given back. @old: of the file, before; @new: and after. */
+void compact_print(const char *name, const struct stat *old, const struct stat *new);
+
+/* Whether that is wanted: lines of JSON stay alone. */
+static inline bool compact_prints(const struct compact_options *opts)
+{
+	return !opts->quiet && opts->progress.form != PROGRESS_JSON;
+}
+
 /* survey.c */
 
 /**

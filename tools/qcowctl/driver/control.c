@@ -496,6 +496,24 @@ int control_free_leaks(int fd, u32 index, struct qcow_free_leaks *arg)
 	return exit_code(err);
 }
 
+int control_compact(int fd, u32 index, u64 rate, struct job_watch *watch)
+{
+	char *text = qc_alloc(QCOW_MAX_MESSAGE);
+	struct qcow_compact arg = {
+		.size = sizeof(arg),
+		.index = index,
+		.message_size = QCOW_MAX_MESSAGE,
+		.message = (uintptr_t)text,
+		.rate = rate,
+	};
+	int err = ioctl(fd, QCOW_COMPACT, &arg) ? errno : 0;
+
+	job_watch_end(watch, !err);
+	err = report_operation(err, index, text, "cannot compact it", "cannot be compacted");
+	free(text);
+	return exit_code(err);
+}
+
 int control_wait(int fd, u32 index, u32 flags)
 {
 	struct qcow_wait arg = {

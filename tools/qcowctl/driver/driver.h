@@ -176,6 +176,17 @@ int control_open_metadata(int fd, struct qcow_open_metadata *arg);
 int control_free_leaks(int fd, u32 index, struct qcow_free_leaks *arg);
 
 /**
+ * control_compact() - QCOW_COMPACT
+ * @fd: control node
+ * @index: of the device
+ * @rate: bytes that it may copy in a second; 0: as many as it can
+ * @watch: of it, ended by this
+ *
+ * Prints the driver's message. Return: enum qc_exit.
+ */
+int control_compact(int fd, u32 index, u64 rate, struct job_watch *watch);
+
+/**
  * control_wait() - QCOW_WAIT
  * @fd: control node
  * @index: of the device

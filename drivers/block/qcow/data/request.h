@@ -34,6 +34,8 @@ struct qcow_request;
  * @QCOW_OWN_CLONE_UP: the same, of what most probably can be shared with files of other layers
  * @QCOW_OWN_COPY_DOWN: write what another image reads there, @source of the device
  * @QCOW_OWN_CLONE_DOWN: the same, likewise
+ * @QCOW_OWN_MOVE: what lies at @move_from of the metadata or behind it goes in front of that, as
+ *                 far as there is room
  *
  * What leads behind the end the block layer would refuse, and for the others it has no name.
  */
@@ -46,6 +48,7 @@ enum qcow_own {
 	QCOW_OWN_CLONE_UP,
 	QCOW_OWN_COPY_DOWN,
 	QCOW_OWN_CLONE_DOWN,
+	QCOW_OWN_MOVE,
 };
 
 /* What layers below have is to become the active image's own: a write that brings no bytes. */
@@ -63,7 +66,13 @@ static inline bool qcow_own_copies_down(enum qcow_own own)
 /* A write that has no memory: a work reads what it writes. */
 static inline bool qcow_own_copies(enum qcow_own own)
 {
-	return qcow_own_copies_up(own) || qcow_own_copies_down(own);
+	return qcow_own_copies_up(own) || qcow_own_copies_down(own) || own == QCOW_OWN_MOVE;
+}
+
+/* What the disk reads as stays the same. */
+static inline bool qcow_own_keeps(enum qcow_own own)
+{
+	return qcow_own_copies_up(own) || own == QCOW_OWN_ZERO_HOLES || own == QCOW_OWN_MOVE;
 }
 
 /**
@@ -180,8 +189,8 @@ bool qcow_request_is_zero(struct request *rq);
  * qcow_request_own() - have the driver do something to a guest range
  * @dev: the device; its image reaches to the range, or will
  * @own: what
- * @guest: first byte, a multiple of 512; for QCOW_OWN_ZERO_HOLES and those that copy up of the
- *         cluster size
+ * @guest: first byte, a multiple of 512; for QCOW_OWN_ZERO_HOLES, QCOW_OWN_MOVE and those that
+ *         copy up of the cluster size
  * @len: bytes, likewise, or to the end of the image
  *
  * Context: process context, may sleep.

@@ -3,7 +3,8 @@
  * Writes: in place where the image has a cluster for itself, straight from the submitter's
  * context; else to clusters that are new or hold zeros, with what is beside the written bytes
  * copied along. To copy up what is below is to write no bytes, beside which all is copied, and only
- * where the image has nothing. To copy down is to write, with a fill, what another image has.
+ * where the image has nothing. To copy down is to write, with a fill, what another image has. To
+ * move a cluster is to write all that it has elsewhere.
  *
  *   submitter: write_run ---> in place ----------------------------------> store --> end
  *        |        ^   \
@@ -19,6 +20,7 @@
  * for room, for a commit, for space); data (its fragments are in the store or in a fill); linked
  * and ended. Several of its fragments may be in the later states while the rest of it is planned.
  */
+#include <linux/align.h>
 #include <linux/blk-mq.h>
 #include <linux/err.h>
 #include <linux/minmax.h>
@@ -71,9 +73,27 @@ static const struct qcow_compressed *write_compressed(const struct qcow_request 
 	return req->compression ? qcow_compress_find(req->compression, guest) : NULL;
 }
 
-/* Nothing of the request goes where the image has something, if it brings nothing. */
-static bool write_passes(const struct qcow_request *req, const struct qcow_extent *ext)
+/*
+ * Whether the first bytes stay where they are; @ext becomes so short that this is true of all of
+ * it. Compressed data of an image with snapshots may be theirs, too: that is not in its entry.
+ */
+static bool write_stays(const struct qcow_meta *meta, struct qcow_extent *ext)
 {
+	if (ext->kind == QCOW_EXTENT_COMPRESSED)
+		return ext->host < meta->move_from || meta->image->header.nr_snapshots;
+	if (!ext->allocated || ext->shared)
+		return true;
+	if (ext->host >= meta->move_from)
+		return false;
+	ext->len = min(ext->len, meta->move_from - ext->host);
+	return true;
+}
+
+/* Nothing of the request goes where the image has something, if it brings nothing. */
+static bool write_passes(const struct qcow_request *req, struct qcow_extent *ext)
+{
+	if (req->own == QCOW_OWN_MOVE)
+		return write_stays(req->dev->meta, ext);
 	return qcow_own_copies_up(req->own) && ext->kind != QCOW_EXTENT_HOLE;
 }
 
@@ -85,12 +105,14 @@ static void in_place_complete(struct qcow_io *io, int err)
 /*
  * Whether the bytes can be written where they are mapped to, without a change of metadata. On a
  * store with larger blocks than sectors two writes may meet in a block, and are kept apart as
- * changes are.
+ * changes are. So are a write and a move.
  */
 static bool is_in_place(const struct qcow_request *req, const struct qcow_extent *ext)
 {
 	return ext->kind == QCOW_EXTENT_DATA && !ext->shared && !qcow_own_copies(req->own) &&
-		req->dev->chain->data->align <= SECTOR_SIZE && write_fits(req, ext->host, ext->len);
+		req->dev->chain->data->align <= SECTOR_SIZE &&
+		ext->host + ext->len <= req->dev->meta->move_from &&
+		write_fits(req, ext->host, ext->len);
 }
 
 static int write_in_place(struct qcow_request *req, const struct qcow_extent *ext)
@@ -239,7 +261,8 @@ static int plan_compressed(struct qcow_meta *meta, struct qcow_change *change, u
 
 	err = qcow_change_map(meta, change, guest, cluster, &ext);
 	if (!err)
-		err = qcow_space_alloc_bytes(&meta->space, compressed->len, &change->host);
+		err = qcow_space_alloc_bytes(&meta->space, compressed->len, U64_MAX,
+					     &change->host);
 	if (err)
 		return err;
 	change->guest = guest;
@@ -247,6 +270,62 @@ static int plan_compressed(struct qcow_meta *meta, struct qcow_change *change, u
 	change->compressed_len = compressed->len;
 	*p = (struct plan) { .host = change->host, .len = cluster };
 	return qcow_change_freed(meta, guest, &ext, &change->freed);
+}
+
+/* Room for what a compressed cluster has, in whole blocks of the store. */
+static int place_compressed(struct qcow_meta *meta, struct qcow_change *change,
+			    const struct qcow_extent *ext, u64 below)
+{
+	u64 len = ALIGN(ext->compressed_len, SECTOR_SIZE);
+	int err;
+
+	/* It would take much more space; or its field has no room for the length. */
+	if (meta->image->store->align > SECTOR_SIZE ||
+	    len > qcow_cluster_bytes(&meta->image->geo))
+		return -EOVERFLOW;
+	err = qcow_space_alloc_bytes(&meta->space, len, below, &change->host);
+	if (!err)
+		change->compressed_len = len;
+	return err;
+}
+
+static int place_moved(struct qcow_meta *meta, struct qcow_change *change,
+		       const struct qcow_extent *ext)
+{
+	u32 bits = meta->image->geo.cluster_bits;
+	u64 below = meta->move_from >> bits;
+	struct qcow_run run;
+	int err;
+
+	if (ext->kind == QCOW_EXTENT_COMPRESSED)
+		return place_compressed(meta, change, ext, below);
+	err = qcow_space_alloc_below(&meta->space, below, 1, &run);
+	if (err)
+		return err;
+	change->fresh = run.first;
+	change->nr_fresh = 1;
+	change->host = run.first << bits;
+	return 0;
+}
+
+/* One cluster, which stays where it is if there is no room further down. */
+static int plan_move(struct qcow_meta *meta, struct qcow_change *change, u64 guest, u64 len,
+		     const struct qcow_extent *ext, struct plan *p)
+{
+	u64 cluster = qcow_cluster_bytes(&meta->image->geo);
+	u64 head = guest & (cluster - 1);
+	int err = place_moved(meta, change, ext);
+
+	p->len = min(len, cluster - head);
+	p->pass = err == -EOVERFLOW || qcow_space_is_full(err);
+	if (err)
+		return p->pass ? 0 : err;
+	p->host = change->host + head;
+	change->guest = guest - head;
+	change->len = cluster;
+	qcow_change_moves(meta, change, ext->kind == QCOW_EXTENT_COMPRESSED ? ext->host :
+				ext->host - head);
+	return qcow_change_freed(meta, guest, ext, &change->freed);
 }
 
 static int make_plan(struct qcow_meta *meta, struct qcow_change *change,
@@ -272,6 +351,8 @@ static int make_plan(struct qcow_meta *meta, struct qcow_change *change,
 		p->pass = true;
 		return 0;
 	}
+	if (req->own == QCOW_OWN_MOVE)
+		return plan_move(meta, change, guest, len, &ext, p);
 	/* In version 1 a cluster may lie where no block begins, and share one with others. */
 	if (ext.allocated && !IS_ALIGNED(ext.host ^ guest, max_t(u32, meta->image->data->align,
 								 SECTOR_SIZE)))
@@ -399,6 +480,39 @@ static int fill_write(struct qcow_fragment *frag)
 	return err;
 }
 
+/* Zeros without space have none where they go either. */
+static bool fill_move_hole(const struct qcow_change *change, struct qcow_store *store, u64 len)
+{
+	bool is_hole;
+
+	return qcow_store_extent(store, change->from, len, &is_hole) == len && is_hole &&
+		!qcow_store_wipe(store, change->host, len);
+}
+
+/* Write all that a cluster has where it goes, whatever its entry says of that. */
+static int fill_move(struct qcow_fragment *frag)
+{
+	const struct qcow_change *change = &frag->change;
+	u64 len = change->compressed_len ?: change->len;
+	u64 size = min_t(u64, len, FILL_BYTES), pos, part;
+	void *buf;
+	int err = 0;
+
+	if (fill_move_hole(change, frag->io.store, len))
+		return 0;
+	buf = kvmalloc(roundup_pow_of_two(size), GFP_NOIO);
+	if (!buf)
+		return -ENOMEM;
+	for (pos = 0; pos < len && !err; pos += part) {
+		part = min(len - pos, size);
+		err = qcow_store_read_padded(frag->io.store, buf, change->from + pos, part);
+		if (!err)
+			err = fill_write_part(frag, buf, change->host + pos, part);
+	}
+	kvfree(buf);
+	return err;
+}
+
 /* The data of a change has been written: the metadata worker goes on. */
 static void change_complete(struct qcow_io *io, int err)
 {
@@ -412,7 +526,7 @@ static void fill_work(struct work_struct *work)
 {
 	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
 	unsigned int noio = memalloc_noio_save();
-	int err = fill_write(frag);
+	int err = frag->change.from ? fill_move(frag) : fill_write(frag);
 
 	memalloc_noio_restore(noio);
 	change_complete(&frag->io, err);
@@ -448,7 +562,7 @@ static void write_link(struct qcow_meta_msg *msg)
 static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
 			 const struct plan *p)
 {
-	bool compressed = frag->change.compressed_len;
+	bool compressed = frag->change.compressed_len && !frag->change.from;
 	bool direct = !p->fill && !compressed && !qcow_own_copies(req->own) &&
 		      write_fits(req, p->host, p->len);
 	bool last = qcow_fragment_take(frag, p->len);
@@ -467,11 +581,15 @@ static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
 /* Bytes that one fragment may have. */
 static u64 plan_bytes(const struct qcow_request *req)
 {
+	u64 cluster = qcow_cluster_bytes(&req->dev->chain->geo);
 	u64 len = write_at_hand(req), piece;
 
-	if (req->own != QCOW_OWN_COPY_UP && req->own != QCOW_OWN_COPY_DOWN)
+	if (req->own == QCOW_OWN_MOVE)
+		piece = cluster;
+	else if (req->own == QCOW_OWN_COPY_UP || req->own == QCOW_OWN_COPY_DOWN)
+		piece = max(COPY_UP_BYTES, cluster);
+	else
 		return len;
-	piece = max(COPY_UP_BYTES, qcow_cluster_bytes(&req->dev->chain->geo));
 	return min(len, round_down(req->pos, piece) + piece - req->pos);
 }
 

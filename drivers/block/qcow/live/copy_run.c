@@ -20,6 +20,7 @@
 static bool run_has_data(const struct qcow_copy_run *run)
 {
 	return run->own == QCOW_OWN_COPY_UP || run->own == QCOW_OWN_COPY_DOWN ||
+		run->own == QCOW_OWN_MOVE ||
 		(run->own == QCOW_OWN_ZERO && run->dev->chain->geo.version < 3);
 }
 

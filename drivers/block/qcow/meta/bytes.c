@@ -27,7 +27,7 @@ static int bytes_share(struct qcow_space *space, u64 host, bool *shared)
 }
 
 /* @left bytes of the last cluster are not enough. */
-static int bytes_in_new_cluster(struct qcow_space *space, u64 left, u64 *host)
+static int bytes_in_new_cluster(struct qcow_space *space, u64 left, u64 below, u64 *host)
 {
 	const struct qcow_geometry *g = &space->image->geo;
 	bool shared = false;
@@ -35,7 +35,10 @@ static int bytes_in_new_cluster(struct qcow_space *space, u64 left, u64 *host)
 	u64 first;
 	int err;
 
-	err = qcow_space_alloc(space, 1, &run);
+	if (below == U64_MAX)
+		err = qcow_space_alloc(space, 1, &run);
+	else
+		err = qcow_space_alloc_below(space, below, 1, &run);
 	if (err)
 		return err;
 	first = run.first << g->cluster_bits;
@@ -50,18 +53,20 @@ static int bytes_in_new_cluster(struct qcow_space *space, u64 left, u64 *host)
 	return err;
 }
 
-int qcow_space_alloc_bytes(struct qcow_space *space, u32 len, u64 *host)
+int qcow_space_alloc_bytes(struct qcow_space *space, u32 len, u64 below, u64 *host)
 {
 	const struct qcow_geometry *g = &space->image->geo;
 	u64 left = ALIGN(space->next_byte, qcow_cluster_bytes(g)) - space->next_byte;
 	bool shared = false;
 	int err = 0;
 
+	if (space->next_byte >> g->cluster_bits >= below)
+		left = 0;
 	*host = space->next_byte;
 	if (len <= left)
 		err = bytes_share(space, *host, &shared);
 	if (!err && !shared)
-		err = bytes_in_new_cluster(space, len <= left ? 0 : left, host);
+		err = bytes_in_new_cluster(space, len <= left ? 0 : left, below, host);
 	if (!err)
 		space->next_byte = *host + len;
 	return err;

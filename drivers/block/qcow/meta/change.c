@@ -109,6 +109,7 @@ int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 gu
 	INIT_LIST_HEAD(&change->waiters);
 	change->slice = NULL;
 	change->len = 0;
+	change->from = 0;
 	change->compressed_len = 0;
 	change->whole = false;
 	change->nr_fresh = 0;
@@ -199,6 +200,22 @@ static void change_set_compressed(struct qcow_meta *meta, struct qcow_change *ch
 	qcow_writeback_end(change->slice);
 }
 
+/* Zeros stay zeros, and subclusters what they are. */
+static void change_move_entry(struct qcow_meta *meta, struct qcow_change *change)
+{
+	const struct qcow_geometry *g = &meta->image->geo;
+	__be64 *entries = change->slice->entries;
+	u32 idx = entry_idx(g, change->guest >> g->cluster_bits);
+	u64 entry, bitmap = 0;
+
+	entry = be64_to_cpu(entries[g->extended_l2 ? 2 * idx : idx]);
+	if (g->extended_l2)
+		bitmap = be64_to_cpu(entries[2 * idx + 1]);
+	qcow_writeback_begin(change->slice);
+	qcow_l2_put(g, entries, idx, (entry & ~g->offset_mask) | change->host, bitmap);
+	qcow_writeback_end(change->slice);
+}
+
 static void change_set_entries(struct qcow_meta *meta, struct qcow_change *change)
 {
 	const struct qcow_geometry *g = &meta->image->geo;
@@ -221,11 +238,19 @@ static void change_set_entries(struct qcow_meta *meta, struct qcow_change *chang
 	qcow_writeback_end(change->slice);
 }
 
+void qcow_change_moves(struct qcow_meta *meta, struct qcow_change *change, u64 from)
+{
+	change->from = from;
+	meta->moves++;
+}
+
 void qcow_change_end(struct qcow_meta *meta, struct qcow_change *change, int err)
 {
 	if (!err && change->len) {
 		if (change->compressed_len)
 			change_set_compressed(meta, change);
+		else if (change->from)
+			change_move_entry(meta, change);
 		else
 			change_set_entries(meta, change);
 		if (change->freed)
@@ -237,6 +262,8 @@ void qcow_change_end(struct qcow_meta *meta, struct qcow_change *change, int err
 		qcow_space_release(&meta->space, change->fresh, change->nr_fresh);
 	if (err && change->compressed_len)
 		qcow_reclaim_drop_leak(&meta->reclaim, change->host, change->compressed_len);
+	if (change->from)
+		meta->moves--;
 	if (change->slice)
 		qcow_writeback_put(change->slice);
 	rb_erase(&change->node, &meta->in_flight);

@@ -35,6 +35,8 @@ struct qcow_slice;
  * @guest: guest bytes that get a new mapping: first, a multiple of the (sub)cluster size
  * @len: how many; 0: the mapping stays as it is
  * @host: where the first of them is from now on
+ * @from: where all of one cluster has been until now, which is at @host from now on; what else its
+ *        entry says stays; 0: it is something else that comes there
  * @compressed_len: one cluster is compressed, in so many bytes at @host, which it gives back when
  *                  it fails; 0: they are not
  * @whole: their clusters hold nothing else: subclusters beside them are replaced, too
@@ -55,6 +57,7 @@ struct qcow_change {
 	u64 guest;
 	u64 len;
 	u64 host;
+	u64 from;
 	u32 compressed_len;
 	bool whole;
 	u64 fresh;
@@ -105,6 +108,16 @@ int qcow_change_map(struct qcow_meta *meta, const struct qcow_change *change, u6
  */
 int qcow_change_freed(struct qcow_meta *meta, u64 guest, const struct qcow_extent *ext,
 		      struct qcow_freed **freed);
+
+/**
+ * qcow_change_moves() - what a cluster has comes with it
+ * @meta: the metadata
+ * @change: of that cluster, with a new place for it
+ * @from: where it is; not 0
+ *
+ * Context: the worker.
+ */
+void qcow_change_moves(struct qcow_meta *meta, struct qcow_change *change, u64 from);
 
 /**
  * qcow_change_end() - put the new entries in place, or leave the old ones

@@ -101,6 +101,12 @@ static bool commit_makes_room(struct qcow_meta *meta)
 	return qcow_writeback_is_high(meta->image->cache) && commit_has_slices(meta);
 }
 
+bool qcow_commit_has_tables(const struct qcow_meta *meta)
+{
+	return list_empty(&meta->l1.changed) && list_empty(&meta->l1.fills) &&
+		!qcow_writeback_is_changed(&meta->image->l2);
+}
+
 bool qcow_commit_is_due(const struct qcow_meta *meta)
 {
 	return !list_empty(&meta->reclaim.dropped) || !list_empty(&meta->l1.changed) ||

@@ -111,6 +111,9 @@ void qcow_commit_start_wanted(struct qcow_meta *meta);
 /* Whether a commit would change anything on disk. Context: the worker. */
 bool qcow_commit_is_due(const struct qcow_meta *meta);
 
+/* Whether L1 and L2 tables are on disk, while no request is under way. Context: the worker. */
+bool qcow_commit_has_tables(const struct qcow_meta *meta);
+
 /* Context: the worker. */
 static inline bool qcow_commit_is_running(const struct qcow_commit *commit)
 {

@@ -135,7 +135,8 @@ static void freemap_remove(struct qcow_freemap *map, struct qcow_run *run)
 	}
 }
 
-bool qcow_freemap_take(struct qcow_freemap *map, u64 min, u64 max, struct qcow_run *run)
+bool qcow_freemap_take(struct qcow_freemap *map, u64 min, u64 max, u64 below,
+		       struct qcow_run *run)
 {
 	struct rb_node *node;
 
@@ -148,13 +149,23 @@ bool qcow_freemap_take(struct qcow_freemap *map, u64 min, u64 max, struct qcow_r
 			*run = (struct qcow_run) { .first = entry->run.first };
 		run->nr += entry->run.nr;
 	}
-	if (!run->nr || run->nr < min) {
+	if (!run->nr || run->nr < min || run->first >= below || below - run->first < min) {
 		run->nr = 0;
 		return false;
 	}
-	run->nr = min(run->nr, max);
+	run->nr = min3(run->nr, max, below - run->first);
 	freemap_remove(map, run);
 	return true;
+}
+
+void qcow_freemap_cut(struct qcow_freemap *map, u64 end)
+{
+	struct free_run *entry;
+
+	while ((entry = to_run(rb_last(&map->runs))) && entry->run.first >= end)
+		freemap_erase(map, entry);
+	if (entry && run_end(entry) > end)
+		entry->run.nr = end - entry->run.first;
 }
 
 u64 qcow_freemap_end(const struct qcow_freemap *map, u64 end, u64 keep)

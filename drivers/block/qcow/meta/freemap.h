@@ -43,11 +43,16 @@ bool qcow_freemap_add(struct qcow_freemap *map, const struct qcow_run *run, bool
  * @map: the map
  * @min: at least so many
  * @max: at most so many
+ * @below: in front of this cluster; U64_MAX: anywhere
  * @run: result, the first ones
  *
  * Return: whether there are any.
  */
-bool qcow_freemap_take(struct qcow_freemap *map, u64 min, u64 max, struct qcow_run *run);
+bool qcow_freemap_take(struct qcow_freemap *map, u64 min, u64 max, u64 below,
+		       struct qcow_run *run);
+
+/* From cluster @end on nothing is free. */
+void qcow_freemap_cut(struct qcow_freemap *map, u64 end);
 
 /**
  * qcow_freemap_end() - where the file may end

@@ -253,7 +253,8 @@ void qcow_reclaim_reserved(struct qcow_meta *meta)
 
 bool qcow_reclaim_is_pending(const struct qcow_meta *meta)
 {
-	return !list_empty(&meta->reclaim.dropped) || !list_empty(&meta->commit.dropped) ||
+	return meta->moves || !list_empty(&meta->reclaim.dropped) ||
+		!list_empty(&meta->commit.dropped) ||
 		qcow_reclaim_is_busy(&meta->reclaim);
 }
 

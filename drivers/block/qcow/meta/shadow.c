@@ -35,8 +35,8 @@
 #include "meta/writeback.h"
 #include "store/store.h"
 
-/* So often the search for free clusters goes on while requests wait for it. */
-#define LIVE_TURNS	64
+/* So often the search for free clusters goes on where it is not to take long. */
+#define FEW_TURNS	64
 
 static u32 cluster_bits(const struct qcow_shadow *shadow)
 {
@@ -77,19 +77,21 @@ int qcow_shadow_alloc(struct qcow_shadow *shadow, u64 bytes, u64 *host)
 {
 	struct qcow_meta *meta = shadow->meta;
 	u64 nr = max(DIV_ROUND_UP_ULL(bytes, 1U << cluster_bits(shadow)), 1ULL);
+	bool is_low = shadow->below != U64_MAX;
 	unsigned int turns = 0;
 	struct qcow_run run;
 	int err;
 
 	do {
-		/* To read the counts of a whole disk is for the pause. */
-		if (shadow->is_live && turns++ == LIVE_TURNS)
+		/* To read the counts of a whole disk is for the pause, and for what must be. */
+		if ((shadow->is_live || is_low) && turns++ == FEW_TURNS)
 			return -ENOSPC;
 		err = shadow_make_room(shadow);
 		if (err)
 			return err;
 		qcow_space_begin_turn(&meta->space);
-		err = qcow_space_alloc(&meta->space, nr, &run);
+		err = is_low ? qcow_space_alloc_below(&meta->space, shadow->below, nr, &run) :
+			       qcow_space_alloc(&meta->space, nr, &run);
 	} while (err == -EAGAIN);
 	if (err)
 		return err;
@@ -141,14 +143,13 @@ int qcow_shadow_guard(struct qcow_shadow *shadow, u64 host, u64 bytes)
 	return err;
 }
 
-/* Its count is about to change. */
-static int shadow_own_block(struct qcow_shadow *shadow, u64 cluster)
+int qcow_shadow_own_block(struct qcow_shadow *shadow, u64 cluster)
 {
 	struct qcow_refcounts *counts = &shadow->meta->space.counts;
 	u64 host;
 	int err;
 
-	/* Where there is no block the change of the count says so. */
+	/* Where there is no block a change of the count says so. */
 	if (qcow_refcounts_covered(&shadow->counts, cluster) ||
 	    !qcow_refcounts_covered(counts, cluster))
 		return 0;
@@ -159,6 +160,7 @@ static int shadow_own_block(struct qcow_shadow *shadow, u64 cluster)
 int qcow_shadow_begin(struct qcow_shadow *shadow, struct qcow_meta *meta, const bool *cancelled)
 {
 	shadow->meta = meta;
+	shadow->below = U64_MAX;
 	shadow->cancelled = cancelled;
 	shadow->is_live = false;
 	shadow->is_given_up = false;
@@ -191,8 +193,9 @@ static int shadow_change(struct qcow_shadow *shadow, u64 cluster, u64 nr, bool m
 {
 	int err = shadow_make_room(shadow);
 
+	/* Its count is about to change. */
 	if (!err)
-		err = shadow_own_block(shadow, cluster);
+		err = qcow_shadow_own_block(shadow, cluster);
 	if (!err)
 		err = more ? qcow_refcounts_inc(&shadow->counts, cluster, nr) :
 			     qcow_refcounts_dec(&shadow->counts, cluster, nr);

@@ -29,6 +29,7 @@ struct qcow_meta;
  * @unused: clusters that nothing refers to any more, likewise; their new count is 0 until
  *          qcow_shadow_switch(), which has them reclaimed
  * @reaped: likewise, and their new count is 1 already
+ * @below: what is allocated lies in front of this cluster; U64_MAX: anywhere
  * @cancelled: set from outside when the task that waits for all this is being killed
  * @is_live: the device is in use
  * @is_given_up: it had what requests needed, and is gone
@@ -40,6 +41,7 @@ struct qcow_shadow {
 	struct list_head guarded;
 	struct list_head unused;
 	struct list_head reaped;
+	u64 below;
 	const bool *cancelled;
 	bool is_live;
 	bool is_given_up;
@@ -51,7 +53,7 @@ struct qcow_shadow {
  * @meta: of an image of version 2 or 3
  * @cancelled: as struct qcow_shadow has it
  *
- * It is not live yet.
+ * It is not live yet, and takes clusters anywhere.
  *
  * Return: 0; then qcow_shadow_switch() or qcow_shadow_abort(). -ENOMEM.
  */
@@ -79,6 +81,15 @@ int qcow_shadow_put(struct qcow_shadow *shadow, const void *buf, u64 bytes, u64 
  * Return: 0 or -ENOMEM.
  */
 int qcow_shadow_guard(struct qcow_shadow *shadow, u64 host, u64 bytes);
+
+/**
+ * qcow_shadow_own_block() - have a refcount block of its own, in a new place
+ * @shadow: the shadow
+ * @cluster: number of a cluster that it counts; one that no block counts is passed over
+ *
+ * Return: 0; errors as qcow_shadow_alloc().
+ */
+int qcow_shadow_own_block(struct qcow_shadow *shadow, u64 cluster);
 
 /**
  * qcow_shadow_ref() - one reference more to all clusters that a host range touches

@@ -613,10 +613,7 @@ static int snapshot_check_failed(struct qcow_snapshot_job *job)
 /* With the queue frozen, and a commit: a table that has changed could not be written. */
 static int snapshot_check_durable(struct qcow_snapshot_job *job)
 {
-	const struct qcow_meta *meta = job->meta;
-
-	if (list_empty(&meta->l1.changed) && list_empty(&meta->l1.fills) &&
-	    !qcow_writeback_is_changed(&meta->image->l2))
+	if (qcow_commit_has_tables(job->meta))
 		return 0;
 	qcow_report(job->rep, "what has been written cannot be made durable");
 	return -EIO;

@@ -86,16 +86,17 @@ void qcow_space_run_add(struct list_head *list, const struct qcow_run *run)
 	run_insert(list, run_alloc(__GFP_NOFAIL), run);
 }
 
-/* Cut up to @max clusters off the first run that has @min; false: none has. */
-static bool run_cut(struct list_head *list, u64 min, u64 max, struct qcow_run *run)
+/* Cut up to @max clusters off the first run that has @min in front of @below; false: none has. */
+static bool run_cut(struct list_head *list, u64 min, u64 max, u64 below, struct qcow_run *run)
 {
 	struct qcow_space_run *entry;
 
 	list_for_each_entry(entry, list, node) {
-		if (entry->run.nr < min)
+		if (entry->run.nr < min || entry->run.first >= below ||
+		    below - entry->run.first < min)
 			continue;
 		*run = entry->run;
-		run->nr = min(run->nr, max);
+		run->nr = min3(run->nr, max, below - run->first);
 		entry->run.first += run->nr;
 		entry->run.nr -= run->nr;
 		if (!entry->run.nr) {
@@ -309,14 +310,14 @@ static int space_append(struct qcow_space *space, u64 min, u64 want, struct qcow
 	return 0;
 }
 
-/* Look at some more counts, until there are so many; @run->nr 0: there are not. */
-static int space_scan(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
+/* Look at some more counts, in front of @below, until there are so many; @run->nr 0: not so far. */
+static int space_scan(struct qcow_space *space, u64 min, u64 want, u64 below, struct qcow_run *run)
 {
 	u64 next;
 	int err;
 
 	run->nr = 0;
-	for (; space->budget && space->scanned < space->end; space->budget--) {
+	for (; space->budget && space->scanned < min(space->end, below); space->budget--) {
 		struct qcow_run found = {
 			.first = qcow_refcounts_next_covered(&space->counts, space->scanned),
 		};
@@ -332,11 +333,17 @@ static int space_scan(struct qcow_space *space, u64 min, u64 want, struct qcow_r
 		space->scanned = next;
 		if (!found.nr)
 			continue;
+		/* There is no room in the map: what is not taken is found again. */
 		if (!qcow_freemap_add(&space->free, &found, false)) {
 			space->scanned = found.first;
-			return space->full ? -ENOMEM : 0;
+			if (found.nr < min || below - found.first < min)
+				return space->full ? -ENOMEM : 0;
+			found.nr = min3(found.nr, want, below - found.first);
+			space->scanned += found.nr;
+			*run = found;
+			return 0;
 		}
-		if (qcow_freemap_take(&space->free, min, want, run))
+		if (qcow_freemap_take(&space->free, min, want, below, run))
 			break;
 	}
 	return 0;
@@ -359,18 +366,20 @@ static bool space_is_searching(const struct qcow_space *space)
 	return space->counted && space->scanned < space->end;
 }
 
-/* Clusters with a count of 0, wherever they come from. */
-static int space_find(struct qcow_space *space, u64 min, u64 want, struct qcow_run *run)
+/* Clusters with a count of 0 in front of @below; U64_MAX: wherever they come from. */
+static int space_find(struct qcow_space *space, u64 min, u64 want, u64 below, struct qcow_run *run)
 {
 	int err, hole = -ENOSPC;
 
-	if (qcow_freemap_take(&space->free, min, want, run))
+	if (qcow_freemap_take(&space->free, min, want, below, run))
 		return 0;
 	if (space->counted) {
-		err = space_scan(space, min, want, run);
+		err = space_scan(space, min, want, below, run);
 		if (err || run->nr)
 			return err;
 	}
+	if (below != U64_MAX)
+		return space->scanned < min(space->end, below) ? -EAGAIN : -ENOSPC;
 	if (space->full && space_is_searching(space))
 		return -EAGAIN;
 	err = space_append(space, min, want, run);
@@ -387,7 +396,8 @@ static int space_find(struct qcow_space *space, u64 min, u64 want, struct qcow_r
 }
 
 /* Reserve a batch in @entry, which is consumed if that works. */
-static int space_refill(struct qcow_space *space, u64 min, u64 max, struct qcow_space_run *entry)
+static int space_refill(struct qcow_space *space, u64 min, u64 max, u64 below,
+			struct qcow_space_run *entry)
 {
 	u64 want = max(max, batch_clusters(space));
 	struct qcow_run run;
@@ -395,7 +405,7 @@ static int space_refill(struct qcow_space *space, u64 min, u64 max, struct qcow_
 
 	if (space->counted)
 		want = max(min, min(want, qcow_refcounts_batch(&space->counts)));
-	err = space_find(space, min, want, &run);
+	err = space_find(space, min, want, below, &run);
 	if (err)
 		return err;
 	/* The file may end within the last one. */
@@ -411,22 +421,23 @@ static int space_refill(struct qcow_space *space, u64 min, u64 max, struct qcow_
 	return err;
 }
 
-static int space_alloc_reserved(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
+static int space_alloc_reserved(struct qcow_space *space, u64 min, u64 max, u64 below,
+				struct qcow_run *run)
 {
 	struct qcow_space_run *entry;
 	int err;
 
-	if (run_cut(&space->reserved, min, max, run))
+	if (run_cut(&space->reserved, min, max, below, run))
 		return 0;
 	if (space->counted && min > qcow_refcounts_max_run(&space->counts))
-		return space_append_long(space, min, run);
+		return below == U64_MAX ? space_append_long(space, min, run) : -ENOSPC;
 	/* Once they are counted, memory for them must not be what is missing. */
 	entry = run_alloc(0);
-	err = entry ? space_refill(space, min, max, entry) : -ENOMEM;
+	err = entry ? space_refill(space, min, max, below, entry) : -ENOMEM;
 	if (err)
 		kfree(entry);
 	else
-		run_cut(&space->reserved, min, max, run);
+		run_cut(&space->reserved, min, max, below, run);
 	return err;
 }
 
@@ -460,7 +471,7 @@ static bool space_give_back(struct qcow_space *space)
 	bool some = false;
 
 	while (qcow_writeback_has_room(space->image->cache) &&
-	       run_cut(&space->reserved, 1, GIVE_BACK_CLUSTERS, &run)) {
+	       run_cut(&space->reserved, 1, GIVE_BACK_CLUSTERS, U64_MAX, &run)) {
 		if (qcow_space_free(space, &run))
 			break;
 		some = true;
@@ -470,15 +481,15 @@ static bool space_give_back(struct qcow_space *space)
 
 static int space_alloc(struct qcow_space *space, u64 min, u64 max, struct qcow_run *run)
 {
-	int err = space_alloc_reserved(space, min, max, run);
+	int err = space_alloc_reserved(space, min, max, U64_MAX, run);
 
 	if (!err || !(err == -EAGAIN || qcow_space_is_full(err)))
 		return err;
 	if (space_close_windows(space))
-		err = space_alloc_reserved(space, min, max, run);
+		err = space_alloc_reserved(space, min, max, U64_MAX, run);
 	/* What is reserved may be in pieces, and with what is beside it not. */
 	if (qcow_space_is_full(err) && min > 1 && space_give_back(space))
-		err = space_alloc_reserved(space, min, max, run);
+		err = space_alloc_reserved(space, min, max, U64_MAX, run);
 	return err;
 }
 
@@ -495,7 +506,7 @@ static int space_open_window(struct qcow_space *space, u64 guest, u64 max)
 		return 0;
 	if (space->counted && guest - begin >= qcow_refcounts_max_run(&space->counts))
 		return 0;
-	err = space_alloc_reserved(space, guest - begin + 1, windows->nr, &run);
+	err = space_alloc_reserved(space, guest - begin + 1, windows->nr, U64_MAX, &run);
 	if (err)
 		return err == -EAGAIN || err == -ENOMEM || qcow_space_is_full(err) ? 0 : err;
 	window = qcow_windows_replace(windows, begin);
@@ -523,6 +534,11 @@ int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct 
 int qcow_space_alloc(struct qcow_space *space, u64 nr, struct qcow_run *run)
 {
 	return space_alloc(space, nr, nr, run);
+}
+
+int qcow_space_alloc_below(struct qcow_space *space, u64 below, u64 nr, struct qcow_run *run)
+{
+	return space_alloc_reserved(space, nr, nr, below, run);
 }
 
 void qcow_space_release(struct qcow_space *space, u64 first, u64 nr)
@@ -605,6 +621,66 @@ void qcow_space_unreserve(struct qcow_space *space, struct list_head *unused)
 {
 	space_close_windows(space);
 	list_splice_tail_init(&space->reserved, unused);
+}
+
+int qcow_space_next_free(struct qcow_space *space, u64 *from, u64 *used, struct qcow_run *run)
+{
+	u64 first, begin, next;
+	int err;
+
+	*run = (struct qcow_run) {};
+	begin = min(qcow_refcounts_next_covered(&space->counts, *from), space->end);
+	*from = begin;
+	if (begin == space->end)
+		return 0;
+	first = begin;
+	err = qcow_refcounts_find(&space->counts, &first, space->end, &run->nr, &next);
+	if (err)
+		return err;
+	run->first = first;
+	*used += next - begin - run->nr;
+	*from = next;
+	/* So they need not be looked for later. */
+	if (qcow_freemap_add(&space->free, run, false) && space->scanned >= begin)
+		space->scanned = max(space->scanned, next);
+	return 0;
+}
+
+/* Most of many blocks may have no count left. */
+static int space_find_last(struct qcow_space *space, u64 *end)
+{
+	u64 to;
+	int err;
+
+	*end = space->end;
+	do {
+		to = *end;
+		err = qcow_refcounts_end(&space->counts, to, end);
+	} while (!err && *end < to);
+	return err;
+}
+
+int qcow_space_cut(struct qcow_space *space)
+{
+	struct qcow_store *store = space->image->store;
+	u64 end;
+	int err;
+
+	err = space_find_last(space, &end);
+	if (err)
+		return err;
+	if (end << cluster_bits(space) < store->bytes &&
+	    qcow_store_resize(store, end << cluster_bits(space), 0))
+		return 0;
+	qcow_freemap_cut(&space->free, end);
+	space->end = end;
+	space->keep = end;
+	space->scanned = min(space->scanned, end);
+	if (store->bytes == end << cluster_bits(space)) {
+		WRITE_ONCE(space->image->geo.file_bytes, store->bytes);
+		space->zero_from = min(space->zero_from, end);
+	}
+	return 0;
 }
 
 void qcow_space_trim(struct qcow_space *space)

@@ -119,6 +119,19 @@ static inline bool qcow_space_is_full(int err)
 int qcow_space_alloc(struct qcow_space *space, u64 nr, struct qcow_run *run);
 
 /**
+ * qcow_space_alloc_below() - clusters that lie low
+ * @space: the space, counted
+ * @below: in front of this cluster
+ * @nr: so many, one after the other
+ * @run: result, as of qcow_space_alloc()
+ *
+ * The image does not become longer for them.
+ *
+ * Return: as qcow_space_alloc().
+ */
+int qcow_space_alloc_below(struct qcow_space *space, u64 below, u64 nr, struct qcow_run *run);
+
+/**
  * qcow_space_alloc_guest() - clusters for data, in the order of guest clusters where they are
  *                            written in order
  * @space: the space
@@ -134,12 +147,13 @@ int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct 
  * qcow_space_alloc_bytes() - room for compressed data
  * @space: the space, counted
  * @len: bytes, at most those of a cluster
+ * @below: in front of this cluster; U64_MAX: anywhere
  * @host: result: where they begin. Each cluster that they touch has a reference for them;
  *        qcow_reclaim_drop_leak() undoes that
  *
  * Return: as qcow_space_alloc(); -EOVERFLOW: no entry can refer to what there is.
  */
-int qcow_space_alloc_bytes(struct qcow_space *space, u32 len, u64 *host);
+int qcow_space_alloc_bytes(struct qcow_space *space, u32 len, u64 below, u64 *host);
 
 /* Clusters that have compressed data get no more. */
 static inline void qcow_space_close_bytes(struct qcow_space *space)
@@ -194,6 +208,30 @@ int qcow_space_free(struct qcow_space *space, const struct qcow_run *run);
  * Return: struct qcow_space_run, runs whose count is 1 while nothing refers to them.
  */
 const struct list_head *qcow_space_reserved(struct qcow_space *space);
+
+/**
+ * qcow_space_next_free() - go through the counts, from a cluster on
+ * @space: the space, counted
+ * @from: where to begin; result: where to go on, @space->end: nowhere
+ * @used: clusters that have a count on the way are added to it
+ * @run: result: clusters that are free and have a place for a count; @run->nr 0: there are none yet
+ *
+ * What is found is known from then on, as far as there is room for that. Reads one slice of counts
+ * at most.
+ *
+ * Return: 0, or what reading brought.
+ */
+int qcow_space_next_free(struct qcow_space *space, u64 *from, u64 *used, struct qcow_run *run);
+
+/**
+ * qcow_space_cut() - have the file end behind the last cluster that has a count
+ * @space: the space, counted; nothing of it is on its way to be free
+ *
+ * A store that cannot become shorter stays as it is.
+ *
+ * Return: 0, or what reading counts brought.
+ */
+int qcow_space_cut(struct qcow_space *space);
 
 /* Nothing is reserved any more: move it to @unused, as of qcow_space_unref(). */
 void qcow_space_unreserve(struct qcow_space *space, struct list_head *unused);

@@ -495,6 +495,7 @@ static void meta_init(struct qcow_meta *meta, struct qcow_image *image)
 	INIT_LIST_HEAD(&meta->await_idle);
 	INIT_LIST_HEAD(&meta->await_turn);
 	meta->in_flight = RB_ROOT;
+	meta->move_from = U64_MAX;
 	meta->corrupt_msg = (struct qcow_meta_msg) { .run = meta_set_corrupt, .urgent = true };
 	qcow_overlap_init(&meta->overlap, image->header.version == 1 ? V1_OVERLAP_BITS :
 							   image->geo.cluster_bits);

@@ -63,6 +63,10 @@ struct qcow_v1_pack;
  * @pack: of version 1, at detach: what fills gaps in the file; or NULL
  * @idle_commit: makes durable what has changed a while ago, and no flush has; on @wq
  * @corrupt_msg: sets the corrupt bit
+ * @move_from: clusters at this host offset and behind it are being moved: nothing is written to
+ *             them that the worker does not know of; U64_MAX: none is. Changed while no request is
+ *             under way
+ * @moves: changes in flight that move a cluster, which has space twice
  * @begun: the header says that the image has been written to
  * @closing: the image is being detached
  * @failed: nothing is written any more: the image is corrupt, or its store has lost writes
@@ -98,6 +102,8 @@ struct qcow_meta {
 
 	struct delayed_work idle_commit;
 	struct qcow_meta_msg corrupt_msg;
+	u64 move_from;
+	u32 moves;
 	bool begun;
 	bool closing;
 	bool failed;
