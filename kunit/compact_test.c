@@ -161,6 +161,21 @@ static void image_is_as_short_as_can_be(struct kunit *test)
 	write_rig_detach(rig);
 }
 
+/* Low ones are found, whatever else there is, and are not looked for without end. */
+static void more_gaps_than_are_known(struct kunit *test)
+{
+	struct compact_rig *r = compact_rig_create(test, test->param_value);
+
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
+	r->rig->dev.qcow->meta->space.free.max = 2;
+	KUNIT_EXPECT_EQ(test, 0, write_rig_guest(r->rig, OPS, SEED));
+	queue_work(system_unbound_wq, &r->work);
+	KUNIT_EXPECT_EQ(test, 0, write_rig_guest(r->rig, OPS_MEANWHILE, SEED + 100));
+	flush_work(&r->work);
+	KUNIT_EXPECT_EQ_MSG(test, 0, r->err, "%s", r->text);
+	write_rig_detach(r->rig);
+}
+
 /* The @nth call of the store fails that is no read. Return: whether there was one. */
 static bool fail_nth(struct compact_rig *r, int nth)
 {
@@ -245,6 +260,7 @@ static const void *kind_next_sixth(const void *prev, char *name)
 static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(cuts_while_compacting, kind_next_third),
 	KUNIT_CASE_PARAM(image_is_as_short_as_can_be, kind_next_third),
+	KUNIT_CASE_PARAM(more_gaps_than_are_known, kind_next_third),
 	KUNIT_CASE_PARAM_ATTR(changes_fail_once, kind_next_sixth, { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE(version_1_is_refused),
 	{}
