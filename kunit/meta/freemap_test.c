@@ -89,6 +89,9 @@ static void high_ones_are_cut_off(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, add(map, 30, 5, true, true));
 	qcow_freemap_cut(map, 40);
 	KUNIT_EXPECT_EQ(test, 3, map->nr);
+	KUNIT_EXPECT_FALSE(test, qcow_freemap_evict(map, 31));
+	KUNIT_EXPECT_TRUE(test, qcow_freemap_evict(map, 30));
+	KUNIT_EXPECT_EQ(test, 2, map->nr);
 	qcow_freemap_cut(map, 17);
 	KUNIT_EXPECT_EQ(test, 2, map->nr);
 	expect_take(test, map, 7, 7, 10, 7, false);

@@ -125,9 +125,8 @@ int ram_device_attach(struct ram_device *dev)
 
 void ram_device_close(struct ram_device *dev)
 {
-	bdev_fput(dev->file);
-	/* In a kernel thread that is done by and by. */
-	flush_delayed_fput();
+	/* In a kernel thread fput() leaves the rest to a work item. */
+	__fput_sync(dev->file);
 }
 
 static int do_nothing(struct qcow_job *job)

@@ -158,6 +158,16 @@ bool qcow_freemap_take(struct qcow_freemap *map, u64 min, u64 max, u64 below,
 	return true;
 }
 
+bool qcow_freemap_evict(struct qcow_freemap *map, u64 behind)
+{
+	struct free_run *entry = to_run(rb_last(&map->runs));
+
+	if (!entry || entry->run.first < behind)
+		return false;
+	freemap_erase(map, entry);
+	return true;
+}
+
 void qcow_freemap_cut(struct qcow_freemap *map, u64 end)
 {
 	struct free_run *entry;

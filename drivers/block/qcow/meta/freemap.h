@@ -51,6 +51,9 @@ bool qcow_freemap_add(struct qcow_freemap *map, const struct qcow_run *run, bool
 bool qcow_freemap_take(struct qcow_freemap *map, u64 min, u64 max, u64 below,
 		       struct qcow_run *run);
 
+/* Forget the last run, if it is not in front of cluster @behind. Return: whether there is less. */
+bool qcow_freemap_evict(struct qcow_freemap *map, u64 behind);
+
 /* From cluster @end on nothing is free. */
 void qcow_freemap_cut(struct qcow_freemap *map, u64 end);
 

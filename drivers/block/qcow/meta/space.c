@@ -310,6 +310,16 @@ static int space_append(struct qcow_space *space, u64 min, u64 want, struct qcow
 	return 0;
 }
 
+/* In the stead of others that are behind it, and so are found again. */
+static bool space_note_free(struct qcow_space *space, const struct qcow_run *run)
+{
+	while (!qcow_freemap_add(&space->free, run, false)) {
+		if (!qcow_freemap_evict(&space->free, run->first + run->nr))
+			return false;
+	}
+	return true;
+}
+
 /* Look at some more counts, in front of @below, until there are so many; @run->nr 0: not so far. */
 static int space_scan(struct qcow_space *space, u64 min, u64 want, u64 below, struct qcow_run *run)
 {
@@ -333,15 +343,9 @@ static int space_scan(struct qcow_space *space, u64 min, u64 want, u64 below, st
 		space->scanned = next;
 		if (!found.nr)
 			continue;
-		/* There is no room in the map: what is not taken is found again. */
-		if (!qcow_freemap_add(&space->free, &found, false)) {
+		if (!space_note_free(space, &found)) {
 			space->scanned = found.first;
-			if (found.nr < min || below - found.first < min)
-				return space->full ? -ENOMEM : 0;
-			found.nr = min3(found.nr, want, below - found.first);
-			space->scanned += found.nr;
-			*run = found;
-			return 0;
+			return space->full ? -ENOMEM : 0;
 		}
 		if (qcow_freemap_take(&space->free, min, want, below, run))
 			break;
