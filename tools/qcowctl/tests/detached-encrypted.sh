@@ -6,8 +6,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 luks_header() {
-	local at rest
-	read -r at rest <<<"$(luks_place image)"
+	local at
+	read -r at _ <<<"$(luks_place image)"
 	head -c $((at + 2068480)) image | tail -c 2068480 | cksum
 }
 # keeps ARGUMENT...: a command on image that leaves the key and the data

@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 create_luks base 1M
-read -r at extension <<<"$(luks_place base)"
+read -r at field <<<"$(luks_place base)"
 
 # lies OFFSET HEXBYTES PATTERN: so many bytes behind the start of the LUKS header
 lies() {
@@ -32,8 +32,8 @@ lies 296 00000009 'slot 1: key-material-offset 0x1200 lies over that of another'
 # extension OFFSET BYTES PATTERN: where it is, and how long
 extension() {
 	cp base image
-	poke image "$extension" "$(printf '%016x' "$1")"
-	poke image $((extension + 8)) "$(printf '%016x' "$2")"
+	poke image "$field" "$(printf '%016x' "$1")"
+	poke image $((field + 8)) "$(printf '%016x' "$2")"
 	expect "$BAD_IMAGE" "image: .*$3" info image
 	[[ $4 == "" ]] || expect 2 "$4" check image
 }
@@ -45,7 +45,7 @@ extension "$at" $((1 << 40)) 'at most 16777216' 'at most 16777216'
 extension $((1 << 40)) 2068480 "beyond the file's end" 'beyond the end'
 
 cp base image
-poke image $((extension - 8)) 0537be78
+poke image $((field - 8)) 0537be78
 expect "$BAD_IMAGE" 'crypt_method 2: no header extension "crypto header"' info image
 expect 2 'no header extension' check image
 cp base image

@@ -11,7 +11,7 @@ export TZ=UTC
 
 # Exit statuses, as in qcowctl.h.
 # shellcheck disable=SC2034 # used by the tests
-USAGE=1 NOT_QCOW=3 BAD_IMAGE=4 UNSUPPORTED=5 BUSY=6 POLICY=7 NO_DRIVER=8 NOT_FOUND=9
+USAGE=1 NOT_QCOW=3 BAD_IMAGE=4 UNSUPPORTED=5 BUSY=6 POLICY=7 NO_DRIVER=8 NOT_FOUND=9 WRONG_KEY=10
 
 die() {
 	printf '%s\n' "$*" >&2
