@@ -132,7 +132,7 @@ static void add_cipher(struct json_object *obj, const struct qcow_luks *luks)
 	free(name);
 }
 
-static struct json_object *slot_list(const struct qcow_luks *luks)
+struct json_object *info_key_slots(const struct qcow_luks *luks)
 {
 	struct json_object *list = json_object_new_array();
 	unsigned int i;
@@ -160,7 +160,7 @@ static void add_luks(struct json_object *obj, const struct qcow_luks *luks)
 	add_text(obj, "uuid", luks->uuid);
 	add_u64(obj, "payload-offset", luks->payload_offset);
 	add_u64(obj, "master-key-iters", luks->digest_iterations);
-	json_object_object_add(obj, "slots", slot_list(luks));
+	json_object_object_add(obj, "slots", info_key_slots(luks));
 }
 
 struct json_object *info_encryption(const struct image *img, int *err)
