@@ -76,6 +76,29 @@ int keyslots_open_any(const struct keyslots *k, const struct image *img,
 int keyslots_fill(struct keyslots *k, unsigned int nr, const struct passphrase *p, const u8 *key,
 		  u32 msec, u8 *material);
 
+/* libgcrypt's number of a hash, 0: it is not known. */
+int keyslots_find_hash(const char *name);
+
+/**
+ * keyslots_plan() - where key material is, as QEMU has it
+ * @luks: with the length of the key; gets the offsets of slots and payload
+ */
+void keyslots_plan(struct qcow_luks *luks);
+
+/**
+ * keyslots_create() - make a LUKS header with one key, slot 0, for a new volume key
+ * @k: result
+ * @name: of the image, for messages; has to stay
+ * @luks: cipher, mode, hash, length of the key, offsets
+ * @p: the passphrase
+ * @msec: as keyslots_fill()
+ * @material: likewise
+ *
+ * Return: as keyslots_fill().
+ */
+int keyslots_create(struct keyslots *k, const char *name, const struct qcow_luks *luks,
+		    const struct passphrase *p, u32 msec, u8 *material);
+
 /**
  * keyslots_nr_active() - how many slots have a key
  * @k: the header
