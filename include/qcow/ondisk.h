@@ -150,6 +150,44 @@ static_assert(sizeof(struct qcow_disk_bitmap) == 24);
 #define QCOW_BITMAP_TABLE_RESERVED	(GENMASK_ULL(63, 56) | GENMASK_ULL(8, 1))
 #define QCOW_BITMAP_TABLE_ONES		BIT_ULL(0)
 
+/* Header extension of the LUKS header. */
+struct qcow_disk_crypto_header {
+	__be64 host_offset;
+	__be64 bytes;
+} __packed;
+static_assert(sizeof(struct qcow_disk_crypto_header) == 16);
+
+/* The LUKS1 On-Disk Format Specification, version 1.2.3, with its names in short. */
+struct qcow_disk_luks_slot {
+	__be32 active;
+	__be32 iterations;
+	u8 salt[32];
+	__be32 key_sector;
+	__be32 stripes;
+} __packed;
+static_assert(sizeof(struct qcow_disk_luks_slot) == 48);
+
+#define QCOW_LUKS_MAGIC			"LUKS\xba\xbe"
+#define QCOW_LUKS_SLOTS			8
+#define QCOW_LUKS_ACTIVE		0x00ac71f3U
+#define QCOW_LUKS_INACTIVE		0x0000deadU
+
+struct qcow_disk_luks {
+	char magic[6];
+	__be16 version;
+	char cipher[32];
+	char mode[32];
+	char hash[32];
+	__be32 payload_sector;
+	__be32 key_bytes;
+	u8 digest[20];
+	u8 digest_salt[32];
+	__be32 digest_iterations;
+	char uuid[40];
+	struct qcow_disk_luks_slot slots[QCOW_LUKS_SLOTS];
+} __packed;
+static_assert(sizeof(struct qcow_disk_luks) == 592);
+
 /* Limits, those of QEMU where it has one. */
 #define QCOW_MIN_CLUSTER_BITS		9
 #define QCOW_MAX_CLUSTER_BITS		21
@@ -177,5 +215,8 @@ static_assert(sizeof(struct qcow_disk_bitmap) == 24);
 #define QCOW_MIN_NEW_GRANULARITY_BITS	9
 #define QCOW_MAX_NEW_GRANULARITY_BITS	31
 #define QCOW_MAX_BITMAP_DATA_BYTES	(512U << 20)
+#define QCOW_MAX_CRYPTO_HEADER_BYTES	(16U << 20)
+#define QCOW_LUKS_MAX_KEY_BYTES		64U
+#define QCOW_LUKS_STRIPES		4000U	/* no program has other ones, QEMU refuses them */
 
 #endif /* _QCOW_ONDISK_H */

@@ -5,6 +5,7 @@
  * promised length, so that ASan sees a read past it. Attaches nothing, writes nothing.
  */
 #include <qcow/bitmap.h>
+#include <qcow/luks.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -236,6 +237,71 @@ static void check_bitmaps(const struct image *image, const struct qcow_header *h
 	free(buf);
 }
 
+/* What has been parsed is written and parsed again with the same values. */
+static void check_luks_put(const struct qcow_luks *luks, u64 bytes)
+{
+	struct qcow_disk_luks *disk = calloc(1, sizeof(*disk));
+	struct qcow_luks again;
+
+	require(disk);
+	qcow_luks_put(luks, disk);
+	require(!qcow_luks_parse(&again, disk, bytes, NULL));
+	require(!strcmp(again.cipher, luks->cipher) && !strcmp(again.mode, luks->mode));
+	require(!strcmp(again.hash, luks->hash) && again.key_bytes == luks->key_bytes);
+	require(again.payload_offset == luks->payload_offset);
+	require(!memcmp(again.slots[7].salt, luks->slots[7].salt, sizeof(luks->slots[7].salt)));
+	free(disk);
+}
+
+static void check_luks_header(const void *disk, u64 bytes)
+{
+	char text[256] = "";
+	struct qcow_report rep = { .buf = text, .size = sizeof(text) };
+	struct qcow_luks_mode mode;
+	struct qcow_luks luks;
+	int err = qcow_luks_parse(&luks, disk, bytes, &rep);
+	unsigned int i;
+
+	check_report(&rep, err);
+	if (err) {
+		require(err == -EINVAL || err == -EOPNOTSUPP);
+		return;
+	}
+	require(luks.key_bytes && luks.key_bytes <= QCOW_LUKS_MAX_KEY_BYTES);
+	require(luks.digest_iterations);
+	require(strlen(luks.cipher) < 32 && strlen(luks.hash) < 32 && strlen(luks.uuid) <= 40);
+	for (i = 0; i < QCOW_LUKS_SLOTS; i++) {
+		require(luks.slots[i].key_offset >= sizeof(struct qcow_disk_luks));
+		require(luks.slots[i].key_offset + qcow_luks_material_bytes(&luks) <= bytes);
+		require(!luks.slots[i].active || luks.slots[i].iterations);
+	}
+	qcow_luks_split_mode(luks.mode, &mode);
+	require(strlen(mode.chain) + strlen(mode.ivgen) + strlen(mode.ivgen_hash) < 32);
+	check_luks_put(&luks, bytes);
+}
+
+static void check_luks(const struct image *image, const struct qcow_header *h, const void *head,
+		       size_t len)
+{
+	char text[256] = "";
+	struct qcow_report rep = { .buf = text, .size = sizeof(text) };
+	struct qcow_luks_place place;
+	void *buf;
+	int err;
+
+	err = qcow_luks_find(h, head, len, image->file_bytes, &place, &rep);
+	check_report(&rep, err);
+	if (err) {
+		require(err == -EINVAL || err == -EFBIG || err == -EUCLEAN);
+		return;
+	}
+	require(place.bytes <= QCOW_MAX_CRYPTO_HEADER_BYTES);
+	require(is_inside(image, place.host_offset, place.bytes));
+	buf = read_image(image, place.host_offset, sizeof(struct qcow_disk_luks));
+	check_luks_header(buf, place.bytes);
+	free(buf);
+}
+
 static void check_flaw(const struct qcow_flaw *flaw)
 {
 	require(flaw->table && flaw->what);
@@ -400,6 +466,7 @@ static void check_image(const struct image *image)
 		check_extensions(&h, buf, len);
 		check_snapshots(image, &h);
 		check_bitmaps(image, &h, buf, len);
+		check_luks(image, &h, buf, len);
 		check_mapping(image, &h);
 	}
 	free(buf);

@@ -42,6 +42,8 @@ static const struct run runs[] = {
 	{ LOOKED | CHANGES, { "snapshot", "-c", "new", "image" } },
 	{ LOOKED | CHANGES, { "snapshot", "-a", "1", "image" } },
 	{ LOOKED | CHANGES, { "snapshot", "-d", "new", "image" } },
+	{ LOOKED, { "key", "list", "image" } },
+	{ LOOKED | CHANGES, { "key", "erase", "--slot", "1", "--force", "image" } },
 	{ LOOKED, { "map", "--bitmap", "b0", "image" } },
 	{ LOOKED, { "map", "--bitmap", "b1", "--output", "json", "image" } },
 	{ LOOKED | BIT_ULL(QC_USAGE) | CHANGES, { "bitmap", "--add", "image", "new" } },

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What the header refers to, without the refcount structure: L1 tables, the snapshot table,
- * the encryption header, bitmaps. Unlike snapshots_read(), count_snapshots() continues after
+ * the LUKS header, bitmaps. Unlike snapshots_read(), count_snapshots() continues after
  * a corrupt snapshot.
  */
 #include <errno.h>
+
+#include <qcow/luks.h>
 
 #include "check/internal.h"
 
@@ -68,13 +70,19 @@ static int count_snapshots(struct check *c)
 
 static void count_crypto(struct check *c)
 {
-	struct qcow_ext ext;
-	__be64 place[2];
+	QC_REPORT(rep);
+	const struct image *img = c->img;
+	struct qcow_luks_place place;
 
-	if (!image_find_ext(c->img, QCOW_EXT_CRYPTO_HEADER, &ext) || ext.len < sizeof(place))
+	if (img->h.crypt_method != QCOW_CRYPT_LUKS)
 		return;
-	memcpy(place, ext.data, sizeof(place));
-	check_count_meta(c, "encryption header", be64_to_cpu(place[0]), be64_to_cpu(place[1]));
+	/* One that is beyond the end of the file is found by the run. */
+	if (!qcow_luks_find(&img->h, img->head, img->head_len, S64_MAX, &place, &rep)) {
+		check_count_meta(c, "LUKS header", place.host_offset, place.bytes);
+		return;
+	}
+	check_corrupt(c, 1, "%.*s", (int)strcspn(rep.buf, "\n"), rep.buf);
+	c->res.lost++;
 }
 
 int check_meta(struct check *c)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The commands of qcowctl. Each parses its arguments in a file of its own and leaves the work
- * to image/, check/, create/, snapshot/, bitmap/, overlay/, compact/ and driver/.
+ * to image/, check/, create/, snapshot/, bitmap/, crypt/, overlay/, compact/ and driver/.
  */
 #ifndef QCOWCTL_CMD_H
 #define QCOWCTL_CMD_H
@@ -30,6 +30,7 @@ extern const struct command cmd_detach;
 extern const struct command cmd_fork;
 extern const struct command cmd_info;
 extern const struct command cmd_job;
+extern const struct command cmd_key;
 extern const struct command cmd_list;
 extern const struct command cmd_map;
 extern const struct command cmd_overlay;

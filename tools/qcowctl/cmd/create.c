@@ -18,12 +18,15 @@ static const char help[] =
 	"  -b, --backing FILE         backing file; SIZE is its size if not given\n"
 	"  -F, --backing-format FMT   its format: raw, qcow or qcow2\n"
 	"  -u, --unsafe               do not look at the backing file; SIZE is needed\n"
+	"      --key-file FILE        all of FILE is the passphrase of an encrypted image, not a\n"
+	"                             line that is typed; -: standard input\n"
 	"      --force                replace what is there\n"
 	"  -q, --quiet                for qemu-img's sake: nothing is printed anyway\n"
 	"  -h, --help                 this text\n";
 
 enum {
 	OPT_FORCE = 256,
+	OPT_KEY_FILE,
 };
 
 static const struct option options[] = {
@@ -32,6 +35,7 @@ static const struct option options[] = {
 	{ "backing", required_argument, NULL, 'b' },
 	{ "backing-format", required_argument, NULL, 'F' },
 	{ "unsafe", no_argument, NULL, 'u' },
+	{ "key-file", required_argument, NULL, OPT_KEY_FILE },
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
@@ -70,6 +74,9 @@ static int parse_option(struct create_args *a, int opt)
 		return 0;
 	case 'u':
 		a->unsafe = true;
+		return 0;
+	case OPT_KEY_FILE:
+		a->opts.key_file = optarg;
 		return 0;
 	case OPT_FORCE:
 		a->opts.force = true;

@@ -116,6 +116,9 @@ static int make(const char *name, const struct create_options *opts,
 	int err;
 
 	err = layout_plan(&layout, spec, name);
+	if (!err && layout.luks.bytes)
+		err = encrypt_make(spec, opts, name, &layout.luks_content_bytes,
+				   &layout.luks_content);
 	if (err) {
 		layout_free(&layout);
 		return err;

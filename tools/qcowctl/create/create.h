@@ -24,6 +24,13 @@ enum create_opt {
 	OPT_DATA_FILE,
 	OPT_DATA_FILE_RAW,
 	OPT_PREALLOCATION,
+	OPT_ENCRYPT_FORMAT,
+	OPT_ENCRYPT_CIPHER_ALG,
+	OPT_ENCRYPT_CIPHER_MODE,
+	OPT_ENCRYPT_IVGEN_ALG,
+	OPT_ENCRYPT_IVGEN_HASH_ALG,
+	OPT_ENCRYPT_HASH_ALG,
+	OPT_ENCRYPT_ITER_TIME,
 	CREATE_NR_OPTS,
 };
 
@@ -31,6 +38,7 @@ enum create_opt {
  * struct create_options - options as the user typed them
  * @value: each or NULL; allocated
  * @format: format of the new image, "qcow" or "qcow2", or NULL
+ * @key_file: where the passphrase of a new key slot is from, as passphrase_read_new()
  * @force: replace what is there
  * @exclusive: nothing may be there, not even an empty file or a device
  * @like: a file whose owner and mode a new file gets before it has its name, or NULL
@@ -38,6 +46,7 @@ enum create_opt {
 struct create_options {
 	char *value[CREATE_NR_OPTS];
 	const char *format;
+	const char *key_file;
 	bool force;
 	bool exclusive;
 	const struct stat *like;

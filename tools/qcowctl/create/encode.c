@@ -117,6 +117,20 @@ static int put_text_ext(struct cursor *cur, u32 type, const char *text)
 	return 0;
 }
 
+static int put_luks(struct cursor *cur, const struct qcow_luks_place *place)
+{
+	struct qcow_disk_crypto_header *disk;
+
+	if (!place)
+		return 0;
+	disk = put_ext(cur, QCOW_EXT_CRYPTO_HEADER, sizeof(*disk));
+	if (!disk)
+		return -ENOSPC;
+	disk->host_offset = cpu_to_be64(place->host_offset);
+	disk->bytes = cpu_to_be64(place->bytes);
+	return 0;
+}
+
 /* All known features, whether the image has them or not. */
 static int put_feature_names(struct cursor *cur)
 {
@@ -161,6 +175,8 @@ static int put_extensions(const struct qcow_header *h, struct cursor *cur,
 	err = put_text_ext(cur, QCOW_EXT_BACKING_FORMAT, names->backing_format);
 	if (!err)
 		err = put_text_ext(cur, QCOW_EXT_DATA_FILE, names->data_file);
+	if (!err)
+		err = put_luks(cur, names->luks);
 	if (!err && h->version > 2 && h->cluster_bits >= ENCODE_FEATURES_CLUSTER_BITS)
 		err = put_feature_names(cur);
 	if (!err && !put_ext(cur, QCOW_EXT_END, 0))

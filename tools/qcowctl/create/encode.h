@@ -7,7 +7,7 @@
 #ifndef QCOWCTL_CREATE_ENCODE_H
 #define QCOWCTL_CREATE_ENCODE_H
 
-#include <qcow/header.h>
+#include <qcow/luks.h>
 
 /* A new version 3 header has all fields that are known. */
 #define ENCODE_V3_HEADER_BYTES		sizeof(struct qcow_disk_header)
@@ -16,15 +16,17 @@
 #define ENCODE_FEATURES_CLUSTER_BITS	13
 
 /**
- * struct encode_names - text that a header holds, each or NULL
+ * struct encode_names - what a header holds behind its fields, each or NULL
  * @backing: name of the backing file
  * @backing_format: its format
  * @data_file: name of the external data file
+ * @luks: where the LUKS header is
  */
 struct encode_names {
 	const char *backing;
 	const char *backing_format;
 	const char *data_file;
+	const struct qcow_luks_place *luks;
 };
 
 /**
@@ -37,8 +39,8 @@ struct encode_names {
  * @rep: says what does not fit
  *
  * Version 1 has the backing file's name behind the header and nothing else; 2 and 3 have
- * the extensions for backing format, data file and, in version 3 from 8 KiB clusters on,
- * feature names, then the end mark, then the name. Call encode_header() after it: it
+ * the extensions for backing format, data file, LUKS header and, in version 3 from 8 KiB
+ * clusters on, feature names, then the end mark, then the name. Call encode_header() after it: it
  * changes @h.
  *
  * Return: 0; -EINVAL: a name that is too long; -ENOSPC: it does not fit @len.

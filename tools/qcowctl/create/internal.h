@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <qcow/header.h>
+#include <qcow/luks.h>
 
 #include "create/create.h"
 #include "create/span.h"
@@ -39,6 +40,9 @@ enum preallocation {
  * @extended_l2: entries with subclusters
  * @data_file_raw: the external data file is a raw image by itself
  * @preallocation: what is allocated from the start
+ * @crypt_method: QCOW_CRYPT_*
+ * @luks: with QCOW_CRYPT_LUKS, its cipher, mode, hash and the length of the key
+ * @iter_msec: how long opening its key slot is to take
  * @size: virtual size, bytes, a multiple of 512
  * @has_size: @size is valid; else it is the backing file's
  * @backing: as it is stored in the image, or NULL; points into the options, as the next two
@@ -55,6 +59,9 @@ struct create_spec {
 	bool extended_l2;
 	bool data_file_raw;
 	enum preallocation preallocation;
+	u32 crypt_method;
+	struct qcow_luks luks;
+	u32 iter_msec;
 	u64 size;
 	bool has_size;
 	const char *backing;
@@ -71,6 +78,30 @@ struct create_spec {
  */
 int create_options_resolve(const struct create_options *opts, struct create_spec *spec);
 
+/* encrypt.c */
+
+/**
+ * encrypt_resolve() - validate the options of encryption
+ * @opts: the options
+ * @spec: gets crypt_method, luks and iter_msec; all else is there
+ *
+ * Return: 0 or QC_USAGE after a message.
+ */
+int encrypt_resolve(const struct create_options *opts, struct create_spec *spec);
+
+/**
+ * encrypt_make() - make the LUKS header of a new image, with a key that nobody else has
+ * @spec: what to create
+ * @opts: where the passphrase is from
+ * @name: of the image
+ * @bytes: result, with the key material of one slot
+ * @content: result, allocated, for what is nothing else than zeros behind it
+ *
+ * May block. Return: 0; as passphrase_read_new().
+ */
+int encrypt_make(const struct create_spec *spec, const struct create_options *opts,
+		 const char *name, size_t *bytes, unsigned char **content);
+
 /**
  * struct layout - where everything is
  * @h: the header, complete
@@ -82,6 +113,9 @@ int create_options_resolve(const struct create_options *opts, struct create_spec
  * @l1_bytes: of the L1 table, without what is left of its last cluster
  * @l2_tables: that are preallocated
  * @l2_offset: of them
+ * @luks: where the LUKS header is; of no bytes: there is none
+ * @luks_content: what it begins with, from encrypt_make(), or NULL
+ * @luks_content_bytes: bytes at it
  * @clusters: host clusters in use, all with reference count one
  * @guest_clusters: of the virtual size
  * @data_offset: of preallocated data clusters in the image
@@ -97,6 +131,9 @@ struct layout {
 	u64 l1_bytes;
 	u64 l2_tables;
 	u64 l2_offset;
+	struct qcow_luks_place luks;
+	unsigned char *luks_content;
+	size_t luks_content_bytes;
 	u64 clusters;
 	u64 guest_clusters;
 	u64 data_offset;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Where everything in a new image is: header, refcount table, refcount blocks, L1 table,
- * L2 tables, data, each in one piece. Version 1: header, name, L1 table. Does no I/O.
+ * LUKS header, L2 tables, data, each in one piece. Version 1: header, name, L1 table. Does no I/O.
  */
 #include "create/encode.h"
 #include "create/internal.h"
@@ -15,7 +15,7 @@ static void fill_header(struct qcow_header *h, const struct create_spec *spec)
 	h->cluster_bits = spec->cluster_bits;
 	h->l2_bits = spec->l2_bits;
 	h->size = spec->size;
-	h->crypt_method = QCOW_CRYPT_NONE;
+	h->crypt_method = spec->crypt_method;
 	h->compression_type = spec->compression_type;
 	h->refcount_order = spec->version == 1 ? 0 : spec->refcount_order;
 	if (spec->lazy_refcounts)
@@ -64,10 +64,13 @@ static int plan_clusters(struct layout *layout, const struct create_spec *spec)
 	u32 bits = spec->cluster_bits;
 	u64 l1_clusters = span_div_up(layout->l1_bytes, bits);
 	u64 data_clusters = mapped && !spec->data_file ? layout->guest_clusters : 0;
-	u64 l1_idx;
+	u64 luks_clusters, l1_idx;
 
+	if (spec->crypt_method == QCOW_CRYPT_LUKS)
+		layout->luks.bytes = spec->luks.payload_offset;
+	luks_clusters = span_div_up(layout->luks.bytes, bits);
 	layout->l2_tables = mapped ? layout->h.l1_entries : 0;
-	layout->clusters = 1 + l1_clusters + layout->l2_tables + data_clusters;
+	layout->clusters = 1 + l1_clusters + luks_clusters + layout->l2_tables + data_clusters;
 	if ((mapped && spec->size > MAX_HOST_BYTES) ||
 	    span_plan(bits, spec->refcount_order, layout->clusters, &layout->refcounts)) {
 		qc_fail(0, "preallocation", "a size of %llu is too large for it", spec->size);
@@ -81,7 +84,8 @@ static int plan_clusters(struct layout *layout, const struct create_spec *spec)
 	layout->blocks_offset = (1 + layout->refcounts.table_clusters) << bits;
 	l1_idx = 1 + layout->refcounts.table_clusters + layout->refcounts.blocks;
 	layout->h.l1_offset = layout->h.l1_entries ? l1_idx << bits : 0;
-	layout->l2_offset = (l1_idx + l1_clusters) << bits;
+	layout->luks.host_offset = (l1_idx + l1_clusters) << bits;
+	layout->l2_offset = layout->luks.host_offset + (luks_clusters << bits);
 	layout->data_offset = layout->l2_offset + (layout->l2_tables << bits);
 	layout->file_end = layout->clusters << bits;
 	layout->head_len = (size_t)1 << bits;
@@ -105,6 +109,7 @@ static int encode_head(struct layout *layout, const struct create_spec *spec, co
 		.backing = spec->backing,
 		.backing_format = spec->version == 1 ? NULL : spec->backing_format,
 		.data_file = spec->data_file,
+		.luks = layout->luks.bytes ? &layout->luks : NULL,
 	};
 	struct qcow_header check;
 	size_t end;
@@ -145,5 +150,6 @@ int layout_plan(struct layout *layout, const struct create_spec *spec, const cha
 
 void layout_free(struct layout *layout)
 {
+	free(layout->luks_content);
 	free(layout->head);
 }

@@ -59,15 +59,39 @@ static const struct option_rule {
 	[OPT_PREALLOCATION] = {
 		.name = "preallocation", .help = "off (default), metadata, falloc or full",
 	},
+	[OPT_ENCRYPT_FORMAT] = {
+		.name = "encrypt.format", .help = "luks, or aes: weak, the passphrase is the key",
+		.v1 = true,
+	},
+	[OPT_ENCRYPT_CIPHER_ALG] = {
+		.name = "encrypt.cipher-alg",
+		.help = "aes-256 (default), aes-128, serpent-256, twofish-256, ...",
+	},
+	[OPT_ENCRYPT_CIPHER_MODE] = {
+		.name = "encrypt.cipher-mode", .help = "xts (default) or cbc",
+	},
+	[OPT_ENCRYPT_IVGEN_ALG] = {
+		.name = "encrypt.ivgen-alg", .help = "plain64 (default), plain or essiv",
+	},
+	[OPT_ENCRYPT_IVGEN_HASH_ALG] = {
+		.name = "encrypt.ivgen-hash-alg", .help = "of essiv, sha256 by default",
+	},
+	[OPT_ENCRYPT_HASH_ALG] = {
+		.name = "encrypt.hash-alg", .help = "sha256 (default), sha512, ...",
+	},
+	[OPT_ENCRYPT_ITER_TIME] = {
+		.name = "encrypt.iter-time", .help = "milliseconds, default 2000",
+	},
 };
 
 void create_options_print(void)
 {
 	size_t i;
 
-	puts("Options of -o, as qemu-img has them; version 1 has the first four only:");
+	puts("Options of -o, as qemu-img has them; version 1 has the first four only, and\n"
+	     "encrypt.format=aes:");
 	for (i = 0; i < CREATE_NR_OPTS; i++)
-		printf("  %-17s %s\n", rules[i].name, rules[i].help);
+		printf("  %-22s %s\n", rules[i].name, rules[i].help);
 }
 
 void create_options_set(struct create_options *opts, enum create_opt opt, const char *value)
@@ -97,9 +121,11 @@ static int set_named(struct create_options *opts, const char *item, bool *help)
 		if (strlen(rules[opt].name) == len && !strncmp(rules[opt].name, item, len))
 			break;
 	if (opt == CREATE_NR_OPTS) {
-		if (!strncmp(item, "encrypt", 7))
-			return qc_fail(QC_UNSUPPORTED, "-o", "'%s': encryption is not supported",
-				       item);
+		if (!strncmp(item, "encrypt.key-secret=", len + 1)) {
+			qc_fail(0, "-o", "'%s': QEMU's secrets are not known", item);
+			qc_hint("--key-file FILE");
+			return QC_USAGE;
+		}
 		return qc_fail(QC_USAGE, "-o", "'%s': no such option", item);
 	}
 	if (item[len]) {
@@ -334,6 +360,23 @@ static int check_together(const struct create_options *opts, struct create_spec 
 	return 0;
 }
 
+/* What only LUKS has. */
+static int check_luks(const struct create_options *opts)
+{
+	const char *format = opts->value[OPT_ENCRYPT_FORMAT];
+	enum create_opt opt;
+
+	if (format && !strcmp(format, "luks"))
+		return 0;
+	for (opt = OPT_ENCRYPT_CIPHER_ALG; opt <= OPT_ENCRYPT_ITER_TIME; opt++)
+		if (opts->value[opt])
+			return qc_fail(QC_USAGE, rules[opt].name,
+				       "'%s' without encrypt.format=luks", opts->value[opt]);
+	if (opts->key_file)
+		return qc_fail(QC_USAGE, "--key-file", "only with encrypt.format=luks");
+	return 0;
+}
+
 int create_options_resolve(const struct create_options *opts, struct create_spec *spec)
 {
 	int err;
@@ -351,6 +394,10 @@ int create_options_resolve(const struct create_options *opts, struct create_spec
 		err = check_together(opts, spec);
 	if (!err)
 		err = check_backing(opts, spec);
+	if (!err)
+		err = check_luks(opts);
+	if (!err)
+		err = encrypt_resolve(opts, spec);
 	if (err)
 		return err;
 

@@ -139,6 +139,18 @@ static int write_l1(const struct target *t, const struct layout *layout)
 	return err;
 }
 
+static int write_luks(const struct target *t, const struct layout *layout)
+{
+	u64 end = round_up(layout->luks.bytes, BIT_ULL(layout->h.cluster_bits));
+	size_t bytes = layout->luks_content_bytes;
+	int err;
+
+	if (!layout->luks.bytes)
+		return 0;
+	err = write_at(t, layout->luks_content, bytes, layout->luks.host_offset);
+	return err ? err : write_zeros(t, layout->luks.host_offset + bytes, end - bytes);
+}
+
 /*
  * A subcluster without data reads from the backing file. All of them have data only with a raw
  * data file, which has to be what the guest reads.
@@ -182,6 +194,8 @@ static int write_tables(const struct target *t, const struct layout *layout,
 		err = write_refcount_blocks(t, layout);
 	if (!err)
 		err = write_l1(t, layout);
+	if (!err)
+		err = write_luks(t, layout);
 	if (!err)
 		err = write_l2_tables(t, layout, spec);
 	return err;

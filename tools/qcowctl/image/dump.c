@@ -351,11 +351,10 @@ static void add_bitmaps(struct json_object *obj, const struct qcow_ext *ext)
 
 static void add_crypto(struct json_object *obj, const struct qcow_ext *ext)
 {
-	__be64 words[2] = { 0 };
+	const struct qcow_disk_crypto_header *disk = ext->data;
 
-	memcpy(words, ext->data, min_t(size_t, sizeof(words), ext->len));
-	add_u64(obj, "header_offset", be64_to_cpu(words[0]));
-	add_u64(obj, "header_length", be64_to_cpu(words[1]));
+	add_u64(obj, "header_offset", be64_to_cpu(disk->host_offset));
+	add_u64(obj, "header_length", be64_to_cpu(disk->bytes));
 }
 
 static const char *extension_name(u32 type)
@@ -370,7 +369,7 @@ static const char *extension_name(u32 type)
 	case QCOW_EXT_BITMAPS:
 		return "bitmaps";
 	case QCOW_EXT_CRYPTO_HEADER:
-		return "encryption header";
+		return "LUKS header";
 	default:
 		return "unknown";
 	}

@@ -18,6 +18,8 @@
 #include "qcowctl.h"
 
 struct json_object;
+struct qcow_luks;
+struct qcow_luks_place;
 
 /* image.c: one open file, its header and the names in it */
 
@@ -255,6 +257,19 @@ int image_pread_padded(const struct image *img, void *buf, size_t len, u64 offse
  * Return: @code
  */
 int image_not_qcow(const struct image *img, size_t len, int code);
+
+/* luks.c: the LUKS header */
+
+/**
+ * image_read_luks() - read and validate the LUKS header
+ * @img: the image, with a validated header and QCOW_CRYPT_LUKS
+ * @place: result, where it is
+ * @luks: result
+ *
+ * Return: 0, QC_BAD_IMAGE, QC_UNSUPPORTED or QC_SYSTEM.
+ */
+int image_read_luks(const struct image *img, struct qcow_luks_place *place,
+		    struct qcow_luks *luks);
 
 /* snapshots.c: the table of internal snapshots */
 

@@ -27,4 +27,12 @@ struct json_object *info_bitmaps(const struct image *img, int *err);
  */
 struct json_object *info_encryption(const struct image *img, int *err);
 
+/**
+ * info_key_slots() - describe the key slots of a LUKS header, with the keys of qemu-img info
+ * @luks: the header
+ *
+ * Return: a list.
+ */
+struct json_object *info_key_slots(const struct qcow_luks *luks);
+
 #endif /* QCOWCTL_INFO_H */

@@ -5,7 +5,14 @@
  */
 #include <errno.h>
 
+#include <qcow/luks.h>
+
 #include "image/info.h"
+
+static void add_text(struct json_object *obj, const char *key, const char *text)
+{
+	json_object_object_add(obj, key, info_string(text, strlen(text)));
+}
 
 static void add_u64(struct json_object *obj, const char *key, u64 value)
 {
@@ -99,131 +106,79 @@ struct json_object *info_bitmaps(const struct image *img, int *err)
 	return list;
 }
 
-/* LUKS1 header, from its published specification. */
-struct luks_slot {
-	__be32 active;
-	__be32 iterations;
-	u8 salt[32];
-	__be32 key_sector;
-	__be32 stripes;
-} __packed;
-
-#define LUKS_SLOTS		8
-#define LUKS_SLOT_ACTIVE	0x00ac71f3U
-
-struct luks_header {
-	char magic[6];
-	__be16 version;
-	char cipher_name[32];
-	char cipher_mode[32];
-	char hash[32];
-	__be32 payload_sector;
-	__be32 key_bytes;
-	u8 digest[20];
-	u8 digest_salt[32];
-	__be32 digest_iterations;
-	char uuid[40];
-	struct luks_slot slots[LUKS_SLOTS];
-} __packed;
-static_assert(sizeof(struct luks_header) == 592);
-
-static void add_field(struct json_object *obj, const char *key, const char *field, size_t size)
+/* QEMU has mode, IV generator and its hash one by one. */
+static void add_mode(struct json_object *obj, const struct qcow_luks *luks)
 {
-	json_object_object_add(obj, key, info_string(field, strnlen(field, size)));
-}
+	struct qcow_luks_mode mode;
 
-/* "xts-plain64", "cbc-essiv:sha256": mode, IV generator, its hash. */
-static void add_mode(struct json_object *obj, const struct luks_header *l)
-{
-	char mode[sizeof(l->cipher_mode) + 1] = "";
-	char *iv, *hash;
-
-	memcpy(mode, l->cipher_mode, sizeof(l->cipher_mode));
-	iv = strchr(mode, '-');
-	if (iv)
-		*iv++ = '\0';
-	hash = iv ? strchr(iv, ':') : NULL;
-	if (hash)
-		*hash++ = '\0';
-	add_field(obj, "cipher-mode", mode, strlen(mode));
-	if (iv)
-		add_field(obj, "ivgen-alg", iv, strlen(iv));
-	if (hash)
-		add_field(obj, "ivgen-hash-alg", hash, strlen(hash));
+	qcow_luks_split_mode(luks->mode, &mode);
+	add_text(obj, "cipher-mode", mode.chain);
+	if (*mode.ivgen)
+		add_text(obj, "ivgen-alg", mode.ivgen);
+	if (*mode.ivgen_hash)
+		add_text(obj, "ivgen-hash-alg", mode.ivgen_hash);
 }
 
 /* QEMU names a cipher with the length of one key; XTS has two. */
-static void add_cipher(struct json_object *obj, const struct luks_header *l)
+static void add_cipher(struct json_object *obj, const struct qcow_luks *luks)
 {
-	u32 bits = be32_to_cpu(l->key_bytes) * 8;
+	u32 bits = luks->key_bytes * 8;
 	char *name;
 
-	if (!strncmp(l->cipher_mode, "xts", 3))
+	if (!strncmp(luks->mode, "xts", 3))
 		bits /= 2;
-	name = qc_printf("%.*s-%u", (int)strnlen(l->cipher_name, sizeof(l->cipher_name)),
-			 l->cipher_name, bits);
-	json_object_object_add(obj, "cipher-alg", info_string(name, strlen(name)));
+	name = qc_printf("%s-%u", luks->cipher, bits);
+	add_text(obj, "cipher-alg", name);
 	free(name);
 }
 
-static struct json_object *slot_list(const struct luks_header *l)
+struct json_object *info_key_slots(const struct qcow_luks *luks)
 {
 	struct json_object *list = json_object_new_array();
 	unsigned int i;
 
-	for (i = 0; i < LUKS_SLOTS; i++) {
-		const struct luks_slot *s = &l->slots[i];
+	for (i = 0; i < QCOW_LUKS_SLOTS; i++) {
+		const struct qcow_luks_slot *slot = &luks->slots[i];
 		struct json_object *obj = json_object_new_object();
-		bool active = be32_to_cpu(s->active) == LUKS_SLOT_ACTIVE;
 
-		json_object_object_add(obj, "active", json_object_new_boolean(active));
-		if (active) {
-			add_u64(obj, "iters", be32_to_cpu(s->iterations));
-			add_u64(obj, "stripes", be32_to_cpu(s->stripes));
+		json_object_object_add(obj, "active", json_object_new_boolean(slot->active));
+		if (slot->active) {
+			add_u64(obj, "iters", slot->iterations);
+			add_u64(obj, "stripes", QCOW_LUKS_STRIPES);
 		}
-		add_u64(obj, "key-offset", be32_to_cpu(s->key_sector) * 512ULL);
+		add_u64(obj, "key-offset", slot->key_offset);
 		json_object_array_add(list, obj);
 	}
 	return list;
 }
 
-static void add_luks(struct json_object *obj, const struct luks_header *l)
+static void add_luks(struct json_object *obj, const struct qcow_luks *luks)
 {
-	add_cipher(obj, l);
-	add_mode(obj, l);
-	add_field(obj, "hash-alg", l->hash, sizeof(l->hash));
-	add_field(obj, "uuid", l->uuid, sizeof(l->uuid));
-	add_u64(obj, "payload-offset", be32_to_cpu(l->payload_sector) * 512ULL);
-	add_u64(obj, "master-key-iters", be32_to_cpu(l->digest_iterations));
-	json_object_object_add(obj, "slots", slot_list(l));
+	add_cipher(obj, luks);
+	add_mode(obj, luks);
+	add_text(obj, "hash-alg", luks->hash);
+	add_text(obj, "uuid", luks->uuid);
+	add_u64(obj, "payload-offset", luks->payload_offset);
+	add_u64(obj, "master-key-iters", luks->digest_iterations);
+	json_object_object_add(obj, "slots", info_key_slots(luks));
 }
 
 struct json_object *info_encryption(const struct image *img, int *err)
 {
+	bool is_luks = img->h.crypt_method == QCOW_CRYPT_LUKS;
+	struct qcow_luks_place place;
 	struct json_object *obj;
-	struct luks_header l;
-	struct qcow_ext ext;
-	__be64 offset;
+	struct qcow_luks luks;
 
 	*err = 0;
 	if (img->h.crypt_method == QCOW_CRYPT_NONE)
 		return NULL;
 	obj = json_object_new_object();
-	if (img->h.crypt_method == QCOW_CRYPT_AES) {
-		json_object_object_add(obj, "format", json_object_new_string("aes"));
+	add_text(obj, "format", is_luks ? "luks" : "aes");
+	if (!is_luks)
 		return obj;
-	}
-	json_object_object_add(obj, "format", json_object_new_string("luks"));
-	if (!image_find_ext(img, QCOW_EXT_CRYPTO_HEADER, &ext) || ext.len < sizeof(offset))
-		return obj;
-	memcpy(&offset, ext.data, sizeof(offset));
-	if (be64_to_cpu(offset) >= img->bytes ||
-	    image_pread(img->fd, &l, sizeof(l), be64_to_cpu(offset)) ||
-	    memcmp(l.magic, "LUKS\xba\xbe", 6) || be16_to_cpu(l.version) != 1) {
-		*err = qc_fail(QC_BAD_IMAGE, img->name, "no LUKS header at 0x%llx",
-			       be64_to_cpu(offset));
-		return obj;
-	}
-	add_luks(obj, &l);
+	*err = image_read_luks(img, &place, &luks);
+	if (!*err)
+		add_luks(obj, &luks);
 	return obj;
 }

@@ -79,15 +79,40 @@ static void print_snapshots(struct json_object *info)
 	}
 }
 
+static void print_slots(struct json_object *list)
+{
+	size_t i;
+
+	for (i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *slot = json_object_array_get_idx(list, i);
+		char label[32];
+
+		snprintf(label, sizeof(label), "key slot %zu", i);
+		printf("%*s: key offset %llu", LABEL_WIDTH, label, number_of(slot, "key-offset"));
+		if (number_of(slot, "iters"))
+			printf(", active, iters %llu, stripes %llu", number_of(slot, "iters"),
+			       number_of(slot, "stripes"));
+		putchar('\n');
+	}
+}
+
+static void print_encryption(struct json_object *encrypt)
+{
+	print_string(encrypt, "format", "encrypt");
+	json_object_object_foreach(encrypt, key, value) {
+		if (json_object_is_type(value, json_type_array))
+			print_slots(value);
+		else if (strcmp(key, "format"))
+			print_line(key, json_object_get_string(value));
+	}
+}
+
 /* The keys of QEMU are the labels. */
 static void print_data(struct json_object *data)
 {
 	json_object_object_foreach(data, key, value) {
-		struct json_object *format;
-
 		if (json_object_is_type(value, json_type_object)) {
-			if (json_object_object_get_ex(value, "format", &format))
-				print_line(key, json_object_get_string(format));
+			print_encryption(value);
 		} else if (json_object_is_type(value, json_type_array)) {
 			size_t i;
 

@@ -21,7 +21,7 @@ words attach --direct-io '' | paste -sd' ' | grep -x 'auto on off' >/dev/null
 words compact --compress '' | paste -sd' ' | grep -x 'zlib zstd' >/dev/null
 words info --output j | grep -x json >/dev/null
 words check -r '' | paste -sd' ' | grep -x 'leaks all' >/dev/null
-for command in attach detach list info map create check snapshot bitmap overlay fork rename \
+for command in attach detach list info map create check snapshot bitmap key overlay fork rename \
 	rebase stream commit resize compact set job; do
 	for option in $("$QCOWCTL" "$command" --help | grep -oE -- '--[a-z-]+' | sort -u); do
 		words "$command" "$option" | grep -x -- "$option" >/dev/null ||
@@ -32,6 +32,7 @@ words list -o NAME,SI | grep -x 'NAME,SIZE' >/dev/null
 for column in $("$QCOWCTL" list --help | sed '1,/^Columns:/d' | awk '{ print $1 }'); do
 	words list -o "$column" | grep -x "$column" >/dev/null || die "column $column is not offered"
 done
+words key '' | paste -sd' ' | grep -x 'list add change erase' >/dev/null
 words create -f '' | paste -sd' ' | grep -x 'qcow2 qcow' >/dev/null
 words create -o size=1M,pre | grep -x 'size=1M,preallocation=falloc' >/dev/null
 for option in $("$QCOWCTL" create -o help | awk '/^  /{ print $1 }'); do

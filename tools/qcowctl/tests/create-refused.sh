@@ -24,7 +24,23 @@ refuse "$USAGE" "preallocation: 'on' is none of" -o preallocation=on image 1M
 refuse "$USAGE" "lazy_refcounts: '2' is neither" -o lazy_refcounts=2 image 1M
 refuse "$USAGE" "'colour=red': no such option" -o colour=red image 1M
 refuse "$USAGE" "'cluster_size' needs a value" -o cluster_size image 1M
-refuse "$UNSUPPORTED" 'encryption is not supported' -o encrypt.format=luks image 1M
+refuse "$USAGE" "'encrypt.key-secret=k': QEMU's secrets are not known" \
+	-o encrypt.format=luks,encrypt.key-secret=k image 1M
+refuse "$USAGE" "'xts' without encrypt.format=luks" -o encrypt.cipher-mode=xts image 1M
+refuse "$USAGE" "'rc4' is neither luks nor aes" -o encrypt.format=rc4 image 1M
+refuse "$USAGE" 'version 1 has aes only' -f qcow -o encrypt.format=luks image 1M
+refuse "$USAGE" '--key-file: only with encrypt.format=luks' --key-file k image 1M
+luks=encrypt.format=luks
+refuse "$USAGE" 'preallocated would not read as zeros' -o "$luks,preallocation=full" image 1M
+refuse "$USAGE" 'not read as zeros' -o "$luks,data_file=d,data_file_raw=on" image 1M
+refuse "$USAGE" "'aes' is no cipher" -o "$luks,encrypt.cipher-alg=aes" image 1M
+refuse "$USAGE" 'rot-xts-plain64 with a key of 64 bytes' -o "$luks,encrypt.cipher-alg=rot-256" image 1M
+refuse "$USAGE" 'aes-ctr-plain64 with a key of 32' -o "$luks,encrypt.cipher-mode=ctr" image 1M
+refuse "$USAGE" "'crc' is not known" -o "$luks,encrypt.hash-alg=crc" image 1M
+refuse "$USAGE" "iter-time: '0' is no number" -o "$luks,encrypt.iter-time=0" image 1M
+refuse "$NOT_FOUND" 'absent: cannot open the key file' -o "$luks" --key-file absent image 1M
+: >empty
+refuse "$USAGE" 'the new passphrase is empty' -o "$luks" --key-file empty image 1M
 for old in refcount_bits=8 lazy_refcounts=on extended_l2=on compression_type=zstd data_file=d; do
 	refuse "$USAGE" "${old%=*}: '${old#*=}' needs compat=1.1" -o "compat=0.10,$old" image 1M
 done

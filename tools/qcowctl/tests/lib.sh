@@ -11,7 +11,7 @@ export TZ=UTC
 
 # Exit statuses, as in qcowctl.h.
 # shellcheck disable=SC2034 # used by the tests
-USAGE=1 NOT_QCOW=3 BAD_IMAGE=4 UNSUPPORTED=5 BUSY=6 POLICY=7 NO_DRIVER=8 NOT_FOUND=9
+USAGE=1 NOT_QCOW=3 BAD_IMAGE=4 UNSUPPORTED=5 BUSY=6 POLICY=7 NO_DRIVER=8 NOT_FOUND=9 WRONG_KEY=10
 
 die() {
 	printf '%s\n' "$*" >&2
@@ -51,6 +51,29 @@ create_luks() {
 			>out 2>&1 && return
 	done
 	die "$try tries: $(cat out)"
+}
+
+# encrypted_io COMMAND...: on the file image, with the key
+opened=driver=qcow2,file.filename=image,encrypt.key-secret=key
+encrypted_io() {
+	local command
+	local -a args=()
+	for command in "$@"; do
+		args+=(-c "$command")
+	done
+	qemu-io "${secret[@]}" --image-opts "${args[@]}" "$opened" >out 2>&1 || die "$*: $(cat out)"
+	! grep -q 'failed\|verification' out || die "$*: $(cat out)"
+}
+
+# luks_place IMAGE: where its LUKS header is, where the header extension says so
+luks_place() {
+	python3 - "$1" <<-'PY'
+	import struct, sys
+	with open(sys.argv[1], "rb") as f:
+	    head = f.read(4096)
+	at = head.index(bytes.fromhex("0537be7700000010")) + 8
+	print(struct.unpack_from(">Q", head, at)[0], at)
+	PY
 }
 
 # QEMU ends with 1 after a good conversion to a compressed version 1 image.

@@ -7,7 +7,7 @@ set -euo pipefail
 page=$here/../../../Documentation/man/qcowctl.8
 man -l -Tutf8 --warnings=w "$page" 2>warnings | col -b >text
 [[ ! -s warnings ]] || die "$(cat warnings)"
-for command in attach detach list info map create check snapshot bitmap overlay fork rename \
+for command in attach detach list info map create check snapshot bitmap key overlay fork rename \
 	rebase stream commit resize compact set job; do
 	"$QCOWCTL" "$command" --help >help
 	grep -q "qcowctl $command" text
@@ -20,6 +20,6 @@ done
 while read -r option; do
 	grep -qw -- "$option" text || die "-o $option is not in the manual"
 done <options
-for status in 0 1 2 3 4 5 6 7 8 9 63; do
+for status in 0 1 2 3 4 5 6 7 8 9 10 63; do
 	grep -qE "^ +$status( |$)" text || die "status $status is not in the manual"
 done

@@ -5,16 +5,6 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 in_memory
-opened=driver=qcow2,file.filename=image,encrypt.key-secret=key
-encrypted_io() {
-	local command
-	local -a args=()
-	for command in "$@"; do
-		args+=(-c "$command")
-	done
-	qemu-io "${secret[@]}" --image-opts "${args[@]}" "$opened" >out || die "$*: $(cat out)"
-	! grep -q 'failed\|verification' out || die "$*: $(cat out)"
-}
 create_luks image 8M
 encrypted_io 'write -P 1 0 1M'
 "$QCOWCTL" snapshot -c one image
