@@ -26,8 +26,7 @@ static void request_record(const struct qcow_request *req, const struct request 
 
 	if (unlikely(dev->track))
 		qcow_track_mark(dev->track, guest, blk_rq_bytes(rq));
-	/* What the disk reads as stays the same when a layer gets what those below have. */
-	if (dev->meta && !qcow_own_copies_up(req->own) && req->own != QCOW_OWN_ZERO_HOLES)
+	if (dev->meta && !qcow_own_keeps_disk(req->own))
 		qcow_bitmaps_record(&dev->meta->bitmaps, guest, blk_rq_bytes(rq));
 }
 
