@@ -163,8 +163,9 @@ struct qcow_detach {
  * @bytes: the new size, a multiple of the logical block size
  *
  * The device may be open and mounted while it grows; what is new reads as zeros. It is made smaller
- * only when no process has it open and nothing is allocated in what goes. When the call fails the
- * size is the old one. One operation at a time runs on a device: -EBUSY.
+ * only when no process has it open and nothing is allocated in what goes. Persistent bitmaps get
+ * the size, too. When the call fails the size is the old one. One operation at a time runs on a
+ * device: -EBUSY.
  */
 struct qcow_resize {
 	__u32 size;

@@ -25,7 +25,8 @@ struct qcow_request;
 /**
  * enum qcow_own - what a request of the driver on its own device does
  * @QCOW_OWN_NONE: it is one of the block layer
- * @QCOW_OWN_ZERO: make a range read as zeros, which may lie behind the disk
+ * @QCOW_OWN_ZERO: make a range read as zeros
+ * @QCOW_OWN_ZERO_BEHIND: the same behind the disk
  * @QCOW_OWN_DROP_BEHIND: only drop what whole clusters of it have, as a discard does
  * @QCOW_OWN_DROP_COPIED: the same, where the layer below has a copy: the disk stays as it is
  * @QCOW_OWN_ZERO_HOLES: whole clusters that the active image does not have at all become zeros of
@@ -41,6 +42,7 @@ struct qcow_request;
 enum qcow_own {
 	QCOW_OWN_NONE,
 	QCOW_OWN_ZERO,
+	QCOW_OWN_ZERO_BEHIND,
 	QCOW_OWN_DROP_BEHIND,
 	QCOW_OWN_DROP_COPIED,
 	QCOW_OWN_ZERO_HOLES,
@@ -62,10 +64,18 @@ static inline bool qcow_own_copies_down(enum qcow_own own)
 	return own == QCOW_OWN_COPY_DOWN || own == QCOW_OWN_CLONE_DOWN;
 }
 
-/* What the disk reads as stays the same: layers change places. */
+/* What the disk reads as stays the same: only what is behind it changes, or layers do. */
 static inline bool qcow_own_keeps_disk(enum qcow_own own)
 {
-	return qcow_own_copies_up(own) || own == QCOW_OWN_ZERO_HOLES || own == QCOW_OWN_DROP_COPIED;
+	switch (own) {
+	case QCOW_OWN_ZERO_BEHIND:
+	case QCOW_OWN_DROP_BEHIND:
+	case QCOW_OWN_DROP_COPIED:
+	case QCOW_OWN_ZERO_HOLES:
+		return true;
+	default:
+		return qcow_own_copies_up(own);
+	}
 }
 
 /* A write that has no memory: a work reads what it writes. */
