@@ -7,6 +7,7 @@
 
 #include <kunit/test.h>
 #include <linux/bitmap.h>
+#include <linux/log2.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/sizes.h>
@@ -187,13 +188,22 @@ static const struct qcow_disk_bitmap *find_entry(const struct ram_disk *disk, co
 	return NULL;
 }
 
+/* The table entry of a bit. */
+static u64 entry_of(const struct bitmap_rig *r, const struct ram_disk *disk,
+		    const struct qcow_disk_bitmap *b, u32 bit)
+{
+	u32 shift = r->rig->c->cluster_bits + 3;
+	u64 at = be64_to_cpu(b->table_offset) + (bit >> shift) * sizeof(__be64);
+
+	return be64_to_cpup((__be64 *)(disk->data + at));
+}
+
 /* Whether a bit is set, out of the table and the clusters of bits. */
 static bool bit_of(const struct bitmap_rig *r, const struct ram_disk *disk,
 		   const struct qcow_disk_bitmap *b, u32 bit)
 {
 	u32 shift = r->rig->c->cluster_bits + 3;
-	u64 at = be64_to_cpu(b->table_offset) + (bit >> shift) * sizeof(__be64);
-	u64 entry = be64_to_cpup((__be64 *)(disk->data + at));
+	u64 entry = entry_of(r, disk, b, bit);
 	u32 in_cluster = bit & (BIT(shift) - 1);
 
 	if (entry < 2)
@@ -236,18 +246,50 @@ static int check_bits(struct bitmap_rig *r, const struct recorded *b, const u32 
 	return 0;
 }
 
+/* It is as long as the disk, and what has come to that later is clean. */
+static int check_length(struct bitmap_rig *r, const struct recorded *b,
+			const struct qcow_disk_bitmap *disk_bitmap)
+{
+	const struct qcow_disk_header *h = (const void *)r->rig->copy->data;
+	u32 shift = r->rig->c->cluster_bits + 3, bits = ilog2(b->granularity);
+	u32 i = DIV_ROUND_UP(r->rig->c->size, b->granularity), end;
+	u32 entries = be32_to_cpu(disk_bitmap->table_entries);
+
+	if (entries != qcow_bitmap_table_entries(be64_to_cpu(h->size), bits, shift - 3)) {
+		snprintf(r->text, sizeof(r->text), "bitmap %s: a table of %u entries, size %llu",
+			 b->name, entries, be64_to_cpu(h->size));
+		return -EUCLEAN;
+	}
+	for (end = entries << shift; i < end; i++) {
+		if (!entry_of(r, r->rig->copy, disk_bitmap, i))
+			i |= BIT(shift) - 1;
+		else if (bit_of(r, r->rig->copy, disk_bitmap, i))
+			break;
+	}
+	if (i < end) {
+		snprintf(r->text, sizeof(r->text), "bitmap %s: bit %u is behind what was written",
+			 b->name, i);
+		return -EUCLEAN;
+	}
+	return 0;
+}
+
 /* @acked: NULL: the image is in use. */
 static int check_bitmap(struct bitmap_rig *r, const struct recorded *b, const u32 *acked)
 {
 	const struct ram_disk *disk = r->rig->copy;
 	const struct qcow_disk_bitmap *disk_bitmap = find_entry(disk, b->name);
 	u32 flags;
+	int err;
 
 	if (!disk_bitmap)
 		return 0;
 	flags = be32_to_cpu(disk_bitmap->flags);
 	if (flags & QCOW_BITMAP_IN_USE)
 		return 0;
+	err = check_length(r, b, disk_bitmap);
+	if (err)
+		return err;
 	if (flags & QCOW_BITMAP_AUTO && !acked) {
 		snprintf(r->text, sizeof(r->text), "bitmap %s records, and is not marked", b->name);
 		return -EUCLEAN;
@@ -449,6 +491,127 @@ static void detach_fails_once(struct kunit *test)
 	KUNIT_EXPECT_GT(test, nth, 4);
 }
 
+static int resize(struct bitmap_rig *r, u64 bytes, bool shrink)
+{
+	struct qcow_report rep = { .buf = r->text, .size = sizeof(r->text) };
+
+	r->text[0] = 0;
+	return qcow_device_resize(r->rig->dev.index, bytes, shrink, &rep);
+}
+
+/* The table of the bitmap with the fine bits gets two entries more. */
+static u64 grown(const struct bitmap_rig *r)
+{
+	return r->rig->c->size + (2ULL << (r->rig->c->cluster_bits + 3 + SECTOR_SHIFT));
+}
+
+static void resize_work(struct work_struct *work)
+{
+	struct bitmap_rig *r = container_of(work, struct bitmap_rig, work);
+
+	r->err = resize(r, r->rig->c->size + SZ_4K, false) ?: resize(r, grown(r), false);
+}
+
+/* One bitmap that has recorded, one that does, and requests that go on. */
+static void begin_resize(struct bitmap_rig *r)
+{
+	struct kunit *test = r->rig->test;
+
+	r->first.is_closed = false;
+	r->second.is_closed = false;
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
+	KUNIT_EXPECT_EQ_MSG(test, 0, add(r, &r->first), "%s", r->text);
+	KUNIT_EXPECT_EQ_MSG(test, 0, add(r, &r->second), "%s", r->text);
+	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS, SEED));
+	KUNIT_EXPECT_EQ_MSG(test, 0, disable(r, &r->first), "%s", r->text);
+}
+
+/* Only a device that is not open, and to where a cluster ends: the last one may be in use. */
+static int shrink(struct bitmap_rig *r)
+{
+	int err;
+
+	ram_device_close(&r->rig->dev);
+	err = resize(r, round_up(r->rig->c->size, 1ULL << r->rig->c->cluster_bits), true);
+	KUNIT_ASSERT_EQ(r->rig->test, 0, ram_device_open(&r->rig->dev));
+	return err;
+}
+
+static void cuts_while_the_disk_is_resized(struct kunit *test)
+{
+	struct bitmap_rig *r = bitmap_rig_create(test, test->param_value);
+
+	begin_resize(r);
+	watch(r, on_change);
+	INIT_WORK(&r->work, resize_work);
+	queue_work(system_unbound_wq, &r->work);
+	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS_MEANWHILE, SEED + 100));
+	flush_work(&r->work);
+	KUNIT_EXPECT_EQ_MSG(test, 0, r->err, "%s", r->text);
+	kunit_info(test, "%u cuts", r->nr);
+	r->nr = 0;
+	KUNIT_EXPECT_EQ_MSG(test, 0, shrink(r), "%s", r->text);
+	watch(r, NULL);
+	KUNIT_EXPECT_FALSE(test, r->bad);
+	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS, SEED + 200));
+	KUNIT_EXPECT_EQ_MSG(test, 0, resize(r, grown(r), false), "%s", r->text);
+	detach_image(r);
+	expect_flags(r, "first", 0);
+	expect_flags(r, "the second one", QCOW_BITMAP_AUTO);
+
+	/* They are read with that size, and shrink with it. */
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
+	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS, SEED + 300));
+	KUNIT_EXPECT_EQ_MSG(test, 0, shrink(r), "%s", r->text);
+	detach_image(r);
+	expect_flags(r, "first", 0);
+	expect_flags(r, "the second one", QCOW_BITMAP_AUTO);
+}
+
+/*
+ * The disk grows and shrinks while the @nth call of the image's store fails that is no read.
+ * Return: whether there was one.
+ */
+static bool fail_resize_nth(struct bitmap_rig *r, int nth)
+{
+	struct ram_disk *disk = r->rig->dev.disk;
+	struct kunit *test = r->rig->test;
+	bool failed, lost;
+	int err;
+
+	write_rig_restart(r->rig);
+	begin_resize(r);
+	ram_disk_fail_change(disk, nth, -EIO);
+	err = resize(r, grown(r), false) ?: shrink(r);
+	failed = disk->failed;
+	lost = disk->failed == &disk->flushes;
+	ram_disk_fail_change(disk, 0, 0);
+	if (!failed)
+		KUNIT_EXPECT_EQ_MSG(test, 0, err, "call %d: %s", nth, r->text);
+	if (!lost) {
+		KUNIT_EXPECT_EQ_MSG(test, 0, guest(r, OPS, SEED + 1), "call %d", nth);
+		detach_image(r);
+		expect_flags(r, "first", 0);
+		expect_flags(r, "the second one", QCOW_BITMAP_AUTO);
+	} else {
+		ram_device_detach(&r->rig->dev);
+		ram_disk_imagine(disk, 0, r->rig->copy);
+		KUNIT_EXPECT_EQ_MSG(test, 0, check_copy(r, r->rig->model->durable, NULL),
+				    "call %d: %s", nth, r->text);
+	}
+	return failed;
+}
+
+static void resizes_fail_once(struct kunit *test)
+{
+	struct bitmap_rig *r = bitmap_rig_create(test, test->param_value);
+	int nth = 1;
+
+	while (nth < MAX_CALLS && fail_resize_nth(r, nth))
+		nth += 1 + nth / 6;
+	KUNIT_EXPECT_GT(test, nth, 4);
+}
+
 static const struct write_case small_case = {
 	.name = "v3, 512", .version = 3, .cluster_bits = 9, .size = SZ_64K, .threads = 1,
 };
@@ -467,14 +630,6 @@ static void expect_refused(struct bitmap_rig *r, int err, const char *text,
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(r->text, text), "%s", r->text);
 }
 
-static int resize(struct bitmap_rig *r, u64 bytes)
-{
-	struct qcow_report rep = { .buf = r->text, .size = sizeof(r->text) };
-
-	r->text[0] = 0;
-	return qcow_device_resize(r->rig->dev.index, bytes, false, &rep);
-}
-
 static void changes_that_are_refused(struct kunit *test)
 {
 	struct bitmap_rig *r = bitmap_rig_create(test, &small_case);
@@ -488,8 +643,25 @@ static void changes_that_are_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ_MSG(test, 0, add(r, &r->first), "%s", r->text);
 	expect_refused(r, -EEXIST, "there is one already", QCOW_BITMAP_ADD, "first", 0, NULL);
 	expect_refused(r, -ENOENT, "there is none", QCOW_BITMAP_MERGE, "first", 0, "second");
-	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, resize(r, SZ_128K));
-	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(r->text, "bitmap"), "%s", r->text);
+	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS, SEED));
+	detach_image(r);
+}
+
+static const struct write_case large_case = {
+	.name = "v3, 64k", .version = 3, .cluster_bits = 16, .size = SZ_64K, .threads = 1,
+};
+
+/* Bits of a disk of 1 TiB, one for each sector, would take all memory that bitmaps may have. */
+static void size_with_too_many_bits(struct kunit *test)
+{
+	struct bitmap_rig *r = bitmap_rig_create(test, &large_case);
+
+	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
+	KUNIT_EXPECT_EQ_MSG(test, 0, add(r, &r->second), "%s", r->text);
+	KUNIT_EXPECT_EQ_MSG(test, 0, add(r, &r->first), "%s", r->text);
+	KUNIT_EXPECT_EQ(test, -EFBIG, resize(r, 1ULL << 40, false));
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(r->text, "\"first\": all bitmaps would take"), "%s",
+				  r->text);
 	KUNIT_EXPECT_EQ(test, 0, guest(r, OPS, SEED));
 	detach_image(r);
 }
@@ -559,7 +731,10 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(cuts_while_bitmaps_change, kind_next_half),
 	KUNIT_CASE_PARAM_ATTR(changes_fail_once, kind_next_third, { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_PARAM_ATTR(detach_fails_once, kind_next_third, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(cuts_while_the_disk_is_resized, kind_next_half),
+	KUNIT_CASE_PARAM_ATTR(resizes_fail_once, kind_next_third, { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE(changes_that_are_refused),
+	KUNIT_CASE(size_with_too_many_bits),
 	KUNIT_CASE(old_versions_have_none),
 	KUNIT_CASE(ranges_are_the_bits),
 	{}

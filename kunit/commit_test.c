@@ -15,6 +15,7 @@
 #include "device.h"
 #include "layer/image.h"
 #include "layer/layer.h"
+#include "layer/map.h"
 #include "live/resize.h"
 #include "rig/guest_model.h"
 #include "rig/image_fsck.h"
@@ -61,17 +62,25 @@ static void begin(struct overlay_rig *r)
 	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 1));
 }
 
-/* The image is whole, without leaks but for gaps of version 1, and the overlays show it. */
-static void detach_image(struct overlay_rig *r)
+/* The chain is whole, and the image without leaks but for gaps of version 1. */
+static void detach(struct overlay_rig *r)
 {
 	struct write_rig *rig = r->rig;
 
 	KUNIT_ASSERT_EQ(rig->test, 0, ram_device_detach(&rig->dev));
 	overlay_rig_expect_good(r, rig->model->acked);
-	KUNIT_EXPECT_EQ_MSG(rig->test, 0, write_rig_check(rig, rig->model->acked, true), "%s",
-			    rig->text);
 	if (rig->c->version > 1)
 		KUNIT_EXPECT_EQ(rig->test, rig->leaked, rig->fsck->leaked);
+}
+
+/* And what the overlays show is the image's. */
+static void detach_image(struct overlay_rig *r)
+{
+	struct write_rig *rig = r->rig;
+
+	detach(r);
+	KUNIT_EXPECT_EQ_MSG(rig->test, 0, write_rig_check(rig, rig->model->acked, true), "%s",
+			    rig->text);
 }
 
 /* Twice, with the same overlay: the second time into what has been committed into before. */
@@ -239,7 +248,6 @@ static void commits_that_are_refused(struct kunit *test)
 	struct overlay_rig *r = overlay_rig_create(test, &over_raw_case);
 
 	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
-	expect_refused(r, -EOPNOTSUPP, "the backing file is raw");
 	KUNIT_ASSERT_EQ_MSG(test, 0, put_on(r), "%s", r->text);
 	KUNIT_ASSERT_EQ(test, 0, ram_device_snapshot(&r->rig->dev, QCOW_SNAPSHOT_CREATE, 1, r->text,
 						     sizeof(r->text)));
@@ -248,6 +256,142 @@ static void commits_that_are_refused(struct kunit *test)
 						     sizeof(r->text)));
 	KUNIT_EXPECT_EQ_MSG(test, 0, commit(r), "%s", r->text);
 	detach_image(r);
+}
+
+/* Into the raw image, again and again: each time what the guest has written since goes there. */
+static void commit_raw_work(struct work_struct *work)
+{
+	struct overlay_rig *r = container_of(work, struct overlay_rig, work);
+	unsigned int i;
+
+	for (i = 0; i < 3 && !r->err; i++)
+		r->err = commit(r);
+}
+
+/* The image has nothing of its own, and the raw one has all. Nothing is written meanwhile. */
+static void expect_raw(struct overlay_rig *r)
+{
+	struct write_rig *rig = r->rig;
+	struct qcow_image *top = rig->dev.qcow->chain;
+	struct qcow_extent ext = {};
+	struct kunit *test = rig->test;
+	u64 guest;
+
+	KUNIT_EXPECT_EQ(test, max(rig->c->backing, rig->c->size), top->backing->size);
+	for (guest = 0; guest < top->size; guest += ext.len) {
+		KUNIT_ASSERT_EQ(test, 0, qcow_map_top_wait(top, guest, top->size - guest, NULL,
+							   &ext));
+		KUNIT_ASSERT_EQ_MSG(test, QCOW_EXTENT_HOLE, ext.kind, "at %llu", guest);
+	}
+	KUNIT_EXPECT_EQ_MSG(test, 0, guest_model_check(rig->model, rig->model->acked, 0,
+						       rig->model->nr, rig->dev.backing->data,
+						       r->text, sizeof(r->text)), "%s", r->text);
+}
+
+/* An image of the kind of the parameter, but without the snapshot that mixed ones have. */
+static struct overlay_rig *create_on_raw(struct kunit *test)
+{
+	const struct write_case *kind = test->param_value;
+	struct write_case *c = kunit_kzalloc(test, sizeof(*c), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, c);
+	*c = *kind;
+	c->mixed = false;
+	return overlay_rig_create(test, c);
+}
+
+static void begin_on_raw(struct overlay_rig *r)
+{
+	KUNIT_ASSERT_EQ(r->rig->test, 0, ram_device_attach(&r->rig->dev));
+	KUNIT_EXPECT_EQ(r->rig->test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED));
+}
+
+static void cuts_while_committing_into_raw(struct kunit *test)
+{
+	struct overlay_rig *r = create_on_raw(test);
+
+	begin_on_raw(r);
+	/* The image drops what it has late. */
+	overlay_rig_watch(r, 4 * commit_cuts);
+	INIT_WORK(&r->work, commit_raw_work);
+	queue_work(system_unbound_wq, &r->work);
+	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS_MEANWHILE, OVERLAY_SEED + 100));
+	flush_work(&r->work);
+	overlay_rig_watch(r, 0);
+	KUNIT_EXPECT_EQ_MSG(test, 0, r->err, "%s", r->text);
+	KUNIT_EXPECT_FALSE(test, r->bad);
+	KUNIT_EXPECT_EQ(test, 2, r->rig->dev.qcow->depth);
+	KUNIT_EXPECT_EQ_MSG(test, 0, commit(r), "%s", r->text);
+	expect_raw(r);
+	KUNIT_EXPECT_EQ(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 200));
+	detach(r);
+	kunit_info(test, "%u cuts", r->nr);
+}
+
+/*
+ * A commit while the @nth call of a store fails that is no read: of the raw image, or of the one on
+ * it. Return: whether there was one.
+ */
+static bool fail_raw_nth(struct overlay_rig *r, struct ram_disk *disk, int nth)
+{
+	bool in_base = disk == r->rig->dev.backing, failed, lost;
+	struct kunit *test = r->rig->test;
+	int err;
+
+	overlay_rig_restart(r);
+	begin_on_raw(r);
+	ram_disk_fail_change(disk, nth, -EIO);
+	err = commit(r);
+	failed = disk->failed;
+	lost = disk->failed == &disk->flushes;
+	ram_disk_fail_change(disk, 0, 0);
+	if (!failed || !in_base || disk->failed == &disk->punches)
+		KUNIT_EXPECT_TRUE_MSG(test, !err || failed, "call %d: %s", nth, r->text);
+	else
+		KUNIT_EXPECT_EQ_MSG(test, -EIO, err, "call %d: %s", nth, r->text);
+	overlay_rig_expect_good(r, r->rig->model->durable);
+	if (in_base) {
+		KUNIT_EXPECT_EQ_MSG(test, 0, overlay_rig_guest(r, OPS, OVERLAY_SEED + 2),
+				    "call %d", nth);
+		KUNIT_EXPECT_EQ_MSG(test, 0, commit(r), "call %d: %s", nth, r->text);
+		if (!lost)
+			expect_raw(r);
+	}
+	ram_device_detach(&r->rig->dev);
+	overlay_rig_expect_good(r, r->rig->model->durable);
+	return failed;
+}
+
+/* The first ones all, of later ones fewer and fewer. */
+static void changes_fail_once_into_raw(struct kunit *test)
+{
+	struct overlay_rig *r = create_on_raw(test);
+	struct ram_disk *disks[] = { r->rig->dev.backing, r->rig->dev.disk };
+	unsigned int i;
+	int nth;
+
+	for (i = 0; i < ARRAY_SIZE(disks); i++) {
+		nth = 1;
+		while (nth < MAX_CALLS && fail_raw_nth(r, disks[i], nth))
+			nth += 1 + nth / 3;
+		KUNIT_EXPECT_GT(test, nth, 2);
+	}
+}
+
+/* Those over a raw image. */
+static const void *kind_next_on_raw(const void *prev, char *name)
+{
+	const struct write_case *c = prev;
+
+	do {
+		c = write_case_next(c, name);
+	} while (c && !c->backing);
+	return c;
+}
+
+static const void *kind_next_on_raw_third(const void *prev, char *name)
+{
+	return part_next(kind_next_on_raw, prev, name, 3);
 }
 
 static const void *kind_next_third(const void *prev, char *name)
@@ -265,6 +409,9 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM_ATTR(changes_of_image_fail_once, kind_next_sixth,
 			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_PARAM_ATTR(changes_of_overlay_fail_once, kind_next_sixth,
+			      { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(cuts_while_committing_into_raw, kind_next_on_raw_third),
+	KUNIT_CASE_PARAM_ATTR(changes_fail_once_into_raw, kind_next_on_raw_third,
 			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE(commit_that_is_cancelled),
 	KUNIT_CASE(commits_that_are_refused),

@@ -487,15 +487,6 @@ static void sizes_that_are_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -ENXIO, qcow_device_resize(1 << 20, SZ_2M, false, NULL));
 }
 
-static void bitmaps_are_refused(struct kunit *test)
-{
-	struct resize_rig *r = simple_rig(test);
-
-	KUNIT_ASSERT_EQ(test, 0, ram_device_attach(&r->rig->dev));
-	r->rig->dev.qcow->chain->header.autoclear = QCOW_AUTOCLEAR_BITMAPS;
-	expect_refused(r, SZ_2M, -EOPNOTSUPP, "persistent bitmaps");
-}
-
 static const struct resize_case long_l1_case = {
 	.c = {
 		.name = "v3, 64k, L1 entries beyond the size", .version = 3, .cluster_bits = 16,
@@ -626,7 +617,6 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(no_space, next_third),
 	KUNIT_CASE_PARAM(shrinks_when_unused, resize_gen_params),
 	KUNIT_CASE(sizes_that_are_refused),
-	KUNIT_CASE(bitmaps_are_refused),
 	KUNIT_CASE(tables_beyond_the_size),
 	KUNIT_CASE(operation_keeps_the_device),
 	KUNIT_CASE(detach_waits_for_the_operation),

@@ -26,6 +26,8 @@ struct overlay_rig *overlay_rig_create(struct kunit *test, const struct write_ca
 	r->tops = overlays_create(test, &(struct image_shape) {
 		.version = 3, .cluster_bits = c->cluster_bits, .size = c->size, .room = SZ_16M,
 	});
+	if (c->backing)
+		r->base = ram_disk_create(test, r->rig->dev.backing->room);
 	r->least = kunit_kcalloc(test, c->size / SECTOR_SIZE, sizeof(u32), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, r->least);
 	mutex_init(&r->lock);
@@ -43,11 +45,11 @@ int overlay_rig_guest(struct overlay_rig *r, unsigned int ops, u64 seed)
 	return write_rig_guest(r->rig, ops, seed);
 }
 
-/* The chain that the copies of all disks are; each of them is a good image. */
-static int check_copies(struct overlay_rig *r, const u32 *least)
+/* The chain that the copies of all disks are, on @base; each of them is a good image. */
+static int check_chain(struct overlay_rig *r, struct qcow_image *base, const u32 *least)
 {
 	struct write_rig *rig = r->rig;
-	struct qcow_image *chain[MAX_OVERLAYS + 1], *image;
+	struct qcow_image *chain[MAX_OVERLAYS + 1], *image = base;
 	struct overlays *tops = r->tops;
 	int nr, err = image_fsck(rig->fsck);
 
@@ -55,7 +57,6 @@ static int check_copies(struct overlay_rig *r, const u32 *least)
 		strscpy(r->text, rig->fsck->text, sizeof(r->text));
 		return err;
 	}
-	image = rig->backing;
 	for (nr = 0; nr <= MAX_OVERLAYS && !err; nr++) {
 		if (nr && image_fsck(tops->fscks[nr - 1])) {
 			strscpy(r->text, tops->fscks[nr - 1]->text, sizeof(r->text));
@@ -81,8 +82,31 @@ static int check_copies(struct overlay_rig *r, const u32 *least)
 	return err;
 }
 
+static int check_copies(struct overlay_rig *r, const u32 *least)
+{
+	const struct qcow_image_params params = {
+		.name = "base", .raw = true, .snapshot = QCOW_ACTIVE_STATE,
+	};
+	struct qcow_image *base = NULL;
+	struct qcow_store *store;
+	int err;
+
+	if (r->base) {
+		store = ram_store_try(r->base);
+		base = store ? qcow_image_open(&params, store, NULL, NULL) : ERR_PTR(-ENOMEM);
+		if (IS_ERR(base))
+			return PTR_ERR(base);
+	}
+	err = check_chain(r, base, least);
+	if (base)
+		qcow_image_close(base);
+	return err;
+}
+
 static void imagine(struct overlay_rig *r, u64 seed)
 {
+	if (r->base)
+		ram_disk_imagine(r->rig->dev.backing, seed, r->base);
 	ram_disk_imagine(r->rig->dev.disk, seed, r->rig->copy);
 	overlays_imagine(r->tops, seed);
 }
@@ -114,12 +138,14 @@ static void on_change(void *watcher)
 
 void overlay_rig_watch(struct overlay_rig *r, unsigned int cuts)
 {
-	struct ram_disk *disks[] = { r->rig->dev.disk, r->tops->disks[0], r->tops->disks[1] };
+	struct ram_disk *disks[] = {
+		r->rig->dev.disk, r->tops->disks[0], r->tops->disks[1], r->rig->dev.backing,
+	};
 	unsigned int i;
 
-	static_assert(ARRAY_SIZE(disks) == MAX_OVERLAYS + 1);
+	static_assert(ARRAY_SIZE(disks) == MAX_OVERLAYS + 2);
 	r->most = cuts;
-	for (i = 0; i < ARRAY_SIZE(disks); i++) {
+	for (i = 0; i < ARRAY_SIZE(disks) && disks[i]; i++) {
 		disks[i]->watcher = r;
 		disks[i]->on_change = cuts ? on_change : NULL;
 	}

@@ -21,6 +21,7 @@ struct write_rig;
  * struct overlay_rig - a device that gets overlays
  * @rig: image and guest
  * @tops: the overlays
+ * @base: what a power cut leaves of the raw backing image, or NULL
  * @text: what is wrong
  * @err: of what @work has done
  * @work: the test's
@@ -33,6 +34,7 @@ struct write_rig;
 struct overlay_rig {
 	struct write_rig *rig;
 	struct overlays *tops;
+	struct ram_disk *base;
 	char text[256];
 	int err;
 	struct work_struct work;

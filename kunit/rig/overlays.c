@@ -129,6 +129,8 @@ static int commit_into(struct ram_device *dev, struct ram_disk *disk, struct qco
 	struct qcow_commit_parts parts = {};
 	int err;
 
+	below.p.image.raw = old->raw;
+	base.p.image.raw = old->raw;
 	base.p.instead = old;
 	base.p.backing = qcow_layer_hold(old->backing);
 	parts.base = qcow_layer_get(&base.p, rep);
@@ -139,7 +141,7 @@ static int commit_into(struct ram_device *dev, struct ram_disk *disk, struct qco
 	err = qcow_layer_reopen(&below.p, &parts.again, rep);
 	if (!err)
 		err = qcow_commit_backing_run(dev->qcow, &parts, rep);
-	if (!err || !parts.is_below) {
+	if (!parts.is_below) {
 		qcow_layer_put(parts.base);
 	} else {
 		below.p.file.bytes = disk->bytes;
@@ -147,6 +149,14 @@ static int commit_into(struct ram_device *dev, struct ram_disk *disk, struct qco
 	}
 	qcow_reopened_destroy(&parts.again);
 	return err;
+}
+
+/* Below the image on top. */
+static struct ram_disk *disk_below(const struct overlays *o, const struct ram_device *dev)
+{
+	if (!o->nr)
+		return dev->backing;
+	return o->nr > 1 ? o->disks[o->nr - 2] : dev->disk;
 }
 
 int overlays_commit(struct overlays *o, struct ram_device *dev, u64 rate, char *text, size_t len)
@@ -161,9 +171,9 @@ int overlays_commit(struct overlays *o, struct ram_device *dev, u64 rate, char *
 		return PTR_ERR(qcow);
 	err = qcow_commit_backing_check(qcow, &rep);
 	if (!err)
-		err = commit_into(dev, o->nr > 1 ? o->disks[o->nr - 2] : dev->disk, &rep);
+		err = commit_into(dev, disk_below(o, dev), &rep);
 	qcow_device_put(qcow);
-	if (!err)
+	if (!err && o->nr)
 		o->nr--;
 	return err;
 }

@@ -64,14 +64,15 @@ int overlays_put(struct overlays *o, struct ram_device *dev, struct ram_disk *di
 		 size_t len);
 
 /**
- * overlays_commit() - commit the overlay on top of a device into what is below it
- * @o: the overlays, one of which is on the device
+ * overlays_commit() - commit the image on top of a device into what is below it
+ * @o: the overlays; without one on the device it is the image that has been attached, and below it
+ *     is the raw one
  * @dev: attached
  * @rate: bytes that may be copied in a second; 0: as many as can be
  * @text: filled with what is wrong
  * @len: bytes of @text
  *
- * What it had is leaked in it: overlays_next() has it again.
+ * What an overlay had is leaked in it: overlays_next() has it again.
  *
  * Context: process context, may sleep.
  * Return: as qcow_device_commit_backing().

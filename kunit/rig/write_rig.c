@@ -126,16 +126,26 @@ static void *memory(struct kunit *test, size_t bytes)
 }
 
 /* A raw image of stamps. */
-static void create_backing(struct write_rig *rig)
+static void fill_backing(struct write_rig *rig)
 {
-	struct ram_disk *disk = ram_disk_create(rig->test, rig->c->backing);
+	struct ram_disk *disk = rig->dev.backing;
 	u32 i;
 
-	for (i = 0; i < rig->c->backing / SECTOR_SIZE; i++)
+	disk->bytes = rig->c->backing;
+	memset(disk->data, 0, disk->room);
+	for (i = 0; i < disk->bytes / SECTOR_SIZE; i++)
 		guest_stamp(rig->model, disk->data + i * SECTOR_SIZE, i, 0);
-	guest_model_begin(rig->model, 0, min(i, rig->model->nr), GUEST_STAMP);
-	rig->dev.backing = disk;
-	rig->backing = image_open_raw(rig->test, disk);
+	disk->high = disk->bytes;
+}
+
+static void create_backing(struct write_rig *rig)
+{
+	u32 sectors = min(rig->c->backing, rig->c->size) / SECTOR_SIZE;
+
+	rig->dev.backing = ram_disk_create(rig->test, max(rig->c->backing, rig->c->size));
+	fill_backing(rig);
+	guest_model_begin(rig->model, 0, sectors, GUEST_STAMP);
+	rig->backing = image_open_raw(rig->test, rig->dev.backing);
 }
 
 static void create_scattered(struct write_rig *rig, struct image_builder *b)
@@ -215,6 +225,10 @@ void write_rig_restart(struct write_rig *rig)
 	memcpy(disk->data, rig->begin, rig->begin_bytes);
 	disk->bytes = rig->begin_bytes;
 	disk->room = ROOM;
+	if (rig->dev.backing) {
+		ram_disk_cut(rig->dev.backing, 0);
+		fill_backing(rig);
+	}
 	guest_model_restart(rig->model);
 }
 

@@ -150,6 +150,18 @@ static const char *compress_name(const struct qcow_device *dev)
 	return method ?: "off";
 }
 
+/* QEMU's words for it. */
+static const char *backing_format_name(const struct qcow_device *dev)
+{
+	const struct qcow_image *backing = dev->chain->backing;
+
+	if (!backing)
+		return "";
+	if (backing->raw)
+		return "raw";
+	return backing->header.version == 1 ? "qcow" : "qcow2";
+}
+
 #define QCOW_ATTR(_name, _type, _value)							\
 static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,		\
 			    char *buf)							\
@@ -170,6 +182,7 @@ QCOW_ATTR(cluster_size, "%llu", qcow_cluster_bytes(&qdev->chain->geo));
 /* As far as a line of sysfs goes. */
 QCOW_ATTR(snapshot_id, "%s", qdev->chain->snapshot_id ?: "");
 QCOW_ATTR(snapshot_name, "%s", qdev->chain->snapshot_name ?: "");
+QCOW_ATTR(backing_format, "%s", backing_format_name(qdev));
 QCOW_ATTR(depth, "%u", qdev->depth);
 QCOW_ATTR(direct_io, "%d", qdev->chain->data->direct);
 QCOW_ATTR(detect_zeroes, "%s", zeroes_name(qdev));
@@ -197,6 +210,7 @@ static struct attribute *qcow_attrs[] = {
 	&dev_attr_depth.attr,
 	&dev_attr_shared_layers.attr,
 	&dev_attr_backing.attr,
+	&dev_attr_backing_format.attr,
 	&dev_attr_data_file.attr,
 	&dev_attr_data_file_id.attr,
 	&dev_attr_store.attr,

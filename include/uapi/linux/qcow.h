@@ -163,8 +163,9 @@ struct qcow_detach {
  * @bytes: the new size, a multiple of the logical block size
  *
  * The device may be open and mounted while it grows; what is new reads as zeros. It is made smaller
- * only when no process has it open and nothing is allocated in what goes. When the call fails the
- * size is the old one. One operation at a time runs on a device: -EBUSY.
+ * only when no process has it open and nothing is allocated in what goes. Persistent bitmaps get
+ * the size, too. When the call fails the size is the old one. One operation at a time runs on a
+ * device: -EBUSY.
  */
 struct qcow_resize {
 	__u32 size;
@@ -395,9 +396,13 @@ struct qcow_wait {
  * device may be open and mounted. A power cut finds the disk as it is by the name of the image, and
  * after the call also by that of the backing file. When the call fails the image is the one that it
  * was, and has all that it had; only when it cannot be made empty it takes no writes any more, and
- * both have it together. Refused where the backing file is raw (-EOPNOTSUPP), longer than
- * the disk (-EINVAL), or below other devices (-EBUSY), and where the image has snapshots
- * (-EOPNOTSUPP). One operation at a time runs on a device: -EBUSY.
+ * both have it together. Refused where the backing file is longer than the disk (-EINVAL), or below
+ * other devices (-EBUSY), and where the image has snapshots (-EOPNOTSUPP). One operation at a time
+ * runs on a device: -EBUSY.
+ *
+ * On a raw backing file, which may be the longer one, the device keeps the image. That drops what
+ * has been copied, and has afterwards what has been written meanwhile, or nothing. When the call
+ * fails, or power does, each has a part, and the disk is found by the name of the image.
  */
 struct qcow_commit_backing {
 	__u32 size;

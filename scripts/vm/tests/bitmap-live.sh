@@ -9,40 +9,6 @@
 . "$QCOW_ROOT/scripts/vm/model.sh"
 . "$QCOW_ROOT/scripts/vm/bitmaps.sh"
 
-# qemu_ranges IMAGE BITMAP: what QEMU says has changed, `START LENGTH` each
-qemu_ranges() {
-	local server
-	qemu-nbd -r -t -k "$PWD/nbd" -f qcow2 -B "$2" "$1" &
-	server=$!
-	until [[ -S nbd ]]; do
-		kill -0 "$server" || fail "qemu-nbd $*"
-		sleep 0.2
-	done
-	qemu-img map --output=json --image-opts \
-		"driver=nbd,server.type=unix,server.path=$PWD/nbd,x-dirty-bitmap=qemu:dirty-bitmap:$2" |
-		python3 -ES -c '
-import json
-import sys
-for e in json.load(sys.stdin):
-    if not e["data"]:
-        print(e["start"], e["length"])'
-	kill "$server"
-	wait "$server" || true
-	rm -f nbd
-}
-
-# ranges IMAGE|DEVICE BITMAP: the same, as qcowctl says
-ranges() {
-	qcowctl map --bitmap "$2" --output json "$1" | python3 -ES -c '
-import json
-import sys
-for e in json.load(sys.stdin):
-    print(e["start"], e["length"])'
-}
-
-# same_ranges IMAGE BITMAP: QEMU reads the same from a detached image
-same_ranges() { assert_eq "$(ranges "$@")" "$(qemu_ranges "$@")" "ranges of $*"; }
-
 # copy_ranges BITMAP FROM TO: only what has changed
 copy_ranges() {
 	ranges "$dev" "$1" >changed

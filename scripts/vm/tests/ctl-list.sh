@@ -38,8 +38,8 @@ names = {"SIZE": "size", "RO": "ro", "MAJ:MIN": "dev", "CLUSTER": "qcow/cluster_
          "DIO": "qcow/direct_io", "SNAPSHOT-ID": "qcow/snapshot_id",
          "SNAPSHOT": "qcow/snapshot_name", "QUEUES": "qcow/nr_queues", "INFLATED": "qcow/inflated_bytes"}
 booleans = ("RO", "DIO", "LAZY")
-texts = ("NAME", "SNAPSHOT-ID", "SNAPSHOT", "IMAGE", "IMAGE-ID", "BACKING", "DATA-FILE", "DATA-FILE-ID",
-         "DETECT-ZEROES", "COMPRESS", "STORE", "JOB", "MAJ:MIN")
+texts = ("NAME", "SNAPSHOT-ID", "SNAPSHOT", "IMAGE", "IMAGE-ID", "BACKING", "BACKING-FORMAT", "DATA-FILE",
+         "DATA-FILE-ID", "DETECT-ZEROES", "COMPRESS", "STORE", "JOB", "MAJ:MIN")
 
 with open("list.json") as f:
     devices = json.load(f)["qcowdevices"]
@@ -73,5 +73,6 @@ for device, row in zip(devices, rows):
 assert devices[2]["queue-depth"] == 64 and devices[2]["cache-limit"] == 2 << 20
 assert devices[1]["inflated"] > 0 and devices[1]["cache-misses"] > 0, devices
 assert devices[2]["data-file"].endswith("/data.raw") and devices[0]["depth"] == 2
+assert [d["backing-format"] for d in devices] == ["raw", None, None], devices
 PY
 qcowctl detach --all

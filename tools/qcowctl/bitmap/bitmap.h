@@ -12,7 +12,9 @@
 #include <qcow/types.h>
 #include <uapi/linux/qcow.h>
 
+struct bitmap_resize;
 struct image;
+struct shadow;
 
 /**
  * struct bitmap_action - one thing to do
@@ -69,6 +71,32 @@ int bitmap_change_attached(u32 index, const struct bitmap_job *job);
  * Return: 0; QC_UNSUPPORTED: it has one; QC_BAD_IMAGE, QC_SYSTEM.
  */
 int bitmap_check_idle(const struct image *img);
+
+/**
+ * bitmap_resize_begin() - have the bitmaps of an image for another size
+ * @img: the image, with a validated header
+ * @bytes: the new size
+ * @result: for bitmap_resize_end(), also after an error; NULL: it has none
+ *
+ * Return: 0; QC_UNSUPPORTED: one cannot be used, or would be too long; QC_BAD_IMAGE, QC_SYSTEM.
+ */
+int bitmap_resize_begin(const struct image *img, u64 bytes, struct bitmap_resize **result);
+
+/**
+ * bitmap_resize_write() - write them to new clusters
+ * @r: the bitmaps, or NULL
+ * @s: the new state of the image, after space_create(), whose counts are not written yet
+ */
+int bitmap_resize_write(struct bitmap_resize *r, struct shadow *s);
+
+/**
+ * bitmap_resize_switch() - as shadow_switch() and shadow_release(): the size and the bitmaps are
+ *                          the image's
+ * @r: the bitmaps, not NULL
+ * @s: the new state, which is durable
+ */
+int bitmap_resize_switch(struct bitmap_resize *r, struct shadow *s);
+void bitmap_resize_end(struct bitmap_resize *r);
 
 /**
  * bitmap_map() - print what a bitmap says has changed

@@ -15,9 +15,8 @@ u64 bits_disk_bytes(const struct image *img)
 	return g.size;
 }
 
-struct bits *bits_create(const struct image *img, u32 granularity_bits)
+struct bits *bits_create(const struct image *img, u32 granularity_bits, u64 bytes)
 {
-	u64 bytes = bits_disk_bytes(img);
 	u64 clusters = qcow_bitmap_table_entries(bytes, granularity_bits, img->h.cluster_bits);
 	struct bits *bits;
 
@@ -96,7 +95,7 @@ static int load_clusters(const struct image *img, const struct qcow_bitmap *bitm
 
 int bits_load(const struct image *img, const struct qcow_bitmap *bitmap, struct bits **result)
 {
-	struct bits *bits = bits_create(img, bitmap->granularity_bits);
+	struct bits *bits = bits_create(img, bitmap->granularity_bits, bits_disk_bytes(img));
 
 	*result = bits;
 	if (!bits)
@@ -154,4 +153,10 @@ void bits_merge(struct bits *bits, const struct bits *other)
 		for (idx = range.start >> bits->granularity_bits; idx <= last; idx++)
 			bits->raw[idx / 8] |= 1U << idx % 8;
 	}
+}
+
+void bits_copy(struct bits *bits, const struct bits *other)
+{
+	memcpy(bits->raw, other->raw, min(bits->clusters, other->clusters) << bits->cluster_bits);
+	clear_end(bits);
 }

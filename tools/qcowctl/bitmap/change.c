@@ -50,7 +50,7 @@ static int clear(struct change *ch, struct bitmap *bitmap)
 	const struct image *img = ch->maps.img;
 
 	bits_destroy(bitmap->bits);
-	bitmap->bits = bits_create(img, bitmap->b.granularity_bits);
+	bitmap->bits = bits_create(img, bitmap->b.granularity_bits, bits_disk_bytes(img));
 	if (bitmap->bits)
 		return 0;
 	return qc_fail(QC_UNSUPPORTED, img->name, "bitmap '%s' has more than %u bytes",

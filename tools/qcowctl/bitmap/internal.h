@@ -6,6 +6,7 @@
  *   bits.c      the bits of one bitmap in memory
  *   change.c    actions on both, and what comes before and after
  *   store.c     the new state in the image
+ *   resize.c    bitmaps of a disk of another size
  *   attached.c  the same, by the driver
  *   map.c       what a bitmap says, printed
  *
@@ -16,6 +17,7 @@
 #define QCOWCTL_BITMAP_INTERNAL_H
 
 #include <qcow/bitmap.h>
+#include <qcow/head.h>
 #include <qcow/ondisk.h>
 
 #include "bitmap/bitmap.h"
@@ -50,10 +52,11 @@ u64 bits_disk_bytes(const struct image *img);
  * bits_create() - make bits that say that nothing has changed
  * @img: the image that the bitmap is of
  * @granularity_bits: of the bitmap
+ * @bytes: of the disk
  *
  * Return: the bits; NULL: there would be more than QCOW_MAX_BITMAP_DATA_BYTES.
  */
-struct bits *bits_create(const struct image *img, u32 granularity_bits);
+struct bits *bits_create(const struct image *img, u32 granularity_bits, u64 bytes);
 void bits_destroy(struct bits *bits);
 
 /**
@@ -82,6 +85,13 @@ bool bits_next(const struct bits *bits, u64 *pos, struct qcow_bitmap_range *rang
  * @other: of a disk of the same size, with any granularity
  */
 void bits_merge(struct bits *bits, const struct bits *other);
+
+/**
+ * bits_copy() - have bits say what others say, as far as they reach
+ * @bits: get it
+ * @other: of a disk of any size, with the same granularity, of the same image
+ */
+void bits_copy(struct bits *bits, const struct bits *other);
 
 /* list.c */
 
@@ -158,6 +168,15 @@ int bitmaps_find(const struct bitmaps *maps, const char *name, struct bitmap **b
 int bitmaps_find_usable(const struct bitmaps *maps, const char *name, struct bitmap **bitmap);
 
 /**
+ * bitmaps_check_usable() - refuse one whose extra data is not understood
+ * @img: the image
+ * @b: a bitmap that is not inconsistent
+ *
+ * Return: 0 or QC_UNSUPPORTED.
+ */
+int bitmaps_check_usable(const struct image *img, const struct qcow_bitmap *b);
+
+/**
  * bitmaps_add() - a new bitmap, which records
  * @maps: the bitmaps
  * @name: which no other has; stays valid
@@ -184,5 +203,32 @@ void bitmaps_encode(const struct bitmaps *maps, unsigned char **buf,
  * @maps: of the image of @s
  */
 int bitmaps_store(struct shadow *s, struct bitmaps *maps);
+
+/**
+ * struct bitmap_heads - first clusters that lead to new bitmaps
+ * @list: the present one, and those that are written one after the other; the first one's @buf is
+ *        allocated
+ * @nr: of them
+ */
+struct bitmap_heads {
+	struct qcow_head list[QCOW_MAX_HEADS];
+	unsigned int nr;
+};
+
+/**
+ * bitmaps_write() - write what has changed in memory to new clusters
+ * @s: the new state, after space_create()
+ * @maps: of the image of @s
+ * @heads: result; the @buf of the first is to be freed, also after an error
+ */
+int bitmaps_write(struct shadow *s, struct bitmaps *maps, struct bitmap_heads *heads);
+
+/**
+ * bitmaps_switch() - as shadow_switch() and shadow_release(), with new bitmaps
+ * @s: the new state, which is durable
+ * @heads: from bitmaps_write()
+ * @what: as for shadow_switch()
+ */
+int bitmaps_switch(struct shadow *s, struct bitmap_heads *heads, const char *what);
 
 #endif /* QCOWCTL_BITMAP_INTERNAL_H */

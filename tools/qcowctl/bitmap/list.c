@@ -121,6 +121,15 @@ static void hint_remove(const struct image *img, const char *name)
 	free(image);
 }
 
+int bitmaps_check_usable(const struct image *img, const struct qcow_bitmap *b)
+{
+	if (!b->extra_len || b->flags & QCOW_BITMAP_EXTRA_COMPATIBLE)
+		return 0;
+	return qc_fail(QC_UNSUPPORTED, img->name,
+		       "bitmap '%.*s' has %u bytes of extra data of an unknown kind",
+		       (int)b->name_len, b->name, b->extra_len);
+}
+
 int bitmaps_find_usable(const struct bitmaps *maps, const char *name, struct bitmap **bitmap)
 {
 	const struct image *img = maps->img;
@@ -135,11 +144,7 @@ int bitmaps_find_usable(const struct bitmaps *maps, const char *name, struct bit
 		hint_remove(img, name);
 		return QC_BAD_IMAGE;
 	}
-	if (b->extra_len && !(b->flags & QCOW_BITMAP_EXTRA_COMPATIBLE))
-		return qc_fail(QC_UNSUPPORTED, img->name,
-			       "bitmap '%s' has %u bytes of extra data of an unknown kind", name,
-			       b->extra_len);
-	return 0;
+	return bitmaps_check_usable(img, b);
 }
 
 static u64 directory_bytes(const struct bitmaps *maps, u32 *nr)
@@ -190,7 +195,7 @@ int bitmaps_add(struct bitmaps *maps, const char *name, u64 granularity)
 	if (err)
 		return err;
 	bitmap.b.granularity_bits = __builtin_ctzll(granularity);
-	bitmap.bits = bits_create(img, bitmap.b.granularity_bits);
+	bitmap.bits = bits_create(img, bitmap.b.granularity_bits, bits_disk_bytes(img));
 	maps->list = qc_grow(maps->list, maps->nr + 1, sizeof(*maps->list));
 	maps->list[maps->nr++] = bitmap;
 	bytes = directory_bytes(maps, &nr);

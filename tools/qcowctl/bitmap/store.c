@@ -21,8 +21,6 @@
  */
 #include <errno.h>
 
-#include <qcow/head.h>
-
 #include "bitmap/internal.h"
 #include "shadow/shadow.h"
 
@@ -122,69 +120,70 @@ static int store_directory(struct shadow *s, const struct bitmaps *maps,
 	return err;
 }
 
-static int plan_heads(struct shadow *s, struct qcow_head *heads, unsigned int *nr,
+static int plan_heads(struct shadow *s, struct bitmap_heads *heads,
 		      const struct qcow_bitmaps_dir *dir)
 {
 	int err;
 
 	QC_REPORT(rep);
-	err = qcow_bitmaps_plan(heads, dir, nr, &rep);
+	err = qcow_bitmaps_plan(heads->list, dir, &heads->nr, &rep);
 	if (!err)
 		return 0;
 	qc_lines(s->c.img->name, rep.buf);
 	return err == -ENAMETOOLONG ? QC_UNSUPPORTED : QC_BAD_IMAGE;
 }
 
-/* The refcount table has a new place in each of them. */
-static void put_counts(const struct shadow *s, struct qcow_head *heads, unsigned int nr)
-{
-	unsigned int i;
-
-	for (i = 1; i < nr; i++) {
-		heads[i].h.refcount_table_offset = s->h.refcount_table_offset;
-		heads[i].h.refcount_table_clusters = s->h.refcount_table_clusters;
-		qcow_header_put(&heads[i].h, heads[i].buf);
-	}
-}
-
-/* Up to the switch. @heads: after shadow_read_heads(). */
-static int prepare(struct shadow *s, struct bitmaps *maps, struct qcow_head *heads,
-		   unsigned int *nr)
+int bitmaps_write(struct shadow *s, struct bitmaps *maps, struct bitmap_heads *heads)
 {
 	struct qcow_bitmaps_dir dir;
-	int err = space_create(s);
+	int err = shadow_read_heads(s, heads->list);
 	u32 i;
 
 	for (i = 0; !err && i < maps->nr; i++)
 		err = store_bitmap(s, &maps->list[i]);
 	if (!err)
 		err = store_directory(s, maps, &dir);
-	if (!err)
-		err = plan_heads(s, heads, nr, &dir);
-	if (!err)
-		err = space_write(s);
-	if (err)
-		return err;
-	put_counts(s, heads, *nr);
-	return shadow_sync(s, "the new bitmaps");
+	return err ? err : plan_heads(s, heads, &dir);
+}
+
+/* Size and places of tables are new in each of them. */
+static void put_header(const struct shadow *s, struct qcow_head *head)
+{
+	head->h.size = s->h.size;
+	head->h.l1_offset = s->h.l1_offset;
+	head->h.l1_entries = s->h.l1_entries;
+	head->h.refcount_table_offset = s->h.refcount_table_offset;
+	head->h.refcount_table_clusters = s->h.refcount_table_clusters;
+	qcow_header_put(&head->h, head->buf);
+}
+
+int bitmaps_switch(struct shadow *s, struct bitmap_heads *heads, const char *what)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 1; i < heads->nr; i++)
+		put_header(s, &heads->list[i]);
+	for (i = 1; !err && i < heads->nr; i++)
+		err = shadow_write_head(s, &heads->list[i - 1], &heads->list[i], what);
+	return err ? err : shadow_release(s);
 }
 
 int bitmaps_store(struct shadow *s, struct bitmaps *maps)
 {
-	struct qcow_head heads[QCOW_MAX_HEADS];
-	unsigned int nr = 0, i;
-	int err = shadow_read_heads(s, heads);
+	struct bitmap_heads heads = { .nr = 0 };
+	int err = space_create(s);
 
 	if (!err)
-		err = prepare(s, maps, heads, &nr);
-	if (err) {
+		err = bitmaps_write(s, maps, &heads);
+	if (!err)
+		err = space_write(s);
+	if (!err)
+		err = shadow_sync(s, "the new bitmaps");
+	if (err)
 		space_release(s, false);
-	} else {
-		for (i = 1; !err && i < nr; i++)
-			err = shadow_write_head(s, &heads[i - 1], &heads[i], "bitmaps");
-		if (!err)
-			err = shadow_release(s);
-	}
-	free(heads[0].buf);
+	else
+		err = bitmaps_switch(s, &heads, "bitmaps");
+	free(heads.list[0].buf);
 	return err;
 }

@@ -48,6 +48,7 @@ static const struct column columns[] = {
 	{ "IMAGE", "qcow/image", TEXT, 0, "image file" },
 	{ "IMAGE-ID", "qcow/image_id", TEXT, 0, "which file that is: MAJOR:MINOR:INODE" },
 	{ "BACKING", "qcow/backing", TEXT, 0, "its backing file" },
+	{ "BACKING-FORMAT", "qcow/backing_format", TEXT, 0, "raw, qcow or qcow2" },
 	{ "DATA-FILE", "qcow/data_file", TEXT, 0, "its external data file" },
 	{ "DATA-FILE-ID", "qcow/data_file_id", TEXT, 0, "which file that is" },
 	{ "CLUSTER", "qcow/cluster_size", BYTES, SCOLS_FL_RIGHT, "cluster size" },

@@ -3,7 +3,7 @@
  * What an attached image has, moved into its backing file. The driver copies, and makes the image
  * empty; it gets the backing file open and locked, to be written to. Space that is counted in the
  * empty image is given back here, or it is removed. Both are done only to the very file that the
- * driver has been told to make empty.
+ * driver has been told to make empty. On a raw backing file the device keeps the image.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,25 +13,22 @@
 #include "commit/commit.h"
 #include "driver/driver.h"
 
-/* The backing file, alone. */
-static int open_base(struct chain *base, u32 index, const struct commit_options *opts)
+/* @by: the image. */
+static int open_base(struct chain *base, u32 index, const struct image *by,
+		     const struct commit_options *opts)
 {
-	const struct chain_options options = {
-		.policy = opts->chain.policy, .top_only = true, .write = true,
-	};
 	char *path = sysfs_read("", index, "qcow/backing");
+	char *format = sysfs_read("", index, "qcow/backing_format");
 	int err;
 
-	if (!path || !*path) {
-		free(path);
-		return qc_fail(QC_NOT_FOUND, "commit", "/dev/" QCOW_DEVICE_PREFIX
-			       "%u has no backing file", index);
-	}
-	err = chain_open(base, path, &options);
-	if (err == QC_NOT_QCOW)
-		qc_hint("into a raw one: qcowctl commit, once it is detached");
+	if (!path || !*path || !format)
+		err = qc_fail(QC_NOT_FOUND, "commit", "/dev/" QCOW_DEVICE_PREFIX
+			      "%u has no backing file", index);
+	else
+		err = chain_open_attached(base, by, path, format, &opts->chain.policy);
 	if (!err)
 		err = lock_image(base->images, IMAGE_LOCK_REPLACE);
+	free(format);
 	free(path);
 	return err;
 }
@@ -75,21 +72,24 @@ static void empty_image(const struct attached_file *top, const char *path)
 	qc_hint("qcowctl check -r leaks, or remove it");
 }
 
-static int commit_device(u32 index, const char *path, const struct chain *base,
+static int commit_device(u32 index, char *path, struct chain *base, struct doomed *doomed,
 			 struct commit_options *opts)
 {
-	struct doomed doomed;
-	int err;
+	struct attached_file *top = &doomed->files[0];
+	int err = open_top(doomed, index, path, opts->drop);
 
-	doomed_init(&doomed);
-	err = open_top(&doomed, index, path, opts->drop);
 	if (!err)
-		err = call_driver(index, base->images, doomed.files[0].fd, opts);
-	if (!err && opts->drop)
-		err = doomed_delete(&doomed, 0, "committed");
-	else if (!err)
-		empty_image(&doomed.files[0], path);
-	doomed_close(&doomed);
+		err = open_base(base, index, &(struct image){ .name = path, .st = top->st }, opts);
+	if (err)
+		return err;
+	if (base->images->raw && opts->drop)
+		return qc_fail(QC_UNSUPPORTED, path,
+			       "stays in use on a raw backing file, and is not removed");
+	err = call_driver(index, base->images, top->fd, opts);
+	if (opts->drop)
+		return doomed_delete(doomed, err, "committed");
+	if (!err && !base->images->raw)
+		empty_image(top, path);
 	return err;
 }
 
@@ -97,15 +97,16 @@ int commit_attached(const char *what, u32 index, struct commit_options *opts)
 {
 	char *path = sysfs_read("", index, "qcow/image");
 	struct chain base = { 0 };
-	int err = 0;
+	struct doomed doomed;
+	int err;
 
-	if (!path)
+	doomed_init(&doomed);
+	if (path)
+		err = commit_device(index, path, &base, &doomed, opts);
+	else
 		err = qc_fail(QC_NOT_FOUND, what, "no such device");
-	if (!err)
-		err = open_base(&base, index, opts);
-	if (!err)
-		err = commit_device(index, path, &base, opts);
 	chain_close(&base);
+	doomed_close(&doomed);
 	free(path);
 	return err;
 }

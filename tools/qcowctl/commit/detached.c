@@ -83,6 +83,9 @@ static int check_base(struct committing *c)
 		return qc_fail(QC_UNSUPPORTED, img->name,
 			       "has %u snapshots and an external data file",
 			       img->h.nr_snapshots);
+	if (c->size.to > c->size.from && img->h.autoclear & QCOW_AUTOCLEAR_BITMAPS)
+		return qc_fail(QC_UNSUPPORTED, img->name,
+			       "has persistent bitmaps, and is to get another size: resize it before");
 	err = shadow_check_marks(img);
 	if (!err && c->size.to > c->size.from)
 		err = growth_check(&c->size, false);

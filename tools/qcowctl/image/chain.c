@@ -312,6 +312,20 @@ int chain_rebase(struct chain *chain, const char *name, const char *format,
 	return err ? err : open_below(chain, opts);
 }
 
+int chain_open_attached(struct chain *chain, const struct image *by, const char *name,
+			const char *format, const struct policy *policy)
+{
+	const struct chain_options options = { .policy = *policy, .top_only = true };
+	struct image *img;
+	int err;
+
+	memset(chain, 0, sizeof(*chain));
+	img = chain_add(chain);
+	img->raw = image_is_raw_format(format);
+	err = policy_open_attached(policy, by, name, img);
+	return err || img->raw ? err : read_layer(img, &options, true, IMAGE_LOCK_NONE);
+}
+
 void chain_close(struct chain *chain)
 {
 	while (chain->nr)

@@ -466,6 +466,19 @@ int policy_open_backing(const struct policy *policy, const struct image *by, con
 			bool write, struct image *img);
 
 /**
+ * policy_open_attached() - open the backing file of an attached image, for reading and writing
+ * @policy: what the user allowed
+ * @by: the image: its name, and st
+ * @name: of the backing file, which the driver has told: that it may be read has been judged by the
+ *        attach, and to write to it needs a consent as in policy_open_backing()
+ * @img: result: name, fd, dir, own, st and bytes
+ *
+ * Return: as policy_open_backing().
+ */
+int policy_open_attached(const struct policy *policy, const struct image *by, const char *name,
+			 struct image *img);
+
+/**
  * policy_open_data() - open the external data file that an image names
  * @policy: what the user allowed
  * @img: the image; result: data_path, data_fd and data_st
@@ -655,6 +668,21 @@ int chain_open(struct chain *chain, const char *name, const struct chain_options
  */
 int chain_rebase(struct chain *chain, const char *name, const char *format,
 		 const struct chain_options *opts);
+
+/**
+ * chain_open_attached() - open the backing file of an attached image alone, to write to it
+ * @chain: result; chain_close() it also after an error
+ * @by: the image: its name, and st
+ * @name: of the backing file, as the driver tells it
+ * @format: likewise
+ * @policy: what the user allowed
+ *
+ * It is not locked.
+ *
+ * Return: 0 or enum qc_exit.
+ */
+int chain_open_attached(struct chain *chain, const struct image *by, const char *name,
+			const char *format, const struct policy *policy);
 
 /**
  * chain_close() - close all layers

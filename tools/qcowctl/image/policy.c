@@ -114,13 +114,13 @@ static void set_own(struct image *img)
 	free(real);
 }
 
-static int open_named(struct image *img, int path_fd, bool write)
+/* @flags: as image_open_file() has them. */
+static int open_named(struct image *img, int path_fd, int flags)
 {
 	char *dir;
 	int err;
 
-	err = image_open_file(path_fd, img->name, write ? O_RDWR : O_RDONLY, &img->fd, &img->st,
-			      &img->bytes);
+	err = image_open_file(path_fd, img->name, flags, &img->fd, &img->st, &img->bytes);
 	if (err)
 		return err;
 	dir = path_dirname(img->name);
@@ -141,7 +141,7 @@ int policy_open_named(struct image *img, const char *name, bool write)
 	img->name = qc_strdup(name);
 	if (path_fd < 0)
 		return qc_fail_errno(not_found(errno), errno, name, "cannot open");
-	err = open_named(img, path_fd, write);
+	err = open_named(img, path_fd, write ? O_RDWR : O_RDONLY);
 	close(path_fd);
 	return err;
 }
@@ -163,7 +163,7 @@ int policy_open_made(struct image *img, const char *name, int made)
 	else if (!image_same_file(&st, &img->st))
 		err = qc_fail(QC_POLICY, name, "is not the file that has just been made");
 	else
-		err = open_named(img, path_fd, true);
+		err = open_named(img, path_fd, O_RDWR);
 	close(path_fd);
 	return err;
 }
@@ -256,23 +256,35 @@ static bool user_allows(const struct policy *policy, const struct lookup *l)
 	return false;
 }
 
-static int judge(const struct policy *policy, struct lookup *l)
+static int look(const struct policy *policy, struct lookup *l)
 {
 	l->real = real_name(l->path_fd);
 	if (!l->real || fstat(l->path_fd, &l->st))
 		return qc_fail_errno(QC_SYSTEM, errno, l->by->name,
 				     "cannot tell where its %s '%s' is", l->what, l->name);
 	l->allowed = user_allows(policy, l);
-	if (l->allowed)
-		return 0;
-	if (!l->by->own || !path_below(l->by->own, l->real))
-		return points_inside(policy, l) ? leads_out(l) : not_inside(l);
-	if (!S_ISBLK(l->st.st_mode))
+	return 0;
+}
+
+static int check_device(const struct lookup *l)
+{
+	if (l->allowed || !S_ISBLK(l->st.st_mode))
 		return 0;
 	qc_fail(0, l->by->name, "%s '%s' is a block device, which an image cannot name by itself",
 		l->what, l->name);
 	hint_allow(l, l->real);
 	return QC_POLICY;
+}
+
+static int judge(const struct policy *policy, struct lookup *l)
+{
+	int err = look(policy, l);
+
+	if (err || l->allowed)
+		return err;
+	if (!l->by->own || !path_below(l->by->own, l->real))
+		return points_inside(policy, l) ? leads_out(l) : not_inside(l);
+	return check_device(l);
 }
 
 /* lookup_end() follows, whatever this returns. */
@@ -325,6 +337,12 @@ static int check_consent(const struct lookup *l)
 	return QC_POLICY;
 }
 
+/* To write to it; a raw one may have a file system that is mounted. */
+static int write_flags(const struct lookup *l)
+{
+	return S_ISBLK(l->st.st_mode) ? O_RDWR | O_EXCL : O_RDWR;
+}
+
 int policy_open_backing(const struct policy *policy, const struct image *by, const char *path,
 			bool write, struct image *img)
 {
@@ -334,22 +352,45 @@ int policy_open_backing(const struct policy *policy, const struct image *by, con
 		.name = by->backing,
 		.path = path,
 	};
-	/* A raw one may have a file system that is mounted. */
-	int flags = write ? O_RDWR | O_EXCL : O_RDONLY;
 	int err = lookup_begin(policy, &l);
 
 	if (!err && write)
 		err = check_consent(&l);
-	if (!err && !S_ISBLK(l.st.st_mode))
-		flags &= ~O_EXCL;
 	if (!err) {
 		img->name = policy_combine(by->name, l.path);
-		err = image_open_file(l.path_fd, img->name, flags, &img->fd, &img->st, &img->bytes);
+		err = image_open_file(l.path_fd, img->name, write ? write_flags(&l) : O_RDONLY,
+				      &img->fd, &img->st, &img->bytes);
 	}
 	if (!err)
 		err = open_directory(&l, img);
 	if (!err)
 		set_own(img);
+	lookup_end(&l);
+	return err;
+}
+
+int policy_open_attached(const struct policy *policy, const struct image *by, const char *name,
+			 struct image *img)
+{
+	struct lookup l = {
+		.by = by,
+		.what = "backing file",
+		.name = name,
+		.path = name,
+		.path_fd = open(name, O_PATH | O_CLOEXEC),
+	};
+	int err;
+
+	if (l.path_fd < 0)
+		return qc_fail_errno(not_found(errno), errno, name, "cannot open");
+	img->name = qc_strdup(name);
+	err = look(policy, &l);
+	if (!err)
+		err = check_device(&l);
+	if (!err)
+		err = check_consent(&l);
+	if (!err)
+		err = open_named(img, l.path_fd, write_flags(&l));
 	lookup_end(&l);
 	return err;
 }

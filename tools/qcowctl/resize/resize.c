@@ -4,10 +4,11 @@
  * header.
  *
  * To grow: what would show in the new range becomes zeros (grow.c). To shrink, only the header
- * changes; nothing may be allocated in what goes.
+ * changes; nothing may be allocated in what goes. Bitmaps get the size in both (bitmap/resize.c).
  */
 #include <signal.h>
 
+#include "bitmap/bitmap.h"
 #include "resize/grow.h"
 #include "resize/resize.h"
 #include "shadow/shadow.h"
@@ -17,11 +18,13 @@
  * @s: the new state
  * @chain: the image, and what is below it
  * @size: before and afterwards
+ * @bitmaps: of the size afterwards, or NULL
  */
 struct resizing {
 	struct shadow s;
 	struct chain chain;
 	struct growth size;
+	struct bitmap_resize *bitmaps;
 };
 
 static struct image *top_image(const struct resizing *r)
@@ -48,6 +51,14 @@ int resize_new_size(const struct resize_size *size, const char *name, u64 now, u
 	return QC_USAGE;
 }
 
+/* Those of the new bitmaps. */
+static int write_counts(struct resizing *r)
+{
+	int err = space_write(&r->s);
+
+	return err ? err : shadow_sync(&r->s, "the new bitmaps");
+}
+
 static int grow(struct resizing *r)
 {
 	struct edit edit = { 0 };
@@ -64,7 +75,12 @@ static int grow(struct resizing *r)
 	if (!err)
 		err = growth_zeros(g, round_down(g->from, qcow_cluster_bytes(&r->s.c.g)), g->to);
 	if (!err)
+		err = bitmap_resize_write(r->bitmaps, &r->s);
+	if (!err)
 		err = edit_finish(&edit);
+	/* With a new table their counts have been written. */
+	if (!err && r->bitmaps && !edit.l1_changed)
+		err = write_counts(r);
 	reader_close(g->reader);
 	edit_end(&edit);
 	return err;
@@ -91,32 +107,55 @@ static int check_unused(struct resizing *r)
 	return err;
 }
 
-static int commit(struct resizing *r)
+static int shrink(struct resizing *r)
+{
+	int err = check_unused(r);
+
+	if (err || !r->bitmaps)
+		return err;
+	err = space_create(&r->s);
+	if (!err)
+		err = bitmap_resize_write(r->bitmaps, &r->s);
+	return err ? err : write_counts(r);
+}
+
+/* The header has the size. */
+static int switch_size(struct resizing *r)
 {
 	int err;
 
+	if (r->bitmaps)
+		return bitmap_resize_switch(r->bitmaps, &r->s);
 	/* A program that writes to an image clears the autoclear bits that it does not know. */
 	r->s.h.autoclear &= QCOW_AUTOCLEAR_RAW_DATA_FILE;
 	err = shadow_switch(&r->s, "size");
-	if (err)
-		return err;
-	/* That it is longer does no harm. */
-	if (r->size.to < r->size.from)
-		(void)growth_set_data_file(&r->size, r->size.to);
-	return r->s.h.version == 1 ? 0 : shadow_release(&r->s);
+	return err || r->s.h.version == 1 ? err : shadow_release(&r->s);
 }
 
-static int resize(struct resizing *r, bool shrink)
+static int commit(struct resizing *r)
 {
-	int err = growth_check(&r->size, shrink);
+	int err = switch_size(r);
+
+	/* That it is longer does no harm. */
+	if (!err && r->size.to < r->size.from)
+		(void)growth_set_data_file(&r->size, r->size.to);
+	return err;
+}
+
+static int resize(struct resizing *r, bool may_shrink)
+{
+	int err = growth_check(&r->size, may_shrink);
 
 	if (err || r->size.to == r->size.from)
+		return err;
+	err = bitmap_resize_begin(top_image(r), r->size.to, &r->bitmaps);
+	if (err)
 		return err;
 	r->s.h.size = r->size.to;
 	err = shadow_check(&r->s);
 	if (err)
 		return err;
-	err = r->size.to > r->size.from ? grow(r) : check_unused(r);
+	err = r->size.to > r->size.from ? grow(r) : shrink(r);
 	if (!err)
 		return commit(r);
 	if (r->s.h.version > 1)
@@ -173,6 +212,7 @@ int resize_image(const char *name, const struct resize_size *size, struct chain_
 		err = resize(&r, size->shrink);
 	*from = r.size.from;
 	*to = r.size.to;
+	bitmap_resize_end(r.bitmaps);
 	space_destroy(&r.s);
 	check_reset(&r.s.c);
 	chain_close(&r.chain);

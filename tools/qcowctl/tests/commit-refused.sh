@@ -49,7 +49,7 @@ qemu-img bitmap --disable base b
 [[ $(python3 "$here/bitmaps.py" base) == 'b '* ]]
 make 2M
 qemu-img bitmap --add --disable base b
-refuse "$UNSUPPORTED" 'base: autoclear_features 0x1: the image has persistent bitmaps'
+refuse "$UNSUPPORTED" 'base: has persistent bitmaps, and is to get another size'
 make
 create_luks luks 1M
 qemu-img rebase -u -b luks -F qcow2 base

@@ -10,9 +10,13 @@ set -euo pipefail
 in_memory
 with_faults cut journal fail
 
-# state IMAGE: size and all contents, as one line
+# state IMAGE: size, all contents and bitmaps, as one line
 state() {
 	local id
+	[[ $options != *bitmaps* ]] || {
+		qemu-img info --output json "$1" | grep virtual-size | head -n 1
+		python3 "$here/bitmaps.py" "$1"
+	}
 	qemu-img convert -f "$format" -O raw "$1" "$1.raw"
 	cksum <"$1.raw"
 	[[ $format == qcow2 ]] || return 0
@@ -32,7 +36,7 @@ judge() {
 	[[ $now == "$before" || $now == "$after" ]] || die "neither before nor afterwards: $now"
 }
 export -f state judge die
-export QCOWCTL before after format
+export QCOWCTL before after format options here
 
 points=0 failures=0
 # step ARGUMENT...: resize base, with all that can go wrong
@@ -56,11 +60,11 @@ step() {
 create raw raw 1500K
 io raw raw 'write -P 9 0 1500K'
 kinds=(cluster_size=512 cluster_size=64K "compat=0.10,cluster_size=4K"
-	"extended_l2=on,cluster_size=16K" v1)
+	"extended_l2=on,cluster_size=16K" v1 "cluster_size=512 bitmaps")
 one_in 3 kinds
 for options in "${kinds[@]}"; do
 	format=qcow2
-	arguments=(-o "$options")
+	arguments=(-o "${options% bitmaps}")
 	size=()
 	if [[ $options == v1 ]]; then
 		format=qcow arguments=()
@@ -69,6 +73,13 @@ for options in "${kinds[@]}"; do
 	create "$format" "${arguments[@]}" -b raw -F raw base 1000K
 	io base "$format" 'write -P 1 0 10K' 'write -P 2 990K 10K'
 	[[ $format == qcow ]] || qemu-img snapshot -c one base
+	[[ $options != *bitmaps ]] || {
+		# of one that is fine the table becomes longer
+		qemu-img bitmap --add -g 512 base fine
+		qemu-img bitmap --add base disabled
+		io base "$format" 'write -P 3 600K 90K'
+		qemu-img bitmap --disable base disabled
+	}
 	step 1700K "${size[@]}"
 	step 80M "${size[@]}"
 	step --shrink 1700K
@@ -77,7 +88,7 @@ echo "$points cuts, $failures failed calls"
 [[ $points -gt $((30 * ${#kinds[@]})) && $failures -gt $((30 * ${#kinds[@]})) ]]
 
 # a limit of the file's length is a full disk
-fails=0
+fails=0 options=''
 for format in qcow2 qcow; do
 	[[ $format == qcow ]] || create qcow2 -o compat=0.10,cluster_size=4K -b raw -F raw base 1000K
 	[[ $format == qcow2 ]] || create qcow -b raw -F raw base 1000K

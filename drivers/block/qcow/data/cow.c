@@ -51,3 +51,13 @@ int qcow_cow_read(struct qcow_image *top, u64 guest, void *buf, u64 len)
 	}
 	return err;
 }
+
+u64 qcow_cow_share(struct qcow_image *top, u64 guest, struct qcow_store *store, u64 host, u64 len)
+{
+	struct qcow_mapping map;
+
+	if (qcow_map_wait(top, guest, len, NULL, &map) || map.ext.kind != QCOW_EXTENT_DATA ||
+	    map.image->data == store)
+		return 0;
+	return qcow_store_clone(store, host, map.image->data, map.ext.host, map.ext.len);
+}

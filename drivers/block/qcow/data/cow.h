@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 struct qcow_image;
+struct qcow_store;
 
 /**
  * qcow_cow_read() - the guest's bytes
@@ -22,5 +23,18 @@ struct qcow_image;
  * Return: 0; -EIO, -EUCLEAN, -ENOMEM.
  */
 int qcow_cow_read(struct qcow_image *top, u64 guest, void *buf, u64 len);
+
+/**
+ * qcow_cow_share() - have a store share the space of the guest's bytes
+ * @top: the active image
+ * @guest: first byte, inside of it
+ * @store: gets them, unless it has them anyway
+ * @host: where
+ * @len: bytes
+ *
+ * Context: process context, may sleep; GFP_NOIO.
+ * Return: bytes from @guest on that are shared; 0: they have to be copied.
+ */
+u64 qcow_cow_share(struct qcow_image *top, u64 guest, struct qcow_store *store, u64 host, u64 len);
 
 #endif /* _QCOW_COW_H */

@@ -38,12 +38,14 @@ static struct bio_vec zero_bvecs[ZERO_PAGES];
  * @keep: and have their space still
  * @mark: an entry has to say so: there is something below
  * @holes: only to clusters that the image does not have at all
+ * @entries: only to the entries: what a data file has stays, also for those on disk
  */
 struct discard_effect {
 	bool zeroes;
 	bool keep;
 	bool mark;
 	bool holes;
+	bool entries;
 };
 
 bool qcow_request_is_zero(struct request *rq)
@@ -80,8 +82,10 @@ static struct discard_effect discard_effect(struct qcow_request *req)
 		keep = req->dev->zeroes == QCOW_ZEROES_KEEP;
 	if (req->own == QCOW_OWN_DROP_BEHIND)
 		return (struct discard_effect) {};
+	if (req->own == QCOW_OWN_DROP_COPIED)
+		return (struct discard_effect) { .entries = true };
 	if (req->own == QCOW_OWN_ZERO_HOLES)
-		return (struct discard_effect) { .mark = true, .holes = true };
+		return (struct discard_effect) { .mark = true, .holes = true, .entries = true };
 	return (struct discard_effect) {
 		.zeroes = req_op(rq) != REQ_OP_DISCARD,
 		.keep = keep,
@@ -293,7 +297,7 @@ static int zero_clusters(struct qcow_request *req, u64 len, const struct discard
 		return QCOW_STEP_GONE;
 	if (err)
 		return err;
-	if (meta->image->geo.data_file && !effect->keep && !effect->holes) {
+	if (meta->image->geo.data_file && !effect->keep && !effect->entries) {
 		u64 in_slice = discard_slice_end(meta->image, req->pos) - req->pos;
 
 		err = discard_data_file(meta->image, req->pos, min(len, in_slice));

@@ -38,7 +38,7 @@ static blk_status_t queue_start(struct request *rq)
 	struct qcow_request *req = blk_mq_rq_to_pdu(rq);
 
 	/* The block layer lets a stray write through to a read-only disk, with a warning. */
-	if (op_is_write(req_op(rq)) && !req->dev->meta)
+	if (op_is_write(req_op(rq)) && !req->dev->meta && !blk_rq_is_passthrough(rq))
 		return BLK_STS_NOTSUPP;
 	/* A partition may reach beyond a disk that has become smaller. */
 	if (unlikely(blk_rq_pos(rq) + blk_rq_sectors(rq) >
@@ -65,7 +65,9 @@ static blk_status_t queue_start(struct request *rq)
 		qcow_request_discard(req, rq);
 		return BLK_STS_OK;
 	case REQ_OP_DRV_OUT:
-		if (qcow_own_copies(req->own))
+		if (req->dev->chain->raw)
+			qcow_request_raw(req, rq);
+		else if (qcow_own_copies(req->own))
 			qcow_request_write(req, rq);
 		else
 			qcow_request_discard(req, rq);

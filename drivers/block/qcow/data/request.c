@@ -26,7 +26,7 @@ static void request_record(const struct qcow_request *req, const struct request 
 
 	if (unlikely(dev->track))
 		qcow_track_mark(dev->track, guest, blk_rq_bytes(rq));
-	if (dev->meta && !qcow_own_keeps(req->own))
+	if (dev->meta && !qcow_own_keeps_disk(req->own))
 		qcow_bitmaps_record(&dev->meta->bitmaps, guest, blk_rq_bytes(rq));
 }
 

@@ -25,8 +25,10 @@ struct qcow_request;
 /**
  * enum qcow_own - what a request of the driver on its own device does
  * @QCOW_OWN_NONE: it is one of the block layer
- * @QCOW_OWN_ZERO: make a range read as zeros, which may lie behind the disk
+ * @QCOW_OWN_ZERO: make a range read as zeros
+ * @QCOW_OWN_ZERO_BEHIND: the same behind the disk
  * @QCOW_OWN_DROP_BEHIND: only drop what whole clusters of it have, as a discard does
+ * @QCOW_OWN_DROP_COPIED: the same, where the layer below has a copy: the disk stays as it is
  * @QCOW_OWN_ZERO_HOLES: whole clusters that the active image does not have at all become zeros of
  *                       its own, from version 3 on
  * @QCOW_OWN_COPY_UP: what the active image does not have of whole clusters becomes its own, as it
@@ -42,7 +44,9 @@ struct qcow_request;
 enum qcow_own {
 	QCOW_OWN_NONE,
 	QCOW_OWN_ZERO,
+	QCOW_OWN_ZERO_BEHIND,
 	QCOW_OWN_DROP_BEHIND,
+	QCOW_OWN_DROP_COPIED,
 	QCOW_OWN_ZERO_HOLES,
 	QCOW_OWN_COPY_UP,
 	QCOW_OWN_CLONE_UP,
@@ -63,16 +67,25 @@ static inline bool qcow_own_copies_down(enum qcow_own own)
 	return own == QCOW_OWN_COPY_DOWN || own == QCOW_OWN_CLONE_DOWN;
 }
 
+/* What the disk reads as stays the same: only what is behind it changes, or layers do. */
+static inline bool qcow_own_keeps_disk(enum qcow_own own)
+{
+	switch (own) {
+	case QCOW_OWN_ZERO_BEHIND:
+	case QCOW_OWN_DROP_BEHIND:
+	case QCOW_OWN_DROP_COPIED:
+	case QCOW_OWN_ZERO_HOLES:
+	case QCOW_OWN_MOVE:
+		return true;
+	default:
+		return qcow_own_copies_up(own);
+	}
+}
+
 /* A write that has no memory: a work reads what it writes. */
 static inline bool qcow_own_copies(enum qcow_own own)
 {
 	return qcow_own_copies_up(own) || qcow_own_copies_down(own) || own == QCOW_OWN_MOVE;
-}
-
-/* What the disk reads as stays the same. */
-static inline bool qcow_own_keeps(enum qcow_own own)
-{
-	return qcow_own_copies_up(own) || own == QCOW_OWN_ZERO_HOLES || own == QCOW_OWN_MOVE;
 }
 
 /**
@@ -181,6 +194,9 @@ void qcow_request_read(struct qcow_request *req, struct request *rq);
 /* The same for a write, and for a discard, write-zeroes, or a write of zeros. */
 void qcow_request_write(struct qcow_request *req, struct request *rq);
 void qcow_request_discard(struct qcow_request *req, struct request *rq);
+
+/* The same for a request of the driver's own to a raw image. */
+void qcow_request_raw(struct qcow_request *req, struct request *rq);
 
 /* Whether all that a write has is zero. Context: any. */
 bool qcow_request_is_zero(struct request *rq);

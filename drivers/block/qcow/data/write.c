@@ -417,18 +417,6 @@ static int fill_write_part(struct qcow_fragment *frag, const void *buf, u64 host
 	return err;
 }
 
-/* Share with @from what it has at @pos, so much of it as one call does. Return: bytes, or 0. */
-static u64 fill_share(const struct qcow_fragment *frag, struct qcow_image *from, u64 pos, u64 host,
-		      u64 len)
-{
-	struct qcow_mapping map;
-
-	if (qcow_map_wait(from, pos, len, NULL, &map) || map.ext.kind != QCOW_EXTENT_DATA ||
-	    map.image == frag->req->dev->meta->image)
-		return 0;
-	return qcow_store_clone(frag->io.store, host, map.image->data, map.ext.host, map.ext.len);
-}
-
 /*
  * Have the bytes from @pos on share space with the file that they are in. Return: how many do, 0:
  * they have to be copied.
@@ -440,11 +428,11 @@ static u64 fill_clone(const struct qcow_fragment *frag, u64 pos, u64 host, u64 l
 	struct qcow_epoch *epoch;
 
 	if (frag->req->own == QCOW_OWN_CLONE_UP && pos < top->size)
-		return fill_share(frag, top, pos, host, min(len, top->size - pos));
+		return qcow_cow_share(top, pos, frag->io.store, host, min(len, top->size - pos));
 	if (frag->req->own != QCOW_OWN_CLONE_DOWN || pos < frag->guest || pos >= end)
 		return 0;
 	epoch = qcow_inflight_enter(source->inflight);
-	done = fill_share(frag, source, pos, host, min(len, end - pos));
+	done = qcow_cow_share(source, pos, frag->io.store, host, min(len, end - pos));
 	qcow_inflight_leave(epoch);
 	return done;
 }

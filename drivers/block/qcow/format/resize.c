@@ -19,13 +19,6 @@ static int check_features(const struct qcow_header *h, struct qcow_report *rep)
 			    h->incompatible & QCOW_INCOMPAT_CORRUPT ? "corrupt" : "dirty");
 		return -EUCLEAN;
 	}
-	/* A bitmap that is too short for the size makes the image one that QEMU does not open. */
-	if (h->autoclear & QCOW_AUTOCLEAR_BITMAPS) {
-		qcow_report(rep,
-			    "autoclear_features 0x%llx: the image has persistent bitmaps, which are as long as its size; remove them first",
-			    h->autoclear);
-		return -EOPNOTSUPP;
-	}
 	return 0;
 }
 

@@ -24,6 +24,8 @@
  *
  * When it fails or is cancelled the base is a read-only layer again, with what it has got: the same
  * again copies all once more.
+ *
+ * A raw base is another matter: commit_raw.c.
  */
 #include <linux/err.h>
 #include <linux/file.h>
@@ -39,6 +41,7 @@
 #include "layer/layer.h"
 #include "layer/readahead.h"
 #include "live/commit_backing.h"
+#include "live/commit_raw.h"
 #include "live/copy_down.h"
 #include "live/operation.h"
 #include "live/reopen.h"
@@ -81,6 +84,26 @@ static int check_zeros(const struct qcow_image *base, u64 bytes, struct qcow_rep
 	return -EOPNOTSUPP;
 }
 
+/* What the base is by the end has to be a disk as long as that of the device. */
+static int check_base(const struct qcow_device *dev, const struct qcow_image *base,
+		      struct qcow_report *rep)
+{
+	u64 bytes = dev->chain->size;
+
+	if (base->size > bytes) {
+		qcow_report(rep, "size of the backing file: %llu, must be at most that of %s, %llu",
+			    base->size, dev->name, bytes);
+		return -EINVAL;
+	}
+	if (base->size < bytes && base->header.autoclear & QCOW_AUTOCLEAR_BITMAPS) {
+		qcow_report(rep,
+			    "the backing file has bitmaps, and is to get another size: %llu, not %llu",
+			    bytes, base->size);
+		return -EOPNOTSUPP;
+	}
+	return check_zeros(base, bytes, rep);
+}
+
 int qcow_commit_backing_check(const struct qcow_device *dev, struct qcow_report *rep)
 {
 	const struct qcow_image *top = dev->chain, *base = top->backing;
@@ -92,28 +115,13 @@ int qcow_commit_backing_check(const struct qcow_device *dev, struct qcow_report 
 		qcow_report(rep, "%s has no backing file", dev->name);
 		return -EINVAL;
 	}
-	if (base->raw) {
-		qcow_report(rep, "the backing file is raw, and a device cannot go on with it");
-		return -EOPNOTSUPP;
-	}
 	if (top->header.nr_snapshots) {
 		qcow_report(rep,
 			    "the image has %u snapshots, which would not be what they are with another backing file",
 			    top->header.nr_snapshots);
 		return -EOPNOTSUPP;
 	}
-	if (base->size > top->size) {
-		qcow_report(rep, "size of the backing file: %llu, must be at most that of %s, %llu",
-			    base->size, dev->name, top->size);
-		return -EINVAL;
-	}
-	if (base->size < top->size && base->header.autoclear & QCOW_AUTOCLEAR_BITMAPS) {
-		qcow_report(rep,
-			    "the backing file has bitmaps, and is to get another size: %llu, not %llu",
-			    top->size, base->size);
-		return -EOPNOTSUPP;
-	}
-	return check_zeros(base, top->size, rep);
+	return base->raw ? 0 : check_base(dev, base, rep);
 }
 
 static void set_track(struct qcow_device *dev, struct qcow_track *track)
@@ -174,6 +182,7 @@ static void replace_top(struct commit_state *c, struct qcow_commit_parts *parts)
 	memcpy(dev->ids, parts->ids, sizeof(dev->ids));
 	up_write(&dev->chain_lock);
 	parts->base = top;
+	parts->is_below = false;
 }
 
 static int commit_both(struct commit_state *c)
@@ -275,6 +284,8 @@ int qcow_commit_backing_run(struct qcow_device *dev, struct qcow_commit_parts *p
 	struct qcow_meta *old_meta = dev->meta;
 	int err;
 
+	if (c.base->raw)
+		return qcow_commit_raw_run(dev, parts, rep);
 	c.meta = qcow_meta_create(c.base, false, rep);
 	if (IS_ERR(c.meta))
 		return PTR_ERR(c.meta);
@@ -287,7 +298,7 @@ int qcow_commit_backing_run(struct qcow_device *dev, struct qcow_commit_parts *p
 	err = commit_run(&c, parts);
 	qcow_device_destroy_inner(c.inner);
 	/* Otherwise it has been retired, or is that of the device; now nothing has been changed. */
-	if (!parts->is_below)
+	if (err && !parts->is_below)
 		qcow_meta_destroy(c.meta);
 	if (err)
 		return err;
@@ -364,18 +375,18 @@ static int commit_backing(struct qcow_device *dev, const struct qcow_commit_back
 		err = open_base(dev, &parts, &base, rep);
 	if (!err)
 		err = qcow_commit_backing_run(dev, &parts, rep);
-	if (!err) {
+	if (parts.is_below)
+		qcow_reopen_share(dev, image->backing, &below);
+	else
+		qcow_layer_put(parts.base);
+	if (!err && !parts.is_below) {
 		/* The device has them now, and @parts what it has had. */
 		base.image = parts.files[0];
 		base.data = parts.files[1];
 		fput(parts.files[2]);
 		if (parts.files[3])
 			fput(parts.files[3]);
-	} else if (parts.is_below) {
-		qcow_reopen_share(dev, image->backing, &below);
 	}
-	if (!err || !parts.is_below)
-		qcow_layer_put(parts.base);
 	qcow_reopened_destroy(&parts.again);
 	kvfree(parts.files);
 	qcow_reopen_put(&base);

@@ -23,16 +23,16 @@ struct qcow_report;
  * Context: process context of the owner of the descriptors, may sleep.
  * Return: 0; -errno, and the device has the chain that it had: -ENXIO: no such device; -EBUSY:
  * another operation is running, or others use the backing file; -EROFS: it is read-only; -EINVAL:
- * there is no backing file, it is another one, or a longer one; -EOPNOTSUPP: it is raw, or the
- * image has snapshots; -EBADF; -EINTR; -ECANCELED; what opening, reading and writing brought.
+ * there is no backing file, it is another one, or a longer one; -EOPNOTSUPP: the image has
+ * snapshots; -EBADF; -EINTR; -ECANCELED; what opening, reading and writing brought.
  */
 int qcow_device_commit_backing(const struct qcow_commit_backing *args, struct qcow_report *rep);
 
 /**
  * struct qcow_commit_parts - what an image is committed with
  * @base: its backing file, opened to be written to, with what is below it
- * @is_below: it has taken the place of the layer that is only read, and is the device's
- * @again: what that is read from when the device does not go on with it
+ * @is_below: it has the place of the layer that is only read, and is the device's
+ * @again: what that is read from when the device does not go on with it, as one that is raw
  * @files: as struct qcow_device has it, afterwards
  * @nr_files: of @files
  * @ids: likewise
@@ -58,9 +58,9 @@ int qcow_commit_backing_check(const struct qcow_device *dev, struct qcow_report 
 /**
  * qcow_commit_backing_run() - commit, once all is open
  * @dev: from qcow_device_get_job(), checked
- * @parts: on success @base is the image that has been committed, which the device has no more, as
- *         it has not what is in @files. Otherwise, where @is_below, the device's alone until
- *         qcow_layer_share()
+ * @parts: where @is_below afterwards, @base is the device's alone until qcow_layer_share().
+ *         Otherwise, on success, it is the image that has been committed, which the device has no
+ *         more, as it has not what is in @files
  * @rep: says what is wrong
  *
  * Context: process context, may sleep.

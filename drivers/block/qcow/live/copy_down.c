@@ -37,14 +37,14 @@ static enum qcow_own down_own(const struct qcow_copy_run *run, const struct qcow
 
 	if (ext->kind == QCOW_EXTENT_ZERO)
 		return QCOW_OWN_ZERO;
-	if (ext->kind == QCOW_EXTENT_DATA && qcow_cluster_bytes(&image->geo) >= SZ_4K &&
+	if (ext->kind == QCOW_EXTENT_DATA &&
+	    (image->raw || qcow_cluster_bytes(&image->geo) >= SZ_4K) &&
 	    qcow_cluster_bytes(&top->geo) >= SZ_4K && qcow_store_can_clone(image->data, top->data))
 		return QCOW_OWN_CLONE_DOWN;
 	return QCOW_OWN_COPY_DOWN;
 }
 
-/* What the active image has of a range. */
-static int down_range(struct qcow_copy_run *run, struct qcow_image *top, u64 guest, u64 end)
+int qcow_copy_down_range(struct qcow_copy_run *run, struct qcow_image *top, u64 guest, u64 end)
 {
 	struct qcow_extent ext;
 	int err = 0;
@@ -73,7 +73,7 @@ static int down_written(struct qcow_copy_run *run, struct qcow_device *dev)
 	int err = 0;
 
 	while (!err && qcow_track_take(dev->track, &guest, &len)) {
-		err = down_range(run, dev->chain, guest, guest + len);
+		err = qcow_copy_down_range(run, dev->chain, guest, guest + len);
 		guest += len;
 		len = QCOW_COPY_LOOK_BYTES;
 	}
@@ -94,7 +94,7 @@ int qcow_copy_down(struct qcow_device *dev, struct qcow_device *into, struct qco
 	int err;
 
 	qcow_copy_run_begin(&run, into, &dev->progress, rep);
-	err = down_range(&run, dev->chain, 0, dev->chain->size);
+	err = qcow_copy_down_range(&run, dev->chain, 0, dev->chain->size);
 	if (!err)
 		err = qcow_copy_run_flush(&run);
 	while (!err) {

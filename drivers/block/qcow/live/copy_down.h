@@ -5,7 +5,11 @@
 #ifndef _QCOW_COPY_DOWN_H
 #define _QCOW_COPY_DOWN_H
 
+#include <linux/types.h>
+
+struct qcow_copy_run;
 struct qcow_device;
+struct qcow_image;
 struct qcow_report;
 
 /**
@@ -25,5 +29,17 @@ int qcow_copy_down(struct qcow_device *dev, struct qcow_device *into, struct qco
 /* All of the rest, in a pause. Context, return: likewise, but for -ECANCELED. */
 int qcow_copy_down_rest(struct qcow_device *dev, struct qcow_device *into,
 			struct qcow_report *rep);
+
+/**
+ * qcow_copy_down_range() - have what an image has itself of a range copied, soon
+ * @run: of the image below
+ * @top: the image
+ * @guest: first byte, a multiple of 512
+ * @end: the byte after the last one; may lie behind the image
+ *
+ * Context: the task of the operation; may sleep.
+ * Return: 0, or as qcow_copy_down(), of any range so far.
+ */
+int qcow_copy_down_range(struct qcow_copy_run *run, struct qcow_image *top, u64 guest, u64 end);
 
 #endif /* _QCOW_COPY_DOWN_H */

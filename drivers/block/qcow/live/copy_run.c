@@ -86,7 +86,8 @@ int qcow_copy_run_step(struct qcow_copy_run *run, u64 guest)
 void qcow_copy_run_begin(struct qcow_copy_run *run, struct qcow_device *dev,
 			 struct qcow_progress *progress, struct qcow_report *rep)
 {
-	u64 cluster = qcow_cluster_bytes(&dev->chain->geo);
+	/* Raw images have none, and requests are of whole sectors. */
+	u64 cluster = max_t(u64, qcow_cluster_bytes(&dev->chain->geo), SECTOR_SIZE);
 
 	*run = (struct qcow_copy_run) {
 		.dev = dev, .progress = progress, .copy_bytes = COPY_BYTES, .rep = rep,

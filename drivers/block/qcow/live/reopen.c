@@ -127,6 +127,7 @@ struct qcow_image *qcow_reopen_to_write(struct qcow_open_layer *layer, struct qc
 
 	layer->p = (struct qcow_layer_params) {
 		.image = {
+			.raw = old->raw,
 			.writable = true,
 			.snapshot = QCOW_ACTIVE_STATE,
 			.digest = old->digest,
@@ -179,6 +180,8 @@ static int renew_digest(const struct qcow_device *dev, struct qcow_image *image)
 {
 	struct renewal renewal = { .image = image };
 
+	if (image->raw)
+		return 0;
 	INIT_WORK_ONSTACK(&renewal.work, renew_work);
 	queue_work(dev->wq, &renewal.work);
 	flush_work(&renewal.work);

@@ -30,7 +30,9 @@
 #include "layer/map.h"
 #include "live/operation.h"
 #include "live/resize.h"
+#include "meta/bitmap_resize.h"
 #include "meta/resize.h"
+#include "meta/worker.h"
 #include "store/store.h"
 
 /* Bytes whose entries are looked at in one go. */
@@ -96,7 +98,7 @@ static int resize_grow(struct qcow_device *dev, struct qcow_resizing *r)
 {
 	int err;
 
-	err = qcow_request_own(dev, QCOW_OWN_ZERO, r->from, r->zero_end - r->from);
+	err = qcow_request_own(dev, QCOW_OWN_ZERO_BEHIND, r->from, r->zero_end - r->from);
 	/* Afterwards: a punch that fails may take with it what has been written to a page cache. */
 	if (!err)
 		err = zero_raw_data(dev->chain, r);
@@ -151,14 +153,20 @@ int qcow_device_resize_image(struct qcow_device *dev, u64 bytes, bool shrink,
 			     struct qcow_report *rep)
 {
 	struct qcow_resizing r = { .to = bytes };
+	struct qcow_bitmaps *bitmaps;
 	int err;
 
 	err = resize_check(dev, bytes, shrink, &r.l1_entries, rep);
 	if (err || bytes == dev->chain->size)
 		return err;
+	bitmaps = &dev->meta->bitmaps;
+	err = qcow_bitmaps_resize_begin(bitmaps, dev->chain, bytes, rep);
+	if (err)
+		return err;
 	err = qcow_resize_begin(dev->meta, &r, rep);
 	if (!err)
 		err = r.to > r.from ? resize_grow(dev, &r) : resize_shrink(dev, &r, rep);
+	qcow_bitmaps_resize_end(bitmaps, dev->chain, !err);
 	return err;
 }
 

@@ -84,11 +84,23 @@ struct qcow_dirty_bitmap *qcow_bitmap_create(const struct qcow_bitmap *entry)
 	return bitmap;
 }
 
-/* Its bits, its table, and the next one. */
-static u64 bitmap_memory(const struct qcow_bitmap *e, u64 disk_bytes)
+u64 qcow_bitmap_memory(u64 disk_bytes, u32 granularity_bits, u64 table_entries)
 {
-	return max(LEAST_MEMORY, qcow_track_memory(disk_bytes, e->granularity_bits) +
-				 2 * e->table_entries * sizeof(__be64));
+	return max(LEAST_MEMORY, qcow_track_memory(disk_bytes, granularity_bits) +
+				 2 * table_entries * sizeof(__be64));
+}
+
+int qcow_bitmaps_check_memory(const struct qcow_dirty_bitmap *bitmap, u64 memory,
+			      struct qcow_report *rep)
+{
+	const struct qcow_bitmap *e = &bitmap->entry;
+
+	if (memory <= MAX_MEMORY)
+		return 0;
+	qcow_report(rep,
+		    "bitmap \"%.*s\": all bitmaps would take %llu bytes of memory, at most %llu",
+		    (int)e->name_len, e->name, memory, MAX_MEMORY);
+	return -EFBIG;
 }
 
 int qcow_bitmap_create_bits(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *bitmap,
@@ -96,19 +108,18 @@ int qcow_bitmap_create_bits(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitm
 {
 	const struct qcow_bitmap *e = &bitmap->entry;
 	u64 memory;
+	int err;
 
 	if (e->granularity_bits < MIN_GRANULARITY_BITS) {
 		qcow_report(rep, "bitmap \"%.*s\": granularity_bits %u, at least %u are supported",
 			    (int)e->name_len, e->name, e->granularity_bits, MIN_GRANULARITY_BITS);
 		return -EOPNOTSUPP;
 	}
-	memory = bitmaps->memory + bitmap_memory(e, disk_bytes);
-	if (memory > MAX_MEMORY) {
-		qcow_report(rep,
-			    "bitmap \"%.*s\": all bitmaps would take %llu bytes of memory, at most %llu",
-			    (int)e->name_len, e->name, memory, MAX_MEMORY);
-		return -EFBIG;
-	}
+	memory = bitmaps->memory + qcow_bitmap_memory(disk_bytes, e->granularity_bits,
+						      e->table_entries);
+	err = qcow_bitmaps_check_memory(bitmap, memory, rep);
+	if (err)
+		return err;
 	bitmap->track = qcow_track_create_parts(disk_bytes, e->granularity_bits);
 	if (!bitmap->track)
 		return -ENOMEM;
@@ -494,8 +505,10 @@ void qcow_bitmaps_put_dir(const struct qcow_bitmaps *bitmaps, bool stored, void 
 	list_for_each_entry(bitmap, &bitmaps->list, node) {
 		struct qcow_bitmap entry = bitmap->entry;
 
-		if (bitmap->next)
+		if (bitmap->next) {
 			entry.table_offset = bitmap->next_offset;
+			entry.table_entries = bitmap->next_entries;
+		}
 		if (is_recording(bitmap) && !stored)
 			entry.flags |= QCOW_BITMAP_IN_USE;
 		qcow_bitmap_put(&entry, buf + pos);

@@ -23,11 +23,14 @@ struct qcow_track;
  * @entry: its entry; QCOW_BITMAP_IN_USE: it was inconsistent when it was loaded
  * @text: name and extra data of @entry
  * @track: its bits, or NULL: they are not known, and the bitmap stays as it is on disk
- * @table: its table on disk, of @entry's length; with @track
+ * @table: its table on disk, of @entry's length; with @track. After a resize that may be another
+ *         one than the size needs, of one that records
+ * @resized: while the image is resized: its bits for the new size
  * @memory: bytes that it counts for
  * @is_stale: it does not record, and @track has something that is not on disk
  * @next: while it is being stored: its next table
  * @next_offset: and where that is
+ * @next_entries: of @next
  *
  *   in the file          entry.flags                       in memory
  *   recording            AUTO, on disk also IN_USE         @track, marked by requests
@@ -41,10 +44,12 @@ struct qcow_dirty_bitmap {
 	void *text;
 	struct qcow_track *track;
 	__be64 *table;
+	struct qcow_track *resized;
 	u64 memory;
 	bool is_stale;
 	__be64 *next;
 	u64 next_offset;
+	u32 next_entries;
 };
 
 /**
@@ -163,6 +168,20 @@ struct qcow_dirty_bitmap *qcow_bitmaps_find(const struct qcow_bitmaps *bitmaps, 
  */
 struct qcow_dirty_bitmap *qcow_bitmap_create(const struct qcow_bitmap *entry);
 void qcow_bitmap_destroy(struct qcow_bitmaps *bitmaps, struct qcow_dirty_bitmap *bitmap);
+
+/**
+ * qcow_bitmaps_check_memory() - refuse bitmaps that would take too much memory
+ * @bitmap: one of them, for the message
+ * @memory: bytes, qcow_bitmap_memory() of all
+ * @rep: says so
+ *
+ * Return: 0 or -EFBIG.
+ */
+int qcow_bitmaps_check_memory(const struct qcow_dirty_bitmap *bitmap, u64 memory,
+			      struct qcow_report *rep);
+
+/* Bytes that a bitmap takes: its bits, its table, and the next one. */
+u64 qcow_bitmap_memory(u64 disk_bytes, u32 granularity_bits, u64 table_entries);
 
 /**
  * qcow_bitmap_create_bits() - have bits for a bitmap in memory, none of them set

@@ -8,6 +8,10 @@
  *                                counts
  *
  * A power cut before the header is written leaks the new clusters, one afterwards the old ones.
+ *
+ * A bitmap is as long as the disk. So when that gets another size those that do not record are
+ * stored with it: the header, which leads to them, has the size, too. Those that record are marked
+ * as inconsistent, of whatever length, until the image is not written to any more.
  */
 #include <linux/mm.h>
 #include <linux/sizes.h>
@@ -66,7 +70,15 @@ static bool is_to_be_written(const struct bitmaps_store *s, const struct qcow_di
 		return false;
 	if (!bitmap->entry.table_offset)
 		return true;
-	return bitmap->entry.flags & QCOW_BITMAP_AUTO ? s->change->all : bitmap->is_stale;
+	if (bitmap->entry.flags & QCOW_BITMAP_AUTO)
+		return s->change->all;
+	return bitmap->is_stale || s->change->disk_bytes;
+}
+
+/* That the image has, or will have. */
+static u64 disk_bytes(const struct bitmaps_store *s)
+{
+	return s->change->disk_bytes ?: s->meta->image->header.size;
 }
 
 /* Behind @bitmap, NULL: from the beginning on; or NULL. */
@@ -125,7 +137,8 @@ static int store_entry(struct bitmaps_store *s)
 	u64 entry = 0;
 	int err;
 
-	qcow_track_get(bitmap->track, (size_t)s->next * bytes, s->buf, bytes);
+	qcow_track_get(s->change->disk_bytes ? bitmap->resized : bitmap->track,
+		       (size_t)s->next * bytes, s->buf, bytes);
 	if (!memchr_inv(s->buf, 0, bytes)) {
 		bitmap->next[s->next++] = 0;
 		return 0;
@@ -146,7 +159,7 @@ static int store_table(struct bitmaps_store *s)
 	struct qcow_dirty_bitmap *bitmap = s->at;
 	int err;
 
-	err = store_put(s, bitmap->next, bitmap->entry.table_entries * sizeof(__be64),
+	err = store_put(s, bitmap->next, bitmap->next_entries * sizeof(__be64),
 			&bitmap->next_offset);
 	if (err)
 		return err;
@@ -155,19 +168,31 @@ static int store_table(struct bitmaps_store *s)
 	return 0;
 }
 
+/* The next table of the bitmap at hand. */
+static int store_begin_table(struct bitmaps_store *s)
+{
+	struct qcow_dirty_bitmap *bitmap = s->at;
+
+	if (bitmap->next)
+		return 0;
+	bitmap->next_entries = qcow_bitmap_table_entries(disk_bytes(s),
+							 bitmap->entry.granularity_bits,
+							 s->meta->image->geo.cluster_bits);
+	bitmap->next = kvcalloc(bitmap->next_entries, sizeof(__be64), GFP_NOIO);
+	return bitmap->next ? 0 : -ENOMEM;
+}
+
 /* Some of the bitmap at hand. */
 static int store_bitmap(struct bitmaps_store *s)
 {
 	struct qcow_image *image = s->meta->image;
 	struct qcow_dirty_bitmap *bitmap = s->at;
 	u64 bytes = 0;
-	int err;
+	int err = store_begin_table(s);
 
-	if (!bitmap->next)
-		bitmap->next = kvcalloc(bitmap->entry.table_entries, sizeof(__be64), GFP_NOIO);
-	if (!bitmap->next)
-		return -ENOMEM;
-	while (s->next < bitmap->entry.table_entries) {
+	if (err)
+		return err;
+	while (s->next < bitmap->next_entries) {
 		/* Counts of new clusters are changed in slices that stay until a commit. */
 		if (bytes >= STEP_BYTES || !qcow_writeback_has_room(image->cache))
 			return 0;
@@ -199,17 +224,21 @@ static int store_dir(struct bitmaps_store *s)
 	return err;
 }
 
-/* The header leads to the new directory. */
+/* The header leads to the new directory, and has the size that goes with it. */
 static int store_switch(struct bitmaps_store *s)
 {
 	struct qcow_head heads[QCOW_MAX_HEADS];
-	unsigned int nr;
+	unsigned int nr, i;
 	int err;
 
 	err = qcow_header_read_heads(s->meta->image, heads);
 	if (err)
 		return err;
 	err = qcow_bitmaps_plan(heads, &s->dir, &nr, s->rep);
+	for (i = 1; i < nr && !err; i++) {
+		heads[i].h.size = disk_bytes(s);
+		qcow_header_put(&heads[i].h, heads[i].buf);
+	}
 	if (!err)
 		err = qcow_header_write_heads(s->meta, heads, nr);
 	kvfree(heads[0].buf);
@@ -251,6 +280,7 @@ static void adopt(struct bitmaps_store *s)
 		kvfree(bitmap->table);
 		bitmap->table = bitmap->next;
 		bitmap->entry.table_offset = bitmap->next_offset;
+		bitmap->entry.table_entries = bitmap->next_entries;
 		bitmap->next = NULL;
 		bitmap->is_stale = false;
 	}

@@ -15,10 +15,13 @@ struct qcow_report;
  * struct qcow_bitmaps_change - what is to be stored
  * @all: also those that record, as the image is not written to any more
  * @removed: a bitmap that is not in the list any more, whose space goes; or NULL
+ * @disk_bytes: the image gets this size at once, with bitmaps of qcow_bitmaps_resize_begin(); 0: it
+ *              keeps the one it has
  */
 struct qcow_bitmaps_change {
 	bool all;
 	const struct qcow_dirty_bitmap *removed;
+	u64 disk_bytes;
 };
 
 /**
@@ -27,7 +30,7 @@ struct qcow_bitmaps_change {
  * @change: what is to be stored
  * @rep: says why not
  *
- * A power cut finds the old bitmaps or the new ones.
+ * A power cut finds the old bitmaps or the new ones, and the size that goes with them.
  *
  * Context: process context but that of the worker, a commit, or I/O of the device; may sleep.
  * Return: 0; -ENAMETOOLONG: the header has no room for the extension; -ENOSPC, -EINTR, -ENOMEM,

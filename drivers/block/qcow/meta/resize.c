@@ -6,7 +6,7 @@
  * is a good one of that size. So all is made ready first, in steps each of which any commit might
  * have made: zeros in the new range, where something else would show; a longer L1 table. The size
  * follows in a write of its own, with all of that durable: a power cut finds the old one or the
- * new one.
+ * new one. The same write leads to bitmaps of that length, where there are any.
  *
  * The L1 table in memory is replaced under readers (qcow_image_replace_l1()); they come to the new
  * entries only when the disk has the new size, since no request reaches beyond it.
@@ -22,6 +22,7 @@
 #include <qcow/report.h>
 
 #include "layer/image.h"
+#include "meta/bitmap_store.h"
 #include "meta/header.h"
 #include "meta/job.h"
 #include "meta/resize.h"
@@ -144,13 +145,12 @@ static int resize_data_file(struct qcow_image *image, u64 bytes, bool longer)
 	return err ?: qcow_store_flush(data);
 }
 
-/* In the worker, again after each wait. */
-static int commit_step(struct qcow_job *job)
+/* In the worker, again after each wait: all but the header is ready for the size. */
+static int ready_step(struct qcow_job *job)
 {
 	struct resize_job *resize = container_of(job, struct resize_job, job);
 	struct qcow_resizing *resizing = resize->resizing;
 	struct qcow_meta *meta = job->meta;
-	struct qcow_image *image = meta->image;
 	int err;
 
 	if (READ_ONCE(meta->failed))
@@ -160,25 +160,40 @@ static int commit_step(struct qcow_job *job)
 		return qcow_job_await_commit(job);
 	if (err)
 		return qcow_job_await_space(job, err);
-	err = resize_data_file(image, resizing->to, true);
+	return resize_data_file(meta->image, resizing->to, true);
+}
+
+/* The header has the size, unless bitmaps have been stored with it. */
+static int size_step(struct qcow_job *job)
+{
+	struct resize_job *resize = container_of(job, struct resize_job, job);
+	struct qcow_image *image = job->meta->image;
+	u64 bytes = resize->resizing->to;
+	int err = image->header.size == bytes ? 0 : qcow_header_set_size(image, bytes);
+
 	if (err)
 		return err;
-	resizing->is_tried = true;
-	err = qcow_header_set_size(image, resizing->to);
-	if (err)
-		return err;
-	qcow_image_set_size(image, resizing->to);
+	qcow_image_set_size(image, bytes);
 	/* That it is longer for a while does no harm. */
-	resize_data_file(image, resizing->to, false);
+	resize_data_file(image, bytes, false);
 	return 0;
 }
 
 int qcow_resize_commit(struct qcow_meta *meta, struct qcow_resizing *resizing)
 {
-	struct resize_job resize = { .job.step = commit_step, .resizing = resizing };
+	const struct qcow_bitmaps_change change = { .disk_bytes = resizing->to };
+	struct resize_job resize = { .job.step = ready_step, .resizing = resizing };
 	/* The zeros, and what has been dropped for them. */
 	int err = qcow_commit_wait(meta);
 
+	if (!err)
+		err = qcow_job_run(meta, &resize.job);
+	if (err)
+		return err;
+	resizing->is_tried = true;
+	if (qcow_bitmaps_kept(&meta->bitmaps))
+		err = qcow_bitmaps_store(meta, &change, NULL);
+	resize.job.step = size_step;
 	return err ?: qcow_job_run(meta, &resize.job);
 }
 
