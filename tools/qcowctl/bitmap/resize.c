@@ -10,12 +10,28 @@
 /**
  * struct bitmap_resize - bitmaps on their way
  * @maps: of the image
+ * @bytes: that the bits of all so far take
  * @heads: first clusters that lead to the new ones
  */
 struct bitmap_resize {
 	struct bitmaps maps;
+	u64 bytes;
 	struct bitmap_heads heads;
 };
+
+/* All are in memory at once. */
+static int check_memory(struct bitmap_resize *r, const struct qcow_bitmap *b, u64 bytes)
+{
+	const struct image *img = r->maps.img;
+	u64 disk = max(bytes, bits_disk_bytes(img));
+
+	r->bytes += qcow_bitmap_table_entries(disk, b->granularity_bits, img->h.cluster_bits) <<
+		    img->h.cluster_bits;
+	if (r->bytes <= QCOW_MAX_BITMAP_DATA_BYTES)
+		return 0;
+	return qc_fail(QC_UNSUPPORTED, img->name, "its bitmaps would have more than %u bytes",
+		       QCOW_MAX_BITMAP_DATA_BYTES);
+}
 
 static int load(struct bitmap_resize *r, struct bitmap *bitmap, u64 bytes)
 {
@@ -27,6 +43,8 @@ static int load(struct bitmap_resize *r, struct bitmap *bitmap, u64 bytes)
 	if (b->flags & QCOW_BITMAP_IN_USE)
 		return 0;
 	err = bitmaps_check_usable(img, b);
+	if (!err)
+		err = check_memory(r, b, bytes);
 	if (!err)
 		err = bits_load(img, b, &bitmap->bits);
 	if (err)

@@ -329,10 +329,17 @@ static int open_directory(const struct lookup *l, struct image *img)
  */
 static int check_consent(const struct lookup *l)
 {
-	if (l->allowed || l->st.st_uid == l->by->st.st_uid)
+	if (l->allowed)
 		return 0;
-	qc_fail(0, l->by->name, "%s '%s' belongs to user %u, the image to user %u", l->what,
-		l->name, l->st.st_uid, l->by->st.st_uid);
+	/* Whoever a device belongs to, others may have what is on it. */
+	if (!S_ISREG(l->by->st.st_mode))
+		qc_fail(0, l->by->name, "is a device: that does not tell who may write to %s '%s'",
+			l->what, l->name);
+	else if (l->st.st_uid != l->by->st.st_uid)
+		qc_fail(0, l->by->name, "%s '%s' belongs to user %u, the image to user %u", l->what,
+			l->name, l->st.st_uid, l->by->st.st_uid);
+	else
+		return 0;
 	qc_hint("--allow-backing %s, if it may be written to", l->real);
 	return QC_POLICY;
 }

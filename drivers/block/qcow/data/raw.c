@@ -15,8 +15,9 @@
 #include "layer/image.h"
 #include "layer/inflight.h"
 
-/* Bytes that one work copies. */
+/* Bytes that one work copies, and that it tries to share: they may have to be copied after all. */
 #define RAW_BYTES	((u64)SZ_256K)
+#define SHARE_BYTES	((u64)SZ_16M)
 
 static int raw_zero(struct qcow_store *store, u64 pos, u64 len)
 {
@@ -79,6 +80,8 @@ static void raw_run(struct qcow_request *req, bool may_wait)
 		len = req->end - req->pos;
 		if (req->own == QCOW_OWN_COPY_DOWN)
 			len = min(len, RAW_BYTES);
+		else if (req->own == QCOW_OWN_CLONE_DOWN)
+			len = min(len, SHARE_BYTES);
 		last = qcow_fragment_take(frag, len);
 		qcow_fragment_queue(frag, raw_work);
 	}

@@ -153,7 +153,21 @@ static void clear_notes(struct qcow_track *track, u64 guest, u64 end)
 	}
 }
 
-/* In a pause: whole clusters of a range that have no notes. */
+/* Whole clusters of a range; the last one of the disk need not be full. */
+static int drop_clusters(const struct raw_commit *c, u64 guest, u64 end)
+{
+	const struct qcow_image *top = c->dev->chain;
+	u64 cluster = qcow_cluster_bytes(&top->geo);
+
+	guest = round_up(guest, cluster);
+	if (end < top->size)
+		end = round_down(end, cluster);
+	if (guest >= end)
+		return 0;
+	return qcow_request_own(c->from, QCOW_OWN_DROP_COPIED, guest, end - guest);
+}
+
+/* In a pause: what of a range has no notes. */
 static int drop_copied(const struct raw_commit *c, u64 guest, u64 end)
 {
 	u64 written, len;
@@ -165,7 +179,7 @@ static int drop_copied(const struct raw_commit *c, u64 guest, u64 end)
 			written = end;
 			len = 0;
 		}
-		err = qcow_request_own(c->from, QCOW_OWN_DROP_COPIED, guest, written - guest);
+		err = drop_clusters(c, guest, written);
 	}
 	return err;
 }

@@ -94,7 +94,7 @@ static int zero_raw_data(struct qcow_image *image, const struct qcow_resizing *r
 	return 0;
 }
 
-static int resize_grow(struct qcow_device *dev, struct qcow_resizing *r)
+static int resize_grow(struct qcow_device *dev, struct qcow_resizing *r, struct qcow_report *rep)
 {
 	int err;
 
@@ -103,7 +103,7 @@ static int resize_grow(struct qcow_device *dev, struct qcow_resizing *r)
 	if (!err)
 		err = zero_raw_data(dev->chain, r);
 	if (!err)
-		err = qcow_resize_commit(dev->meta, r);
+		err = qcow_resize_commit(dev->meta, r, rep);
 	if (!err)
 		return 0;
 	/* The new size may be on disk after all: then what it has there must stay. */
@@ -146,7 +146,7 @@ static int resize_shrink(struct qcow_device *dev, struct qcow_resizing *r, struc
 
 	if (!err)
 		err = check_unused(dev->chain, r->to, r->from, rep);
-	return err ?: qcow_resize_commit(dev->meta, r);
+	return err ?: qcow_resize_commit(dev->meta, r, rep);
 }
 
 int qcow_device_resize_image(struct qcow_device *dev, u64 bytes, bool shrink,
@@ -165,7 +165,7 @@ int qcow_device_resize_image(struct qcow_device *dev, u64 bytes, bool shrink,
 		return err;
 	err = qcow_resize_begin(dev->meta, &r, rep);
 	if (!err)
-		err = r.to > r.from ? resize_grow(dev, &r) : resize_shrink(dev, &r, rep);
+		err = r.to > r.from ? resize_grow(dev, &r, rep) : resize_shrink(dev, &r, rep);
 	qcow_bitmaps_resize_end(bitmaps, dev->chain, !err);
 	return err;
 }

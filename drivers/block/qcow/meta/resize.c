@@ -179,7 +179,8 @@ static int size_step(struct qcow_job *job)
 	return 0;
 }
 
-int qcow_resize_commit(struct qcow_meta *meta, struct qcow_resizing *resizing)
+int qcow_resize_commit(struct qcow_meta *meta, struct qcow_resizing *resizing,
+		       struct qcow_report *rep)
 {
 	const struct qcow_bitmaps_change change = { .disk_bytes = resizing->to };
 	struct resize_job resize = { .job.step = ready_step, .resizing = resizing };
@@ -192,7 +193,7 @@ int qcow_resize_commit(struct qcow_meta *meta, struct qcow_resizing *resizing)
 		return err;
 	resizing->is_tried = true;
 	if (qcow_bitmaps_kept(&meta->bitmaps))
-		err = qcow_bitmaps_store(meta, &change, NULL);
+		err = qcow_bitmaps_store(meta, &change, rep);
 	resize.job.step = size_step;
 	return err ?: qcow_job_run(meta, &resize.job);
 }

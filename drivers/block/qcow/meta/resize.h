@@ -66,11 +66,13 @@ int qcow_resize_begin(struct qcow_meta *meta, struct qcow_resizing *resizing,
  * qcow_resize_commit() - make the new size durable
  * @meta: the metadata
  * @resizing: between its sizes there is nothing but zeros; @is_tried comes out
+ * @rep: says why bitmaps cannot be stored for the new size
  *
  * Context: as above.
  * Return: 0 or -errno: the size on disk is the old one or, when a flush failed, either.
  */
-int qcow_resize_commit(struct qcow_meta *meta, struct qcow_resizing *resizing);
+int qcow_resize_commit(struct qcow_meta *meta, struct qcow_resizing *resizing,
+		       struct qcow_report *rep);
 
 /* The size is the old one after all. Context: as above. */
 void qcow_resize_undo(struct qcow_meta *meta, struct qcow_resizing *resizing);
