@@ -43,7 +43,7 @@ kinds=("cluster_size=512 plain" "cluster_size=4K,refcount_bits=64 plain" "cluste
 	"cluster_size=64K snapshot" "cluster_size=64K compressed" "cluster_size=4K compressed"
 	"extended_l2=on plain" "cluster_size=2M plain" "compat=0.10,cluster_size=1K snapshot"
 	"refcount_bits=1,cluster_size=1K plain" "data_file=image.data plain")
-one_in 4 kinds
+one_in "$([[ $QCOW_KERNEL == debug ]] && echo 8 || echo 4)" kinds
 for kind in "${kinds[@]}"; do
 	read -r options has <<<"$kind"
 	echo "$kind"
