@@ -411,6 +411,33 @@ static void cuts_while_bitmaps_change(struct kunit *test)
 }
 
 /*
+ * Calls fail no more. @err: of what has been done meanwhile; @good: result: bitmaps have been
+ * stored at the detach. Return: whether a call has failed.
+ */
+static bool end_failing(struct bitmap_rig *r, int nth, int err, bool *good)
+{
+	struct ram_disk *disk = r->rig->dev.disk;
+	struct kunit *test = r->rig->test;
+	bool failed = disk->failed;
+
+	*good = disk->failed != &disk->flushes;
+	ram_disk_fail_change(disk, 0, 0);
+	if (!failed)
+		KUNIT_EXPECT_EQ_MSG(test, 0, err, "call %d: %s", nth, r->text);
+	/* Nothing is written any more where a flush has failed. */
+	if (*good) {
+		KUNIT_EXPECT_EQ_MSG(test, 0, guest(r, OPS, SEED + 1), "call %d", nth);
+		detach_image(r);
+	} else {
+		ram_device_detach(&r->rig->dev);
+		ram_disk_imagine(disk, 0, r->rig->copy);
+		KUNIT_EXPECT_EQ_MSG(test, 0, check_copy(r, r->rig->model->durable, NULL),
+				    "call %d: %s", nth, r->text);
+	}
+	return failed;
+}
+
+/*
  * Bitmaps change while the @nth call of the image's store fails that is no read. Return: whether
  * there was one.
  */
@@ -418,7 +445,7 @@ static bool fail_nth(struct bitmap_rig *r, int nth)
 {
 	struct ram_disk *disk = r->rig->dev.disk;
 	struct kunit *test = r->rig->test;
-	bool failed, lost;
+	bool failed, good;
 	int err;
 
 	write_rig_restart(r->rig);
@@ -433,22 +460,9 @@ static bool fail_nth(struct bitmap_rig *r, int nth)
 		WRITE_ONCE(r->first.is_closed, false);
 		err = -EIO;
 	}
-	failed = disk->failed;
-	lost = disk->failed == &disk->flushes;
-	ram_disk_fail_change(disk, 0, 0);
-	if (!failed)
-		KUNIT_EXPECT_EQ_MSG(test, 0, err, "call %d: %s", nth, r->text);
-	/* Nothing is written any more where a flush has failed. */
-	if (!lost) {
-		KUNIT_EXPECT_EQ_MSG(test, 0, guest(r, OPS, SEED + 1), "call %d", nth);
-		detach_image(r);
+	failed = end_failing(r, nth, err, &good);
+	if (good)
 		expect_flags(r, "first", r->first.is_closed ? 0 : QCOW_BITMAP_AUTO);
-	} else {
-		ram_device_detach(&r->rig->dev);
-		ram_disk_imagine(disk, 0, r->rig->copy);
-		KUNIT_EXPECT_EQ_MSG(test, 0, check_copy(r, r->rig->model->durable, NULL),
-				    "call %d: %s", nth, r->text);
-	}
 	return failed;
 }
 
@@ -575,29 +589,17 @@ static void cuts_while_the_disk_is_resized(struct kunit *test)
 static bool fail_resize_nth(struct bitmap_rig *r, int nth)
 {
 	struct ram_disk *disk = r->rig->dev.disk;
-	struct kunit *test = r->rig->test;
-	bool failed, lost;
+	bool failed, good;
 	int err;
 
 	write_rig_restart(r->rig);
 	begin_resize(r);
 	ram_disk_fail_change(disk, nth, -EIO);
 	err = resize(r, grown(r), false) ?: shrink(r);
-	failed = disk->failed;
-	lost = disk->failed == &disk->flushes;
-	ram_disk_fail_change(disk, 0, 0);
-	if (!failed)
-		KUNIT_EXPECT_EQ_MSG(test, 0, err, "call %d: %s", nth, r->text);
-	if (!lost) {
-		KUNIT_EXPECT_EQ_MSG(test, 0, guest(r, OPS, SEED + 1), "call %d", nth);
-		detach_image(r);
+	failed = end_failing(r, nth, err, &good);
+	if (good) {
 		expect_flags(r, "first", 0);
 		expect_flags(r, "the second one", QCOW_BITMAP_AUTO);
-	} else {
-		ram_device_detach(&r->rig->dev);
-		ram_disk_imagine(disk, 0, r->rig->copy);
-		KUNIT_EXPECT_EQ_MSG(test, 0, check_copy(r, r->rig->model->durable, NULL),
-				    "call %d: %s", nth, r->text);
 	}
 	return failed;
 }

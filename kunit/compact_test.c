@@ -153,7 +153,7 @@ static void image_is_as_short_as_can_be(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, U64_MAX, rig->dev.qcow->meta->move_from);
 	KUNIT_EXPECT_EQ(test, 0, rig->dev.qcow->meta->moves);
 	do {
-		KUNIT_ASSERT_EQ(test, 0, qcow_compact_survey(rig->dev.qcow->meta, &walk));
+		KUNIT_ASSERT_EQ(test, 0, qcow_compact_walk(rig->dev.qcow->meta, &walk));
 	} while (walk.more);
 	if (!rig->c->mixed)
 		KUNIT_EXPECT_EQ(test, walk.used, walk.from);

@@ -277,11 +277,11 @@ static int report_operation(int err, u32 index, const char *text, const char *ca
 }
 
 /*
- * A live operation. @arg: @size bytes, all but size and message buffer; the rest as for
- * report_operation(). Return: 0 or errno.
+ * A live operation. @arg: @size bytes, all but size and message buffer; @watch: ended by this, or
+ * NULL; the rest as for report_operation(). Return: 0 or errno.
  */
-static int call_operation(int fd, unsigned long request, void *arg, u32 size, u32 index,
-			  const char *cannot, const char *failed)
+static int call_job(int fd, unsigned long request, void *arg, u32 size, u32 index,
+		    struct job_watch *watch, const char *cannot, const char *failed)
 {
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);
 	struct qcow_call head;
@@ -293,9 +293,18 @@ static int call_operation(int fd, unsigned long request, void *arg, u32 size, u3
 	head.message_size = QCOW_MAX_MESSAGE;
 	memcpy(arg, &head, sizeof(head));
 	err = ioctl(fd, request, arg) ? errno : 0;
+	/* A bar on the terminal makes room for what is said. */
+	if (watch)
+		job_watch_end(watch, !err);
 	err = report_operation(err, index, text, cannot, failed);
 	free(text);
 	return err;
+}
+
+static int call_operation(int fd, unsigned long request, void *arg, u32 size, u32 index,
+			  const char *cannot, const char *failed)
+{
+	return call_job(fd, request, arg, size, index, NULL, cannot, failed);
 }
 
 int control_change_snapshot(int fd, struct qcow_change_snapshot *arg)
@@ -498,20 +507,10 @@ int control_free_leaks(int fd, u32 index, struct qcow_free_leaks *arg)
 
 int control_compact(int fd, u32 index, u64 rate, struct job_watch *watch)
 {
-	char *text = qc_alloc(QCOW_MAX_MESSAGE);
-	struct qcow_compact arg = {
-		.size = sizeof(arg),
-		.index = index,
-		.message_size = QCOW_MAX_MESSAGE,
-		.message = (uintptr_t)text,
-		.rate = rate,
-	};
-	int err = ioctl(fd, QCOW_COMPACT, &arg) ? errno : 0;
+	struct qcow_compact arg = { .index = index, .rate = rate };
 
-	job_watch_end(watch, !err);
-	err = report_operation(err, index, text, "cannot compact it", "cannot be compacted");
-	free(text);
-	return exit_code(err);
+	return exit_code(call_job(fd, QCOW_COMPACT, &arg, sizeof(arg), index, watch,
+				  "cannot compact it", "cannot be compacted"));
 }
 
 int control_wait(int fd, u32 index, u32 flags)

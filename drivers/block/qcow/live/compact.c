@@ -4,8 +4,7 @@
  * further down.
  *
  *   queue frozen:  what is set aside becomes free
- *   what is free is punched
- *   the counts are gone through: there the file could end
+ *   the counts are gone through: what is free is punched, and where the file could end is known
  *   queue frozen, several times:  tables that lie behind that are moved
  *   queue frozen:  from now on nothing is written in place behind it
  *   data that lies there is moved, cluster by cluster, while the device is in use (data/write.c)
@@ -63,16 +62,15 @@ static int go_on(struct qcow_device *dev)
 	return qcow_progress_step(&dev->progress, READ_ONCE(dev->progress.done), 0);
 }
 
-/* Go through all counts. @end: result: host offset behind all that is in use. */
-static int walk_counts(struct compaction *c, u64 *end,
-		       int (*func)(struct qcow_meta *meta, struct qcow_compact_walk *walk))
+/* @end: result: host offset behind all that is in use. */
+static int walk_counts(struct compaction *c, u64 *end)
 {
 	u32 bits = c->dev->chain->geo.cluster_bits;
 	struct qcow_compact_walk walk = {};
 	int err;
 
 	do {
-		err = go_on(c->dev) ?: func(c->dev->meta, &walk);
+		err = go_on(c->dev) ?: qcow_compact_walk(c->dev->meta, &walk);
 	} while (!err && walk.more);
 	c->below = walk.used << bits;
 	*end = walk.from << bits;
@@ -217,7 +215,7 @@ static int move_all(struct compaction *c)
 	u64 end;
 	int err;
 
-	err = walk_counts(c, &end, qcow_compact_survey);
+	err = walk_counts(c, &end);
 	if (err || c->below == end)
 		return err;
 	err = move_tables(c);
@@ -233,7 +231,6 @@ static int move_all(struct compaction *c)
 static int compact(struct qcow_device *dev, struct qcow_report *rep)
 {
 	struct compaction c = { .dev = dev, .rep = rep };
-	u64 end;
 	int err;
 
 	err = qcow_device_check_writable(dev, rep);
@@ -244,8 +241,6 @@ static int compact(struct qcow_device *dev, struct qcow_report *rep)
 		return -EOPNOTSUPP;
 	}
 	err = settle(&c);
-	if (!err)
-		err = walk_counts(&c, &end, qcow_compact_punch);
 	if (!err)
 		err = move_all(&c);
 	if (!err)

@@ -117,26 +117,10 @@ static int walk_go_on(struct qcow_job *job)
 	return c->walk->more && ++c->steps < WALK_STEPS ? qcow_job_await_turn(job) : 0;
 }
 
-static int survey_step(struct qcow_job *job)
-{
-	struct qcow_compact_walk *walk = to_compact(job)->walk;
-	struct qcow_run run;
-	unsigned int i;
-	int err = qcow_meta_begin(job->meta);
-
-	for (i = 0; i < STEP_RUNS && !err; i++)
-		err = qcow_space_next_free(&job->meta->space, &walk->from, &walk->used, &run);
-	return err ?: walk_go_on(job);
-}
-
-int qcow_compact_survey(struct qcow_meta *meta, struct qcow_compact_walk *walk)
-{
-	struct compact_job c = { .job.step = survey_step, .walk = walk };
-
-	return qcow_job_run(meta, &c.job);
-}
-
-/* What is a hole already is not punched: that would wait for I/O in flight. */
+/*
+ * What is a hole already is not punched: that would wait for I/O in flight. Return: 1: it has been;
+ * 0: it is a hole; or -errno.
+ */
 static int punch_run(struct qcow_store *store, u64 host, u64 len)
 {
 	bool is_hole;
@@ -145,34 +129,34 @@ static int punch_run(struct qcow_store *store, u64 host, u64 len)
 	for (; len; host += part, len -= part) {
 		part = qcow_store_extent(store, host, len, &is_hole);
 		if (!is_hole)
-			return qcow_store_punch(store, host, len);
+			return qcow_store_punch(store, host, len) ?: 1;
 	}
 	return 0;
 }
 
-static int punch_step(struct qcow_job *job)
+static int walk_step(struct qcow_job *job)
 {
 	struct qcow_compact_walk *walk = to_compact(job)->walk;
 	struct qcow_image *image = job->meta->image;
 	u32 bits = image->geo.cluster_bits;
+	int err = qcow_meta_begin(job->meta), ret = 0;
 	struct qcow_run run;
-	int err = qcow_meta_begin(job->meta);
+	unsigned int i;
 
-	if (!err)
+	/* A turn of the worker has time for one punch. */
+	for (i = 0; i < STEP_RUNS && !ret && !err; i++) {
 		err = qcow_space_next_free(&job->meta->space, &walk->from, &walk->used, &run);
-	if (err)
-		return err;
-	/* Space that cannot be given back stays free in the image. */
-	if (punch_run(image->store, run.first << bits, run.nr << bits)) {
-		walk->more = false;
-		return 0;
+		if (!err && run.nr && !walk->is_kept)
+			ret = punch_run(image->store, run.first << bits, run.nr << bits);
 	}
-	return walk_go_on(job);
+	/* Space that cannot be given back stays free in the image. */
+	walk->is_kept |= ret < 0;
+	return err ?: walk_go_on(job);
 }
 
-int qcow_compact_punch(struct qcow_meta *meta, struct qcow_compact_walk *walk)
+int qcow_compact_walk(struct qcow_meta *meta, struct qcow_compact_walk *walk)
 {
-	struct compact_job c = { .job.step = punch_step, .walk = walk };
+	struct compact_job c = { .job.step = walk_step, .walk = walk };
 
 	return qcow_job_run(meta, &c.job);
 }

@@ -16,11 +16,13 @@ struct qcow_meta;
  * struct qcow_compact_walk - going through the counts of an image
  * @from: cluster to go on with; in the end the one behind all that is in use
  * @used: clusters that have a count, so far
+ * @is_kept: the store cannot give space back
  * @more: there are more
  */
 struct qcow_compact_walk {
 	u64 from;
 	u64 used;
+	bool is_kept;
 	bool more;
 };
 
@@ -38,18 +40,15 @@ int qcow_compact_is_reclaiming(struct qcow_meta *meta, bool *busy);
 int qcow_compact_settle(struct qcow_meta *meta);
 
 /**
- * qcow_compact_survey() - count clusters in use
+ * qcow_compact_walk() - count clusters in use, and have others take no space in the store
  * @meta: the metadata
  * @walk: where to go on; all zeros in the beginning
  *
  * Goes through some of the counts.
  *
- * Return: 0, -EINTR, -EIO, ...
+ * Return: 0, also where space cannot be given back; -EINTR, -EIO, ...
  */
-int qcow_compact_survey(struct qcow_meta *meta, struct qcow_compact_walk *walk);
-
-/* Likewise: what is free takes no space in the store. Return: 0, also where that cannot be done. */
-int qcow_compact_punch(struct qcow_meta *meta, struct qcow_compact_walk *walk);
+int qcow_compact_walk(struct qcow_meta *meta, struct qcow_compact_walk *walk);
 
 /**
  * qcow_compact_tables() - move L2 tables that lie high to where there is room further down
