@@ -91,6 +91,14 @@ struct qcow_layer {
  *           end of the header extensions (version 1: of the header), then of the name of the
  *           backing file; or 0: not to be compared. When the kernel reads something else, the
  *           layers may be the wrong ones: -ESTALE
+ * @keys: address of an array of @nr_layers __s32, or 0. Each is the serial number of a key of the
+ *        kernel that the caller may search, of type "logon", "user", "encrypted" or "trusted". Its
+ *        payload is the key that the data of the layer are encrypted with: of LUKS the volume key,
+ *        else 16 bytes. 0: the layer is not encrypted, or another device has it open
+ *
+ * The driver copies the keys: they may be invalidated when the call returns. -ENOKEY: a layer is
+ * encrypted, and no key was given; -EKEYREJECTED: the key is of another type or length, or another
+ * device has opened the layer with another one.
  *
  * On success the device node exists and partitions have been scanned. A caller that is killed
  * leaves no device behind.
@@ -110,6 +118,7 @@ struct qcow_attach {
 	__u32 logical_block_size;
 	__u32 reserved;
 	__aligned_u64 digests;
+	__aligned_u64 keys;
 };
 
 /**
@@ -250,6 +259,8 @@ struct qcow_change_snapshot {
  * @nr_freeze: descriptors at @freeze, at most QCOW_MAX_FREEZE
  * @freeze: address of an array of __s32, open block devices: the disk or partitions of it. Their
  *          file systems are frozen until the overlay is there
+ * @key: as struct qcow_attach has it, of the overlay
+ * @reserved: 0
  *
  * The overlay takes the place of the active image, which becomes a read-only layer below it; other
  * devices and programs may read it from now on. The device may be open and mounted. When the call
@@ -266,6 +277,8 @@ struct qcow_overlay {
 	__s32 data_fd;
 	__u32 nr_freeze;
 	__aligned_u64 freeze;
+	__s32 key;
+	__u32 reserved;
 };
 
 /* struct qcow_set_access: flags */
@@ -330,6 +343,7 @@ struct qcow_set_access {
  *             without a name
  * @reserved: 0
  * @rate: bytes that it may copy in a second; 0: as many as it can
+ * @keys: as struct qcow_attach has it, of @layers, or 0
  *
  * What is read from the device stays the same: where the old and the new backing file differ, the
  * active image gets what the old one has, before its header names the new one, and the device reads
@@ -353,6 +367,7 @@ struct qcow_rebase {
 	__u32 nr_layers;
 	__u32 reserved;
 	__aligned_u64 rate;
+	__aligned_u64 keys;
 };
 
 #define QCOW_WAIT_CANCEL	(1U << 0)	/* have it end soon */
