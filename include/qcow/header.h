@@ -266,8 +266,7 @@ u64 qcow_snapshot_id_number(const struct qcow_snapshot *snap);
  * @l1_entries: result: entries of the L1 table that it needs
  * @rep: says why not
  *
- * Return: 0; -EINVAL: @size; -EFBIG: over a limit; -EOPNOTSUPP: encryption;
- * -EUCLEAN: marked corrupt or dirty.
+ * Return: 0; -EINVAL: @size; -EFBIG: over a limit; -EUCLEAN: marked corrupt or dirty.
  */
 int qcow_header_check_resize(const struct qcow_header *h, u64 size, u32 block_bytes, bool shrink,
 			     u32 *l1_entries, struct qcow_report *rep);

@@ -114,22 +114,6 @@ static void l1_is_kept_as_far_as_needed(struct kunit *test)
 	qcow_image_close(image);
 }
 
-static void encryption_is_refused_by_name(struct kunit *test)
-{
-	struct image_shape shape = { .version = 2, .cluster_bits = 16, .size = SZ_1M };
-
-	shape.crypt_method = QCOW_CRYPT_AES;
-	expect_refused(test, try_open(test, image_build(test, &shape)->disk, NULL, NULL),
-		       -EOPNOTSUPP, "crypt_method 1 (AES)");
-	shape.crypt_method = QCOW_CRYPT_LUKS;
-	expect_refused(test, try_open(test, image_build(test, &shape)->disk, NULL, NULL),
-		       -EOPNOTSUPP, "crypt_method 2 (LUKS)");
-	shape.version = 1;
-	shape.crypt_method = QCOW_CRYPT_AES;
-	expect_refused(test, try_open(test, image_build(test, &shape)->disk, NULL, NULL),
-		       -EOPNOTSUPP, "crypt_method 1 (AES)");
-}
-
 static void dirty_and_corrupt_open_read_only(struct kunit *test)
 {
 	struct image_shape shape = { .version = 3, .cluster_bits = 16, .size = SZ_1M };
@@ -348,7 +332,6 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(every_version_opens),
 	KUNIT_CASE(odd_sizes_are_rounded),
 	KUNIT_CASE(l1_is_kept_as_far_as_needed),
-	KUNIT_CASE(encryption_is_refused_by_name),
 	KUNIT_CASE(dirty_and_corrupt_open_read_only),
 	KUNIT_CASE(data_file_must_match_the_header),
 	KUNIT_CASE(snapshot_has_its_own_table_and_size),

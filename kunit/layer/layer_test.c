@@ -17,8 +17,10 @@
 #include <qcow/report.h>
 
 #include "layer/cache.h"
+#include "layer/crypt.h"
 #include "layer/layer.h"
 #include "rig/image_builder.h"
+#include "rig/image_crypt.h"
 #include "rig/ram_store.h"
 
 /**
@@ -288,6 +290,37 @@ static void other_header_is_noticed(struct kunit *test)
 	qcow_layer_put(layer);
 }
 
+/* Who names no key has the layer as it is open; who names one means that. */
+static void other_key_is_noticed(struct kunit *test)
+{
+	struct image_shape shape = {
+		.version = 3, .cluster_bits = 16, .size = SZ_1M, .room = SZ_2M,
+		.crypt_method = QCOW_CRYPT_LUKS,
+	};
+	struct source *s = source_create(test, &shape), *plain = plain_source(test);
+	const struct qcow_volume_key *key = image_crypt_key(QCOW_CRYPT_LUKS);
+	struct qcow_volume_key other = *key;
+	struct qcow_image *layer;
+
+	expect_error(test, s, -ENOKEY);
+	s->p.image.key = key;
+	layer = expect_layer(test, s);
+	qcow_layer_put(expect_layer(test, s));
+	other.bytes[other.len - 1]++;
+	s->p.image.key = &other;
+	expect_error(test, s, -EKEYREJECTED);
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(s->said, "another key"), "%s", s->said);
+	s->p.image.key = NULL;
+	qcow_layer_put(expect_layer(test, s));
+	qcow_layer_put(layer);
+	expect_error(test, s, -ENOKEY);
+
+	layer = expect_layer(test, plain);
+	plain->p.image.key = key;
+	expect_error(test, plain, -EINVAL);
+	qcow_layer_put(layer);
+}
+
 static void direct_io_is_not_pretended(struct kunit *test)
 {
 	struct source *s = plain_source(test);
@@ -509,6 +542,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(data_file_counts_as_well),
 	KUNIT_CASE(change_is_noticed),
 	KUNIT_CASE(other_header_is_noticed),
+	KUNIT_CASE(other_key_is_noticed),
 	KUNIT_CASE(direct_io_is_not_pretended),
 	KUNIT_CASE(getters_wait_for_the_first),
 	KUNIT_CASE(getters_try_themselves_after_a_failure),

@@ -92,6 +92,22 @@ static const struct resize_case resize_cases[] = {
 		.to = SZ_8M,
 	}, {
 		.c = {
+			.name = "v2, 4k, mixed, longer backing, AES", .version = 2,
+			.cluster_bits = 12, .size = SZ_512K + 512,
+			.backing = SZ_512K + SZ_128K, .mixed = true,
+			.crypt_method = QCOW_CRYPT_AES, .threads = 2,
+		},
+		.to = SZ_1M,
+	}, {
+		.c = {
+			.name = "v3, 4k, mixed, longer backing, LUKS", .version = 3,
+			.cluster_bits = 12, .size = SZ_512K + 512,
+			.backing = SZ_512K + SZ_128K, .mixed = true,
+			.crypt_method = QCOW_CRYPT_LUKS, .threads = 2,
+		},
+		.to = SZ_4M,
+	}, {
+		.c = {
 			.name = "v3, 512, short L1", .version = 3, .cluster_bits = 9,
 			.size = SZ_256K, .short_l1 = true, .threads = 2,
 		},

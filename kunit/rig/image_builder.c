@@ -14,6 +14,7 @@
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "rig/image_builder.h"
+#include "rig/image_crypt.h"
 #include "rig/ram_store.h"
 
 #define DEFAULT_ROOM	SZ_1M
@@ -99,6 +100,7 @@ struct image_builder *image_build(struct kunit *test, const struct image_shape *
 		put_header_v1(b);
 	else
 		put_header(b);
+	image_crypt_begin(b);
 	return b;
 }
 
@@ -254,7 +256,7 @@ static struct qcow_image *open_layer(struct kunit *test, struct qcow_image_param
 
 struct qcow_image *image_build_open(struct image_builder *b, u64 cache_bytes)
 {
-	struct qcow_image_params p = { .cache_bytes = cache_bytes };
+	struct qcow_image_params p = { .cache_bytes = cache_bytes, .key = b->disk->key };
 
 	return open_layer(b->test, p, b->disk, b->data);
 }

@@ -531,6 +531,7 @@ void ram_disk_imagine(struct ram_disk *disk, u64 seed, struct ram_disk *copy)
 	/* What lies beyond has always been zeros, here and there. */
 	memcpy(copy->data, disk->data, disk->high);
 	copy->bytes = disk->bytes;
+	copy->key = disk->key;
 	list_for_each_entry_reverse(c, &disk->changes_pending, node)
 		change_undo(copy, c);
 	list_for_each_entry(c, &disk->changes_pending, node)

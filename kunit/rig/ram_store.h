@@ -19,6 +19,7 @@
 
 struct kunit;
 struct qcow_store;
+struct qcow_volume_key;
 
 /**
  * struct ram_disk - the memory behind stores; a store is owned by an image, this by the test
@@ -27,6 +28,7 @@ struct qcow_store;
  * @bytes: length that stores have; what lies beyond @room reads as zeros and takes no writes
  * @max_bytes: most that one read or write moves; 0: any. Not of a submitted one
  * @no_punch: there is no such thing
+ * @key: what the data of the image in it are encrypted with, or NULL
  * @inline_submit: submitted I/O completes before the call returns, else from a worker
  * @lock: protects the contents and the changes
  * @changes_pending: struct ram_change, since the last flush, in order
@@ -62,6 +64,7 @@ struct ram_disk {
 	u64 bytes;
 	u32 max_bytes;
 	bool no_punch;
+	const struct qcow_volume_key *key;
 	bool inline_submit;
 
 	struct mutex lock;	/* contents and changes */

@@ -10,6 +10,7 @@
 
 #include "rig/guest_model.h"
 #include "rig/image_builder.h"
+#include "rig/image_crypt.h"
 #include "rig/ram_store.h"
 #include "rig/write_mix.h"
 
@@ -48,6 +49,7 @@ static void fill(struct mix *x, u64 guest, u64 host, u32 nr)
 	nr = min(nr, x->m->nr - first);
 	for (i = 0; i < nr; i++)
 		guest_stamp(x->m, x->b->disk->data + host + i * SECTOR_SIZE, first + i, 0);
+	image_crypt_data(x->b, guest, host, nr * SECTOR_SIZE);
 	guest_model_begin(x->m, first, nr, GUEST_STAMP);
 }
 

@@ -17,6 +17,7 @@
 #include "meta/worker.h"
 #include "rig/guest_model.h"
 #include "rig/image_builder.h"
+#include "rig/image_crypt.h"
 #include "rig/image_fsck.h"
 #include "rig/ram_store.h"
 #include "rig/write_mix.h"
@@ -102,6 +103,27 @@ static const struct write_case write_cases[] = {
 		.name = "v3, 16k, subclusters, compressed", .version = 3, .cluster_bits = 14,
 		.size = SZ_512K,
 		.extended = true, .compress = true, .threads = 3,
+	}, {
+		.name = "v1, 4k, mixed, backing, AES", .version = 1, .cluster_bits = 12,
+		.size = SZ_512K + 512,
+		.backing = SZ_256K + 512, .mixed = true, .crypt_method = QCOW_CRYPT_AES,
+		.threads = 3,
+	}, {
+		.name = "v2, 64k, mixed, AES", .version = 2, .cluster_bits = 16, .size = SZ_1M,
+		.mixed = true, .crypt_method = QCOW_CRYPT_AES, .threads = 3,
+	}, {
+		.name = "v2, 512, mixed, LUKS", .version = 2, .cluster_bits = 9, .size = SZ_256K,
+		.mixed = true, .crypt_method = QCOW_CRYPT_LUKS, .threads = 3,
+	}, {
+		.name = "v3, 4k, mixed, backing, LUKS", .version = 3, .cluster_bits = 12,
+		.size = SZ_512K + 512,
+		.backing = SZ_256K + 512, .mixed = true, .crypt_method = QCOW_CRYPT_LUKS,
+		.threads = 3,
+	}, {
+		.name = "v3, 64k, subclusters, mixed, backing, LUKS", .version = 3,
+		.cluster_bits = 16, .size = SZ_1M,
+		.backing = SZ_512K + 512, .extended = true, .mixed = true,
+		.crypt_method = QCOW_CRYPT_LUKS, .threads = 3,
 	},
 };
 
@@ -180,12 +202,14 @@ static void create_image(struct write_rig *rig)
 		.refcount_bits = c->refcount_bits, .room = ROOM,
 		.incompatible = c->extended ? QCOW_INCOMPAT_EXTENDED_L2 : 0,
 		.l1_entries = c->short_l1,
+		.crypt_method = c->crypt_method,
 	};
 	struct image_builder *b = image_build(rig->test, &shape);
 
 	if (c->ballast)
 		image_build_alloc(b, c->ballast);
-	rig->leaked = c->ballast;
+	/* What is in no table counts as leaked. */
+	rig->leaked = c->ballast + round_up(image_crypt_header_bytes(b), 1ULL << c->cluster_bits);
 	if (c->mixed)
 		write_mix(b, rig->model, c->backing);
 	else if (c->scattered)
@@ -286,7 +310,7 @@ struct qcow_image *write_rig_open_over(struct write_rig *rig, struct ram_disk *c
 {
 	struct qcow_image_params params = {
 		.name = "cut", .writable = snapshot == QCOW_ACTIVE_STATE, .snapshot = snapshot,
-		.cache_bytes = SZ_1M,
+		.cache_bytes = SZ_1M, .key = copy->key,
 	};
 	struct qcow_report rep = { .buf = rig->text, .size = sizeof(rig->text) };
 	struct qcow_store *store = ram_store_try(copy);

@@ -32,6 +32,7 @@ struct qcow_image;
  * @ballast: bytes that are counted, and that nothing refers to
  * @scattered: each L2 table has a zero cluster, and each of these and of the free clusters has its
  *             count in another slice; clusters of 512 bytes, counts of 64 bits
+ * @crypt_method: QCOW_CRYPT_*
  * @compress: what the guest writes is stored compressed
  * @threads: of the guest
  * @cache_bytes: of the device; 0: as many as usual
@@ -50,6 +51,7 @@ struct write_case {
 	u64 counted_beyond;
 	u64 ballast;
 	bool scattered;
+	u32 crypt_method;
 	bool compress;
 	unsigned int threads;
 	u64 cache_bytes;

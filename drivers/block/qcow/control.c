@@ -19,6 +19,7 @@
 
 #include "control.h"
 #include "device.h"
+#include "keys.h"
 #include "layer/cache.h"
 #include "live/access.h"
 #include "live/bitmap.h"
@@ -167,58 +168,90 @@ static int check_layers(const struct qcow_layer *layers, u32 nr, struct qcow_rep
 }
 
 /**
- * struct user_chain - layers as a caller has handed them over
- * @layers: they
- * @digests: of their headers, or NULL
+ * struct user_layers - where a caller has what it hands over of layers
+ * @fds: address of an array of struct qcow_layer
+ * @digests: of __u64, or 0
+ * @keys: of __s32, or 0
+ * @nr: length of each
  */
-struct user_chain {
-	struct qcow_layer *layers;
-	u64 *digests;
+struct user_layers {
+	u64 fds;
+	u64 digests;
+	u64 keys;
+	u32 nr;
 };
 
-static void chain_put(struct user_chain *chain)
+static void layers_put(struct qcow_layers *layers, u32 nr)
 {
-	kvfree(chain->digests);
-	kvfree(chain->layers);
+	qcow_keys_put(layers->keys, nr);
+	kvfree(layers->digests);
+	kvfree(layers->fds);
 }
 
-/* @layers, @digests: addresses; @chain: result, for chain_put() when this succeeds. */
-static int chain_get(struct user_chain *chain, u64 layers, u64 digests, u32 nr,
-		     struct qcow_report *rep)
+static int keys_get(struct qcow_layers *layers, const struct user_layers *user,
+		    struct qcow_report *rep)
 {
+	s32 *serials = vmemdup_user(u64_to_user_ptr(user->keys),
+				    array_size(user->nr, sizeof(*serials)));
+	struct qcow_volume_key *keys;
+
+	if (IS_ERR(serials))
+		return PTR_ERR(serials);
+	keys = qcow_keys_get(serials, user->nr, rep);
+	kvfree(serials);
+	if (IS_ERR(keys))
+		return PTR_ERR(keys);
+	layers->keys = keys;
+	return 0;
+}
+
+static int digests_get(struct qcow_layers *layers, const struct user_layers *user)
+{
+	u64 *digests = vmemdup_user(u64_to_user_ptr(user->digests),
+				    array_size(user->nr, sizeof(*digests)));
+
+	if (IS_ERR(digests))
+		return PTR_ERR(digests);
+	layers->digests = digests;
+	return 0;
+}
+
+/* @layers: result, for layers_put(), also after an error. */
+static int layers_get(struct qcow_layers *layers, const struct user_layers *user,
+		      struct qcow_report *rep)
+{
+	struct qcow_layer *fds = vmemdup_user(u64_to_user_ptr(user->fds),
+					      array_size(user->nr, sizeof(*fds)));
 	int err;
 
-	*chain = (struct user_chain) {};
-	chain->layers = vmemdup_user(u64_to_user_ptr(layers),
-				     array_size(nr, sizeof(*chain->layers)));
-	if (IS_ERR(chain->layers))
-		return PTR_ERR(chain->layers);
-	err = check_layers(chain->layers, nr, rep);
-	if (!err && digests) {
-		chain->digests = vmemdup_user(u64_to_user_ptr(digests),
-					      array_size(nr, sizeof(*chain->digests)));
-		err = PTR_ERR_OR_ZERO(chain->digests);
-	}
-	if (err)
-		kvfree(chain->layers);
+	*layers = (struct qcow_layers) {};
+	if (IS_ERR(fds))
+		return PTR_ERR(fds);
+	layers->fds = fds;
+	err = check_layers(fds, user->nr, rep);
+	if (!err && user->digests)
+		err = digests_get(layers, user);
+	if (!err && user->keys)
+		err = keys_get(layers, user, rep);
 	return err;
 }
 
 static int attach_layers(const struct qcow_attach *args, struct qcow_report *rep)
 {
-	struct user_chain chain;
-	int err;
+	const struct user_layers user = {
+		.fds = args->layers, .digests = args->digests, .keys = args->keys,
+		.nr = args->nr_layers,
+	};
+	struct qcow_layers layers;
+	int err = layers_get(&layers, &user, rep);
 
-	err = chain_get(&chain, args->layers, args->digests, args->nr_layers, rep);
-	if (err)
-		return err;
-	if (chain.layers[0].format == QCOW_FORMAT_QCOW) {
-		err = qcow_device_attach(args, chain.layers, chain.digests, rep);
-	} else {
+	if (!err && layers.fds[0].format != QCOW_FORMAT_QCOW) {
 		qcow_report(rep, "the active image must be a QCOW image");
 		err = -EINVAL;
 	}
-	chain_put(&chain);
+	if (!err)
+		err = qcow_device_attach(args, &layers, rep);
+	layers_put(&layers, args->nr_layers);
 	return err;
 }
 
@@ -362,7 +395,9 @@ static int call_overlay(void *data, void __user *user, struct qcow_report *rep)
 	struct qcow_freeze freeze;
 	int err;
 
-	err = freeze_get(&freeze, args->freeze, args->nr_freeze, rep);
+	err = check_reserved(args->reserved, rep);
+	if (!err)
+		err = freeze_get(&freeze, args->freeze, args->nr_freeze, rep);
 	if (err)
 		return err;
 	err = qcow_device_overlay(args, &freeze, rep);
@@ -434,15 +469,18 @@ static int text_get(char **text, u64 user, u32 len, const char *what, struct qco
 static int rebase_layers(const struct qcow_rebase *args, const struct qcow_backing_names *names,
 			 struct qcow_report *rep)
 {
-	struct user_chain chain = {};
+	const struct user_layers user = {
+		.fds = args->layers, .digests = args->digests, .keys = args->keys,
+		.nr = args->nr_layers,
+	};
+	struct qcow_layers layers = {};
 	int err = 0;
 
 	if (args->nr_layers)
-		err = chain_get(&chain, args->layers, args->digests, args->nr_layers, rep);
-	if (err)
-		return err;
-	err = qcow_device_rebase(args, chain.layers, chain.digests, names, rep);
-	chain_put(&chain);
+		err = layers_get(&layers, &user, rep);
+	if (!err)
+		err = qcow_device_rebase(args, &layers, names, rep);
+	layers_put(&layers, args->nr_layers);
 	return err;
 }
 

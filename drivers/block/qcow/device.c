@@ -22,6 +22,7 @@
 #include "data/request.h"
 #include "device.h"
 #include "files.h"
+#include "keys.h"
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
@@ -135,16 +136,6 @@ static enum qcow_direct wanted_direct(const struct qcow_attach *args)
 		return QCOW_DIRECT_OFF;
 	return QCOW_DIRECT_AUTO;
 }
-
-/**
- * struct open_chain - what a device is to be made of
- * @layers: the caller's
- * @digests: of their headers, or NULL
- */
-struct open_chain {
-	const struct qcow_layer *layers;
-	const u64 *digests;
-};
 
 /* A file that one of two devices writes to, or is to, and the other has in its chain. */
 static struct file *find_conflict(struct file **files, unsigned int nr_files, bool writable,
@@ -265,6 +256,17 @@ static int files_get(struct qcow_device *dev, const struct qcow_attach *args,
 	return err;
 }
 
+/* How layer @nr of @layers is opened, as far as they say it. */
+static struct qcow_image_params image_params(const struct qcow_layers *layers, unsigned int nr)
+{
+	return (struct qcow_image_params) {
+		.raw = layers->fds[nr].format == QCOW_FORMAT_RAW,
+		.snapshot = QCOW_ACTIVE_STATE,
+		.digest = layers->digests ? layers->digests[nr] : 0,
+		.key = qcow_keys_of(layers->keys, nr),
+	};
+}
+
 /* Layers from the last one up: the layer below is a part of the identity of each. */
 int qcow_device_open_below(const struct qcow_device *dev, const struct qcow_below *below,
 			   struct qcow_image **image, struct qcow_report *rep)
@@ -273,24 +275,20 @@ int qcow_device_open_below(const struct qcow_device *dev, const struct qcow_belo
 
 	*image = NULL;
 	for (; depth; depth--) {
-		const struct qcow_layer *fds = &below->layers[depth - 1];
 		struct qcow_open_layer layer = {
 			.image = below->files[2 * depth],
 			.data = below->files[2 * depth + 1],
 			.p = {
-				.image = {
-					.raw = fds->format == QCOW_FORMAT_RAW,
-					.snapshot = QCOW_ACTIVE_STATE,
-					.digest = below->digests ? below->digests[depth - 1] : 0,
-					.cache_bytes = below->cache_bytes,
-					.l1_bytes_below = *image ? (*image)->l1_bytes : 0,
-				},
+				.image = image_params(below->layers, below->skip + depth - 1),
 				.direct = below->direct,
 				.backing = *image,
 			},
 		};
-		struct qcow_image *next = qcow_files_open_layer(&layer, dev->name, rep);
+		struct qcow_image *next;
 
+		layer.p.image.cache_bytes = below->cache_bytes;
+		layer.p.image.l1_bytes_below = *image ? (*image)->l1_bytes : 0;
+		next = qcow_files_open_layer(&layer, dev->name, rep);
 		if (IS_ERR(next)) {
 			if (next == ERR_PTR(-EBUSY))
 				qcow_device_report_busy(below->files, 2 * (below->nr_layers + 1),
@@ -307,7 +305,7 @@ int qcow_device_open_below(const struct qcow_device *dev, const struct qcow_belo
 
 /* @backing: its reference is the layer's when this succeeds. */
 static struct qcow_image *open_top(struct qcow_device *dev, const struct qcow_attach *args,
-				   const struct open_chain *chain, struct qcow_image *backing,
+				   const struct qcow_layers *layers, struct qcow_image *backing,
 				   struct qcow_report *rep)
 {
 	bool writable = !(args->flags & QCOW_ATTACH_READ_ONLY);
@@ -315,23 +313,21 @@ static struct qcow_image *open_top(struct qcow_device *dev, const struct qcow_at
 		.image = dev->files[0],
 		.data = dev->files[1],
 		.p = {
-			.image = {
-				.raw = chain->layers[0].format == QCOW_FORMAT_RAW,
-				.writable = writable,
-				.snapshot = args->flags & QCOW_ATTACH_SNAPSHOT ? args->snapshot :
-										 QCOW_ACTIVE_STATE,
-				.digest = chain->digests ? chain->digests[0] : 0,
-				.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
-				.l1_bytes_below = backing ? backing->l1_bytes : 0,
-			},
+			.image = image_params(layers, 0),
 			.direct = wanted_direct(args),
 			.backing = backing,
 			.beside = args->flags & QCOW_ATTACH_BESIDE,
 			.wq = dev->wq,
 		},
 	};
-	struct qcow_image *image = qcow_files_open_layer(&layer, dev->name, rep);
+	struct qcow_image *image;
 
+	layer.p.image.writable = writable;
+	if (args->flags & QCOW_ATTACH_SNAPSHOT)
+		layer.p.image.snapshot = args->snapshot;
+	layer.p.image.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES;
+	layer.p.image.l1_bytes_below = backing ? backing->l1_bytes : 0;
+	image = qcow_files_open_layer(&layer, dev->name, rep);
 	if (!IS_ERR(image))
 		return image;
 	if (args->flags & QCOW_ATTACH_BESIDE)
@@ -341,15 +337,15 @@ static struct qcow_image *open_top(struct qcow_device *dev, const struct qcow_at
 	return image;
 }
 
-/* @data: struct open_chain. */
+/* @data: struct qcow_layers. */
 static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, void *data,
 		      struct qcow_report *rep)
 {
-	const struct open_chain *chain = data;
+	const struct qcow_layers *layers = data;
 	struct qcow_image *image, *backing;
 	int err;
 
-	err = files_get(dev, args, chain->layers, rep);
+	err = files_get(dev, args, layers->fds, rep);
 	if (!err)
 		err = qcow_files_read_id(dev->files[0], &dev->ids[0]);
 	if (!err)
@@ -357,8 +353,8 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 	if (!err) {
 		const struct qcow_below below = {
 			.files = dev->files,
-			.layers = chain->layers + 1,
-			.digests = chain->digests ? chain->digests + 1 : NULL,
+			.layers = layers,
+			.skip = 1,
 			.nr_layers = args->nr_layers - 1,
 			.top_writable = !(args->flags & QCOW_ATTACH_READ_ONLY),
 			.cache_bytes = args->cache_bytes ?: QCOW_CACHE_DEFAULT_BYTES,
@@ -369,7 +365,7 @@ static int chain_open(struct qcow_device *dev, const struct qcow_attach *args, v
 	}
 	if (err)
 		return err;
-	image = open_top(dev, args, chain, backing, rep);
+	image = open_top(dev, args, layers, backing, rep);
 	if (IS_ERR(image)) {
 		qcow_layer_put(backing);
 		return PTR_ERR(image);
@@ -613,12 +609,10 @@ static int queues_create(struct qcow_device *dev)
 	return -ENOMEM;
 }
 
-int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *layers,
-		       const u64 *digests, struct qcow_report *rep)
+int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layers *layers,
+		       struct qcow_report *rep)
 {
-	struct open_chain chain = { .layers = layers, .digests = digests };
-
-	return qcow_device_create(args, chain_open, &chain, rep);
+	return qcow_device_create(args, chain_open, (void *)layers, rep);
 }
 
 int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open, void *data,

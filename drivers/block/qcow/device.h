@@ -21,6 +21,7 @@ struct qcow_image;
 struct qcow_report;
 struct qcow_meta;
 struct qcow_track;
+struct qcow_volume_key;
 
 #define QCOW_DEFAULT_QUEUE_DEPTH	128
 #define QCOW_MAX_QUEUE_DEPTH		4096
@@ -59,7 +60,7 @@ enum qcow_zeroes {
  * @compress: whole clusters that are written are stored compressed, where the active image can
  *            have such
  * @source: of a device without a name, made to copy to @chain: what it reads is copied; else NULL
- * @wq: mapping that has to read, decompression, I/O that has to block
+ * @wq: mapping that has to read, decompression, ciphers, I/O that has to block
  * @submit_wq: I/O that queue_rq() may not submit. Its work items wait for tags and memory of the
  *             disks below and for locks of the file systems there, which may be on other devices of
  *             this driver: so each has a queue, and a rescuer, of its own
@@ -109,10 +110,21 @@ struct qcow_device {
 };
 
 /**
+ * struct qcow_layers - layers as they have been handed over, each above the next one
+ * @fds: their descriptors, and how they are read
+ * @digests: of their headers, as many, 0: not to be compared; or NULL
+ * @keys: what their data are encrypted with, as many, as qcow_keys_of() has them; or NULL
+ */
+struct qcow_layers {
+	struct qcow_layer *fds;
+	u64 *digests;
+	struct qcow_volume_key *keys;
+};
+
+/**
  * qcow_device_attach() - make a disk of a chain of open descriptors
  * @args: checked by the caller: sizes, flags and counts are sane
  * @layers: @args->nr_layers of them
- * @digests: of their headers, as many, 0: not to be compared; or NULL
  * @rep: says what is wrong
  *
  * Publishing the disk is the last step.
@@ -122,8 +134,8 @@ struct qcow_device {
  * twice in the chain), what qcow_layer_get() brings, -ENOMEM, -EINTR: the task is being killed,
  * and the device is gone or goes with the last close.
  */
-int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layer *layers,
-		       const u64 *digests, struct qcow_report *rep);
+int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layers *layers,
+		       struct qcow_report *rep);
 
 /*
  * Opens the layers: sets @dev->chain, with a reference for qcow_layer_put(), unless it fails. The
@@ -246,8 +258,8 @@ int qcow_device_get_files(struct file **files, unsigned int depth, const struct 
 /**
  * struct qcow_below - the layers below the active image
  * @files: as struct qcow_device has it, the first two those of the active image
- * @layers: how they are read
- * @digests: of their headers, or NULL
+ * @layers: @nr_layers of them, behind the first @skip
+ * @skip: as above
  * @nr_layers: how many
  * @top_writable: the active image is to be opened, too, and written to
  * @but: a device that may have files of them, or NULL
@@ -256,8 +268,8 @@ int qcow_device_get_files(struct file **files, unsigned int depth, const struct 
  */
 struct qcow_below {
 	struct file **files;
-	const struct qcow_layer *layers;
-	const u64 *digests;
+	const struct qcow_layers *layers;
+	unsigned int skip;
 	unsigned int nr_layers;
 	bool top_writable;
 	const struct qcow_device *but;

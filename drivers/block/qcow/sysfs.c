@@ -162,6 +162,17 @@ static const char *backing_format_name(const struct qcow_device *dev)
 	return backing->header.version == 1 ? "qcow" : "qcow2";
 }
 
+static const char *encryption_name(const struct qcow_image *image)
+{
+	static const char * const names[] = {
+		[QCOW_CRYPT_NONE] = "none",
+		[QCOW_CRYPT_AES] = "aes",
+		[QCOW_CRYPT_LUKS] = "luks",
+	};
+
+	return names[image->header.crypt_method];
+}
+
 #define QCOW_ATTR(_name, _type, _value)							\
 static ssize_t _name##_show(struct device *dev, struct device_attribute *attr,		\
 			    char *buf)							\
@@ -186,6 +197,7 @@ QCOW_ATTR(backing_format, "%s", backing_format_name(qdev));
 QCOW_ATTR(depth, "%u", qdev->depth);
 QCOW_ATTR(direct_io, "%d", qdev->chain->data->direct);
 QCOW_ATTR(detect_zeroes, "%s", zeroes_name(qdev));
+QCOW_ATTR(encryption, "%s", encryption_name(qdev->chain));
 QCOW_ATTR(compress, "%s", compress_name(qdev));
 QCOW_ATTR(lazy, "%d", qdev->lazy);
 QCOW_ATTR(nr_queues, "%u", qdev->tag_set.map[HCTX_TYPE_DEFAULT].nr_queues);
@@ -217,6 +229,7 @@ static struct attribute *qcow_attrs[] = {
 	&dev_attr_direct_io.attr,
 	&dev_attr_detect_zeroes.attr,
 	&dev_attr_compress.attr,
+	&dev_attr_encryption.attr,
 	&dev_attr_lazy.attr,
 	&dev_attr_nr_queues.attr,
 	&dev_attr_queue_depth.attr,

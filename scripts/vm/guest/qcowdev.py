@@ -13,7 +13,7 @@ READ_ONLY, SNAPSHOT, NO_PARTSCAN, DIRECT, BUFFERED, BESIDE, DROP_BITMAPS = 1, 2,
 LAZY = 1
 ANY = 0xffffffff
 
-ATTACH_FORMAT = "<IIQIIIIIIQQIIQ"
+ATTACH_FORMAT = "<IIQIIIIIIQQIIQQ"
 ATTACH_BYTES = struct.calcsize(ATTACH_FORMAT)
 DETACH_FORMAT = "<IIIIQ"
 DETACH_BYTES = struct.calcsize(DETACH_FORMAT)
@@ -21,11 +21,11 @@ RESIZE_FORMAT = "<IIIIQQ"
 RESIZE_BYTES = struct.calcsize(RESIZE_FORMAT)
 SNAPSHOT_FORMAT = "<IIIIQIIQQQIIII"
 SNAPSHOT_BYTES = struct.calcsize(SNAPSHOT_FORMAT)
-OVERLAY_FORMAT = "<IIIIQiiiIQ"
+OVERLAY_FORMAT = "<IIIIQiiiIQiI"
 OVERLAY_BYTES = struct.calcsize(OVERLAY_FORMAT)
 ACCESS_FORMAT = "<IIIIQiiIIQ"
 ACCESS_BYTES = struct.calcsize(ACCESS_FORMAT)
-REBASE_FORMAT = "<IIIIQQQQQIIIIQ"
+REBASE_FORMAT = "<IIIIQQQQQIIIIQQ"
 REBASE_BYTES = struct.calcsize(REBASE_FORMAT)
 WAIT_FORMAT = "<IIIIQ"
 WAIT_BYTES = struct.calcsize(WAIT_FORMAT)
@@ -98,10 +98,20 @@ def digest(name, span, backing=b""):
     return value
 
 
+def add_key(kind, description, payload, keyring=-2):
+    """Serial number of a new key, in the keyring of the process."""
+    number = ctypes.CDLL(None, use_errno=True).syscall(
+        ctypes.c_long(248), kind.encode(), description.encode(), payload,
+        ctypes.c_size_t(len(payload)), ctypes.c_int(keyring))
+    if number < 0:
+        raise OSError(ctypes.get_errno(), f"add_key {kind} {description}")
+    return number
+
+
 def attach(*items, flags=READ_ONLY | NO_PARTSCAN, index=ANY, snapshot=0, nr_queues=0,
            queue_depth=0, cache_bytes=0, block_size=0, reserved=0, nr_layers=None,
            layers_at=None, size=ATTACH_BYTES, tail=b"", message_at=None, digests=(),
-           digests_at=None, request=ATTACH, fd=None):
+           digests_at=None, keys=(), keys_at=None, request=ATTACH, fd=None):
     """(errno, index). What the kernel said is in `message`."""
     global message
     table = ctypes.create_string_buffer(layers(*items))
@@ -109,12 +119,15 @@ def attach(*items, flags=READ_ONLY | NO_PARTSCAN, index=ANY, snapshot=0, nr_queu
     seen = (ctypes.c_uint64 * len(digests))(*digests)
     if digests_at is None:
         digests_at = ctypes.addressof(seen) if digests else 0
+    serials = (ctypes.c_int32 * len(keys))(*keys)
+    if keys_at is None:
+        keys_at = ctypes.addressof(serials) if keys else 0
     fields = bytearray(struct.pack(
         ATTACH_FORMAT, size, flags, ctypes.addressof(table) if layers_at is None else layers_at,
         len(items) if nr_layers is None else nr_layers, index, snapshot, nr_queues,
         queue_depth, MESSAGE_BYTES,
         ctypes.addressof(text) if message_at is None else message_at, cache_bytes, block_size,
-        reserved, digests_at)) + tail
+        reserved, digests_at, keys_at)) + tail
     # the ioctl of Python copies short arguments: the real length does not matter to it
     err = call(request, fields, fd)
     message = text.value.decode()
@@ -133,7 +146,7 @@ def detach(index, flags=0, size=DETACH_BYTES, tail=b"", request=DETACH, fd=None)
 
 
 def overlay(index, top, image, data=-1, flags=0, nodes=(), nr_nodes=None, nodes_at=None,
-            size=OVERLAY_BYTES, tail=b"", request=OVERLAY):
+            key=0, reserved=0, size=OVERLAY_BYTES, tail=b"", request=OVERLAY):
     """errno. What the kernel said is in `message`."""
     global message
     text = ctypes.create_string_buffer(MESSAGE_BYTES)
@@ -141,7 +154,7 @@ def overlay(index, top, image, data=-1, flags=0, nodes=(), nr_nodes=None, nodes_
     fields = bytearray(struct.pack(
         OVERLAY_FORMAT, size, flags, index, MESSAGE_BYTES, ctypes.addressof(text), top, image,
         data, len(nodes) if nr_nodes is None else nr_nodes,
-        ctypes.addressof(fds) if nodes_at is None else nodes_at)) + bytearray(tail)
+        ctypes.addressof(fds) if nodes_at is None else nodes_at, key, reserved)) + bytearray(tail)
     err = call(request, fields)
     message = text.value.decode()
     return err
@@ -160,13 +173,14 @@ def set_access(index, image, data=-1, flags=0, size=ACCESS_BYTES, tail=b"", requ
 
 def rebase(index, *items, label=b"", form=b"", flags=0, digests=(), nr_layers=None,
            layers_at=None, name_bytes=None, form_bytes=None, name_at=None, reserved=0, rate=0,
-           size=REBASE_BYTES, tail=b"", request=REBASE):
+           keys=(), size=REBASE_BYTES, tail=b"", request=REBASE):
     """errno; `items` as attach() has them, lengths and addresses are theirs or what is given"""
     global message
     text = ctypes.create_string_buffer(MESSAGE_BYTES)
     table = ctypes.create_string_buffer(layers(*items))
     texts = [ctypes.create_string_buffer(part) for part in (label, form)]
     seen = (ctypes.c_uint64 * len(digests))(*digests)
+    serials = (ctypes.c_int32 * len(keys))(*keys)
 
     def given(value, other):
         return other if value is None else value
@@ -176,7 +190,8 @@ def rebase(index, *items, label=b"", form=b"", flags=0, digests=(), nr_layers=No
         given(layers_at, ctypes.addressof(table)), ctypes.addressof(seen) if digests else 0,
         given(name_at, ctypes.addressof(texts[0])), ctypes.addressof(texts[1]),
         given(name_bytes, len(label)), given(form_bytes, len(form)),
-        given(nr_layers, len(items)), reserved, rate))
+        given(nr_layers, len(items)), reserved, rate,
+        ctypes.addressof(serials) if keys else 0))
     err = call(request, fields + bytearray(tail))
     message = text.value.decode()
     return err

@@ -9,6 +9,8 @@
 qemu-img create -q -f qcow2 image 1M
 qemu-img snapshot -c one image
 qemu-img create -q -f qcow2 -u -b image -F qcow2 overlay 1M
+qemu-img create -q -f qcow2 --object secret,id=s,data=0123456789abcdef \
+	-o encrypt.format=aes,encrypt.key-secret=s crypt 1M
 python - <<'PY'
 import errno
 import fcntl
@@ -97,6 +99,23 @@ refused("a raw layer with a data file", errno.EINVAL, image, (empty, fd, q.RAW),
         text="layer 1")
 accepted("an empty raw layer", image, (empty, -1, q.RAW))
 
+# keys
+key = q.add_key("logon", "kunit:one", b"0123456789abcdef")
+long_key = q.add_key("user", "long", bytes(65))
+crypt = (os.open("crypt", os.O_RDONLY),)
+accepted("no keys yet", image, size=72)
+accepted("an encrypted image", crypt, keys=(key,))
+refused("no key", errno.ENOKEY, crypt, text="crypt_method 1 (AES): the image is encrypted")
+refused("key nowhere", errno.EFAULT, crypt, keys_at=8)
+refused("a key that is none", errno.ENOKEY, crypt, keys=(1 << 30,), text="key 1073741824")
+refused("a keyring", errno.EKEYREJECTED, crypt, keys=(-2,), text="type \"keyring\"")
+refused("a long key", errno.EKEYREJECTED, crypt, keys=(long_key,), text="65 bytes, must be 1 to 64")
+refused("another length", errno.EKEYREJECTED, crypt, text="key of 64 bytes: the image has one of 16",
+        keys=(q.add_key("user", "other", bytes(64)),))
+refused("a key too many", errno.EINVAL, image, keys=(key,), text="the image is not encrypted")
+refused("a key of a raw layer", errno.EINVAL, image, (empty, -1, q.RAW), keys=(0, key),
+        text="this is layer 1")
+
 # what has been read of the headers: 112 bytes, the names of features, the end; a base's format
 overlay = (os.open("overlay", os.O_RDONLY),)
 seen = q.digest("image", 112 + 392 + 8)
@@ -172,6 +191,8 @@ for other in (0, 1048576, q.ANY):
 for how in {"flags": 3}, {"flags": 1, "rate": 1}:
     expect(f"rebase: names only, {how}", q.rebase(index, **how), errno.EINVAL,
            "nothing is to be copied")
+expect("rebase: no key", q.rebase(index, (fd, -1, q.RAW), keys=(1 << 30,), **to), errno.ENOKEY,
+       "key 1073741824")
 expect("rebase: reserved", q.rebase(index, reserved=1), errno.EINVAL, "reserved field: 1")
 for length in (1024, 0xffffffff):
     expect(f"rebase: name of {length}", q.rebase(index, (fd, -1, q.RAW), name_bytes=length),
@@ -271,6 +292,9 @@ expect("overlay: many nodes", q.overlay(index, fd, fd, nr_nodes=4097), errno.EIN
 expect("overlay: nodes nowhere", q.overlay(index, fd, fd, nr_nodes=1, nodes_at=8), errno.EFAULT)
 expect("overlay: a node that is closed", q.overlay(index, fd, fd, nodes=(99,)), errno.EBADF,
        "descriptor 99")
+expect("overlay: reserved", q.overlay(index, fd, fd, reserved=1), errno.EINVAL,
+       "reserved field: 1")
+expect("overlay: no key", q.overlay(index, fd, fd, key=1 << 30), errno.ENOKEY, "key 1073741824")
 expect("overlay: read-only", q.overlay(index, fd, fd, size=q.OVERLAY_BYTES + 8, tail=bytes(8)),
        errno.EROFS, "is attached read-only")
 

@@ -43,6 +43,11 @@ int growth_check(struct growth *g, bool shrink)
 	const struct image *img = g->s->c.img;
 	int err;
 
+	/* Zeros behind the old end are data, too. */
+	if (img->h.crypt_method != QCOW_CRYPT_NONE)
+		return qc_fail(QC_UNSUPPORTED, img->name,
+			       "crypt_method %u: encrypted images are resized when they are attached",
+			       img->h.crypt_method);
 	QC_REPORT(rep);
 	err = qcow_header_check_resize(&img->h, g->to, 512, shrink, &g->l1_entries, &rep);
 	if (err == -EINVAL || err == -EFBIG)

@@ -47,7 +47,7 @@ for options in cluster_size=64K compat=0.10,cluster_size=512 data_file=data; do
 		keeps bitmap --remove image b0
 		keeps bitmap --remove image b1
 	fi
-	refuses "$UNSUPPORTED" 'crypt_method 2: encrypted images are not resized' resize 9M image
+	refuses "$UNSUPPORTED" 'crypt_method 2: encrypted images are resized when' resize 9M image
 	refuses "$UNSUPPORTED" 'is encrypted: its data cannot be moved' compact image
 	keeps rebase -u -b raw -F raw image
 	refuses "$UNSUPPORTED" 'crypt_method 2: encrypted images are rebased with -u only' \

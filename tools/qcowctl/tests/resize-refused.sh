@@ -52,7 +52,7 @@ python3 "$here/bitmaps.py" image b flags 3
 qemu-img check -q image
 [[ $(python3 "$here/bitmaps.py" image) == 'b 65536 3 '* ]]
 create_luks image 1M
-refuse "$UNSUPPORTED" 'crypt_method 2: encrypted images are not resized' 2M
+refuse "$UNSUPPORTED" 'crypt_method 2: encrypted images are resized when' 2M
 for fault in dirty corrupt-bit low-data copied-clear-l2 reserved-l2 beyond-l2; do
 	create qcow2 image 1M
 	io image qcow2 'write -P 1 0 200K'

@@ -83,6 +83,8 @@ static const char *compress_obstacle(const struct qcow_image *image)
 		return "version 1: clusters are not compressed when they are written";
 	if (image->geo.data_file)
 		return "clusters of an external data file cannot be compressed";
+	if (image->crypt)
+		return "clusters of an encrypted image are not compressed";
 	if (!compress_room(image))
 		return "a cluster is no larger than a block of the store: it cannot be compressed";
 	return compress_codec(image)->missing ?: compress_codec(image)->compress_missing;

@@ -6,6 +6,7 @@
 #include <linux/string.h>
 
 #include "data/cow.h"
+#include "data/crypt.h"
 #include "layer/image.h"
 #include "layer/decompress.h"
 #include "layer/map.h"
@@ -43,8 +44,7 @@ int qcow_cow_read(struct qcow_image *top, u64 guest, void *buf, u64 len)
 		else if (map.ext.kind == QCOW_EXTENT_COMPRESSED)
 			err = cow_read_compressed(&map, guest, buf);
 		else
-			err = qcow_store_read_padded(map.image->data, buf, map.ext.host,
-						     map.ext.len);
+			err = qcow_data_read(map.image, guest, map.ext.host, buf, map.ext.len);
 		guest += map.ext.len;
 		buf += map.ext.len;
 		len -= map.ext.len;
@@ -52,12 +52,19 @@ int qcow_cow_read(struct qcow_image *top, u64 guest, void *buf, u64 len)
 	return err;
 }
 
-u64 qcow_cow_share(struct qcow_image *top, u64 guest, struct qcow_store *store, u64 host, u64 len)
+/* The same bytes are others in a file that encrypts them in its own way. */
+bool qcow_cow_can_share(const struct qcow_image *image, const struct qcow_image *from)
+{
+	return !image->crypt && !from->crypt && qcow_store_can_clone(image->data, from->data);
+}
+
+u64 qcow_cow_share(struct qcow_image *top, u64 guest, const struct qcow_image *image, u64 host,
+		   u64 len)
 {
 	struct qcow_mapping map;
 
 	if (qcow_map_wait(top, guest, len, NULL, &map) || map.ext.kind != QCOW_EXTENT_DATA ||
-	    map.image->data == store)
+	    map.image->data == image->data || !qcow_cow_can_share(image, map.image))
 		return 0;
-	return qcow_store_clone(store, host, map.image->data, map.ext.host, map.ext.len);
+	return qcow_store_clone(image->data, host, map.image->data, map.ext.host, map.ext.len);
 }

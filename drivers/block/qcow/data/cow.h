@@ -9,7 +9,6 @@
 #include <linux/types.h>
 
 struct qcow_image;
-struct qcow_store;
 
 /**
  * qcow_cow_read() - the guest's bytes
@@ -25,16 +24,27 @@ struct qcow_store;
 int qcow_cow_read(struct qcow_image *top, u64 guest, void *buf, u64 len);
 
 /**
- * qcow_cow_share() - have a store share the space of the guest's bytes
+ * qcow_cow_can_share() - whether two layers may share space
+ * @image: one that is written to
+ * @from: another
+ *
+ * Context: any.
+ * Return: false: qcow_cow_share() would do nothing.
+ */
+bool qcow_cow_can_share(const struct qcow_image *image, const struct qcow_image *from);
+
+/**
+ * qcow_cow_share() - have an image share the space of the guest's bytes
  * @top: the active image
  * @guest: first byte, inside of it
- * @store: gets them, unless it has them anyway
+ * @image: gets them, unless its file has them anyway
  * @host: where
  * @len: bytes
  *
  * Context: process context, may sleep; GFP_NOIO.
  * Return: bytes from @guest on that are shared; 0: they have to be copied.
  */
-u64 qcow_cow_share(struct qcow_image *top, u64 guest, struct qcow_store *store, u64 host, u64 len);
+u64 qcow_cow_share(struct qcow_image *top, u64 guest, const struct qcow_image *image, u64 host,
+		   u64 len);
 
 #endif /* _QCOW_COW_H */

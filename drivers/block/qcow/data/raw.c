@@ -27,7 +27,7 @@ static int raw_zero(struct qcow_store *store, u64 pos, u64 len)
 }
 
 /* What the source of the device reads. */
-static int raw_copy(const struct qcow_fragment *frag, struct qcow_store *store)
+static int raw_copy(const struct qcow_fragment *frag, const struct qcow_image *image)
 {
 	struct qcow_image *source = frag->req->dev->source;
 	bool share = frag->req->own == QCOW_OWN_CLONE_DOWN;
@@ -36,13 +36,13 @@ static int raw_copy(const struct qcow_fragment *frag, struct qcow_store *store)
 	int err = buf ? 0 : -ENOMEM;
 
 	for (; left && !err; pos += part, left -= part) {
-		part = share ? qcow_cow_share(source, pos, store, pos, left) : 0;
+		part = share ? qcow_cow_share(source, pos, image, pos, left) : 0;
 		if (part)
 			continue;
 		part = min(left, RAW_BYTES);
 		err = qcow_cow_read(source, pos, buf, part);
 		if (!err)
-			err = qcow_store_write_data(store, buf, pos, part);
+			err = qcow_store_write_data(image->data, buf, pos, part);
 	}
 	kvfree(buf);
 	return err;
@@ -60,7 +60,7 @@ static void raw_work(struct work_struct *work)
 		err = raw_zero(dev->chain->data, frag->guest, frag->io.len);
 	} else {
 		epoch = qcow_inflight_enter(dev->source->inflight);
-		err = raw_copy(frag, dev->chain->data);
+		err = raw_copy(frag, dev->chain);
 		qcow_inflight_leave(epoch);
 	}
 	memalloc_noio_restore(noio);

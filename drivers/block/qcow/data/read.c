@@ -2,7 +2,7 @@
 /*
  * Reads: walk a request's guest range through map.c and turn every extent into zeros, one
  * I/O of a store, or a copy out of a decompressed cluster or of bytes that no I/O can bring
- * straight in.
+ * straight in. What is encrypted is decrypted after it has been read.
  *
  *   qcow_request_read -> read_run -+-> zeros
  *        (submitter)        ^      +-> submit_data -> store --------+-> fragment_end
@@ -18,15 +18,11 @@
 #include "device.h"
 #include "layer/image.h"
 #include "layer/decompress.h"
+#include "data/crypt.h"
 #include "data/request.h"
 
 /* Bytes that fragment_copy() moves at once. */
 #define COPY_BYTES		(64U << 10)
-
-static void fragment_complete(struct qcow_io *io, int err)
-{
-	qcow_fragment_end(container_of(io, struct qcow_fragment, io), err);
-}
 
 /*
  * Bytes that no I/O can bring straight in: misaligned ones, and the last cluster of a file
@@ -34,21 +30,19 @@ static void fragment_complete(struct qcow_io *io, int err)
  */
 static int fragment_copy_bytes(struct qcow_fragment *frag, void *buf)
 {
-	struct qcow_store *store = frag->map.image->data;
 	struct iov_iter iter = frag->io.iter;
-	u64 pos = frag->map.ext.host;
-	u64 left = frag->io.len;
+	u64 pos, part;
 
-	while (left) {
-		u64 part = min_t(u64, left, COPY_BYTES);
-		int err = qcow_store_read_padded(store, buf, pos, part);
+	for (pos = 0; pos < frag->io.len; pos += part) {
+		int err;
 
+		part = min_t(u64, frag->io.len - pos, COPY_BYTES);
+		err = qcow_data_read(frag->map.image, frag->guest + pos, frag->map.ext.host + pos,
+				     buf, part);
 		if (err)
 			return err;
 		if (copy_to_iter(buf, part, &iter) != part)
 			return -EFAULT;
-		pos += part;
-		left -= part;
 	}
 	return 0;
 }
@@ -131,9 +125,8 @@ static void submit_data(struct qcow_fragment *frag)
 		qcow_fragment_queue(frag, fragment_copy);
 		return;
 	}
-	frag->io.complete = fragment_complete;
 	qcow_fragment_prepare(frag, store, host, false);
-	qcow_fragment_submit(frag);
+	qcow_fragment_submit_read(frag);
 }
 
 /*

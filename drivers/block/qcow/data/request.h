@@ -17,6 +17,7 @@
 #include "store/store.h"
 
 struct request;
+struct qcow_bounce;
 struct qcow_compression;
 struct qcow_device;
 struct qcow_epoch;
@@ -98,6 +99,7 @@ static inline bool qcow_own_copies(enum qcow_own own)
  * @waiter: parked until a cluster that another request decompresses is there
  * @change: of a write that changes the mapping: ends when the data has been written
  * @fill: of such a write: what is beside its bytes in their (sub)clusters is written as well
+ * @bounce: of a write that is encrypted, while it is in the store
  */
 struct qcow_fragment {
 	struct qcow_io io;
@@ -108,6 +110,7 @@ struct qcow_fragment {
 	struct qcow_waiter waiter;
 	struct qcow_change change;
 	bool fill;
+	struct qcow_bounce *bounce;
 };
 
 /**

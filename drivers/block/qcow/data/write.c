@@ -30,6 +30,7 @@
 
 #include "data/compress.h"
 #include "data/cow.h"
+#include "data/crypt.h"
 #include "data/request.h"
 #include "device.h"
 #include "layer/image.h"
@@ -129,7 +130,7 @@ static int write_in_place(struct qcow_request *req, const struct qcow_extent *ex
 	frag->fill = false;
 	frag->io.complete = in_place_complete;
 	qcow_fragment_prepare(frag, req->dev->chain->data, ext->host, true);
-	qcow_fragment_submit(frag);
+	qcow_fragment_submit_write(frag);
 	return last ? QCOW_STEP_GONE : QCOW_STEP_DONE;
 }
 
@@ -246,6 +247,8 @@ static int plan_new(struct qcow_meta *meta, struct qcow_change *change, u64 gues
 	if (err)
 		return err;
 	plan_remap(change, guest, p, change->whole ? cluster : 1ULL << g->subcluster_bits);
+	/* What is zeros in the file is decrypted to something else. */
+	zero &= !meta->image->crypt;
 	p->fill = has_beside(change, guest, p) &&
 		  !(zero && !change->whole && beside_is_zero(meta->image, change, ext));
 	return 0;
@@ -404,15 +407,17 @@ static int fill_gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
  * For the cgroup that the request came from, but for parts of blocks: commits wait for the lock
  * under which those are written, and must not wait for a cgroup that is throttled.
  */
-static int fill_write_part(struct qcow_fragment *frag, const void *buf, u64 host, u64 len)
+static int fill_write_part(struct qcow_fragment *frag, void *buf, u64 guest, u64 host, u64 len)
 {
-	struct qcow_store *store = frag->io.store;
-	bool whole = IS_ALIGNED(host | len, store->align);
+	bool whole = IS_ALIGNED(host | len, frag->io.store->align);
 	struct qcow_identity identity;
 	int err;
 
 	qcow_identity_assume(&identity, whole ? frag->io.origin : NULL);
-	err = qcow_store_write_data(store, buf, host, len);
+	if (frag->change.compressed_len)
+		err = qcow_store_write_data(frag->io.store, buf, host, len);
+	else
+		err = qcow_data_write(frag->req->dev->chain, guest, host, buf, len);
 	qcow_identity_drop(&identity);
 	return err;
 }
@@ -428,11 +433,11 @@ static u64 fill_clone(const struct qcow_fragment *frag, u64 pos, u64 host, u64 l
 	struct qcow_epoch *epoch;
 
 	if (frag->req->own == QCOW_OWN_CLONE_UP && pos < top->size)
-		return qcow_cow_share(top, pos, frag->io.store, host, min(len, top->size - pos));
+		return qcow_cow_share(top, pos, top, host, min(len, top->size - pos));
 	if (frag->req->own != QCOW_OWN_CLONE_DOWN || pos < frag->guest || pos >= end)
 		return 0;
 	epoch = qcow_inflight_enter(source->inflight);
-	done = qcow_cow_share(source, pos, frag->io.store, host, min(len, end - pos));
+	done = qcow_cow_share(source, pos, top, host, min(len, end - pos));
 	qcow_inflight_leave(epoch);
 	return done;
 }
@@ -458,7 +463,7 @@ static int fill_write(struct qcow_fragment *frag)
 			part = min(left, size);
 			err = fill_gather(frag, pos, buf, part);
 			if (!err)
-				err = fill_write_part(frag, buf, host, part);
+				err = fill_write_part(frag, buf, pos, host, part);
 		}
 		pos += part;
 		host += part;
@@ -468,13 +473,26 @@ static int fill_write(struct qcow_fragment *frag)
 	return err;
 }
 
-/* Zeros without space have none where they go either. */
-static bool fill_move_hole(const struct qcow_change *change, struct qcow_store *store, u64 len)
+/* Zeros without space have none where they go either, and read as the same there. */
+static bool fill_move_hole(const struct qcow_fragment *frag, u64 len)
 {
+	const struct qcow_change *change = &frag->change;
+	struct qcow_store *store = frag->io.store;
 	bool is_hole;
 
-	return qcow_store_extent(store, change->from, len, &is_hole) == len && is_hole &&
+	return !frag->req->dev->chain->crypt &&
+		qcow_store_extent(store, change->from, len, &is_hole) == len && is_hole &&
 		!qcow_store_wipe(store, change->host, len);
+}
+
+static int fill_move_read(const struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
+{
+	const struct qcow_change *change = &frag->change;
+	u64 from = change->from + pos;
+
+	if (change->compressed_len)
+		return qcow_store_read_padded(frag->io.store, buf, from, len);
+	return qcow_data_read(frag->req->dev->chain, change->guest + pos, from, buf, len);
 }
 
 /* Write all that a cluster has where it goes, whatever its entry says of that. */
@@ -486,16 +504,17 @@ static int fill_move(struct qcow_fragment *frag)
 	void *buf;
 	int err = 0;
 
-	if (fill_move_hole(change, frag->io.store, len))
+	if (fill_move_hole(frag, len))
 		return 0;
 	buf = kvmalloc(roundup_pow_of_two(size), GFP_NOIO);
 	if (!buf)
 		return -ENOMEM;
 	for (pos = 0; pos < len && !err; pos += part) {
 		part = min(len - pos, size);
-		err = qcow_store_read_padded(frag->io.store, buf, change->from + pos, part);
+		err = fill_move_read(frag, pos, buf, part);
 		if (!err)
-			err = fill_write_part(frag, buf, change->host + pos, part);
+			err = fill_write_part(frag, buf, change->guest + pos, change->host + pos,
+					      part);
 	}
 	kvfree(buf);
 	return err;
@@ -560,7 +579,7 @@ static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
 	frag->io.complete = change_complete;
 	qcow_fragment_prepare(frag, req->dev->chain->data, p->host, true);
 	if (direct)
-		qcow_merge_add(&req->dev->meta->merge, &frag->io);
+		qcow_fragment_merge_write(frag);
 	else
 		qcow_fragment_queue(frag, compressed ? compressed_work : fill_work);
 	return last ? QCOW_STEP_GONE : QCOW_STEP_DONE;

@@ -8,11 +8,6 @@
 
 static int check_features(const struct qcow_header *h, struct qcow_report *rep)
 {
-	if (h->crypt_method != QCOW_CRYPT_NONE) {
-		qcow_report(rep, "crypt_method %u: encrypted images are not resized",
-			    h->crypt_method);
-		return -EOPNOTSUPP;
-	}
 	if (h->incompatible & (QCOW_INCOMPAT_CORRUPT | QCOW_INCOMPAT_DIRTY)) {
 		qcow_report(rep, "incompatible_features 0x%llx: the image is marked %s",
 			    h->incompatible,

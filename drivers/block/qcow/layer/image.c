@@ -14,6 +14,7 @@
 #include "layer/codec.h"
 #include "format/format.h"
 #include "layer/cache.h"
+#include "layer/crypt.h"
 #include "layer/image.h"
 #include "store/store.h"
 
@@ -151,6 +152,8 @@ static int image_parse_header(struct qcow_image *image, bool writable, struct qc
 	if (err)
 		return err;
 	err = qcow_header_parse(&image->header, buf, len, file_bytes, rep);
+	if (!err && image->header.crypt_method == QCOW_CRYPT_LUKS)
+		err = qcow_luks_find(&image->header, buf, len, file_bytes, &image->luks, rep);
 	if (!err)
 		err = image_digest(image, buf, len, rep);
 	kvfree(buf);
@@ -162,16 +165,64 @@ static int image_parse_header(struct qcow_image *image, bool writable, struct qc
 	return 0;
 }
 
-static int check_encryption(const struct qcow_image *image, struct qcow_report *rep)
+static struct qcow_crypt *open_luks(struct qcow_image *image, const struct qcow_volume_key *key,
+				    struct qcow_report *rep)
+{
+	struct qcow_disk_luks *disk = kmalloc(sizeof(*disk), GFP_KERNEL);
+	struct qcow_crypt *crypt;
+	struct qcow_luks luks;
+	int err;
+
+	if (!disk)
+		return ERR_PTR(-ENOMEM);
+	err = image_read(image, "LUKS header", disk, image->luks.host_offset, sizeof(*disk), rep);
+	if (!err)
+		err = qcow_luks_parse(&luks, disk, image->luks.bytes, rep);
+	crypt = err ? ERR_PTR(err) : qcow_crypt_open_luks(&luks, key, rep);
+	kfree(disk);
+	return crypt;
+}
+
+static int image_open_crypt(struct qcow_image *image, const struct qcow_volume_key *key,
+			    struct qcow_report *rep)
 {
 	u32 method = image->header.crypt_method;
+	struct qcow_crypt *crypt;
 
 	if (method == QCOW_CRYPT_NONE)
+		return qcow_image_check_key(image, key, rep);
+	if (!key) {
+		qcow_report(rep,
+			    "crypt_method %u (%s): the image is encrypted, and no key was given",
+			    method, method == QCOW_CRYPT_AES ? "AES" : "LUKS");
+		return -ENOKEY;
+	}
+	crypt = method == QCOW_CRYPT_AES ? qcow_crypt_open_aes(key, rep) :
+					   open_luks(image, key, rep);
+	if (IS_ERR(crypt))
+		return PTR_ERR(crypt);
+	image->crypt = crypt;
+	return 0;
+}
+
+int qcow_image_check_key(const struct qcow_image *image, const struct qcow_volume_key *key,
+			 struct qcow_report *rep)
+{
+	if (!key)
 		return 0;
-	qcow_report(rep,
-		    "crypt_method %u (%s): encrypted images are not supported",
-		    method, method == QCOW_CRYPT_AES ? "AES" : "LUKS");
-	return -EOPNOTSUPP;
+	if (!image->crypt) {
+		qcow_report(rep, "a key was given, and the image is not encrypted");
+		return -EINVAL;
+	}
+	if (qcow_crypt_has_key(image->crypt, key))
+		return 0;
+	qcow_report(rep, "another device has opened the image with another key");
+	return -EKEYREJECTED;
+}
+
+const struct qcow_volume_key *qcow_image_key(const struct qcow_image *image)
+{
+	return image->crypt ? &image->crypt->key : NULL;
 }
 
 /* What only the compression method of a version 3 image tells; zlib may never be needed. */
@@ -414,6 +465,10 @@ static int image_read_l1(struct qcow_image *image, bool writable, u64 l1_offset,
 static int image_open_raw(struct qcow_image *image, const struct qcow_image_params *p,
 			  bool have_data, struct qcow_report *rep)
 {
+	int err = qcow_image_check_key(image, p->key, rep);
+
+	if (err)
+		return err;
 	if (have_data) {
 		qcow_report(rep, "a raw image has no external data file");
 		return -EINVAL;
@@ -439,7 +494,7 @@ static int image_open_qcow(struct qcow_image *image, const struct qcow_image_par
 	err = qcow_image_check_digest(image, p->digest, rep);
 	if (err)
 		return err;
-	err = check_encryption(image, rep);
+	err = image_open_crypt(image, p->key, rep);
 	if (err)
 		return err;
 	err = check_compression(image, rep);
@@ -569,6 +624,7 @@ void qcow_image_close(struct qcow_image *image)
 		qcow_cache_clear(image->clusters, &image->cluster_index);
 		qcow_cache_destroy(image->clusters);
 	}
+	qcow_crypt_close(image->crypt);
 	kvfree(image->l1);
 	kfree(image->snapshot_name);
 	kfree(image->snapshot_id);

@@ -13,14 +13,17 @@
 #include <linux/types.h>
 #include <qcow/header.h>
 #include <qcow/l2.h>
+#include <qcow/luks.h>
 
 #include "layer/readahead.h"
 #include "layer/cache.h"
 
+struct qcow_crypt;
 struct qcow_inflight;
 struct qcow_report;
 struct qcow_shared;
 struct qcow_store;
+struct qcow_volume_key;
 
 /* L1 tables of a chain in memory: two of the longest that version 1 has, sixteen of version 2. */
 #define QCOW_MAX_CHAIN_L1_BYTES	((u64)SZ_512M)
@@ -38,6 +41,8 @@ struct qcow_store;
  * @geo: not for raw
  * @store: metadata, and data unless @data is another; owned
  * @data: data clusters: @store, or the external data file; owned
+ * @luks: of an image encrypted with LUKS, else without bytes
+ * @crypt: what all data are encrypted with but compressed ones, or NULL; owned
  * @snapshot_id: of the snapshot, with a NUL behind it; or NULL: the active state
  * @snapshot_id_len: bytes of it
  * @snapshot_name: likewise
@@ -66,6 +71,8 @@ struct qcow_image {
 	struct qcow_geometry geo;
 	struct qcow_store *store;
 	struct qcow_store *data;
+	struct qcow_luks_place luks;
+	struct qcow_crypt *crypt;
 	char *snapshot_id;
 	u32 snapshot_id_len;
 	char *snapshot_name;
@@ -166,6 +173,7 @@ int qcow_image_check_chain_l1(u64 bytes, struct qcow_report *rep);
  * @cache_bytes: limit of its cache of slices
  * @l1_bytes_below: as struct qcow_image has it, of the layer below
  * @digest: qcow_header_digest() of what the caller has seen, 0: nothing
+ * @key: what its data are encrypted with, or NULL
  */
 struct qcow_image_params {
 	const char *name;
@@ -175,6 +183,7 @@ struct qcow_image_params {
 	u64 cache_bytes;
 	u64 l1_bytes_below;
 	u64 digest;
+	const struct qcow_volume_key *key;
 };
 
 /**
@@ -184,13 +193,13 @@ struct qcow_image_params {
  * @data: its external data file or NULL; likewise
  * @rep: says which field is wrong
  *
- * Refuses encryption by name, a data file that is missing or not asked for, and what
- * qcow_header_parse() refuses.
+ * Refuses a data file or a key that is missing or not asked for, and what qcow_header_parse()
+ * refuses.
  *
  * Context: process context, may sleep.
  * Return: the image or ERR_PTR: -EINVAL, -EOPNOTSUPP, -EFBIG, -ENOMEM, -EIO, -EUCLEAN
- * (corrupt or dirty, and @p->writable), -ESTALE (not the header of @p->digest), -EINTR (the task is
- * being killed).
+ * (corrupt or dirty, and @p->writable), -ESTALE (not the header of @p->digest), -ENOKEY,
+ * -EKEYREJECTED (of another length), -EINTR (the task is being killed).
  */
 struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
 				   struct qcow_store *data, struct qcow_report *rep);
@@ -216,6 +225,20 @@ static inline int qcow_image_go_on(void)
  * Return: 0 or -ESTALE.
  */
 int qcow_image_check_digest(const struct qcow_image *image, u64 digest, struct qcow_report *rep);
+
+/**
+ * qcow_image_check_key() - refuse another key than the one that an image was opened with
+ * @image: open
+ * @key: as struct qcow_image_params has it; NULL: any is right
+ * @rep: says that it is not
+ *
+ * Return: 0; -EINVAL: the image is not encrypted; -EKEYREJECTED.
+ */
+int qcow_image_check_key(const struct qcow_image *image, const struct qcow_volume_key *key,
+			 struct qcow_report *rep);
+
+/* What an image is opened with once more: its key, or NULL. */
+const struct qcow_volume_key *qcow_image_key(const struct qcow_image *image);
 
 /**
  * qcow_image_renew_digest() - read the header again for @image->digest

@@ -272,7 +272,8 @@ static int layer_check_open(const struct qcow_shared *layer, const struct qcow_l
 		qcow_report(rep, "direct I/O is not possible on the file system of the file");
 		return -EOPNOTSUPP;
 	}
-	return qcow_image_check_digest(image, p->image.digest, rep);
+	return qcow_image_check_digest(image, p->image.digest, rep) ?:
+		qcow_image_check_key(image, p->image.key, rep);
 }
 
 /*

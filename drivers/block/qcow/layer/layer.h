@@ -79,7 +79,8 @@ struct qcow_layer_params {
  * Return: the layer with a reference for qcow_layer_put(), or ERR_PTR: -EBUSY (it is written
  * to, or is to be and is there); -ENOENT (beside one that is not there); -ESTALE (its file has
  * changed since it was opened, or its header since the caller has read it); -EOPNOTSUPP (no direct
- * I/O); -EINTR (killed while waiting); -ENOMEM; what @p->open and qcow_image_open() return.
+ * I/O); -EKEYREJECTED (another key than that it was opened with); -EINTR (killed while waiting);
+ * -ENOMEM; what @p->open and qcow_image_open() return.
  */
 struct qcow_image *qcow_layer_get(const struct qcow_layer_params *p, struct qcow_report *rep);
 

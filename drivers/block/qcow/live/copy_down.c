@@ -15,6 +15,7 @@
 #include <linux/sizes.h>
 #include <qcow/report.h>
 
+#include "data/cow.h"
 #include "data/request.h"
 #include "meta/track.h"
 #include "device.h"
@@ -39,7 +40,7 @@ static enum qcow_own down_own(const struct qcow_copy_run *run, const struct qcow
 		return QCOW_OWN_ZERO;
 	if (ext->kind == QCOW_EXTENT_DATA &&
 	    (image->raw || qcow_cluster_bytes(&image->geo) >= SZ_4K) &&
-	    qcow_cluster_bytes(&top->geo) >= SZ_4K && qcow_store_can_clone(image->data, top->data))
+	    qcow_cluster_bytes(&top->geo) >= SZ_4K && qcow_cow_can_share(image, top))
 		return QCOW_OWN_CLONE_DOWN;
 	return QCOW_OWN_COPY_DOWN;
 }

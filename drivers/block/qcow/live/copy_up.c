@@ -77,14 +77,15 @@ static u64 cluster_bytes(const struct copy_up *copy)
 
 /*
  * Where no entry says that a place has nothing, in a raw layer or a data file, a hole of the file
- * does. A file system may go through all of a file to find one: what it has found is kept.
+ * does, unless it is decrypted. A file system may go through all of a file to find one: what it has
+ * found is kept.
  */
 static void side_find_hole(struct copy_side *side)
 {
 	struct qcow_store *store = side->map.image->data;
 	struct qcow_extent *ext = &side->map.ext;
 
-	if (!side->map.image->raw && !side->map.image->geo.data_file)
+	if (side->map.image->crypt || (!side->map.image->raw && !side->map.image->geo.data_file))
 		return;
 	if (side->known != store || ext->host < side->known_from || ext->host >= side->known_to) {
 		side->known = store;
@@ -147,7 +148,7 @@ static enum qcow_own own_for_range(const struct copy_up *copy)
 	const struct qcow_mapping *old = &copy->old.map;
 
 	if (old->ext.kind == QCOW_EXTENT_DATA && cluster_bytes(copy) >= SZ_4K &&
-	    qcow_store_can_clone(copy->dev->chain->data, old->image->data))
+	    qcow_cow_can_share(copy->dev->chain, old->image))
 		return QCOW_OWN_CLONE_UP;
 	return own_for(copy, old->ext.kind == QCOW_EXTENT_ZERO);
 }

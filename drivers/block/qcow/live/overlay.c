@@ -30,6 +30,7 @@
 
 #include "device.h"
 #include "files.h"
+#include "keys.h"
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
@@ -155,8 +156,9 @@ static int make_files(struct qcow_overlay_parts *parts, struct file *top,
 	return 0;
 }
 
+/* @key: of the overlay, or NULL. */
 static int open_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
-		    struct file *file, struct qcow_report *rep)
+		    struct file *file, const struct qcow_volume_key *key, struct qcow_report *rep)
 {
 	struct qcow_image *old = dev->chain;
 	struct qcow_open_layer layer = {
@@ -167,6 +169,7 @@ static int open_top(struct qcow_device *dev, struct qcow_overlay_parts *parts,
 				.snapshot = QCOW_ACTIVE_STATE,
 				.cache_bytes = READ_ONCE(old->cache->limit),
 				.l1_bytes_below = old->l1_bytes,
+				.key = key,
 			},
 			.direct = qcow_layer_direct(old),
 			.wq = dev->wq,
@@ -196,7 +199,8 @@ static int overlay_check(const struct qcow_device *dev, struct qcow_report *rep)
 }
 
 static int overlay(struct qcow_device *dev, const struct qcow_overlay *args,
-		   const struct qcow_freeze *freeze, struct qcow_report *rep)
+		   const struct qcow_volume_key *key, const struct qcow_freeze *freeze,
+		   struct qcow_report *rep)
 {
 	struct qcow_overlay_parts parts = {};
 	struct qcow_open_layer below = {};
@@ -215,7 +219,7 @@ static int overlay(struct qcow_device *dev, const struct qcow_overlay *args,
 	if (!err)
 		err = make_files(&parts, top, &below, dev);
 	if (!err)
-		err = open_top(dev, &parts, top, rep);
+		err = open_top(dev, &parts, top, key, rep);
 	if (!err)
 		err = qcow_reopen_to_read(&below, dev->chain, &parts.again, rep);
 	if (!err)
@@ -240,12 +244,18 @@ static int overlay(struct qcow_device *dev, const struct qcow_overlay *args,
 int qcow_device_overlay(const struct qcow_overlay *args, const struct qcow_freeze *freeze,
 			struct qcow_report *rep)
 {
-	struct qcow_device *dev = qcow_device_get(args->index, "overlay", rep);
+	struct qcow_volume_key *key = qcow_keys_get(&args->key, 1, rep);
+	struct qcow_device *dev;
 	int err;
 
-	if (IS_ERR(dev))
-		return PTR_ERR(dev);
-	err = overlay(dev, args, freeze, rep);
-	qcow_device_put(dev);
+	if (IS_ERR(key))
+		return PTR_ERR(key);
+	dev = qcow_device_get(args->index, "overlay", rep);
+	err = PTR_ERR_OR_ZERO(dev);
+	if (!err) {
+		err = overlay(dev, args, qcow_keys_of(key, 0), freeze, rep);
+		qcow_device_put(dev);
+	}
+	qcow_keys_put(key, 1);
 	return err;
 }

@@ -149,8 +149,8 @@ static void put_files(struct qcow_rebase_parts *parts)
 }
 
 static int rebase(struct qcow_device *dev, const struct qcow_rebase *args,
-		  const struct qcow_layer *layers, const u64 *digests,
-		  const struct qcow_backing_names *names, struct qcow_report *rep)
+		  const struct qcow_layers *layers, const struct qcow_backing_names *names,
+		  struct qcow_report *rep)
 {
 	struct qcow_rebase_parts parts = {
 		.names = names,
@@ -158,7 +158,6 @@ static int rebase(struct qcow_device *dev, const struct qcow_rebase *args,
 	};
 	struct qcow_below below = {
 		.layers = layers,
-		.digests = digests,
 		.nr_layers = args->nr_layers,
 		.but = dev,
 		.cache_bytes = READ_ONCE(dev->chain->cache->limit),
@@ -166,7 +165,7 @@ static int rebase(struct qcow_device *dev, const struct qcow_rebase *args,
 	};
 	int err;
 
-	err = get_files(dev, &parts, layers, args->nr_layers, rep);
+	err = get_files(dev, &parts, layers->fds, args->nr_layers, rep);
 	below.files = parts.files;
 	if (!err)
 		err = qcow_device_open_below(dev, &below, &parts.below, rep);
@@ -177,9 +176,8 @@ static int rebase(struct qcow_device *dev, const struct qcow_rebase *args,
 	return err;
 }
 
-int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layer *layers,
-		       const u64 *digests, const struct qcow_backing_names *names,
-		       struct qcow_report *rep)
+int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layers *layers,
+		       const struct qcow_backing_names *names, struct qcow_report *rep)
 {
 	const char *what = args->flags & QCOW_REBASE_NO_COMPARE ? "stream" : "rebase";
 	bool names_only = args->flags & QCOW_REBASE_NAMES_ONLY;
@@ -195,7 +193,7 @@ int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layer *
 	err = qcow_device_check_writable(dev, rep);
 	if (!err)
 		err = names_only ? qcow_backing_set(dev->meta, names, rep) :
-				   rebase(dev, args, layers, digests, names, rep);
+				   rebase(dev, args, layers, names, rep);
 	qcow_device_put(dev);
 	return err;
 }

@@ -11,7 +11,7 @@ struct file;
 struct qcow_backing_names;
 struct qcow_device;
 struct qcow_image;
-struct qcow_layer;
+struct qcow_layers;
 struct qcow_rebase;
 struct qcow_report;
 
@@ -19,7 +19,6 @@ struct qcow_report;
  * qcow_device_rebase() - give the active image of a device another backing file
  * @args: checked; its descriptors are the caller's
  * @layers: @args->nr_layers of them
- * @digests: of their headers, as many, 0: not to be compared; or NULL
  * @names: of the backing file
  * @rep: says what is wrong
  *
@@ -29,9 +28,8 @@ struct qcow_report;
  * -ENAMETOOLONG: the header has no room for the names; -ELOOP; -EINTR; -ECANCELED; what opening,
  * reading and copying brought.
  */
-int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layer *layers,
-		       const u64 *digests, const struct qcow_backing_names *names,
-		       struct qcow_report *rep);
+int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layers *layers,
+		       const struct qcow_backing_names *names, struct qcow_report *rep);
 
 /**
  * struct qcow_rebase_parts - what a device is rebased with

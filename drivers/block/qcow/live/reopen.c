@@ -131,6 +131,7 @@ struct qcow_image *qcow_reopen_to_write(struct qcow_open_layer *layer, struct qc
 			.writable = true,
 			.snapshot = QCOW_ACTIVE_STATE,
 			.digest = old->digest,
+			.key = qcow_image_key(old),
 			.cache_bytes = max_t(u64, READ_ONCE(old->cache->limit),
 					     QCOW_CACHE_MIN_WRITE_BYTES),
 			.l1_bytes_below = old->backing ? old->backing->l1_bytes : 0,

@@ -99,6 +99,9 @@ static int meta_overlap_tables(struct qcow_meta *meta, struct qcow_report *rep)
 		err = qcow_overlap_add(&meta->overlap, 0, 1);
 		if (!err)
 			err = meta_overlap_add(meta, "L1 table", h->l1_offset, l1_bytes, rep);
+		if (!err)
+			err = meta_overlap_add(meta, "LUKS header", image->luks.host_offset,
+					       image->luks.bytes, rep);
 	}
 	for (i = 0; i < image->l1_entries && !err; i++) {
 		err = qcow_image_go_on();
