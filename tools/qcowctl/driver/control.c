@@ -135,6 +135,9 @@ static int exit_code(int err)
 	case ENXIO:
 	case ENOENT:
 		return QC_NOT_FOUND;
+	case ENOKEY:
+	case EKEYREJECTED:
+		return QC_WRONG_KEY;
 	default:
 		return QC_SYSTEM;
 	}
