@@ -29,7 +29,7 @@
  * @QC_POLICY: a file that the image names may not be opened
  * @QC_NO_DRIVER: the driver is not there and could not be loaded
  * @QC_NOT_FOUND: no such device, image, snapshot or bitmap
- * @QC_WRONG_KEY: a passphrase opens no key slot
+ * @QC_WRONG_KEY: a passphrase opens no key slot, or a key is not that of the image
  *
  * Functions that can fail return one of these, 0 for success, and have printed a message.
  */

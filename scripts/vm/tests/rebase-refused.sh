@@ -64,7 +64,14 @@ refused 7 "has a protocol, only files are opened" \
 refused 7 "a symbolic link leads out of the directory" -b inside/linked -F qcow2
 refused 7 "directory, only regular files and block devices" -b outside -F raw
 refused 7 "character device" -b /dev/zero -F raw
-refused 5 "luks: crypt_method 2: encrypted images are rebased with -u only" -b luks -F qcow2
+refused 1 "no file is read that could need a key" -b '' --key-file b
+assert_refused 10 "luks: the passphrase opens no key slot" \
+	qcowctl rebase -b luks -F qcow2 --key-file short "$dev"
+assert_refused 1 "b: more keys are given \(1\) than it has encrypted layers" \
+	qcowctl rebase -b b -F raw --key-file short "$dev"
+unchanged
+assert_refused 5 "luks: crypt_method 2: encrypted images are rebased with -u only" \
+	qcowctl rebase -b luks -F qcow2 apart
 qemu-img create -q -f qcow2 -b image -F qcow2 -u above 1M
 qemu-img create -q -f qcow2 -b apart -F qcow2 -u above.apart 1M
 ln image hard

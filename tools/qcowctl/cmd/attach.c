@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "crypt/keys.h"
 #include "driver/driver.h"
 #include "image/image.h"
 
@@ -40,6 +41,13 @@ static const char help[] =
 	"      --backing [N=]FILE     FILE in place of the backing file that the image (or\n"
 	"                             layer N of its chain) names; no image is changed\n"
 	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
+	"      --key-file FILE        all of FILE is the passphrase of an encrypted layer, not a\n"
+	"                             line that is typed; -: standard input\n"
+	"      --key-description TYPE:DESCRIPTION\n"
+	"                             a key of the kernel is the volume key of one: user, logon,\n"
+	"                             encrypted or trusted; these two may be given several times,\n"
+	"                             for the layers from the image down; the last one is also\n"
+	"                             for those that remain\n"
 	"  -h, --help                 this text\n";
 
 enum {
@@ -58,6 +66,8 @@ enum {
 	OPT_ALLOW_BACKING,
 	OPT_BACKING,
 	OPT_BACKING_FORMAT,
+	OPT_KEY_FILE,
+	OPT_KEY_DESCRIPTION,
 };
 
 static const struct option options[] = {
@@ -77,6 +87,8 @@ static const struct option options[] = {
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
 	{ "backing", required_argument, NULL, OPT_BACKING },
 	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
+	{ "key-file", required_argument, NULL, OPT_KEY_FILE },
+	{ "key-description", required_argument, NULL, OPT_KEY_DESCRIPTION },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -89,6 +101,7 @@ struct attach_args {
 	const char *snapshot;
 	const char *compress;
 	struct chain_options chain;
+	struct key_sources keys;
 	struct qcow_attach arg;
 	bool force_share;
 	bool help;
@@ -212,6 +225,10 @@ static int parse_option(struct attach_args *a, int opt)
 		return chain_add_backing(&a->chain, optarg);
 	case OPT_BACKING_FORMAT:
 		return chain_set_backing_format(&a->chain, optarg);
+	case OPT_KEY_FILE:
+		return key_sources_add_file(&a->keys, optarg);
+	case OPT_KEY_DESCRIPTION:
+		return key_sources_add_name(&a->keys, optarg);
 	default:
 		return QC_USAGE;
 	}
@@ -278,25 +295,6 @@ static int open_chain(const struct attach_args *a, struct chain *chain)
 	return err;
 }
 
-/* The driver refuses encrypted images as well; here the method has a name. */
-static int refuse_encrypted(const struct chain *chain)
-{
-	u32 i;
-
-	for (i = 0; i < chain->nr; i++) {
-		const struct image *img = &chain->images[i];
-
-		if (img->raw || img->h.crypt_method == QCOW_CRYPT_NONE)
-			continue;
-		qc_fail(0, img->name, "is encrypted with %s, which cannot be attached",
-			img->h.crypt_method == QCOW_CRYPT_LUKS ? "LUKS" :
-			"AES (the old AES-CBC method)");
-		qc_hint("attach a decrypted copy made with qemu-img convert");
-		return QC_UNSUPPORTED;
-	}
-	return 0;
-}
-
 /* An image has one method for all of its clusters. */
 static int check_compress(const struct attach_args *a, const struct image *img)
 {
@@ -355,29 +353,42 @@ static void hint_block_size(const struct attach_args *a, const char *device)
 	close(fd);
 }
 
-static int hand_over(struct attach_args *a, const struct chain *chain)
+static int call_driver(struct attach_args *a, const struct chain *chain, const s32 *keys)
 {
 	struct attach_refusal refusal;
-	int fd, code;
-	char *device;
+	int fd = control_open(true), err;
 
-	fd = control_open(true);
 	if (fd < 0)
 		return -fd;
-
-	code = control_attach(fd, chain, &a->arg, &refusal);
+	a->arg.keys = (uintptr_t)keys;
+	err = control_attach(fd, chain, &a->arg, &refusal);
 	close(fd);
-	if (code) {
+	if (err)
 		hint_refused(a, chain, &refusal);
-		return code;
-	}
+	return err;
+}
+
+/* A wrong key is told before the driver hears of the image. */
+static int hand_over(struct attach_args *a, const struct chain *chain)
+{
+	struct layer_keys keys;
+	int err = layer_keys_open(&keys, chain->images, chain->nr, &a->keys);
+
+	if (!err)
+		err = call_driver(a, chain, keys.serials);
+	layer_keys_close(&keys);
+	return err;
+}
+
+static void show_device(const struct attach_args *a)
+{
+	char *device;
 
 	settle_device(a->arg.index);
 	device = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", a->arg.index);
 	puts(device);
 	hint_block_size(a, device);
 	free(device);
-	return 0;
 }
 
 static int attach(struct attach_args *a)
@@ -391,8 +402,6 @@ static int attach(struct attach_args *a)
 		return err;
 	err = open_chain(a, &chain);
 	if (!err)
-		err = refuse_encrypted(&chain);
-	if (!err)
 		err = check_compress(a, &chain.images[0]);
 	if (!err && a->snapshot) {
 		err = snapshots_find(&chain.images[0], a->snapshot, &index);
@@ -401,6 +410,8 @@ static int attach(struct attach_args *a)
 	}
 	if (!err)
 		err = hand_over(a, &chain);
+	if (!err)
+		show_device(a);
 	chain_close(&chain);
 	return err;
 }
@@ -416,6 +427,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cmd_help(cmd);
 	else if (!err)
 		err = attach(&a);
+	key_sources_free(&a.keys);
 	chain_options_free(&a.chain);
 	return err;
 }

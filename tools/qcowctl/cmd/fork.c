@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "crypt/keyring.h"
 #include "driver/driver.h"
 #include "overlay/overlay.h"
 
@@ -21,6 +22,9 @@ static const char help[] =
 	"\n"
 	"      --own FILE2           name of the first device's overlay (default: IMAGE with a\n"
 	"                            number; none where the image is a block device)\n"
+	"      --key-file FILE       all of FILE is the passphrase of both overlays, which are\n"
+	"                            encrypted then; -: standard input; without this option one\n"
+	"                            is asked for where the image is encrypted\n"
 	"      --no-freeze           do not freeze the file systems on the device\n"
 	"      --device qcowN        number of the second device\n"
 	"      --allow-backing NAME  as for attach; backing files of the image may be there\n"
@@ -30,6 +34,7 @@ static const char help[] =
 enum {
 	OPT_OWN = 256,
 	OPT_NO_FREEZE,
+	OPT_KEY_FILE,
 	OPT_DEVICE,
 	OPT_ALLOW_BACKING,
 	OPT_BACKING_FORMAT,
@@ -38,6 +43,7 @@ enum {
 static const struct option options[] = {
 	{ "own", required_argument, NULL, OPT_OWN },
 	{ "no-freeze", no_argument, NULL, OPT_NO_FREEZE },
+	{ "key-file", required_argument, NULL, OPT_KEY_FILE },
 	{ "device", required_argument, NULL, OPT_DEVICE },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
 	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
@@ -50,6 +56,7 @@ static const struct option options[] = {
  * @what: device or image
  * @file: the second device's overlay
  * @own: the first device's, or NULL
+ * @key_file: passphrase of both, as overlay_encrypt()
  * @no_freeze: do not freeze file systems
  * @chain: how the second device's chain is opened
  * @arg: how it is attached
@@ -59,6 +66,7 @@ struct fork_args {
 	const char *what;
 	const char *file;
 	const char *own;
+	const char *key_file;
 	bool no_freeze;
 	struct chain_options chain;
 	struct qcow_attach arg;
@@ -75,6 +83,9 @@ static int parse_option(struct fork_args *a, int opt)
 		return 0;
 	case OPT_NO_FREEZE:
 		a->no_freeze = true;
+		return 0;
+	case OPT_KEY_FILE:
+		a->key_file = optarg;
 		return 0;
 	case OPT_DEVICE:
 		if (!sysfs_parse_name(optarg, &index))
@@ -173,10 +184,26 @@ static int try_chain(struct fork_args *a, const struct overlay_base *base)
 	return err;
 }
 
+/* The first device has the layers below the overlay open: none of them needs a key. */
+static int call_driver(struct fork_args *a, const struct overlay_base *base,
+		       const struct chain *chain, int fd)
+{
+	s32 *keys = qc_alloc(chain->nr * sizeof(*keys));
+	struct attach_refusal refusal;
+	int err = overlay_key(base, chain->images, &keys[0]);
+
+	if (keys[0])
+		a->arg.keys = (uintptr_t)keys;
+	if (!err)
+		err = control_attach(fd, chain, &a->arg, &refusal);
+	keyring_drop(keys[0]);
+	free(keys);
+	return err;
+}
+
 static int attach_second(struct fork_args *a, const struct overlay_base *base)
 {
 	struct chain chain = { 0 };
-	struct attach_refusal refusal;
 	u64 block_bytes = 0;
 	int fd, err;
 
@@ -190,7 +217,7 @@ static int attach_second(struct fork_args *a, const struct overlay_base *base)
 		return -fd;
 	err = chain_open(&chain, a->file, &a->chain);
 	if (!err)
-		err = control_attach(fd, &chain, &a->arg, &refusal);
+		err = call_driver(a, base, &chain, fd);
 	if (!err) {
 		settle_device(a->arg.index);
 		printf("/dev/" QCOW_DEVICE_PREFIX "%u\n", a->arg.index);
@@ -241,6 +268,8 @@ static int fork_device(struct fork_args *a)
 		err = qc_fail(QC_USAGE, "--own",
 			      "is needed: beside %s, a block device, there is no place for a file",
 			      base.path);
+	if (!err)
+		err = overlay_encrypt(&base, a->key_file, a->file);
 	if (!err) {
 		own = a->own ? qc_strdup(a->own) : numbered_name(base.path);
 		err = fork_base(a, &base, own);

@@ -55,6 +55,7 @@ static const struct column columns[] = {
 	{ "DIO", "qcow/direct_io", BOOLEAN, SCOLS_FL_RIGHT, "direct I/O" },
 	{ "DETECT-ZEROES", "qcow/detect_zeroes", TEXT, 0, "what becomes of writes of zeros" },
 	{ "COMPRESS", "qcow/compress", TEXT, 0, "how written clusters are compressed" },
+	{ "ENCRYPTION", "qcow/encryption", TEXT, 0, "how the image is encrypted" },
 	{ "LAZY", "qcow/lazy", BOOLEAN, SCOLS_FL_RIGHT, "goes away at the last close" },
 	{ "STORE", "qcow/store", TEXT, 0, "what holds the image: file or bdev" },
 	{ "QUEUES", "qcow/nr_queues", NUMBER, SCOLS_FL_RIGHT, "hardware queues" },

@@ -13,20 +13,25 @@ static const char help[] =
 	"have what is written from now on in a new overlay, FILE. The image becomes read-only:\n"
 	"other devices, overlays and virtual machines may stand on it.\n"
 	"\n"
-	"      --no-freeze  do not freeze the file systems on the device\n"
-	"  -h, --help       this text\n";
+	"      --key-file FILE  all of FILE is the passphrase of the overlay, which is encrypted then;\n"
+	"                       -: standard input; without this option one is asked for where the\n"
+	"                       image is encrypted\n"
+	"      --no-freeze      do not freeze the file systems on the device\n"
+	"  -h, --help           this text\n";
 
 enum {
 	OPT_NO_FREEZE = 256,
+	OPT_KEY_FILE,
 };
 
 static const struct option options[] = {
 	{ "no-freeze", no_argument, NULL, OPT_NO_FREEZE },
+	{ "key-file", required_argument, NULL, OPT_KEY_FILE },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
-static int overlay(const char *what, const char *name, bool no_freeze)
+static int overlay(const char *what, const char *name, const char *key_file, bool no_freeze)
 {
 	struct overlay_base base;
 	struct image top;
@@ -34,6 +39,8 @@ static int overlay(const char *what, const char *name, bool no_freeze)
 
 	image_init(&top);
 	err = overlay_open_base(&base, what);
+	if (!err)
+		err = overlay_encrypt(&base, key_file, name);
 	if (!err)
 		err = overlay_create(&base, name, &top);
 	if (!err) {
@@ -48,6 +55,7 @@ static int overlay(const char *what, const char *name, bool no_freeze)
 
 static int run(const struct command *cmd, int argc, char **argv)
 {
+	const char *key_file = NULL;
 	bool no_freeze = false;
 	int opt;
 
@@ -55,6 +63,9 @@ static int run(const struct command *cmd, int argc, char **argv)
 		switch (opt) {
 		case OPT_NO_FREEZE:
 			no_freeze = true;
+			break;
+		case OPT_KEY_FILE:
+			key_file = optarg;
 			break;
 		case 'h':
 			return cmd_help(cmd);
@@ -67,7 +78,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 			argc - optind);
 		return cmd_usage(cmd);
 	}
-	return overlay(argv[optind], argv[optind + 1], no_freeze);
+	return overlay(argv[optind], argv[optind + 1], key_file, no_freeze);
 }
 
 const struct command cmd_overlay = {

@@ -24,6 +24,11 @@ static const char help[] =
 	"                             where none is stated\n"
 	"      --allow-backing NAME   backing files may be in this directory too, or be this\n"
 	"                             file or block device\n"
+	"      --key-file FILE        all of FILE is the passphrase of an encrypted layer below a\n"
+	"                             device, not a line that is typed; -: standard input\n"
+	"      --key-description TYPE:DESCRIPTION\n"
+	"                             a key of the kernel is the volume key of one; these two as\n"
+	"                             for attach, from the new backing file down\n"
 	"      --rate BYTES           copy no more than that in a second\n"
 	"      --progress FORM        bar, json (lines on standard output) or none; a bar is on the\n"
 	"                             terminal where there is one and it takes long\n"
@@ -33,6 +38,8 @@ static const char help[] =
 enum {
 	OPT_OLD_FORMAT = 256,
 	OPT_ALLOW_BACKING,
+	OPT_KEY_FILE,
+	OPT_KEY_DESCRIPTION,
 	OPT_RATE,
 	OPT_PROGRESS,
 };
@@ -43,6 +50,8 @@ static const struct option options[] = {
 	{ "unsafe", no_argument, NULL, 'u' },
 	{ "old-format", required_argument, NULL, OPT_OLD_FORMAT },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
+	{ "key-file", required_argument, NULL, OPT_KEY_FILE },
+	{ "key-description", required_argument, NULL, OPT_KEY_DESCRIPTION },
 	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "progress", required_argument, NULL, OPT_PROGRESS },
 	{ "quiet", no_argument, NULL, 'q' },
@@ -82,6 +91,10 @@ static int parse_option(struct rebase_args *a, int opt)
 		return parse_format("--old-format", optarg, &a->opts.old_format);
 	case OPT_ALLOW_BACKING:
 		return policy_allow(&a->opts.chain.policy, optarg);
+	case OPT_KEY_FILE:
+		return key_sources_add_file(&a->opts.keys, optarg);
+	case OPT_KEY_DESCRIPTION:
+		return key_sources_add_name(&a->opts.keys, optarg);
 	case OPT_RATE:
 		return cmd_parse_rate(optarg, &a->opts.progress.rate);
 	case OPT_PROGRESS:
@@ -107,6 +120,8 @@ static int check_args(const struct rebase_args *a)
 		return qc_fail(QC_USAGE, "rebase", "-b FILE is wanted, \"\" for no backing file");
 	if (a->unsafe && a->opts.progress.rate)
 		return qc_fail(QC_USAGE, "rebase", "--unsafe and --rate exclude each other");
+	if (a->opts.keys.nr && (a->unsafe || !*a->opts.backing))
+		return qc_fail(QC_USAGE, "rebase", "no file is read that could need a key");
 	if (!*a->opts.backing && a->opts.format)
 		return qc_fail(QC_USAGE, "--backing-format", "'%s' without a backing file",
 			       a->opts.format);
@@ -137,6 +152,8 @@ static int rebase(struct rebase_args *a, const char *what)
 
 	if (err)
 		return err;
+	if (!attached && a->opts.keys.nr)
+		return qc_fail(QC_USAGE, what, "is not attached: no key is of use");
 	if (attached)
 		return rebase_attached(what, index, &a->opts, a->unsafe);
 	return a->unsafe ? rebase_names(what, &a->opts) : rebase_image(what, &a->opts);
@@ -153,6 +170,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cmd_help(cmd);
 	else if (!err)
 		err = rebase(&a, argv[optind]);
+	key_sources_free(&a.opts.keys);
 	chain_options_free(&a.opts.chain);
 	return err;
 }

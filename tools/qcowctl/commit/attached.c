@@ -47,6 +47,16 @@ static int call_driver(u32 index, const struct image *base, int top_fd,
 	return err;
 }
 
+static void warn_plain(u32 index, const struct image *base)
+{
+	char *encryption = sysfs_read("", index, "qcow/encryption");
+
+	if (encryption && strcmp(encryption, "none") && !image_is_encrypted(base))
+		qc_warn(base->name,
+			"is not encrypted: what is committed to it can be read without a key");
+	free(encryption);
+}
+
 /* The image, and with it what is removed. */
 static int open_top(struct doomed *d, u32 index, const char *path, bool drop)
 {
@@ -85,6 +95,7 @@ static int commit_device(u32 index, char *path, struct chain *base, struct doome
 	if (base->images->raw && opts->drop)
 		return qc_fail(QC_UNSUPPORTED, path,
 			       "stays in use on a raw backing file, and is not removed");
+	warn_plain(index, base->images);
 	err = call_driver(index, base->images, top->fd, opts);
 	if (opts->drop)
 		return doomed_delete(doomed, err, "committed");

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+struct passphrase;
+
 /**
  * enum create_opt - options with qemu-img's names, in the order of the help
  */
@@ -39,6 +41,7 @@ enum create_opt {
  * @value: each or NULL; allocated
  * @format: format of the new image, "qcow" or "qcow2", or NULL
  * @key_file: where the passphrase of a new key slot is from, as passphrase_read_new()
+ * @passphrase: or the passphrase itself, or NULL
  * @force: replace what is there
  * @exclusive: nothing may be there, not even an empty file or a device
  * @like: a file whose owner and mode a new file gets before it has its name, or NULL
@@ -47,6 +50,7 @@ struct create_options {
 	char *value[CREATE_NR_OPTS];
 	const char *format;
 	const char *key_file;
+	const struct passphrase *passphrase;
 	bool force;
 	bool exclusive;
 	const struct stat *like;

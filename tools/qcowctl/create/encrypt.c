@@ -106,14 +106,19 @@ int encrypt_make(const struct create_spec *spec, const struct create_options *op
 {
 	size_t header_bytes = spec->luks.slots[0].key_offset;
 	size_t material_bytes = qcow_luks_material_bytes(&spec->luks);
-	struct passphrase p;
+	const struct passphrase *p = opts->passphrase;
+	struct passphrase read = { 0 };
 	struct keyslots k;
-	int err = passphrase_read_new(&p, opts->key_file, name);
 	u8 *material = secret_alloc(material_bytes);
+	int err = 0;
 
+	if (!p) {
+		err = passphrase_read_new(&read, opts->key_file, name);
+		p = &read;
+	}
 	if (!err)
-		err = keyslots_create(&k, name, &spec->luks, &p, spec->iter_msec, material);
-	passphrase_free(&p);
+		err = keyslots_create(&k, name, &spec->luks, p, spec->iter_msec, material);
+	passphrase_free(&read);
 	if (!err) {
 		*bytes = header_bytes + material_bytes;
 		*content = qc_alloc(*bytes);

@@ -287,6 +287,32 @@ int volume_key_open(struct volume_key *key, const struct image *img, const struc
 	return 0;
 }
 
+static int check_length(const struct image *img, size_t len, size_t wanted, const char *name)
+{
+	if (len == wanted)
+		return 0;
+	return qc_fail(QC_WRONG_KEY, img->name,
+		       "the key '%s' has %zu bytes, its volume key has %zu", name, len, wanted);
+}
+
+int volume_key_check(const struct image *img, const u8 *key, size_t len, const char *name)
+{
+	struct keyslots k;
+	int err;
+
+	if (img->h.crypt_method == QCOW_CRYPT_AES)
+		return check_length(img, len, AES_KEY_BYTES, name);
+	err = keyslots_read(&k, img);
+	if (!err)
+		err = check_length(img, len, k.luks.key_bytes, name);
+	if (err)
+		return err;
+	err = check_key(&k, key);
+	if (err == QC_WRONG_KEY)
+		qc_fail(0, img->name, "the key '%s' is not its volume key", name);
+	return err;
+}
+
 void volume_key_free(struct volume_key *key)
 {
 	secret_free(key->bytes);

@@ -128,6 +128,17 @@ struct volume_key {
 int volume_key_open(struct volume_key *key, const struct image *img, const struct passphrase *p);
 
 /**
+ * volume_key_check() - whether a key is the volume key of an encrypted image
+ * @img: the image, with a crypt_method
+ * @key: the key, in memory for secrets, at most QCOW_LUKS_MAX_KEY_BYTES
+ * @len: its length
+ * @name: of the key, for messages
+ *
+ * With AES only the length is known. Return: 0; QC_WRONG_KEY: it is not; or as keyslots_read().
+ */
+int volume_key_check(const struct image *img, const u8 *key, size_t len, const char *name);
+
+/**
  * volume_key_free() - wipe and free it
  * @key: the key; as without one afterwards
  */

@@ -135,6 +135,9 @@ static int exit_code(int err)
 	case ENXIO:
 	case ENOENT:
 		return QC_NOT_FOUND;
+	case ENOKEY:
+	case EKEYREJECTED:
+		return QC_WRONG_KEY;
 	default:
 		return QC_SYSTEM;
 	}
@@ -337,7 +340,7 @@ int control_resize(int fd, u32 index, u64 bytes, u32 flags)
 }
 
 int control_overlay(int fd, u32 index, const struct image *top, const struct image *image,
-		    const struct nodes *nodes)
+		    s32 key, const struct nodes *nodes)
 {
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);
 	struct qcow_overlay arg = {
@@ -350,6 +353,7 @@ int control_overlay(int fd, u32 index, const struct image *top, const struct ima
 		.data_fd = image->data_fd,
 		.nr_freeze = nodes->nr,
 		.freeze = (uintptr_t)nodes->fds,
+		.key = key,
 	};
 	int err;
 

@@ -88,12 +88,13 @@ struct nodes;
  * @index: of the device
  * @top: the overlay, open to be written to
  * @image: the active image, opened once more, to be read
+ * @key: number of the overlay's key in the kernel; 0: it is not encrypted
  * @nodes: whose file systems are frozen
  *
  * Prints the driver's message. Return: enum qc_exit.
  */
 int control_overlay(int fd, u32 index, const struct image *top, const struct image *image,
-		    const struct nodes *nodes);
+		    s32 key, const struct nodes *nodes);
 
 /**
  * control_set_access() - QCOW_SET_ACCESS

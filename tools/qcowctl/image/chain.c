@@ -339,7 +339,7 @@ int chain_check_readable(const struct chain *chain, const char *how)
 	u32 i;
 
 	for (i = 0; i < chain->nr; i++)
-		if (!chain->images[i].raw && chain->images[i].h.crypt_method != QCOW_CRYPT_NONE)
+		if (image_is_encrypted(&chain->images[i]))
 			return qc_fail(QC_UNSUPPORTED, chain->images[i].name,
 				       "crypt_method %u: encrypted images are %s",
 				       chain->images[i].h.crypt_method, how);

@@ -156,6 +156,15 @@ const char *image_format(const struct image *img);
 bool image_is_raw_format(const char *format);
 
 /**
+ * image_is_encrypted() - whether an image's data are encrypted
+ * @img: the image, raw or with a validated header
+ */
+static inline bool image_is_encrypted(const struct image *img)
+{
+	return !img->raw && img->h.crypt_method != QCOW_CRYPT_NONE;
+}
+
+/**
  * image_find_ext() - find a header extension
  * @img: the image, with a validated header
  * @type: QCOW_EXT_*

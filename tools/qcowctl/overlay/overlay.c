@@ -13,7 +13,11 @@
 
 #include <libmount.h>
 
+#include <qcow/luks.h>
+
 #include "create/create.h"
+#include "crypt/keyring.h"
+#include "crypt/keys.h"
 #include "driver/driver.h"
 #include "overlay/overlay.h"
 
@@ -57,9 +61,18 @@ int overlay_open_base(struct overlay_base *base, const char *what)
 
 void overlay_close_base(struct overlay_base *base)
 {
+	passphrase_free(&base->passphrase);
 	chain_close(&base->chain);
 	free(base->path);
 	free(base->device);
+}
+
+/* What is written from now on is to be as secret as what has been written. */
+int overlay_encrypt(struct overlay_base *base, const char *key_file, const char *name)
+{
+	if (!key_file && !image_is_encrypted(base->chain.images))
+		return 0;
+	return passphrase_read_new(&base->passphrase, key_file, name);
 }
 
 /* As the overlay names it: so that both can move together where they are in one directory. */
@@ -130,15 +143,44 @@ static int check_directory(const struct overlay_base *base, const char *name)
 	return err;
 }
 
+/* By the same ciphers, if the image has some that are known by name. */
+static int set_encryption(struct create_options *opts, const struct image *img)
+{
+	struct qcow_luks_place place;
+	struct qcow_luks_mode mode;
+	struct qcow_luks luks;
+	char *alg;
+	int err;
+
+	create_options_set(opts, OPT_ENCRYPT_FORMAT, "luks");
+	if (img->h.crypt_method != QCOW_CRYPT_LUKS)
+		return 0;
+	err = image_read_luks(img, &place, &luks);
+	if (err)
+		return err;
+	qcow_luks_split_mode(luks.mode, &mode);
+	alg = qc_printf("%s-%u", luks.cipher, luks.key_bytes * (strcmp(mode.chain, "xts") ? 8 : 4));
+	create_options_set(opts, OPT_ENCRYPT_CIPHER_ALG, alg);
+	create_options_set(opts, OPT_ENCRYPT_CIPHER_MODE, mode.chain);
+	create_options_set(opts, OPT_ENCRYPT_IVGEN_ALG, mode.ivgen);
+	if (*mode.ivgen_hash)
+		create_options_set(opts, OPT_ENCRYPT_IVGEN_HASH_ALG, mode.ivgen_hash);
+	create_options_set(opts, OPT_ENCRYPT_HASH_ALG, luks.hash);
+	free(alg);
+	return 0;
+}
+
 static int create_file(const struct overlay_base *base, const char *name, int *made)
 {
 	const struct image *img = base->chain.images;
 	/* Users who may not read the image may not read what is written from now on. */
-	struct create_options opts = { .exclusive = true, .like = &img->st };
+	struct create_options opts = {
+		.exclusive = true, .like = &img->st, .passphrase = &base->passphrase,
+	};
 	char *backing = backing_name(base, name);
 	char *size = qc_printf("%llu", base->bytes);
 	char *cluster = qc_printf("%llu", 1ULL << img->h.cluster_bits);
-	int err;
+	int err = 0;
 
 	create_options_set(&opts, OPT_BACKING_FILE, backing);
 	create_options_set(&opts, OPT_BACKING_FMT, image_format(img));
@@ -147,7 +189,10 @@ static int create_file(const struct overlay_base *base, const char *name, int *m
 		create_options_set(&opts, OPT_CLUSTER_SIZE, cluster);
 	if (img->h.incompatible & QCOW_INCOMPAT_EXTENDED_L2)
 		create_options_set(&opts, OPT_EXTENDED_L2, "on");
-	err = create_image(name, &opts, true, made);
+	if (base->passphrase.bytes)
+		err = set_encryption(&opts, img);
+	if (!err)
+		err = create_image(name, &opts, true, made);
 	create_options_free(&opts);
 	free(cluster);
 	free(size);
@@ -168,6 +213,8 @@ int overlay_create(const struct overlay_base *base, const char *name, struct ima
 	err = policy_open_made(top, name, made);
 	if (!err)
 		err = lock_file(top->fd, name, IMAGE_LOCK_WRITE);
+	if (!err)
+		err = image_read_header(top);
 	if (err)
 		overlay_remove(top);
 	close(made);
@@ -182,7 +229,16 @@ void overlay_remove(const struct image *top)
 		unlink(top->name);
 }
 
-static int call_driver(const struct overlay_base *base, const struct image *top, bool no_freeze)
+int overlay_key(const struct overlay_base *base, const struct image *top, s32 *serial)
+{
+	*serial = 0;
+	if (!image_is_encrypted(top))
+		return 0;
+	return layer_key_put(top, 0, &base->passphrase, serial);
+}
+
+static int call_driver(const struct overlay_base *base, const struct image *top, s32 key,
+		       bool no_freeze)
 {
 	const struct image *img = base->chain.images;
 	struct nodes nodes = { 0 };
@@ -194,7 +250,7 @@ static int call_driver(const struct overlay_base *base, const struct image *top,
 	if (!no_freeze)
 		err = nodes_open(&nodes, base->index);
 	if (!err)
-		err = control_overlay(fd, base->index, top, img, &nodes);
+		err = control_overlay(fd, base->index, top, img, key, &nodes);
 	nodes_close(&nodes);
 	close(fd);
 	return err;
@@ -202,7 +258,13 @@ static int call_driver(const struct overlay_base *base, const struct image *top,
 
 int overlay_put(const struct overlay_base *base, const struct image *top, bool no_freeze)
 {
-	int err = lock_image(base->chain.images, IMAGE_LOCK_BESIDE);
+	s32 key;
+	int err = overlay_key(base, top, &key);
 
-	return err ? err : call_driver(base, top, no_freeze);
+	if (!err)
+		err = lock_image(base->chain.images, IMAGE_LOCK_BESIDE);
+	if (!err)
+		err = call_driver(base, top, key, no_freeze);
+	keyring_drop(key);
+	return err;
 }

@@ -7,6 +7,7 @@
 #ifndef QCOWCTL_OVERLAY_H
 #define QCOWCTL_OVERLAY_H
 
+#include "crypt/secret.h"
 #include "image/image.h"
 
 /**
@@ -16,6 +17,7 @@
  * @path: of the image, as the driver tells it
  * @bytes: size of the device
  * @chain: the image alone, opened once more, to be read, and its data file
+ * @passphrase: that overlays are encrypted with; without bytes: they are not encrypted
  */
 struct overlay_base {
 	u32 index;
@@ -23,6 +25,7 @@ struct overlay_base {
 	char *path;
 	u64 bytes;
 	struct chain chain;
+	struct passphrase passphrase;
 };
 
 /**
@@ -34,6 +37,17 @@ int overlay_open_base(struct overlay_base *base, const char *what);
 void overlay_close_base(struct overlay_base *base);
 
 /**
+ * overlay_encrypt() - get the passphrase of the overlays
+ * @base: gets it
+ * @key_file: as passphrase_read_new(); NULL: one is asked for where the image is encrypted, else
+ *            the overlays are not encrypted
+ * @name: of an overlay, for who is asked
+ *
+ * Return: as passphrase_read_new().
+ */
+int overlay_encrypt(struct overlay_base *base, const char *key_file, const char *name);
+
+/**
  * overlay_create() - make an empty overlay
  * @base: what is below it
  * @name: of the file, which must not exist, and be neither on the device itself nor among the nodes
@@ -41,8 +55,8 @@ void overlay_close_base(struct overlay_base *base);
  * @top: result, open to be written to and locked; image_close() it also after an error
  *
  * It has the size of the device, the clusters of the image, where these are no smaller than a page,
- * and, as soon as it has its name, its owner and mode; and it is on stable storage. After an error
- * there is no such file.
+ * the ciphers of the image, if both are encrypted with LUKS, and, as soon as it has its name, its
+ * owner and mode; and it is on stable storage. After an error there is no such file.
  */
 int overlay_create(const struct overlay_base *base, const char *name, struct image *top);
 
@@ -58,5 +72,15 @@ void overlay_remove(const struct image *top);
  * Return: after an error all is as before.
  */
 int overlay_put(const struct overlay_base *base, const struct image *top, bool no_freeze);
+
+/**
+ * overlay_key() - have the kernel keep the volume key of an overlay for a while
+ * @base: has the passphrase
+ * @top: the overlay
+ * @serial: result, its number; 0: it is not encrypted; keyring_drop() it
+ *
+ * Return: as layer_key_put().
+ */
+int overlay_key(const struct overlay_base *base, const struct image *top, s32 *serial);
 
 #endif /* QCOWCTL_OVERLAY_H */

@@ -8,8 +8,8 @@
 #include "driver/driver.h"
 #include "rebase/backing.h"
 
-static int call_driver(u32 index, const struct chain *next, struct rebase_options *opts,
-		       bool names_only)
+static int call_driver(u32 index, const struct chain *next, const s32 *keys,
+		       struct rebase_options *opts, bool names_only)
 {
 	struct qcow_rebase arg = {
 		.flags = (names_only ? QCOW_REBASE_NAMES_ONLY : 0) |
@@ -18,6 +18,7 @@ static int call_driver(u32 index, const struct chain *next, struct rebase_option
 		.name = (uintptr_t)opts->backing, .name_len = strlen(opts->backing),
 		.format = (uintptr_t)opts->format,
 		.format_len = opts->format ? strlen(opts->format) : 0,
+		.keys = (uintptr_t)keys,
 	};
 	int fd = control_open(false), err;
 	struct job_watch watch;
@@ -34,14 +35,17 @@ static int call_driver(u32 index, const struct chain *next, struct rebase_option
 static int rebase(u32 index, struct chain *next, struct rebase_options *opts,
 		  bool names_only)
 {
+	struct layer_keys keys = { 0 };
 	int err = backing_check(next->images, opts);
 
 	if (!err && !names_only)
 		err = backing_open(next, opts);
+	/* Layers that the device has are open. */
+	if (!err && !opts->no_compare)
+		err = layer_keys_open(&keys, next->images + 1, next->nr - 1, &opts->keys);
 	if (!err)
-		err = backing_check_readable(next);
-	if (!err)
-		err = call_driver(index, next, opts, names_only);
+		err = call_driver(index, next, keys.serials, opts, names_only);
+	layer_keys_close(&keys);
 	if (!err && !names_only)
 		backing_warn_snapshots(next->images, opts);
 	return err;

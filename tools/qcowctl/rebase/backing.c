@@ -55,11 +55,6 @@ int backing_open(struct chain *next, const struct rebase_options *opts)
 	return err;
 }
 
-int backing_check_readable(const struct chain *chain)
-{
-	return chain_check_readable(chain, "rebased with -u only");
-}
-
 void backing_warn_snapshots(const struct image *img, const struct rebase_options *opts)
 {
 	if (opts->quiet || !img->h.nr_snapshots || (!img->backing && !*opts->backing))

@@ -27,14 +27,6 @@ int backing_check(const struct image *img, const struct rebase_options *opts);
 int backing_open(struct chain *next, const struct rebase_options *opts);
 
 /**
- * backing_check_readable() - whether all layers can be read
- * @chain: the layers
- *
- * Return: 0, or QC_UNSUPPORTED: one is encrypted.
- */
-int backing_check_readable(const struct chain *chain);
-
-/**
  * backing_warn_snapshots() - warn that snapshots do not read the same any more
  * @img: the image, as it was before
  * @opts: the names

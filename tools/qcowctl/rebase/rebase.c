@@ -238,6 +238,11 @@ static int check_names(struct rebase *r)
 	return err;
 }
 
+static int check_readable(const struct chain *chain)
+{
+	return chain_check_readable(chain, "rebased with -u only, unless they are attached");
+}
+
 int rebase_image(const char *name, struct rebase_options *opts)
 {
 	struct chain_options chain = opts->chain;
@@ -254,9 +259,9 @@ int rebase_image(const char *name, struct rebase_options *opts)
 	if (!err)
 		err = open_next(&r, &next);
 	if (!err)
-		err = backing_check_readable(&r.chain);
+		err = check_readable(&r.chain);
 	if (!err)
-		err = backing_check_readable(&next);
+		err = check_readable(&next);
 	if (!err)
 		err = copy(&r, &next);
 	chain_close(&next);

@@ -5,6 +5,7 @@
 #ifndef QCOWCTL_REBASE_H
 #define QCOWCTL_REBASE_H
 
+#include "crypt/keys.h"
 #include "image/image.h"
 #include "progress/progress.h"
 
@@ -17,6 +18,8 @@
  *              none is stated, or NULL
  * @chain: policy for the files of both chains
  * @job: what it is called while it runs
+ * @keys: of encrypted layers, of an image that is attached; of those that there are now the driver
+ *        has them
  * @no_compare: what the image does not have itself is copied without a look at the new backing
  *              file; that is one of the layers that there are now, or none
  * @progress: how it is shown, and the limit of its rate
@@ -29,6 +32,7 @@ struct rebase_options {
 	const char *old_format;
 	struct chain_options chain;
 	const char *job;
+	struct key_sources keys;
 	bool no_compare;
 	struct progress progress;
 	bool quiet;

@@ -52,6 +52,7 @@ for options in cluster_size=64K compat=0.10,cluster_size=512 data_file=data; do
 	keeps rebase -u -b raw -F raw image
 	refuses "$UNSUPPORTED" 'crypt_method 2: encrypted images are rebased with -u only' \
 		rebase -b '' image
+	refuses "$USAGE" 'image: is not attached: no key is of use' rebase -b raw -F raw --key-file raw image
 	refuses "$UNSUPPORTED" 'crypt_method 2: encrypted images are' stream image
 	refuses "$UNSUPPORTED" 'crypt_method 2: encrypted images are not committed' commit image
 	keeps rebase -u -b '' image

@@ -45,5 +45,8 @@ expect "$USAGE" '--granularity: only with --add' bitmap --clear -g 64K a b
 expect "$USAGE" '--source-file: only with --merge' bitmap --add -b c a b
 expect "$USAGE" '--source-format: only with --source-file' bitmap --merge c -F qcow2 a b
 expect "$USAGE" "'raw' is not qcow2" bitmap --merge c -b c -F raw a b
+expect "$USAGE" 'no file is read that could need a key' rebase -u -b b -F raw --key-file k a
+expect "$USAGE" 'no file is read that could need a key' rebase -b '' --key-description user:k a
+expect "$USAGE" "'k' is not TYPE:DESCRIPTION" rebase -b b -F raw --key-description k a
 expect "$NOT_FOUND" 'no such device, and no attached image' bitmap --add absent b
 expect "$NOT_FOUND" 'No such file' map --bitmap b absent
