@@ -152,6 +152,14 @@ assert_attached_equals() {
 	detach "$dev"
 }
 
+# opened FORMAT IMAGE: OPENED are the words for QEMU's programs to open it; with the passphrase in
+# the file $KEY_FILE, where that is set: the image is encrypted then.
+opened() {
+	OPENED=(-f "$1" "$2")
+	[[ -z ${KEY_FILE:-} ]] || OPENED=(--object "secret,id=key,file=$KEY_FILE" --image-opts
+		"driver=$1,encrypt.key-secret=key,file.filename=$2")
+}
+
 # assert_clean IMAGE...: nothing is wrong with it and nothing leaked, for qcowctl and, but for
 # version 1, for QEMU.
 assert_clean() {
@@ -159,16 +167,17 @@ assert_clean() {
 	for image in "$@"; do
 		output=$(qcowctl check "$image" 2>&1) || fail "qcowctl check $image: $output"
 		[[ $(peek "$image" 4 4) -ne 1 ]] || continue
-		output=$(qemu-img check -f qcow2 "$image" 2>&1) ||
-			fail "qemu-img check $image: $output"
+		opened qcow2 "$image"
+		output=$(qemu-img check "${OPENED[@]}" 2>&1) || fail "qemu-img check $image: $output"
 	done
 }
 
 # assert_image_is RAW IMAGE [FORMAT]: QEMU reads from IMAGE what RAW has.
 assert_image_is() {
-	local output
-	output=$(qemu-img compare -f raw -F "${3:-qcow2}" "$1" "$2" 2>&1) ||
-		fail "$2 is not $1: $output"
+	local output args=(-f raw -F "${3:-qcow2}" "$1" "$2")
+	opened "${3:-qcow2}" "$2"
+	[[ -z ${KEY_FILE:-} ]] || args=("${OPENED[@]:0:3}" "driver=raw,file.filename=$1" "${OPENED[3]}")
+	output=$(qemu-img compare "${args[@]}" 2>&1) || fail "$2 is not $1: $output"
 }
 
 # backing_of IMAGE: the name of its backing file, as QEMU reads it; nothing: it has none.
@@ -244,7 +253,8 @@ image_io() {
 	for command in "$@"; do
 		args+=(-c "$command")
 	done
-	output=$(qemu-io -t unsafe -f "$format" "${args[@]}" "$image" 2>&1) || fail "qemu-io $image: $output"
+	opened "$format" "$image"
+	output=$(qemu-io -t unsafe "${args[@]}" "${OPENED[@]}" 2>&1) || fail "qemu-io $image: $output"
 	! grep -Ei 'fail|error|invalid|not found|cannot|denied|syntax|unable|argument' \
 		<<<"$output" || fail "qemu-io $image: $*"
 }

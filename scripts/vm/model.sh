@@ -8,7 +8,8 @@
 #     snapshot    data and zeros, of which an internal snapshot has a part
 #     on-raw      data and zeros, on a raw backing file
 #     on-qcow2    the same, on an image of other clusters
-# OPTIONS with data_file_raw also have an external data file.
+# OPTIONS with data_file_raw also have an external data file; with `luks` or `aes` as one of them
+# the image is encrypted.
 #   attach_options  an array of what `qcowctl attach` gets besides
 # shellcheck disable=SC2154
 
@@ -33,9 +34,15 @@ case_size() {
 # QEMU cannot read version 1 beyond the end of its backing file
 backing_size() { if [[ $1 == qcow ]]; then echo "$2"; else echo $(($2 * 3 / 4 & -512)); fi; }
 
+# case_key OPTIONS: KEY_FILE is the passphrase of such an image
+case_key() {
+	KEY_FILE=''
+	[[ ,$1, != *,luks,* && ,$1, != *,aes,* ]] || KEY_FILE=key
+}
+
 # case_backing START IMAGE SIZE: what IMAGE is an overlay of
 case_backing() {
-	local SEED=$((SEED + 1))
+	local SEED=$((SEED + 1)) KEY_FILE=''
 	case $1 in
 	on-raw)
 		fill "$2.base" "$3" "$SEED"
@@ -50,15 +57,20 @@ case_backing() {
 
 # case_make NUMBER: image iN, and what QEMU reads from it, iN.raw
 case_make() {
-	local image=i$1 format options cluster start size bytes args=()
+	local image=i$1 format options cluster start size bytes KEY_FILE args=()
 	local kinds=(noise text pattern zero unmap discard)
 	read -r format options cluster start <<<"${cases[$1]}"
 	RANDOM=$(((SEED + $1) % 32768))
 	size=$(case_size "$cluster")
 	bytes=$(numfmt --from=iec "$cluster")
+	case_key "$options"
+	options=,${options#-}
 	[[ $options != *data_file_raw* ]] || options+=,data_file=$image.data
-	[[ $format == qcow ]] || args=(-o "cluster_size=$cluster${options:+,${options#-}}")
-	args=("${args[@]%,}")
+	[[ $format == qcow ]] || options+=,cluster_size=$cluster
+	options=${options/,luks/,encrypt.format=luks,encrypt.iter-time=10}
+	options=${options/,aes/,encrypt.format=aes}${KEY_FILE:+,encrypt.key-secret=key}
+	options=${options#,}
+	args=(${options:+-o "$options"} ${KEY_FILE:+--object "secret,id=key,file=$KEY_FILE"})
 	case $start in
 	on-*)
 		case_backing "$start" "$image" "$(backing_size "$format" "$size")"
@@ -72,23 +84,28 @@ case_make() {
 		image_io "$format" "$image" "${WRITES[@]}"
 	fi
 	if [[ $start == snapshot ]]; then
-		qemu-img convert -t unsafe -f "$format" -O raw "$image" "$image.one"
-		qemu-img snapshot -c one "$image"
+		opened "$format" "$image"
+		qemu-img convert -t unsafe -O raw "${OPENED[@]}" "$image.one"
+		[[ -n $KEY_FILE ]] || OPENED=("$image")
+		qemu-img snapshot -c one "${OPENED[@]}"
 		random_writes "$size" "$bytes" "${kinds[@]}"
 		image_io "$format" "$image" "${WRITES[@]}"
 	fi
-	qemu-img convert -t unsafe -f "$format" -O raw "$image" "$image.raw"
+	opened "$format" "$image"
+	qemu-img convert -t unsafe -O raw "${OPENED[@]}" "$image.raw"
 }
 
 # case_run NUMBER SECONDS: written to in two sessions, then compared
 case_run() {
-	local image=i$1 format options cluster start dev SEED=$((SEED + $1)) zeroes args=()
+	local image=i$1 format options cluster start dev SEED=$((SEED + $1)) zeroes KEY_FILE args=()
 	read -r format options cluster start <<<"${cases[$1]}"
+	case_key "$options"
+	[[ -z $KEY_FILE ]] || args+=(--key-file "$KEY_FILE")
 	zeroes=$(numfmt --from=iec "$cluster")
 	# only version 3 has an entry that hides the backing file; version 1 frees nothing
 	[[ $format != qcow && ($start != on-* || $options != *compat=0.10*) ]] || zeroes=0
 	# version 1 does not say of what format its backing file is
-	[[ $format != qcow || $start != on-* ]] || args=(--backing-format "${start#on-}")
+	[[ $format != qcow || $start != on-* ]] || args+=(--backing-format "${start#on-}")
 	[[ -z ${attach_options[*]:-} ]] || args+=("${attach_options[@]}")
 	for _ in 1 2; do
 		dev=$(attach "${args[@]}" "$image")
@@ -105,7 +122,7 @@ case_run() {
 
 case_snapshot() {
 	local dev
-	dev=$(attach --snapshot one "$1")
+	dev=$(attach ${KEY_FILE:+--key-file "$KEY_FILE"} --snapshot one "$1")
 	assert_same_reads -n 20 "$dev" "$1.one"
 	detach "$dev"
 }
@@ -126,6 +143,7 @@ each() {
 model_cases() {
 	random_seed
 	noise_files
+	printf secret >key
 	one_in 3 cases
 	each case_make
 	echo "made in $SECONDS s"

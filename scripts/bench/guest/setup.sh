@@ -52,6 +52,7 @@ prepare_disks() {
 	[[ " ${!path_of[*]} " != *-new* ]] || prepare_fresh
 	modprobe nbd nbds_max=8
 	modprobe dm-mod
+	modprobe dm-crypt
 	modprobe qcow
 	sync
 }

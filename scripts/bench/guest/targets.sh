@@ -6,10 +6,13 @@
 #   $block_disk  RAM disk that holds data.qcow2 itself
 # shellcheck disable=SC2154
 
-# what is open: its path, and what it is (loop, nbd, linear, qcow)
+# what is open: its path, and what it is (loop, crypt, nbd, linear, qcow)
 declare -A opened=()
 # images that qcow writes: image by path of the device
 declare -A written=()
+# what dm-crypt stands on: loop device by path
+declare -A below=()
+key_file=$TMPDIR/key
 
 # open_loop FILE [OPTION...]
 open_loop() {
@@ -19,13 +22,21 @@ open_loop() {
 		die "loop does no direct I/O"
 }
 
+# qemu_opens IMAGE: WORDS are how QEMU's programs open it
+qemu_opens() {
+	WORDS=(-f qcow2 "$1")
+	[[ $1 != *crypt* ]] || WORDS=(--object "secret,id=key,file=$key_file" --image-opts
+		"driver=qcow2,encrypt.key-secret=key,file.filename=$1")
+}
+
 # open_nbd IMAGE [OPTION...]
 open_nbd() {
 	local number=0
 	while [[ -n ${opened[/dev/nbd$number]:-} ]]; do number=$((number + 1)); done
 	path=/dev/nbd$number
-	qemu-nbd --format=qcow2 --cache=none --pid-file="$TMPDIR/nbd$number.pid" \
-		--connect="$path" "${@:2}" "$1"
+	qemu_opens "$1"
+	qemu-nbd --cache=none --pid-file="$TMPDIR/nbd$number.pid" \
+		--connect="$path" "${@:2}" "${WORDS[@]}"
 	opened[$path]=nbd
 	# it returns before the kernel knows the size
 	for _ in {1..100}; do
@@ -41,10 +52,45 @@ open_qcow() {
 	opened[$path]=qcow
 }
 
-# open_qcow_write IMAGE: which is checked when it is closed
+# open_qcow_write IMAGE [OPTION...]: which is checked when it is closed
 open_qcow_write() {
-	open_qcow "$1"
+	open_qcow "$@"
 	written[$path]=$1
+}
+
+# open_crypt FILE: as dm-crypt and the loop driver read it, with the cipher that LUKS of QEMU has by
+# default
+open_crypt() {
+	local loop name=bench-${1##*/}
+	open_loop "$1"
+	loop=$path
+	unset "opened[$loop]"
+	dmsetup create "$name" --table "0 $(blockdev --getsz "$loop") crypt aes-xts-plain64 \
+$(printf '%0128d' 12345) 0 $loop 0"
+	dmsetup mknodes "$name"
+	path=/dev/mapper/$name
+	opened[$path]=crypt
+	below[$path]=$loop
+}
+
+# make_crypt FILE: the bytes of data.raw for open_crypt()
+make_crypt() {
+	[[ ! -e $1 ]] || return 0
+	fallocate -l "$size" "$1"
+	open_crypt "$1"
+	copy data.raw "$path"
+	close_path "$path"
+}
+
+# make_qcow_crypt FILE: an image with the bytes of data.raw, encrypted with the same cipher
+make_qcow_crypt() {
+	[[ ! -e $1 ]] || return 0
+	printf bench >"$key_file"
+	qcowctl create -q -f qcow2 -o encrypt.format=luks,encrypt.iter-time=10 \
+		--key-file "$key_file" "$1" "$size"
+	open_qcow "$1" --key-file "$key_file"
+	copy data.raw "$path"
+	close_path "$path"
 }
 
 target_raw() { path=$files/data.raw; }
@@ -78,6 +124,37 @@ target_linear-bdev() {
 	dmsetup mknodes bench
 	path=/dev/mapper/bench
 	opened[$path]=linear
+}
+
+# Of the two that read the image one has written it.
+target_loop-crypt() {
+	make_crypt "$files/crypt.raw"
+	open_crypt "$files/crypt.raw"
+}
+
+target_nbd-crypt() {
+	make_qcow_crypt "$files/crypt.qcow2"
+	open_nbd "$files/crypt.qcow2" --read-only --aio=native
+}
+
+target_qcow-crypt() {
+	make_qcow_crypt "$files/crypt.qcow2"
+	open_qcow "$files/crypt.qcow2" -r --key-file "$key_file"
+}
+
+target_loop-crypt-write() {
+	make_crypt "$files/crypt-write.raw"
+	open_crypt "$files/crypt-write.raw"
+}
+
+target_nbd-crypt-write() {
+	make_qcow_crypt "$files/nbd-crypt-write.qcow2"
+	open_nbd "$files/nbd-crypt-write.qcow2" --aio=native
+}
+
+target_qcow-crypt-write() {
+	make_qcow_crypt "$files/qcow-crypt-write.qcow2"
+	open_qcow_write "$files/qcow-crypt-write.qcow2" --key-file "$key_file"
 }
 
 # Fully allocated images to write to. The readers' stay what they are; the raw
@@ -135,7 +212,8 @@ close_nbd() {
 # check_image IMAGE: what damages the image that it writes is no contender
 check_image() {
 	local said
-	said=$(qemu-img check -f qcow2 "$1" 2>&1) ||
+	qemu_opens "$1"
+	said=$(qemu-img check "${WORDS[@]}" 2>&1) ||
 		die "qcow wrote ${1##*/}, qemu-img check ends with $?: $said"
 }
 
@@ -143,6 +221,10 @@ check_image() {
 close_path() {
 	case ${opened[$1]:-} in
 	loop) losetup --detach "$1" ;;
+	crypt)
+		dmsetup remove "${1##*/}"
+		losetup --detach "${below[$1]}"
+		;;
 	nbd) close_nbd "$1" ;;
 	linear) dmsetup remove "$1" ;;
 	qcow) qcowctl detach "$1" ;;
