@@ -39,7 +39,7 @@ names = {"SIZE": "size", "RO": "ro", "MAJ:MIN": "dev", "CLUSTER": "qcow/cluster_
          "SNAPSHOT": "qcow/snapshot_name", "QUEUES": "qcow/nr_queues", "INFLATED": "qcow/inflated_bytes"}
 booleans = ("RO", "DIO", "LAZY")
 texts = ("NAME", "SNAPSHOT-ID", "SNAPSHOT", "IMAGE", "IMAGE-ID", "BACKING", "BACKING-FORMAT", "DATA-FILE",
-         "DATA-FILE-ID", "DETECT-ZEROES", "COMPRESS", "STORE", "JOB", "MAJ:MIN")
+         "DATA-FILE-ID", "DETECT-ZEROES", "COMPRESS", "ENCRYPTION", "STORE", "JOB", "MAJ:MIN")
 
 with open("list.json") as f:
     devices = json.load(f)["qcowdevices"]

@@ -7,6 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../../../scripts/part.sh"
 # No sanitizer report goes unseen: its status is none of qcowctl's.
 export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1
+export LSAN_OPTIONS=suppressions=$here/leaks.list:print_suppressions=0
 export TZ=UTC
 
 # Exit statuses, as in qcowctl.h.
