@@ -105,24 +105,24 @@ static const struct write_case write_cases[] = {
 		.extended = true, .compress = true, .threads = 3,
 	}, {
 		.name = "v1, 4k, mixed, backing, AES", .version = 1, .cluster_bits = 12,
-		.size = SZ_512K + 512,
-		.backing = SZ_256K + 512, .mixed = true, .crypt_method = QCOW_CRYPT_AES,
+		.size = SZ_256K + 512,
+		.backing = SZ_128K + 512, .mixed = true, .crypt_method = QCOW_CRYPT_AES,
 		.threads = 3,
 	}, {
-		.name = "v2, 64k, mixed, AES", .version = 2, .cluster_bits = 16, .size = SZ_1M,
+		.name = "v2, 64k, mixed, AES", .version = 2, .cluster_bits = 16, .size = SZ_512K,
 		.mixed = true, .crypt_method = QCOW_CRYPT_AES, .threads = 3,
 	}, {
-		.name = "v2, 512, mixed, LUKS", .version = 2, .cluster_bits = 9, .size = SZ_256K,
+		.name = "v2, 512, mixed, LUKS", .version = 2, .cluster_bits = 9, .size = SZ_128K,
 		.mixed = true, .crypt_method = QCOW_CRYPT_LUKS, .threads = 3,
 	}, {
 		.name = "v3, 4k, mixed, backing, LUKS", .version = 3, .cluster_bits = 12,
-		.size = SZ_512K + 512,
-		.backing = SZ_256K + 512, .mixed = true, .crypt_method = QCOW_CRYPT_LUKS,
+		.size = SZ_256K + 512,
+		.backing = SZ_128K + 512, .mixed = true, .crypt_method = QCOW_CRYPT_LUKS,
 		.threads = 3,
 	}, {
 		.name = "v3, 64k, subclusters, mixed, backing, LUKS", .version = 3,
-		.cluster_bits = 16, .size = SZ_1M,
-		.backing = SZ_512K + 512, .extended = true, .mixed = true,
+		.cluster_bits = 16, .size = SZ_512K,
+		.backing = SZ_256K + 512, .extended = true, .mixed = true,
 		.crypt_method = QCOW_CRYPT_LUKS, .threads = 3,
 	},
 };

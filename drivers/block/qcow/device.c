@@ -610,10 +610,10 @@ static int queues_create(struct qcow_device *dev)
 	return -ENOMEM;
 }
 
-int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layers *layers,
+int qcow_device_attach(const struct qcow_attach *args, struct qcow_layers *layers,
 		       struct qcow_report *rep)
 {
-	return qcow_device_create(args, chain_open, (void *)layers, rep);
+	return qcow_device_create(args, chain_open, layers, rep);
 }
 
 int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open, void *data,

@@ -134,7 +134,7 @@ struct qcow_layers {
  * twice in the chain), what qcow_layer_get() brings, -ENOMEM, -EINTR: the task is being killed,
  * and the device is gone or goes with the last close.
  */
-int qcow_device_attach(const struct qcow_attach *args, const struct qcow_layers *layers,
+int qcow_device_attach(const struct qcow_attach *args, struct qcow_layers *layers,
 		       struct qcow_report *rep);
 
 /*

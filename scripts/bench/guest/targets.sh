@@ -11,7 +11,7 @@ declare -A opened=()
 # images that qcow writes: image by path of the device
 declare -A written=()
 # what dm-crypt stands on: loop device by path
-declare -A below=()
+declare -A loop_below=()
 key_file=$TMPDIR/key
 
 # open_loop FILE [OPTION...]
@@ -70,7 +70,7 @@ $(printf '%0128d' 12345) 0 $loop 0"
 	dmsetup mknodes "$name"
 	path=/dev/mapper/$name
 	opened[$path]=crypt
-	below[$path]=$loop
+	loop_below[$path]=$loop
 }
 
 # make_crypt FILE: the bytes of data.raw for open_crypt()
@@ -223,7 +223,7 @@ close_path() {
 	loop) losetup --detach "$1" ;;
 	crypt)
 		dmsetup remove "${1##*/}"
-		losetup --detach "${below[$1]}"
+		losetup --detach "${loop_below[$1]}"
 		;;
 	nbd) close_nbd "$1" ;;
 	linear) dmsetup remove "$1" ;;

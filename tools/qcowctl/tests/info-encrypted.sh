@@ -1,6 +1,5 @@
 #!/bin/bash
-# info describes encryption without a key, as qemu-img does; attach names it, refuses and says what
-# helps.
+# info describes encryption without a key, as qemu-img does.
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -12,18 +11,14 @@ values() {
 
 create qcow2 "${secret[@]}" -o encrypt.format=aes,encrypt.key-secret=key aes 1M
 same_info qcow2 aes
-expect "$UNSUPPORTED" 'aes: is encrypted with AES' attach -r aes
-grep -q 'try: attach a decrypted copy made with qemu-img convert' err
 create qcow "${secret[@]}" -o encrypt.format=aes,encrypt.key-secret=key v1 1M
 same_info qcow v1
-expect "$UNSUPPORTED" 'v1: is encrypted with AES' attach -r v1
 for options in cluster_size=64K compat=0.10,cluster_size=512 \
 	cluster_size=2M,encrypt.cipher-alg=aes-128 \
 	encrypt.cipher-alg=serpent-192,encrypt.hash-alg=sha512 \
 	encrypt.cipher-alg=twofish-256,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv; do
 	create_luks -o "$options" luks 1M
 	same_info qcow2 luks
-	expect "$UNSUPPORTED" 'luks: is encrypted with LUKS' attach -r luks
 	qemu-img info luks | sed '1,/encrypt:/d' | grep -vE 'slots:|\[|active|iters: |stripes|key offset' |
 		values >want
 	qemu-img info luks | grep 'master key iters' | values >>want

@@ -7,8 +7,9 @@
  *
  * A write waits, without a work, while others that are encrypted have the memory for that. A work
  * waits for the cipher and for the run that is set aside, whose holder waits for the cipher alone;
- * one that encrypts also for the buffer that is set aside, whose holder waits for the cipher and the
- * store, and for what submitting to the store waits for. No work waits for one that has not begun.
+ * one that encrypts also for the buffer that is set aside, whose holder waits for the cipher and
+ * the store, and for what submitting to the store waits for. No work waits for one that has not
+ * begun.
  */
 #include <linux/blk-mq.h>
 #include <linux/bvec.h>
