@@ -9,6 +9,7 @@
 #include <linux/err.h>
 #include <linux/key-type.h>
 #include <linux/key.h>
+#include <linux/keyctl.h>
 #include <linux/string.h>
 #include <qcow/report.h>
 
@@ -74,8 +75,8 @@ static void others_are_refused(struct kunit *test)
 	key_revoke(revoked);
 	expect_refused(test, revoked->serial, -EKEYREVOKED, "cannot be had");
 	expect_refused(test, S32_MAX, -ENOKEY, "cannot be had");
-	/* What a process has by these numbers is made where it is asked for. */
-	expect_refused(test, -77, -EINVAL, "cannot be had");
+	/* The keyring of the session, which would be made. */
+	expect_refused(test, KEY_SPEC_SESSION_KEYRING, -EINVAL, "cannot be had");
 }
 
 static struct kunit_case cases[] = {

@@ -290,7 +290,7 @@ static void other_header_is_noticed(struct kunit *test)
 	qcow_layer_put(layer);
 }
 
-/* Who names no key has the layer as it is open; who names one means that. */
+/* Without a key the layer is had as it is open. */
 static void other_key_is_noticed(struct kunit *test)
 {
 	struct image_shape shape = {

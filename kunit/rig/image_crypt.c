@@ -30,6 +30,14 @@ static const struct qcow_volume_key aes_key = {
 	.len = 16, .bytes = "0123456789abcdef",
 };
 
+#define ITERATIONS	3
+
+/* hashlib.pbkdf2_hmac("sha256", luks_key, bytes(32), 3, 20) of Python */
+static const u8 digest[] = {
+	0xf8, 0x20, 0xd9, 0xdc, 0x72, 0x2a, 0xf8, 0x44, 0x26, 0xa7,
+	0x3c, 0xed, 0xf5, 0x96, 0x63, 0x1c, 0x80, 0xa7, 0x46, 0xf8,
+};
+
 const struct qcow_volume_key *image_crypt_key(u32 crypt_method)
 {
 	if (crypt_method == QCOW_CRYPT_NONE)
@@ -46,6 +54,9 @@ static void put_luks(struct qcow_disk_luks *luks)
 {
 	unsigned int i;
 
+	/* What no test may change. */
+	memset(luks, 0x5a, HEADER_BYTES);
+	memset(luks, 0, sizeof(*luks));
 	memcpy(luks->magic, QCOW_LUKS_MAGIC, sizeof(luks->magic));
 	luks->version = cpu_to_be16(1);
 	strscpy(luks->cipher, "aes", sizeof(luks->cipher));
@@ -53,12 +64,22 @@ static void put_luks(struct qcow_disk_luks *luks)
 	strscpy(luks->hash, "sha256", sizeof(luks->hash));
 	luks->payload_sector = cpu_to_be32(HEADER_BYTES / SECTOR_SIZE);
 	luks->key_bytes = cpu_to_be32(luks_key.len);
-	luks->digest_iterations = cpu_to_be32(1000);
+	luks->digest_iterations = cpu_to_be32(ITERATIONS);
+	memcpy(luks->digest, digest, sizeof(digest));
 	for (i = 0; i < QCOW_LUKS_SLOTS; i++) {
 		luks->slots[i].active = cpu_to_be32(QCOW_LUKS_INACTIVE);
 		luks->slots[i].key_sector = cpu_to_be32(SLOT_AT(i) / SECTOR_SIZE);
 		luks->slots[i].stripes = cpu_to_be32(QCOW_LUKS_STRIPES);
 	}
+}
+
+u64 image_crypt_header_at(const struct image_builder *b)
+{
+	const struct qcow_disk_ext *ext = (void *)b->disk->data +
+		(b->shape.version == 2 ? V2_HEADER_BYTES : QCOW_V3_HEADER_BYTES);
+	const struct qcow_disk_crypto_header *place = (void *)(ext + 1);
+
+	return image_crypt_header_bytes(b) ? be64_to_cpu(place->host_offset) : 0;
 }
 
 void image_crypt_begin(struct image_builder *b)

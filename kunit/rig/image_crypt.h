@@ -18,8 +18,9 @@ const struct qcow_volume_key *image_crypt_key(u32 crypt_method);
 /* Of an image that is being built: the key, and with LUKS a header without key slots in use. */
 void image_crypt_begin(struct image_builder *b);
 
-/* Bytes that its LUKS header has. */
+/* Bytes that its LUKS header has, and where it is: nothing changes it. */
 u64 image_crypt_header_bytes(const struct image_builder *b);
+u64 image_crypt_header_at(const struct image_builder *b);
 
 /* Encrypt the guest bytes that lie at a host offset, whole sectors. Nothing, if it has no key. */
 void image_crypt_data(struct image_builder *b, u64 guest, u64 host, u64 len);

@@ -209,7 +209,9 @@ static void create_image(struct write_rig *rig)
 	if (c->ballast)
 		image_build_alloc(b, c->ballast);
 	/* What is in no table counts as leaked. */
-	rig->leaked = c->ballast + round_up(image_crypt_header_bytes(b), 1ULL << c->cluster_bits);
+	rig->luks = image_crypt_header_at(b);
+	rig->luks_bytes = image_crypt_header_bytes(b);
+	rig->leaked = c->ballast + round_up(rig->luks_bytes, 1ULL << c->cluster_bits);
 	if (c->mixed)
 		write_mix(b, rig->model, c->backing);
 	else if (c->scattered)
@@ -372,4 +374,6 @@ void write_rig_detach(struct write_rig *rig)
 	KUNIT_EXPECT_EQ_MSG(rig->test, 0, write_rig_check(rig, rig->model->acked, true), "%s",
 			    rig->text);
 	KUNIT_EXPECT_EQ(rig->test, rig->leaked, rig->fsck->leaked);
+	KUNIT_EXPECT_EQ(rig->test, 0, memcmp(rig->copy->data + rig->luks, rig->begin + rig->luks,
+					     rig->luks_bytes));
 }

@@ -72,6 +72,8 @@ struct write_case {
  * @guest: bytes of the guest's disk
  * @begin: of the image in the beginning
  * @begin_bytes: how many
+ * @luks: where its LUKS header is
+ * @luks_bytes: how many it has
  * @text: what is wrong
  */
 struct write_rig {
@@ -88,6 +90,8 @@ struct write_rig {
 	void *guest;
 	void *begin;
 	u64 begin_bytes;
+	u64 luks;
+	u64 luks_bytes;
 	char text[300];
 };
 

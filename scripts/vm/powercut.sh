@@ -55,25 +55,30 @@ replay() {
 }
 
 # cut_image FORMAT OPTIONS ZEROES [BACKING]: an image that the power is cut of; ZEROES are
-# discarded bytes that read as zeros
+# discarded bytes that read as zeros. With encryption among OPTIONS, $KEY_FILE is the passphrase
 cut_image() {
-	local format=$1 options=$2 zeroes=$3 backing=${4:-} args=() allow=()
+	local format=$1 options=$2 zeroes=$3 backing=${4:-} args=() allow=() key=()
 	echo "$*"
 	[[ $options == - ]] || args=(-o "$options")
+	if [[ -n ${KEY_FILE:-} ]]; then
+		args+=(--object "secret,id=key,file=$KEY_FILE")
+		allow=(--key-file "$KEY_FILE") key=(-k "$KEY_FILE")
+	fi
 	if [[ -n $backing ]]; then
 		fill "$backing" 3M
 		args+=(-b "$PWD/$backing" -F raw)
-		allow=(--allow-backing "$PWD")
+		allow+=(--allow-backing "$PWD")
 	fi
 	rm -f image
 	qemu-img create -q -f "$format" "${args[@]}" image 4M
 	image_io "$format" image "write -q -s noise0 100K 70K" "write -q -s noise1 2M 40K" \
 		"write -q -z 3000K 64K" "write -q -s noise2 3900K 60K"
-	qemu-img convert -f "$format" -O raw image raw
+	opened "$format" image
+	qemu-img convert -O raw "${OPENED[@]}" raw
 	log_begin image 24
 	cut_work "${CUT_OPERATIONS:-300}" /dev/mapper/logged "$zeroes" "${allow[@]}"
 	log_end
-	replay -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-12}" log initial history raw \
+	replay -n "${CUT_POINTS:-1000}" -t "${CUT_SECONDS:-12}" "${key[@]}" log initial history raw \
 		${backing:+"$backing"}
 }
 

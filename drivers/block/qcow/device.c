@@ -19,6 +19,7 @@
 
 #include "compat.h"
 #include "data/compress.h"
+#include "data/crypt.h"
 #include "data/request.h"
 #include "device.h"
 #include "files.h"
@@ -960,12 +961,17 @@ int qcow_device_module_init(void)
 	err = qcow_compress_module_init();
 	if (err)
 		goto err_request;
+	err = qcow_crypt_module_init();
+	if (err)
+		goto err_compress;
 	qcow_discard_module_init();
 	detach_wq = alloc_workqueue("qcow_detach", WQ_PERCPU, 0);
 	if (detach_wq)
 		return 0;
 
 	err = -ENOMEM;
+	qcow_crypt_module_exit();
+err_compress:
 	qcow_compress_module_exit();
 err_request:
 	qcow_request_module_exit();
@@ -981,6 +987,7 @@ err_cache:
 void qcow_device_module_exit(void)
 {
 	destroy_workqueue(detach_wq);
+	qcow_crypt_module_exit();
 	qcow_compress_module_exit();
 	qcow_request_module_exit();
 	qcow_writeback_module_exit();

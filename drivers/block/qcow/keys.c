@@ -84,17 +84,25 @@ static int copy_payload(const struct key *key, struct qcow_volume_key *copy,
 
 static int read_key(s32 serial, struct qcow_volume_key *copy, struct qcow_report *rep)
 {
-	key_ref_t ref = lookup_user_key(serial, 0, KEY_NEED_SEARCH);
+	key_ref_t ref = ERR_PTR(-EINVAL);
 	struct key *key;
 	int err;
 
+	/* Numbers below 0 stand for keyrings, which are made where there is none. */
+	if (serial > 0)
+		ref = lookup_user_key(serial, 0, KEY_NEED_SEARCH);
 	if (IS_ERR(ref)) {
 		qcow_report(rep, "key %d: it cannot be had: error %ld", serial, PTR_ERR(ref));
 		return PTR_ERR(ref);
 	}
 	key = key_ref_to_ptr(ref);
 	down_read(&key->sem);
-	err = copy_payload(key, copy, rep);
+	/* It may have been revoked meanwhile. */
+	err = key_validate(key);
+	if (err)
+		qcow_report(rep, "key %d: it cannot be had: error %d", serial, err);
+	else
+		err = copy_payload(key, copy, rep);
 	up_read(&key->sem);
 	key_put(key);
 	return err;

@@ -2,11 +2,13 @@
 /*
  * Encrypted guest data.
  *
- *   read:   queue_rq() --> store --> workqueue: decrypt, in the request's memory --> end
- *   write:  queue_rq(), metadata worker --> workqueue: encrypt, in bounce memory --> store --> end
+ *   read:   queue_rq() --> store --> work: decrypt, in the request's memory --> end
+ *   write:  queue_rq(), metadata worker --> work: encrypt, in bounce memory --> store --> end
  *
- * A work waits for the cipher, for the one run or buffer that is kept for where there is no memory,
- * and with that buffer for the store; who has them waits for nothing else.
+ * A write waits, without a work, while others that are encrypted have the memory for that. A work
+ * waits for the cipher and for the run that is set aside, whose holder waits for the cipher alone;
+ * one that encrypts also for the buffer that is set aside, whose holder waits for the cipher and the
+ * store, and for what submitting to the store waits for. No work waits for one that has not begun.
  */
 #include <linux/blk-mq.h>
 #include <linux/bvec.h>
@@ -27,23 +29,28 @@
 #include "store/merge.h"
 #include "store/store.h"
 
-/* Of pages that are in one piece, where there are such. */
-#define BOUNCE_ORDER	4
+/* Of pages that are in one piece, where there are such at once. */
+#define BOUNCE_ORDER	get_order(SZ_64K)
+#define PIECE_GFP	(GFP_NOWAIT | __GFP_COMP | __GFP_NOMEMALLOC | __GFP_NOWARN)
 
-/* What there is without waiting for I/O; where there is nothing, there is another way. */
-#define BOUNCE_GFP	(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
+/* Of single pages; where there are none, there is another way. */
+#define PAGE_GFP	(GFP_NOIO | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN)
+
+/* Of writes that are encrypted, in memory at a time; others wait. */
+#define BOUNCE_BYTES	SZ_32M
 
 /**
  * struct qcow_bounce - memory that has what is written of a fragment
- * @complete: of the fragment's I/O
  * @nr: pieces
  * @bvecs: the pieces, each whole pages
  */
 struct qcow_bounce {
-	void (*complete)(struct qcow_io *io, int err);
 	unsigned int nr;
 	struct bio_vec bvecs[];
 };
+
+/* Of all devices: what has been read is not decrypted behind writes that wait for a disk. */
+static struct workqueue_struct *decrypt_wq;
 
 int qcow_data_read(const struct qcow_image *image, u64 guest, u64 host, void *buf, u64 len)
 {
@@ -78,12 +85,18 @@ static void decrypt_work(struct work_struct *work)
 	qcow_fragment_end(frag, err);
 }
 
+static void decrypt_queue(struct qcow_fragment *frag)
+{
+	INIT_WORK(&frag->io.work, decrypt_work);
+	queue_work(decrypt_wq, &frag->io.work);
+}
+
 static void read_complete(struct qcow_io *io, int err)
 {
 	struct qcow_fragment *frag = container_of(io, struct qcow_fragment, io);
 
 	if (!err && frag->map.image->crypt)
-		qcow_fragment_queue(frag, decrypt_work);
+		decrypt_queue(frag);
 	else
 		qcow_fragment_end(frag, err);
 }
@@ -93,6 +106,8 @@ void qcow_fragment_submit_read(struct qcow_fragment *frag)
 	frag->io.complete = read_complete;
 	qcow_fragment_submit(frag);
 }
+
+static void encrypt_work(struct work_struct *work);
 
 static void bounce_free(struct qcow_bounce *bounce)
 {
@@ -107,18 +122,19 @@ static void bounce_free(struct qcow_bounce *bounce)
 /* One more piece. Return: its bytes, 0: no memory. */
 static size_t bounce_grow(struct qcow_bounce *bounce, size_t len)
 {
-	unsigned int order = min(get_order(len), BOUNCE_ORDER);
-	struct page *page;
+	unsigned int order = min_t(unsigned int, get_order(len), BOUNCE_ORDER);
+	struct page *page = NULL;
 
 	if (qcow_inject(QCOW_INJECT_NOMEM))
 		return 0;
 	/* Half of it may be more than is needed. */
 	if (PAGE_SIZE << order > PAGE_ALIGN(len))
 		order--;
-	page = alloc_pages(BOUNCE_GFP | (order ? __GFP_COMP : 0), order);
+	if (order)
+		page = alloc_pages(PIECE_GFP, order);
 	if (!page) {
 		order = 0;
-		page = alloc_page(BOUNCE_GFP);
+		page = alloc_page(PAGE_GFP);
 	}
 	if (!page)
 		return 0;
@@ -131,7 +147,7 @@ static struct qcow_bounce *bounce_create(size_t len)
 	struct qcow_bounce *bounce;
 	size_t got;
 
-	bounce = kmalloc(struct_size(bounce, bvecs, DIV_ROUND_UP(len, PAGE_SIZE)), BOUNCE_GFP);
+	bounce = kmalloc(struct_size(bounce, bvecs, DIV_ROUND_UP(len, PAGE_SIZE)), PAGE_GFP);
 	if (!bounce)
 		return NULL;
 	bounce->nr = 0;
@@ -159,14 +175,44 @@ static int bounce_fill(const struct qcow_bounce *bounce, struct iov_iter iter, s
 	return 0;
 }
 
-static void bounced_complete(struct qcow_io *io, int err)
+/* Under @crypt->lock. */
+static bool encrypt_fits(const struct qcow_crypt *crypt, const struct qcow_fragment *frag)
+{
+	return !crypt->bounced || crypt->bounced + frag->io.len <= BOUNCE_BYTES;
+}
+
+static void encrypt_queue_locked(struct qcow_crypt *crypt, struct qcow_fragment *frag)
+{
+	lockdep_assert_held(&crypt->lock);
+	crypt->bounced += frag->io.len;
+	qcow_fragment_queue(frag, encrypt_work);
+}
+
+/* One that has been encrypted is written: its memory is that of those that wait. */
+static void encrypt_next(struct qcow_crypt *crypt, const struct qcow_fragment *done)
+{
+	struct qcow_fragment *frag, *next;
+	unsigned long flags;
+
+	spin_lock_irqsave(&crypt->lock, flags);
+	crypt->bounced -= done->io.len;
+	list_for_each_entry_safe(frag, next, &crypt->waiting, io.node) {
+		if (!encrypt_fits(crypt, frag))
+			break;
+		list_del(&frag->io.node);
+		encrypt_queue_locked(crypt, frag);
+	}
+	spin_unlock_irqrestore(&crypt->lock, flags);
+}
+
+static void encrypted_complete(struct qcow_io *io, int err)
 {
 	struct qcow_fragment *frag = container_of(io, struct qcow_fragment, io);
-	struct qcow_bounce *bounce = frag->bounce;
-	void (*complete)(struct qcow_io *io, int err) = bounce->complete;
 
-	bounce_free(bounce);
-	complete(io, err);
+	if (frag->bounce)
+		bounce_free(frag->bounce);
+	encrypt_next(frag->req->dev->chain->crypt, frag);
+	frag->written(io, err);
 }
 
 /* Write through the buffer that is kept for that: there is no other memory. */
@@ -194,65 +240,73 @@ static int write_buffered(struct qcow_fragment *frag)
 	return err;
 }
 
-/* Have the I/O of @frag write what has been encrypted. False: it has ended. */
-static bool encrypt_fragment(struct qcow_fragment *frag)
+/* Have the I/O of @frag write what has been encrypted. */
+static int encrypt_bounced(struct qcow_fragment *frag)
 {
 	struct qcow_crypt *crypt = frag->req->dev->chain->crypt;
-	struct qcow_bounce *bounce = bounce_create(frag->io.len);
+	struct qcow_bounce *bounce = frag->bounce;
 	struct iov_iter iter;
-	int err;
+	int err = bounce_fill(bounce, frag->io.iter, frag->io.len);
 
-	if (!bounce) {
-		frag->io.complete(&frag->io, write_buffered(frag));
-		return false;
-	}
+	if (err)
+		return err;
 	iov_iter_bvec(&iter, ITER_SOURCE, bounce->bvecs, bounce->nr, frag->io.len);
-	err = bounce_fill(bounce, frag->io.iter, frag->io.len);
-	if (!err)
-		err = qcow_crypt_iter(crypt, QCOW_ENCRYPT, &iter, frag->io.len,
-				      qcow_crypt_sector(crypt, frag->guest, frag->io.pos));
-	if (err) {
-		bounce_free(bounce);
-		frag->io.complete(&frag->io, err);
-		return false;
-	}
-	bounce->complete = frag->io.complete;
-	frag->bounce = bounce;
 	frag->io.iter = iter;
-	frag->io.complete = bounced_complete;
-	return true;
+	return qcow_crypt_iter(crypt, QCOW_ENCRYPT, &iter, frag->io.len,
+			       qcow_crypt_sector(crypt, frag->guest, frag->io.pos));
+}
+
+static void encrypt_submit(struct qcow_fragment *frag)
+{
+	struct qcow_merge *merge = &frag->req->dev->meta->merge;
+
+	if (!frag->merges) {
+		qcow_store_submit(&frag->io);
+		return;
+	}
+	/* The write may end, and its device go, before the merge is kicked. */
+	rcu_read_lock();
+	qcow_merge_add(merge, &frag->io);
+	qcow_merge_kick(merge);
+	rcu_read_unlock();
 }
 
 static void encrypt_work(struct work_struct *work)
 {
 	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
 	unsigned int noio = memalloc_noio_save();
+	int err;
 
-	if (encrypt_fragment(frag))
-		qcow_store_submit(&frag->io);
+	frag->bounce = bounce_create(frag->io.len);
+	err = frag->bounce ? encrypt_bounced(frag) : write_buffered(frag);
+	if (err || !frag->bounce)
+		encrypted_complete(&frag->io, err);
+	else
+		encrypt_submit(frag);
 	memalloc_noio_restore(noio);
 }
 
-static void encrypt_merged_work(struct work_struct *work)
+static void encrypt(struct qcow_fragment *frag, bool merges)
 {
-	struct qcow_fragment *frag = container_of(work, struct qcow_fragment, io.work);
-	struct qcow_merge *merge = &frag->req->dev->meta->merge;
-	unsigned int noio = memalloc_noio_save();
+	struct qcow_crypt *crypt = frag->req->dev->chain->crypt;
+	unsigned long flags;
 
-	if (encrypt_fragment(frag)) {
-		/* The write may end, and its device go, before this is woken. */
-		rcu_read_lock();
-		qcow_merge_add(merge, &frag->io);
-		qcow_merge_kick(merge);
-		rcu_read_unlock();
-	}
-	memalloc_noio_restore(noio);
+	frag->merges = merges;
+	frag->bounce = NULL;
+	frag->written = frag->io.complete;
+	frag->io.complete = encrypted_complete;
+	spin_lock_irqsave(&crypt->lock, flags);
+	if (list_empty(&crypt->waiting) && encrypt_fits(crypt, frag))
+		encrypt_queue_locked(crypt, frag);
+	else
+		list_add_tail(&frag->io.node, &crypt->waiting);
+	spin_unlock_irqrestore(&crypt->lock, flags);
 }
 
 void qcow_fragment_submit_write(struct qcow_fragment *frag)
 {
 	if (frag->req->dev->chain->crypt)
-		qcow_fragment_queue(frag, encrypt_work);
+		encrypt(frag, false);
 	else
 		qcow_fragment_submit(frag);
 }
@@ -260,7 +314,18 @@ void qcow_fragment_submit_write(struct qcow_fragment *frag)
 void qcow_fragment_merge_write(struct qcow_fragment *frag)
 {
 	if (frag->req->dev->chain->crypt)
-		qcow_fragment_queue(frag, encrypt_merged_work);
+		encrypt(frag, true);
 	else
 		qcow_merge_add(&frag->req->dev->meta->merge, &frag->io);
+}
+
+int qcow_crypt_module_init(void)
+{
+	decrypt_wq = alloc_workqueue("qcow_decrypt", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return decrypt_wq ? 0 : -ENOMEM;
+}
+
+void qcow_crypt_module_exit(void)
+{
+	destroy_workqueue(decrypt_wq);
 }

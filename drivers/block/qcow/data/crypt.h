@@ -6,10 +6,23 @@
 #ifndef _QCOW_DATA_CRYPT_H
 #define _QCOW_DATA_CRYPT_H
 
+#include <linux/minmax.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 
+#include "layer/image.h"
+
 struct qcow_fragment;
-struct qcow_image;
+
+/* Once per module. Return: 0 or -ENOMEM. */
+int qcow_crypt_module_init(void);
+void qcow_crypt_module_exit(void);
+
+/* Bytes of data that one fragment may have, of @len: several CPUs share what is encrypted. */
+static inline u64 qcow_crypt_piece(const struct qcow_image *image, u64 len)
+{
+	return image->crypt ? min_t(u64, len, SZ_256K) : len;
+}
 
 /**
  * qcow_data_read() - read guest data that are in a data cluster
@@ -53,7 +66,12 @@ void qcow_fragment_submit_read(struct qcow_fragment *frag);
  */
 void qcow_fragment_submit_write(struct qcow_fragment *frag);
 
-/* The same by @meta->merge, of one that goes to a new cluster. Context: the metadata worker. */
+/**
+ * qcow_fragment_merge_write() - write a fragment to a new cluster, merged with others
+ * @frag: prepared
+ *
+ * Context: the metadata worker, which kicks the merge when it has planned all that is waiting.
+ */
 void qcow_fragment_merge_write(struct qcow_fragment *frag);
 
 #endif /* _QCOW_DATA_CRYPT_H */

@@ -183,15 +183,16 @@ static int zero_cluster(struct qcow_meta *meta, struct qcow_change *change, u64 
 
 /*
  * Every guest byte has its place in a data file, so space in it is given back at once: its
- * entries lead to zeros then, those of a commit that does not come as well. -EOPNOTSUPP: a raw
- * image that cannot be made to read as zeros but by writing.
+ * entries lead to zeros then, those of a commit that does not come as well. What is encrypted keeps
+ * its space: there they would lead to garbage. -EOPNOTSUPP: a raw image that cannot be made to read
+ * as zeros but by writing.
  */
 static int discard_data_file(struct qcow_image *image, u64 pos, u64 len)
 {
 	struct qcow_store *data = image->data;
 	u64 end = min(pos + len, READ_ONCE(data->bytes));
 
-	if (pos >= end)
+	if (pos >= end || image->crypt)
 		return 0;
 	if (qcow_image_raw_data(image))
 		return qcow_store_wipe(data, pos, end - pos);

@@ -141,7 +141,10 @@ static bool read_fragment(struct qcow_request *req, const struct qcow_mapping *m
 	if (unlikely(!frag))
 		return true;
 	frag->map = *map;
-	last = qcow_fragment_take(frag, map->ext.len);
+	if (map->ext.kind == QCOW_EXTENT_DATA)
+		last = qcow_fragment_take(frag, qcow_crypt_piece(map->image, map->ext.len));
+	else
+		last = qcow_fragment_take(frag, map->ext.len);
 
 	if (map->ext.kind == QCOW_EXTENT_COMPRESSED)
 		submit_compressed(frag);

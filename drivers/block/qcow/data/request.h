@@ -99,7 +99,9 @@ static inline bool qcow_own_copies(enum qcow_own own)
  * @waiter: parked until a cluster that another request decompresses is there
  * @change: of a write that changes the mapping: ends when the data has been written
  * @fill: of such a write: what is beside its bytes in their (sub)clusters is written as well
- * @bounce: of a write that is encrypted, while it is in the store
+ * @bounce: of a write that is encrypted: what is written, or NULL
+ * @written: likewise, called with @io when it is
+ * @merges: likewise, it is written by the merge of the metadata worker
  */
 struct qcow_fragment {
 	struct qcow_io io;
@@ -111,6 +113,8 @@ struct qcow_fragment {
 	struct qcow_change change;
 	bool fill;
 	struct qcow_bounce *bounce;
+	void (*written)(struct qcow_io *io, int err);
+	bool merges;
 };
 
 /**

@@ -118,15 +118,16 @@ static bool is_in_place(const struct qcow_request *req, const struct qcow_extent
 
 static int write_in_place(struct qcow_request *req, const struct qcow_extent *ext)
 {
+	u64 len = qcow_crypt_piece(req->dev->chain, ext->len);
 	struct qcow_fragment *frag;
 	bool last;
 
-	if (unlikely(write_hits_metadata(req->dev->meta, ext->host, ext->len)))
+	if (unlikely(write_hits_metadata(req->dev->meta, ext->host, len)))
 		return -EUCLEAN;
 	frag = qcow_fragment_get(req);
 	if (unlikely(!frag))
 		return QCOW_STEP_GONE;
-	last = qcow_fragment_take(frag, ext->len);
+	last = qcow_fragment_take(frag, len);
 	frag->fill = false;
 	frag->io.complete = in_place_complete;
 	qcow_fragment_prepare(frag, req->dev->chain->data, ext->host, true);
@@ -596,7 +597,7 @@ static u64 plan_bytes(const struct qcow_request *req)
 	else if (req->own == QCOW_OWN_COPY_UP || req->own == QCOW_OWN_COPY_DOWN)
 		piece = max(COPY_UP_BYTES, cluster);
 	else
-		return len;
+		return qcow_crypt_piece(req->dev->chain, len);
 	return min(len, round_down(req->pos, piece) + piece - req->pos);
 }
 

@@ -28,7 +28,7 @@
 static const char * const ciphers[] = { "aes", "serpent", "twofish", "cast5" };
 static const char * const chains[] = { "xts", "cbc" };
 
-/* Hashes of essiv, as LUKS and as the kernel calls them. */
+/* Hashes, as LUKS and as the kernel calls them. */
 static const char * const hashes[][2] = {
 	{ "md5", "md5" }, { "sha1", "sha1" }, { "sha224", "sha224" }, { "sha256", "sha256" },
 	{ "sha384", "sha384" }, { "sha512", "sha512" }, { "ripemd160", "rmd160" },
@@ -37,13 +37,13 @@ static const char * const hashes[][2] = {
 /**
  * struct crypt_slot - a sector on its way through the cipher
  * @sg: its memory
- * @iv: initialization vector
+ * @iv: initialization vector, aligned as a cipher may want it
  * @wait: for its end
  * @ret: what the cipher returned
  */
 struct crypt_slot {
 	struct scatterlist sg;
-	__le64 iv[IV_BYTES / sizeof(__le64)];
+	__le64 iv[IV_BYTES / sizeof(__le64)] __aligned(IV_BYTES);
 	struct crypto_wait wait;
 	int ret;
 };
@@ -244,6 +244,8 @@ static struct qcow_crypt *crypt_open(const char *name, const struct qcow_volume_
 
 	if (!crypt)
 		return ERR_PTR(-ENOMEM);
+	spin_lock_init(&crypt->lock);
+	INIT_LIST_HEAD(&crypt->waiting);
 	crypt->sector_mask = U64_MAX;
 	crypt->tfm = crypt_alloc_tfm(name, rep);
 	if (IS_ERR(crypt->tfm)) {
@@ -276,7 +278,7 @@ struct qcow_crypt *qcow_crypt_open_aes(const struct qcow_volume_key *key, struct
 	return err ? ERR_PTR(err) : crypt_open("cbc(aes)", key, rep);
 }
 
-static const char *essiv_hash(const char *name)
+const char *qcow_crypt_hash(const char *name)
 {
 	unsigned int i;
 
@@ -296,7 +298,7 @@ static bool is_plain(const struct qcow_luks_mode *mode)
 static int crypt_name(const struct qcow_luks *luks, const struct qcow_luks_mode *mode, char *name,
 		      size_t size, struct qcow_report *rep)
 {
-	const char *hash = essiv_hash(mode->ivgen_hash);
+	const char *hash = qcow_crypt_hash(mode->ivgen_hash);
 	bool known = match_string(ciphers, ARRAY_SIZE(ciphers), luks->cipher) >= 0 &&
 		     match_string(chains, ARRAY_SIZE(chains), mode->chain) >= 0;
 

@@ -8,7 +8,9 @@
 #define _QCOW_CRYPT_H
 
 #include <linux/blk_types.h>
+#include <linux/list.h>
 #include <linux/mempool.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <qcow/luks.h>
 
@@ -38,7 +40,10 @@ struct qcow_volume_key {
  * @sector_mask: bits of a number that count
  * @key: the key
  * @runs: of struct crypt_run
- * @buffers: QCOW_CRYPT_BUFFER_BYTES each, for writes; who has one waits for no other
+ * @buffers: of QCOW_CRYPT_BUFFER_BYTES, for data/crypt.c, as all that follows
+ * @lock: @bounced and @waiting
+ * @bounced: bytes of writes that have been or are being encrypted
+ * @waiting: writes that are not, by struct qcow_io.node
  */
 struct qcow_crypt {
 	struct crypto_skcipher *tfm;
@@ -47,6 +52,9 @@ struct qcow_crypt {
 	struct qcow_volume_key key;
 	mempool_t runs;
 	mempool_t buffers;
+	spinlock_t lock;	/* @bounced and @waiting */
+	u64 bounced;
+	struct list_head waiting;
 };
 
 /**
@@ -63,7 +71,7 @@ struct qcow_crypt *qcow_crypt_open_aes(const struct qcow_volume_key *key, struct
 /**
  * qcow_crypt_open_luks() - the cipher that a LUKS header states
  * @luks: the header
- * @key: of the length that it states; whether it is the right one is not known
+ * @key: of the length that it states; qcow_luks_check_key() says whether it is the right one
  * @rep: says what is wrong
  *
  * Context: process context, may sleep.
@@ -77,6 +85,9 @@ struct qcow_crypt *qcow_crypt_open_luks(const struct qcow_luks *luks,
  * @crypt: the cipher, or NULL
  */
 void qcow_crypt_close(struct qcow_crypt *crypt);
+
+/* The kernel's name of a hash that LUKS names; NULL: it is none that QEMU offers. */
+const char *qcow_crypt_hash(const char *name);
 
 /* Whether @key is that of @crypt. */
 bool qcow_crypt_has_key(const struct qcow_crypt *crypt, const struct qcow_volume_key *key);

@@ -16,6 +16,7 @@
 #include "layer/cache.h"
 #include "layer/crypt.h"
 #include "layer/image.h"
+#include "layer/luks_key.h"
 #include "store/store.h"
 
 /* One read: a task that is being killed does not wait for more. */
@@ -178,8 +179,17 @@ static struct qcow_crypt *open_luks(struct qcow_image *image, const struct qcow_
 	err = image_read(image, "LUKS header", disk, image->luks.host_offset, sizeof(*disk), rep);
 	if (!err)
 		err = qcow_luks_parse(&luks, disk, image->luks.bytes, rep);
-	crypt = err ? ERR_PTR(err) : qcow_crypt_open_luks(&luks, key, rep);
 	kfree(disk);
+	if (err)
+		return ERR_PTR(err);
+	crypt = qcow_crypt_open_luks(&luks, key, rep);
+	if (IS_ERR(crypt))
+		return crypt;
+	err = qcow_luks_check_key(&luks, key, rep);
+	if (err) {
+		qcow_crypt_close(crypt);
+		return ERR_PTR(err);
+	}
 	return crypt;
 }
 

@@ -199,7 +199,7 @@ struct qcow_image_params {
  * Context: process context, may sleep.
  * Return: the image or ERR_PTR: -EINVAL, -EOPNOTSUPP, -EFBIG, -ENOMEM, -EIO, -EUCLEAN
  * (corrupt or dirty, and @p->writable), -ESTALE (not the header of @p->digest), -ENOKEY,
- * -EKEYREJECTED (of another length), -EINTR (the task is being killed).
+ * -EKEYREJECTED (another one), -EINTR (the task is being killed).
  */
 struct qcow_image *qcow_image_open(const struct qcow_image_params *p, struct qcow_store *store,
 				   struct qcow_store *data, struct qcow_report *rep);

@@ -143,7 +143,9 @@ static int map_clip_to_data(const struct qcow_image *image, u64 guest, struct qc
 		return 0;
 	}
 	if (qcow_image_raw_data(image)) {
-		set_extent(ext, QCOW_EXTENT_ZERO, ext->len);
+		/* What is encrypted is not zeros there, as in a hole that a longer file has. */
+		if (!image->crypt)
+			set_extent(ext, QCOW_EXTENT_ZERO, ext->len);
 		return 0;
 	}
 	qcow_message_flaw(image, &(struct qcow_flaw) {

@@ -70,7 +70,7 @@ static int resize_check(struct qcow_device *dev, u64 bytes, bool shrink, u32 *l1
 /*
  * Clusters that are not mapped read as zeros in the image, and so are to read in a raw data file
  * that may have been longer. Requests write zeros only where entries do not say so: what they
- * cannot punch they would leave.
+ * cannot punch they would leave. What is encrypted reads as nothing in the file.
  */
 static int zero_raw_data(struct qcow_image *image, const struct qcow_resizing *r)
 {
@@ -78,7 +78,7 @@ static int zero_raw_data(struct qcow_image *image, const struct qcow_resizing *r
 	u64 pos, part;
 	int err;
 
-	if (!qcow_image_raw_data(image))
+	if (!qcow_image_raw_data(image) || image->crypt)
 		return 0;
 	for (pos = r->from; pos < end; pos += part) {
 		if (fatal_signal_pending(current))

@@ -205,6 +205,9 @@ static int meta_check_counts(struct qcow_meta *meta, struct qcow_report *rep)
 		err = qcow_refcounts_check(counts, "L1 table", h->l1_offset,
 					   (u64)h->l1_entries * sizeof(__be64), &budget, rep);
 	if (!err)
+		err = qcow_refcounts_check(counts, "LUKS header", meta->image->luks.host_offset,
+					   meta->image->luks.bytes, &budget, rep);
+	if (!err)
 		err = qcow_refcounts_check_own(counts, &budget, rep);
 	return err ?: meta_check_l2_counts(meta, &budget, rep);
 }
