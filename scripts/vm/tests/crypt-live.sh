@@ -1,7 +1,7 @@
 #!/bin/bash
 # An encrypted device gets overlays, a twin, another backing file, and goes back into its backing file,
 # while it is written to: what the disk gets is encrypted, and QEMU reads it.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 debug
 # cpus: 2
 # timeout: 300
 . "$QCOW_ROOT/scripts/vm/lib.sh"

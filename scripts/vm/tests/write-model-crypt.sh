@@ -2,7 +2,7 @@
 # Random operations of several processes on a device whose image is encrypted give what they give
 # on a raw file; QEMU reads the same afterwards with the same key, and what it had written before is
 # read.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 debug
 # cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
