@@ -154,6 +154,6 @@ model_cases() {
 writer() {
 	until [[ -e stop ]]; do
 		SEED=$((SEED + 1))
-		model "$dev" disk -n 100 -p 2 -z 0 -l 65536
+		model "$dev" disk -n 25 -p 2 -z 0 -l 65536
 	done
 }
