@@ -116,14 +116,18 @@ static void add_features(struct write_rig *rig)
 		.type = cpu_to_be32(QCOW_EXT_FEATURE_NAMES), .len = cpu_to_be32(FEATURES_BYTES),
 	};
 	u8 *data = rig->dev.disk->data;
+	size_t at = FEATURES_AT;
 
 	if (rig->c->version < 3 || rig->c->cluster_bits < 12)
 		return;
 	KUNIT_ASSERT_EQ(rig->test, FEATURES_AT,
 			be32_to_cpu(((struct qcow_disk_header *)data)->header_length));
-	memcpy(data + FEATURES_AT, &ext, sizeof(ext));
-	memset(data + FEATURES_AT + sizeof(ext), 'f', FEATURES_BYTES);
-	memcpy(rig->begin, data, FEATURES_AT + sizeof(ext) + FEATURES_BYTES);
+	/* Where the LUKS header is says an extension as well. */
+	if (rig->luks_bytes)
+		at += sizeof(ext) + sizeof(struct qcow_disk_crypto_header);
+	memcpy(data + at, &ext, sizeof(ext));
+	memset(data + at + sizeof(ext), 'f', FEATURES_BYTES);
+	memcpy(rig->begin, data, at + sizeof(ext) + FEATURES_BYTES);
 }
 
 static struct rebase_rig *rebase_rig_create(struct kunit *test, const struct write_case *c)
