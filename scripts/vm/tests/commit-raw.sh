@@ -2,7 +2,7 @@
 # What a device has goes into a raw backing file while it is written to: the device keeps its image,
 # which has nothing of its own afterwards. The backing file is a file or a block device, shorter or
 # longer than the disk; it is written to where its owner is that of the image, or the user allows it.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1
 # cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
