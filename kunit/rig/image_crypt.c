@@ -73,19 +73,23 @@ static void put_luks(struct qcow_disk_luks *luks)
 	}
 }
 
+/* The first header extension. */
+static struct qcow_disk_ext *crypto_ext(const struct image_builder *b)
+{
+	return (void *)b->disk->data +
+		(b->shape.version == 2 ? V2_HEADER_BYTES : QCOW_V3_HEADER_BYTES);
+}
+
 u64 image_crypt_header_at(const struct image_builder *b)
 {
-	const struct qcow_disk_ext *ext = (void *)b->disk->data +
-		(b->shape.version == 2 ? V2_HEADER_BYTES : QCOW_V3_HEADER_BYTES);
-	const struct qcow_disk_crypto_header *place = (void *)(ext + 1);
+	const struct qcow_disk_crypto_header *place = (void *)(crypto_ext(b) + 1);
 
 	return image_crypt_header_bytes(b) ? be64_to_cpu(place->host_offset) : 0;
 }
 
 void image_crypt_begin(struct image_builder *b)
 {
-	struct qcow_disk_ext *ext = (void *)b->disk->data +
-		(b->shape.version == 2 ? V2_HEADER_BYTES : QCOW_V3_HEADER_BYTES);
+	struct qcow_disk_ext *ext = crypto_ext(b);
 	struct qcow_disk_crypto_header *place = (void *)(ext + 1);
 	u64 host;
 

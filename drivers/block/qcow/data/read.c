@@ -136,15 +136,15 @@ static void submit_data(struct qcow_fragment *frag)
 static bool read_fragment(struct qcow_request *req, const struct qcow_mapping *map)
 {
 	struct qcow_fragment *frag = qcow_fragment_get(req);
+	u64 len = map->ext.len;
 	bool last;
 
 	if (unlikely(!frag))
 		return true;
 	frag->map = *map;
 	if (map->ext.kind == QCOW_EXTENT_DATA)
-		last = qcow_fragment_take(frag, qcow_crypt_piece(map->image, map->ext.len));
-	else
-		last = qcow_fragment_take(frag, map->ext.len);
+		len = qcow_crypt_piece(map->image, len);
+	last = qcow_fragment_take(frag, len);
 
 	if (map->ext.kind == QCOW_EXTENT_COMPRESSED)
 		submit_compressed(frag);

@@ -10,15 +10,14 @@
 #include <linux/blk_types.h>
 #include <linux/list.h>
 #include <linux/mempool.h>
+#include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <qcow/luks.h>
 
 struct crypto_skcipher;
 struct iov_iter;
-struct qcow_header;
 struct qcow_report;
-struct qcow_store;
 
 /* Bytes of a buffer for what is encrypted where there is no memory. */
 #define QCOW_CRYPT_BUFFER_BYTES	SZ_16K

@@ -6,23 +6,16 @@
 #include <crypto/hash.h>
 #include <linux/err.h>
 #include <linux/minmax.h>
-#include <linux/sched.h>
-#include <linux/sched/signal.h>
 #include <linux/string.h>
 #include <qcow/luks.h>
 #include <qcow/report.h>
 
 #include "layer/crypt.h"
+#include "layer/image.h"
 #include "layer/luks_key.h"
 
 /* Iterations without a look at the task. */
 #define FEW_ITERATIONS	1024
-
-static int wait_for_iterations(void)
-{
-	cond_resched();
-	return fatal_signal_pending(current) ? -EINTR : 0;
-}
 
 /* Block @nr, from 1 on, of what PBKDF2 gives: @bytes, as many as the hash has. */
 static int derive_block(struct crypto_shash *tfm, const struct qcow_luks *luks, u32 nr, u8 *block,
@@ -43,7 +36,7 @@ static int derive_block(struct crypto_shash *tfm, const struct qcow_luks *luks, 
 		err = crypto_shash_digest(desc, u, bytes, u);
 		crypto_xor(block, u, bytes);
 		if (!err && !(i % FEW_ITERATIONS))
-			err = wait_for_iterations();
+			err = qcow_image_go_on();
 	}
 	shash_desc_zero(desc);
 	return err;
