@@ -12,7 +12,6 @@
 
 random_seed
 fill data 1M 7
-volume_key() { python3 -S "$QCOW_ROOT/tools/qcowctl/tests/volume_key.py" "$1" "$2"; }
 # all that is seen of processes meanwhile
 while [[ ! -e stop ]]; do
 	cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null || :
@@ -61,7 +60,7 @@ echo "where keys are from"
 luks image key0 4M --force
 chain_io "write -P 1 1M 1M" -- image key0
 cp image once
-volume_key image key0 >volume
+qcowctl key export --key-file key0 --volume-key-file volume image
 fill master 32 3
 keyctl padd user plain @s <volume >/dev/null
 keyctl padd user only-user @u <volume >/dev/null

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The key slots of an encrypted image that no other program has open.
+ * The key slots of an encrypted image, and what is in them.
  */
 #ifndef QCOWCTL_CRYPT_H
 #define QCOWCTL_CRYPT_H
@@ -65,5 +65,16 @@ int key_change(const char *image, const struct key_job *job);
  * Return: enum qc_exit.
  */
 int key_list(const char *image, bool json);
+
+/**
+ * key_export() - write the volume key of an image to a file
+ * @image: name of the image; no policy restricts it
+ * @key_file: where the passphrase is from, as passphrase_read()
+ * @file: a new file, which only its owner can read; "-": standard output
+ *
+ * May block. Return: as passphrase_read() and volume_key_open(); QC_UNSUPPORTED: it is not encrypted;
+ * QC_USAGE: there is such a file; QC_SYSTEM.
+ */
+int key_export(const char *image, const char *key_file, const char *file);
 
 #endif /* QCOWCTL_CRYPT_H */

@@ -32,7 +32,7 @@ words list -o NAME,SI | grep -x 'NAME,SIZE' >/dev/null
 for column in $("$QCOWCTL" list --help | sed '1,/^Columns:/d' | awk '{ print $1 }'); do
 	words list -o "$column" | grep -x "$column" >/dev/null || die "column $column is not offered"
 done
-words key '' | paste -sd' ' | grep -x 'list add change erase' >/dev/null
+words key '' | paste -sd' ' | grep -x 'list add change erase export' >/dev/null
 words create -f '' | paste -sd' ' | grep -x 'qcow2 qcow' >/dev/null
 words create -o size=1M,pre | grep -x 'size=1M,preallocation=falloc' >/dev/null
 for option in $("$QCOWCTL" create -o help | awk '/^  /{ print $1 }'); do
