@@ -64,7 +64,8 @@ case_make() {
 	size=$(case_size "$cluster")
 	bytes=$(numfmt --from=iec "$cluster")
 	case_key "$options"
-	options=,${options#-}
+	[[ $options != - ]] || options=''
+	options=${options:+,$options}
 	[[ $options != *data_file_raw* ]] || options+=,data_file=$image.data
 	[[ $format == qcow ]] || options+=,cluster_size=$cluster
 	options=${options/,luks/,encrypt.format=luks,encrypt.iter-time=10}

@@ -319,7 +319,7 @@ struct qcow_crypt *qcow_crypt_open_luks(const struct qcow_luks *luks,
 {
 	struct qcow_luks_mode mode;
 	struct qcow_crypt *crypt;
-	char name[64];
+	char name[CRYPTO_MAX_ALG_NAME];
 	int err;
 
 	qcow_luks_split_mode(luks->mode, &mode);
