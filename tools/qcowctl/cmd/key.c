@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qcowctl key: lists, adds, changes and erases the key slots of an encrypted image, and gives out its
- * volume key.
+ * qcowctl key: lists, adds, changes and erases the key slots of an encrypted image, and gives out
+ * its volume key.
  */
 #include <getopt.h>
 
@@ -143,7 +143,8 @@ static int export(const char *path, const struct key_args *a)
 }
 
 /* Also of an image that is attached, by the name of the device. */
-static int read_image(const struct key_args *a, int (*read)(const char *path, const struct key_args *a))
+static int read_image(const struct key_args *a,
+		      int (*read)(const char *path, const struct key_args *a))
 {
 	char *path;
 	int err = attached_path(a->image, &path);

@@ -72,8 +72,8 @@ int key_list(const char *image, bool json);
  * @key_file: where the passphrase is from, as passphrase_read()
  * @file: a new file, which only its owner can read; "-": standard output
  *
- * May block. Return: as passphrase_read() and volume_key_open(); QC_UNSUPPORTED: it is not encrypted;
- * QC_USAGE: there is such a file; QC_SYSTEM.
+ * May block. Return: as passphrase_read() and volume_key_open(); QC_UNSUPPORTED: it is not
+ * encrypted; QC_USAGE: there is such a file; QC_SYSTEM.
  */
 int key_export(const char *image, const char *key_file, const char *file);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The volume key in a file of its own: what a key that a machine's hardware keeps is made of. Writes
- * nothing to the image, takes no lock.
+ * The volume key in a file of its own: what a key that a machine's hardware keeps is made of.
+ * Writes nothing to the image, takes no lock.
  */
 #include <errno.h>
 #include <fcntl.h>
