@@ -47,7 +47,7 @@ def threads():
                 result.append(f.read().strip())
         except OSError:
             pass
-    # the module's own queues stay, and a kworker is of no device
+    # the queues of the module are there as long as it is
     return [name for name in result if name.startswith("qcow") and "/" not in name
             and name not in ("qcow_detach", "qcow_compress", "qcow_decrypt")]
 
