@@ -4,9 +4,11 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-# Headers of the running kernel; without them, Debian's 6.12, the reference.
-KDIR ?= $(firstword $(wildcard /lib/modules/$(shell uname -r)/build) \
-	$(lastword $(sort $(wildcard /lib/modules/6.12*/build))))
+# The build directory of the kernel that the module is for: the running one.
+RUNNING := $(shell uname -r)
+KDIR ?= /lib/modules/$(RUNNING)/build
+# What belongs to root may have depmod alone in its path.
+DEPMOD := PATH=$$PATH:/usr/sbin:/sbin depmod
 
 TOOL := tools/qcowctl
 
@@ -15,20 +17,33 @@ TOOL := tools/qcowctl
 all: modules tool
 
 modules:
-	@test -n "$(KDIR)" || { echo "no kernel headers: run scripts/deps build," \
-		"or name them: make KDIR=..." >&2; exit 1; }
+	@test -e $(KDIR)/Makefile || { echo "$(KDIR): no headers of a kernel;" \
+		"those of the running one: apt-get install linux-headers-$(RUNNING);" \
+		"another one: make KDIR=DIRECTORY" >&2; exit 1; }
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
 tool:
 	$(MAKE) -C $(TOOL)
 
 install: all
-	$(MAKE) -C $(KDIR) M=$(CURDIR) $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_STRIP=1 INSTALL_MOD_PATH=$(DESTDIR) \
+		modules_install
+	@# modules_install runs depmod for a kernel that was built in KDIR, and not for headers
+	@release=$$($(MAKE) -s -C $(KDIR) kernelrelease) && \
+		$(if $(DESTDIR),,$(DEPMOD) $$release &&) \
+		echo "qcow: installed for $$release; the running kernel is $(RUNNING)"
 	$(MAKE) -C $(TOOL) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 
+# Of every kernel that it was installed for, with or without their headers.
 uninstall:
-	release=$$($(MAKE) -s -C $(KDIR) kernelrelease) && \
-		rm -f $(DESTDIR)/lib/modules/$$release/updates/drivers/block/qcow/qcow.ko*
+	@for dir in $(DESTDIR)/lib/modules/*/updates/drivers/block/qcow; do \
+		test -d $$dir || continue; \
+		release=$${dir#$(DESTDIR)/lib/modules/}; release=$${release%%/*}; \
+		echo "qcow: removed for $$release"; \
+		rm -r $$dir; \
+		rmdir -p --ignore-fail-on-non-empty $${dir%/qcow}; \
+		$(if $(DESTDIR),:,$(DEPMOD) $$release); \
+	done
 	$(MAKE) -C $(TOOL) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) uninstall
 
 demo:
@@ -41,13 +56,13 @@ bench:
 	scripts/bench/run
 
 clean:
-	$(if $(KDIR),$(MAKE) -C $(KDIR) M=$(CURDIR) clean)
+	test ! -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
 	$(MAKE) -C $(TOOL) clean
 	$(MAKE) -C tools/fuzz clean
 	rm -rf build
 
 help:
-	@echo "make            the module and qcowctl (KDIR=: kernel build directory)"
+	@echo "make            the module for the running kernel, or KDIR=, and qcowctl"
 	@echo "make install    both, the manual page and completion (DESTDIR=, PREFIX=)"
 	@echo "make uninstall"
 	@echo "make demo       attach an image in a VM and look into it"

@@ -15,8 +15,6 @@
 #include <qcow/types.h>
 #include <qcow/report.h>
 
-#define QCOWCTL_VERSION "0.1"
-
 /**
  * enum qc_exit - exit status of the command; the man page documents them
  * @QC_OK: done

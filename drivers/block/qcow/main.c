@@ -4,6 +4,8 @@
  */
 #include <linux/module.h>
 
+#include <qcow/version.h>
+
 #include "control.h"
 #include "device.h"
 #include "inject.h"
@@ -43,4 +45,5 @@ module_exit(qcow_exit);
 MODULE_DESCRIPTION("QCOW disk images as block devices");
 MODULE_AUTHOR("The qcow authors");
 MODULE_LICENSE("GPL");
+MODULE_VERSION(QCOW_VERSION);
 MODULE_SOFTDEP("pre: zlib_inflate zstd_decompress");

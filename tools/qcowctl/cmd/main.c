@@ -4,6 +4,8 @@
  */
 #include <getopt.h>
 
+#include <qcow/version.h>
+
 #include "cmd/cmd.h"
 
 static const struct command *const commands[] = {
@@ -85,7 +87,7 @@ int main(int argc, char **argv)
 		return finish(QC_OK);
 	}
 	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")) {
-		puts("qcowctl " QCOWCTL_VERSION);
+		puts("qcowctl " QCOW_VERSION);
 		return finish(QC_OK);
 	}
 	for (i = 0; i < ARRAY_SIZE(commands); i++)

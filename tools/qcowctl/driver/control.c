@@ -107,7 +107,7 @@ int control_open(bool load)
 	qc_fail_errno(0, -fd, NODE, "the driver is not there");
 	if (err)
 		qc_fail_errno(0, -err, NULL, "cannot load module '" MODULE "'");
-	qc_hint("insmod drivers/block/qcow/qcow.ko, or install it and modprobe " MODULE);
+	qc_hint("'make install' or the package qcow-dkms installs it");
 	return -QC_NO_DRIVER;
 }
 

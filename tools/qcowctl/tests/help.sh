@@ -11,4 +11,5 @@ for command in '' attach detach list info map create check snapshot bitmap key o
 	grep -q '^Usage: qcowctl' out
 	[[ ! -s err ]]
 done
-"$QCOWCTL" --version | grep -qE '^qcowctl [0-9]'
+version=$(sed -n 's/^#define QCOW_VERSION "\(.*\)"$/\1/p' "$(dirname "$0")/../../../include/qcow/version.h")
+[[ $("$QCOWCTL" --version) == "qcowctl ${version:?}" ]]
