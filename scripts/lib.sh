@@ -7,9 +7,6 @@ CACHE=${QCOW_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/qcow}
 # Everything that is made out of the sources; git ignores it.
 # shellcheck disable=SC2034 # used by the scripts that source this
 BUILD=$ROOT/build
-# The kernels that are supported, reference first.
-# shellcheck disable=SC2034
-STOCK_KERNELS=(6.12 6.1)
 # "${TIED[@]}" COMMAND...: it gets a TERM when this shell ends, however that is. (A shell
 # that does something else with a signal than die first waits for its foreground.)
 # shellcheck disable=SC2034

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Linux 6.12 meanings on older kernels. Nothing of the driver's own is in here.
+ * What the newest kernel means, on older ones. Nothing of the driver's own is in here.
  */
 
 #include <linux/slab.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Linux 6.12 meanings on older kernels, from features that Kbuild probes in the target's
+ * What the newest kernel means, on older ones, from what compat_probe.c finds in the target's
  * headers. The only place, with compat.c, that knows of a difference between kernels.
  */
 #ifndef _QCOW_COMPAT_H
@@ -131,6 +131,23 @@ static inline void qcow_unfreeze_queue(struct request_queue *q)
 {
 	blk_mq_unfreeze_queue(q);
 }
+#endif
+
+/* Where a bio begins in its first bio_vec, in bytes. */
+#ifndef QCOW_HAVE_BI_OFFSET
+#define bi_offset	bi_bvec_done
+#endif
+
+/* Of a tag set: its requests are merged. Later kernels merge those of all. */
+#ifndef QCOW_HAVE_SHOULD_MERGE
+#define BLK_MQ_F_SHOULD_MERGE	0
+#endif
+
+/* A NUMA node, as init_request takes it. */
+#ifdef QCOW_HAVE_INIT_REQUEST_INT
+typedef int qcow_request_node;
+#else
+typedef unsigned int qcow_request_node;
 #endif
 
 /* Of a workqueue that is not WQ_UNBOUND. */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A small image of each version is a block device of its size and content, and
 # is gone after detach.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 debug 7.3
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

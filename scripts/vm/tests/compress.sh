@@ -1,7 +1,7 @@
 #!/bin/bash
 # attach --compress: clusters that are written as a whole take little more space than qemu-img
 # convert -c takes for them; QEMU reads what the device gave; what does not become smaller stays as it is.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 debug 7.3
 # cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -2,7 +2,7 @@
 # Encrypted images are attached with keys from files, standard input, a terminal, an agent and
 # keyrings: they read as QEMU reads them, and QEMU reads what was written. A wrong key leaves no device,
 # and no key shows in the kernel's log or in a process, nor stays in a keyring.
-# kernels: 6.12 6.1
+# kernels: 6.12 6.1 7.3
 # cpus: 2
 # timeout: 300
 . "$QCOW_ROOT/scripts/vm/lib.sh"

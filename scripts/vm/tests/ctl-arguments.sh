@@ -2,7 +2,7 @@
 # The control node refuses every argument that it does not know or that makes
 # no sense, with the error and the text that fit, and takes shorter and longer
 # structures as its header says.
-# kernels: 6.12
+# kernels: 6.12 7.3
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # HDIO_GETGEO of devices of all sizes and of a partition: heads and sectors as firmware translates
 # them, cylinders that do not wrap, and where it starts.
-# kernels: 6.12 6.1
+# kernels: 6.12 6.1 7.3
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

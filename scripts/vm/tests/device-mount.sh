@@ -1,7 +1,7 @@
 #!/bin/bash
 # ext4, xfs and vfat on partitions of an image mount and have the files that
 # were put there.
-# kernels: 6.12 6.1
+# kernels: 6.12 6.1 7.3
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

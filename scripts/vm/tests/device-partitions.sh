@@ -1,7 +1,7 @@
 #!/bin/bash
 # The partitions of MBR and GPT disks appear with the device, at their places
 # and sizes, and go with it; --no-partscan keeps them away until they are asked for.
-# kernels: 6.12 6.1
+# kernels: 6.12 6.1 7.3
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

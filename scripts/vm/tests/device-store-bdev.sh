@@ -1,7 +1,7 @@
 #!/bin/bash
 # An image that was written to a block device is read from there, in bios of
 # its own or, when direct I/O is not wanted, through the page cache.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 debug 7.3
 # timeout: 90
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

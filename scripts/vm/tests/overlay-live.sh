@@ -1,7 +1,7 @@
 #!/bin/bash
 # An overlay takes the place of an image that is mounted and written to: what was written before is
 # in the image, clean, and read-only for others; what comes after is in the overlay.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 debug 7.3
 # cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # qcowctl attach prints the device alone; its partitions are there when it returns.
-# kernels: 6.12 6.1
+# kernels: 6.12 6.1 7.3
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # list tells what is attached, from sysfs.
-# kernels: 6.12
+# kernels: 6.12 7.3
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

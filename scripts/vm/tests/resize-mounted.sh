@@ -1,7 +1,7 @@
 #!/bin/bash
 # A device grows while a file system on it is written to; partitions stay, there is a uevent, and
 # the file system grows into it.
-# kernels: 6.12
+# kernels: 6.12 7.3
 # timeout: 300
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

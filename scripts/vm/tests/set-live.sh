@@ -1,7 +1,7 @@
 #!/bin/bash
 # A device becomes read-only and writable again while it is attached, mounted and read from: the
 # image is as an attach and a detach leave it, locks and header included.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 debug 7.3
 # cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Snapshots of an attached image of every kind, among writes of several processes: created, applied
 # and deleted in turn, each holds what the disk held, for us and for QEMU; nothing leaks.
-# kernels: 6.12
+# kernels: 6.12 7.3
 # cpus: 2
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Snapshots of a disk whose partitions are mounted and written to: each holds clean file systems
 # with all that was synced before; none is applied to a disk in use, unless that is forced.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 debug 7.3
 # cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"

@@ -2,7 +2,7 @@
 # What its backing files have becomes a device's own while it is written to: it reads as before, the
 # chain is shorter, and what is a hole or zero takes no space. It is shown, slowed down, cancelled
 # and interrupted, and goes on.
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 debug 7.3
 # cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"

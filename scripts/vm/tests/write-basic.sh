@@ -1,7 +1,7 @@
 #!/bin/bash
 # What is written is read back, before and after a detach, by a file system too, and
 # QEMU finds nothing wrong with the image.
-# kernels: 6.12 6.1
+# kernels: 6.12 6.1 7.3
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

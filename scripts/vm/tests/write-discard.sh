@@ -2,7 +2,7 @@
 # Discarded clusters read as zeros, their space goes back to the file system and is used
 # again; zeroing with NOUNMAP keeps the space, without it does not; what is beside whole
 # clusters is left alone by a discard and zeroed by zeroing.
-# kernels: 6.12 6.1
+# kernels: 6.12 6.1 7.3
 # timeout: 150
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

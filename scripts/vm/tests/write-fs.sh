@@ -2,7 +2,7 @@
 # ext4, XFS and (where the kernel has it) btrfs on a device: trees copied, changed and
 # removed are what they should be, also after detach and attach, the file system has no
 # errors and the image none; so has fio, which verifies what it wrote.
-# kernels: 6.12
+# kernels: 6.12 7.3
 # timeout: 240
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 

@@ -2,7 +2,7 @@
 # Random operations of several processes on a device give what they give on a raw file,
 # whatever the version, cluster size and refcount width; QEMU reads the same afterwards and
 # finds nothing wrong and nothing leaked.
-# kernels: 6.12
+# kernels: 6.12 7.3
 # cpus: 2
 # timeout: 180
 . "$QCOW_ROOT/scripts/vm/lib.sh"

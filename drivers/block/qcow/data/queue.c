@@ -119,7 +119,7 @@ static void queue_rqs(qcow_rq_list *list)
 }
 
 static int queue_init_request(struct blk_mq_tag_set *set, struct request *rq,
-			      unsigned int hctx_idx, unsigned int numa_node)
+			      unsigned int hctx_idx, qcow_request_node numa_node)
 {
 	struct qcow_request *req = blk_mq_rq_to_pdu(rq);
 

@@ -7,6 +7,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "device.h"
 #include "inject.h"
 #include "layer/image.h"
@@ -243,7 +244,7 @@ void qcow_request_next_bio(struct qcow_request *req)
 		nr++;
 	iov_iter_bvec(&req->iter, req->direction,
 		      __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter), nr, bio->bi_iter.bi_size);
-	req->iter.iov_offset = bio->bi_iter.bi_bvec_done;
+	req->iter.iov_offset = bio->bi_iter.bi_offset;
 	req->bio = bio->bi_next;
 }
 

@@ -14,6 +14,7 @@
 #include <linux/uio.h>
 #include <qcow/report.h>
 
+#include "compat.h"
 #include "layer/crypt.h"
 #include "store/store.h"
 
@@ -145,7 +146,7 @@ static int run_sector(struct crypt_run *run, struct page *page, unsigned int off
 /* The first @len bytes of @bvecs but for @skip. */
 static int run_bvecs(struct crypt_run *run, const struct bio_vec *bvecs, size_t skip, u64 len)
 {
-	struct bvec_iter it = { .bi_size = len, .bi_bvec_done = skip };
+	struct bvec_iter it = { .bi_size = len, .bi_offset = skip };
 	int err = 0;
 
 	while (it.bi_size && !err) {

@@ -6,6 +6,7 @@
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 
+#include "compat.h"
 #include "store/store.h"
 
 /* What a bio below has of the one above; a flush and FUA are the commit's. */
@@ -90,7 +91,7 @@ static void bdev_submit(struct qcow_store *store, struct qcow_io *io)
 	bio->bi_iter = (struct bvec_iter) {
 		.bi_sector = io->pos >> SECTOR_SHIFT,
 		.bi_size = io->len,
-		.bi_bvec_done = io->iter.iov_offset,
+		.bi_offset = io->iter.iov_offset,
 	};
 	bio->bi_end_io = bdev_endio;
 	bio_set_flag(bio, BIO_CLONED);

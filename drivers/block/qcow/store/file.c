@@ -191,7 +191,7 @@ static void file_start(struct qcow_io *io, int flags)
 		.ki_complete = file_complete,
 		.ki_flags = flags | (io->store->direct ? IOCB_DIRECT : 0) |
 			    (io->write ? IOCB_WRITE : 0),
-		.ki_ioprio = io->origin ? bio_prio(io->origin) : 0,
+		.ki_ioprio = io->origin ? io->origin->bi_ioprio : 0,
 	};
 	atomic_set(&io->users, 2);
 	qcow_identity_assume(&identity, io->origin);

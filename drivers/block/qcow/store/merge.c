@@ -12,6 +12,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "inject.h"
 #include "store/merge.h"
 #include "store/store.h"
@@ -36,7 +37,7 @@ struct merged {
 /* Describe the memory of @io in @bvecs unless that is NULL. Return: how many it takes. */
 static unsigned int merge_describe(const struct qcow_io *io, struct bio_vec *bvecs)
 {
-	struct bvec_iter it = { .bi_size = io->len, .bi_bvec_done = io->iter.iov_offset };
+	struct bvec_iter it = { .bi_size = io->len, .bi_offset = io->iter.iov_offset };
 	unsigned int nr;
 
 	for (nr = 0; it.bi_size; nr++) {
