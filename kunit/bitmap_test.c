@@ -719,22 +719,22 @@ static const void *version3_next(const void *prev, char *name)
 	return c;
 }
 
-static const void *kind_next_half(const void *prev, char *name)
+static const void *kind_next_part(const void *prev, char *name)
 {
-	return part_next(version3_next, prev, name, 2);
+	return part_next(version3_next, prev, name, PART_KINDS);
 }
 
-static const void *kind_next_third(const void *prev, char *name)
+static const void *kind_next_few(const void *prev, char *name)
 {
-	return part_next(version3_next, prev, name, 3);
+	return part_next(version3_next, prev, name, PART_FEW_KINDS);
 }
 
 static struct kunit_case cases[] = {
-	KUNIT_CASE_PARAM(cuts_while_bitmaps_change, kind_next_half),
-	KUNIT_CASE_PARAM_ATTR(changes_fail_once, kind_next_third, { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM_ATTR(detach_fails_once, kind_next_third, { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM(cuts_while_the_disk_is_resized, kind_next_half),
-	KUNIT_CASE_PARAM_ATTR(resizes_fail_once, kind_next_third, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(cuts_while_bitmaps_change, kind_next_part),
+	KUNIT_CASE_PARAM_ATTR(changes_fail_once, kind_next_few, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM_ATTR(detach_fails_once, kind_next_few, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(cuts_while_the_disk_is_resized, kind_next_part),
+	KUNIT_CASE_PARAM_ATTR(resizes_fail_once, kind_next_few, { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE(changes_that_are_refused),
 	KUNIT_CASE(size_with_too_many_bits),
 	KUNIT_CASE(old_versions_have_none),

@@ -389,29 +389,29 @@ static const void *kind_next_on_raw(const void *prev, char *name)
 	return c;
 }
 
-static const void *kind_next_on_raw_third(const void *prev, char *name)
+static const void *kind_next_on_raw_part(const void *prev, char *name)
 {
-	return part_next(kind_next_on_raw, prev, name, 3);
+	return part_next(kind_next_on_raw, prev, name, PART_KINDS);
 }
 
-static const void *kind_next_third(const void *prev, char *name)
+static const void *kind_next_part(const void *prev, char *name)
 {
-	return part_next(write_case_next, prev, name, 3);
+	return part_next(write_case_next, prev, name, PART_KINDS);
 }
 
-static const void *kind_next_sixth(const void *prev, char *name)
+static const void *kind_next_few(const void *prev, char *name)
 {
-	return part_next(write_case_next, prev, name, 6);
+	return part_next(write_case_next, prev, name, PART_FEW_KINDS);
 }
 
 static struct kunit_case cases[] = {
-	KUNIT_CASE_PARAM(cuts_while_committing, kind_next_third),
-	KUNIT_CASE_PARAM_ATTR(changes_of_image_fail_once, kind_next_sixth,
+	KUNIT_CASE_PARAM(cuts_while_committing, kind_next_part),
+	KUNIT_CASE_PARAM_ATTR(changes_of_image_fail_once, kind_next_few,
 			      { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM_ATTR(changes_of_overlay_fail_once, kind_next_sixth,
+	KUNIT_CASE_PARAM_ATTR(changes_of_overlay_fail_once, kind_next_few,
 			      { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM(cuts_while_committing_into_raw, kind_next_on_raw_third),
-	KUNIT_CASE_PARAM_ATTR(changes_fail_once_into_raw, kind_next_on_raw_third,
+	KUNIT_CASE_PARAM(cuts_while_committing_into_raw, kind_next_on_raw_part),
+	KUNIT_CASE_PARAM_ATTR(changes_fail_once_into_raw, kind_next_on_raw_part,
 			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE(commit_that_is_cancelled),
 	KUNIT_CASE(commits_that_are_refused),

@@ -247,21 +247,21 @@ static const void *kind_next(const void *prev, char *name)
 	return c;
 }
 
-static const void *kind_next_third(const void *prev, char *name)
+static const void *kind_next_part(const void *prev, char *name)
 {
-	return part_next(kind_next, prev, name, 3);
+	return part_next(kind_next, prev, name, PART_KINDS);
 }
 
-static const void *kind_next_sixth(const void *prev, char *name)
+static const void *kind_next_few(const void *prev, char *name)
 {
-	return part_next(kind_next, prev, name, 6);
+	return part_next(kind_next, prev, name, PART_FEW_KINDS);
 }
 
 static struct kunit_case cases[] = {
-	KUNIT_CASE_PARAM(cuts_while_compacting, kind_next_third),
-	KUNIT_CASE_PARAM(image_is_as_short_as_can_be, kind_next_third),
-	KUNIT_CASE_PARAM(more_gaps_than_are_known, kind_next_third),
-	KUNIT_CASE_PARAM_ATTR(changes_fail_once, kind_next_sixth, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(cuts_while_compacting, kind_next_part),
+	KUNIT_CASE_PARAM(image_is_as_short_as_can_be, kind_next_part),
+	KUNIT_CASE_PARAM(more_gaps_than_are_known, kind_next_part),
+	KUNIT_CASE_PARAM_ATTR(changes_fail_once, kind_next_few, { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE(version_1_is_refused),
 	{}
 };

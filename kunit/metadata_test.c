@@ -338,9 +338,9 @@ static void operation_until_it_is_closed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, ram_device_detach(&r->rig->dev));
 }
 
-static const void *case_next_third(const void *prev, char *name)
+static const void *case_next_part(const void *prev, char *name)
 {
-	return part_next(write_case_next, prev, name, 3);
+	return part_next(write_case_next, prev, name, PART_KINDS);
 }
 
 /* Small clusters of version 3: the L1 table becomes longer. */
@@ -354,16 +354,16 @@ static const void *small_next(const void *prev, char *name)
 	return c;
 }
 
-static const void *small_next_third(const void *prev, char *name)
+static const void *small_next_part(const void *prev, char *name)
 {
-	return part_next(small_next, prev, name, 3);
+	return part_next(small_next, prev, name, PART_KINDS);
 }
 
 static struct kunit_case metadata_cases[] = {
-	KUNIT_CASE_PARAM(metadata_is_that_of_an_instant, case_next_third),
+	KUNIT_CASE_PARAM(metadata_is_that_of_an_instant, case_next_part),
 	KUNIT_CASE(leaks_are_freed),
 	KUNIT_CASE(leaks_that_are_none),
-	KUNIT_CASE_PARAM(nothing_is_leaked_by_a_resize_that_fails, small_next_third),
+	KUNIT_CASE_PARAM(nothing_is_leaked_by_a_resize_that_fails, small_next_part),
 	KUNIT_CASE(operation_until_it_is_closed),
 	{}
 };

@@ -467,20 +467,20 @@ static void rebase_that_is_cancelled(struct kunit *test)
 	detach_image(r);
 }
 
-static const void *kind_next_half(const void *prev, char *name)
+static const void *kind_next_part(const void *prev, char *name)
 {
-	return part_next(write_case_next, prev, name, 2);
+	return part_next(write_case_next, prev, name, PART_KINDS);
 }
 
-static const void *kind_next_third(const void *prev, char *name)
+static const void *kind_next_few(const void *prev, char *name)
 {
-	return part_next(write_case_next, prev, name, 3);
+	return part_next(write_case_next, prev, name, PART_FEW_KINDS);
 }
 
 static struct kunit_case cases[] = {
-	KUNIT_CASE_PARAM(cuts_during_rebases, kind_next_half),
-	KUNIT_CASE_PARAM(image_for_itself, kind_next_half),
-	KUNIT_CASE_PARAM_ATTR(changes_fail_once, kind_next_third, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(cuts_during_rebases, kind_next_part),
+	KUNIT_CASE_PARAM(image_for_itself, kind_next_part),
+	KUNIT_CASE_PARAM_ATTR(changes_fail_once, kind_next_few, { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE(rebases_that_are_refused),
 	KUNIT_CASE(layers_that_cannot_be_read),
 	KUNIT_CASE(rebase_that_is_cancelled),

@@ -157,20 +157,20 @@ static void no_space(struct kunit *test)
 	}
 }
 
-static const void *next_half(const void *prev, char *name)
+static const void *next_part(const void *prev, char *name)
 {
-	return part_next(write_case_next, prev, name, 2);
+	return part_next(write_case_next, prev, name, PART_KINDS);
 }
 
-static const void *next_third(const void *prev, char *name)
+static const void *next_few(const void *prev, char *name)
 {
-	return part_next(write_case_next, prev, name, 3);
+	return part_next(write_case_next, prev, name, PART_FEW_KINDS);
 }
 
 static struct kunit_case cases[] = {
-	KUNIT_CASE_PARAM_ATTR(each_change_fails_once, next_half, { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM_ATTR(each_read_fails_once, next_third, { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM(no_space, next_third),
+	KUNIT_CASE_PARAM_ATTR(each_change_fails_once, next_part, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM_ATTR(each_read_fails_once, next_few, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(no_space, next_few),
 	{}
 };
 

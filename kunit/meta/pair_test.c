@@ -4,7 +4,7 @@
  * left, perhaps not durable yet, is what the second one finds. Both touch the same clusters, one
  * that a snapshot has, too, and one that it has not. While the second one runs the power may go.
  * An overlay is an image of the same kind; what follows is done to that, and the image below keeps
- * each byte. A run takes a quarter of the sequences, of other kinds of images other ones.
+ * each byte. A run takes an eighth of the sequences, of other kinds of images other ones.
  */
 
 #include <kunit/test.h>
@@ -33,7 +33,7 @@ module_param(pair_every, uint, 0444);
 MODULE_PARM_DESC(pair_every, "one change of the disk in so many is tried as a power cut, in sequences of two operations");
 
 #define SEED		3
-#define ONE_IN		4
+#define ONE_IN		8
 #define MAX_SHOTS	3
 
 /* The clusters that all of it is about: one is written as a whole, of one a sector. */

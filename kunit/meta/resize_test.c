@@ -614,23 +614,23 @@ static void lazy_detach_waits_for_the_operation(struct kunit *test)
 	KUNIT_EXPECT_LT(test, i, 1000);
 }
 
-static const void *next_half(const void *prev, char *name)
+static const void *next_part(const void *prev, char *name)
 {
-	return part_next(resize_gen_params, prev, name, 2);
+	return part_next(resize_gen_params, prev, name, PART_KINDS);
 }
 
-static const void *next_third(const void *prev, char *name)
+static const void *next_few(const void *prev, char *name)
 {
-	return part_next(resize_gen_params, prev, name, 3);
+	return part_next(resize_gen_params, prev, name, PART_FEW_KINDS);
 }
 
 static struct kunit_case cases[] = {
-	KUNIT_CASE_PARAM(cuts_while_it_grows, next_half),
-	KUNIT_CASE_PARAM_ATTR(changes_fail_once, next_third, { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM_ATTR(given_up_after_a_change_fails, next_third,
+	KUNIT_CASE_PARAM(cuts_while_it_grows, next_part),
+	KUNIT_CASE_PARAM_ATTR(changes_fail_once, next_few, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM_ATTR(given_up_after_a_change_fails, next_few,
 			      { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM_ATTR(reads_fail_once, next_third, { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM(no_space, next_third),
+	KUNIT_CASE_PARAM_ATTR(reads_fail_once, next_few, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(no_space, next_few),
 	KUNIT_CASE_PARAM(shrinks_when_unused, resize_gen_params),
 	KUNIT_CASE(sizes_that_are_refused),
 	KUNIT_CASE(tables_beyond_the_size),

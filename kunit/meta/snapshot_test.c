@@ -788,14 +788,14 @@ static const void *next_with(const void *prev, char *name)
 }
 
 /* Of all that have snapshots. */
-static const void *next_half(const void *prev, char *name)
+static const void *next_part(const void *prev, char *name)
 {
-	return part_next(next_with, prev, name, 2);
+	return part_next(next_with, prev, name, PART_KINDS);
 }
 
-static const void *next_third(const void *prev, char *name)
+static const void *next_few(const void *prev, char *name)
 {
-	return part_next(next_with, prev, name, 3);
+	return part_next(next_with, prev, name, PART_FEW_KINDS);
 }
 
 static const void *next_without(const void *prev, char *name)
@@ -804,11 +804,11 @@ static const void *next_without(const void *prev, char *name)
 }
 
 static struct kunit_case cases[] = {
-	KUNIT_CASE_PARAM(any_order, next_half),
-	KUNIT_CASE_PARAM(beside_guest, next_half),
-	KUNIT_CASE_PARAM_ATTR(each_call_fails_once, next_third, { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_PARAM(a_call_fails_beside_guest, next_third),
-	KUNIT_CASE_PARAM_ATTR(each_read_fails_once, next_third, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(any_order, next_part),
+	KUNIT_CASE_PARAM(beside_guest, next_part),
+	KUNIT_CASE_PARAM_ATTR(each_call_fails_once, next_few, { .speed = KUNIT_SPEED_SLOW }),
+	KUNIT_CASE_PARAM(a_call_fails_beside_guest, next_few),
+	KUNIT_CASE_PARAM_ATTR(each_read_fails_once, next_few, { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_PARAM(space_is_scattered, scattered_gen_params),
 	KUNIT_CASE_PARAM(guest_needs_space, roomy_gen_params),
 	KUNIT_CASE_PARAM(counts_are_at_their_limit, narrow_gen_params),

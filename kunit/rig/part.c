@@ -27,6 +27,10 @@ const void *part_next(const void *(*next)(const void *prev, char *name), const v
 	bool passed = !prev;
 	unsigned int nr;
 
+	for (nr = 0; nr < one_in && (param = next(param, name)); nr++)
+		;
+	one_in = nr;
+	param = NULL;
 	for (nr = 0; (param = next(param, name)); nr++) {
 		if (passed && part_has(nr, one_in))
 			break;

@@ -8,6 +8,10 @@
 
 #include <linux/types.h>
 
+/* Of all kinds of images a test takes one in so many, a test that is slow one in so many. */
+#define PART_KINDS	6
+#define PART_FEW_KINDS	12
+
 /**
  * part_has() - whether this run takes a case
  * @nr: of the case
@@ -20,7 +24,7 @@ bool part_has(unsigned int nr, unsigned int one_in);
  * @next: generator of all parameters
  * @prev: the parameter before, or NULL
  * @name: for the name of the parameter
- * @one_in: of so many consecutive parameters a run takes one
+ * @one_in: of so many consecutive parameters a run takes one, and one where there are fewer
  *
  * Return: the parameter, or NULL after the last one.
  */
