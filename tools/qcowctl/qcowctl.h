@@ -145,16 +145,29 @@ bool qc_is_zero(const void *buf, size_t len);
 	struct qcow_report rep = { .buf = rep##_text, .size = sizeof(rep##_text) }
 
 /**
- * qc_parse_size() - "4096", "64K", "1MiB", "2G", "10MB"
- * @text: decimal, then K, M, G, T, P, E (powers of 1024; also with iB) or KB, MB (of 1000)
+ * qc_parse_size() - a size, as qemu-img takes it: "4096", "10m", "1.5G", "0x1000"
+ * @subject: option that it is for, or command
+ * @text: decimal, then a unit in either case: b, or K, M, G, T, P, E (powers of 1024; also with
+ *        iB) or KB, MB, ... (of 1000), of which there may be a fraction, cut off to whole bytes; or
+ *        hexadecimal without a unit
  * @bytes: result
  *
- * Return: 0, or -EINVAL, or -ERANGE when 64 bits do not hold it.
+ * Return: 0, or QC_USAGE after a message.
  */
-int qc_parse_size(const char *text, u64 *bytes);
+int qc_parse_size(const char *subject, const char *text, u64 *bytes);
 
 /**
- * qc_parse_u32() - a number without sign or suffix
+ * qc_parse_u64() - a number without sign or suffix
+ * @text: decimal
+ * @max: the largest that is accepted
+ * @value: result
+ *
+ * Return: 0, -EINVAL or -ERANGE.
+ */
+int qc_parse_u64(const char *text, u64 max, u64 *value);
+
+/**
+ * qc_parse_u32() - as qc_parse_u64()
  * @text: decimal
  * @max: the largest that is accepted
  * @value: result

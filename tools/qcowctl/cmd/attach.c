@@ -152,22 +152,14 @@ static int parse_number(const char *option, const char *text, u32 max, u32 *valu
 static int parse_block_size(const char *text, __u32 *bytes)
 {
 	u64 v;
+	int err = qc_parse_size("--logical-block-size", text, &v);
 
-	if (qc_parse_size(text, &v) || (v != 512 && v != 4096))
-		return qc_fail(QC_USAGE, "--logical-block-size", "'%s' is neither 512 nor 4096",
-			       text);
-	*bytes = v;
-	return 0;
-}
-
-static int parse_cache_size(const char *text, __u64 *bytes)
-{
-	u64 v;
-
-	if (qc_parse_size(text, &v) || !v)
-		return qc_fail(QC_USAGE, "--cache-size", "'%s' is no size, such as 64M", text);
-	*bytes = v;
-	return 0;
+	if (!err && v != 512 && v != 4096)
+		err = qc_fail(QC_USAGE, "--logical-block-size", "'%s' is neither 512 nor 4096",
+			      text);
+	if (!err)
+		*bytes = v;
+	return err;
 }
 
 static int parse_device(const char *text, __u32 *index)
@@ -216,7 +208,7 @@ static int parse_option(struct attach_args *a, int opt)
 		return parse_number("--queue-depth", optarg, MAX_QUEUE_DEPTH,
 				    &a->arg.queue_depth);
 	case OPT_CACHE_SIZE:
-		return parse_cache_size(optarg, &a->arg.cache_bytes);
+		return cmd_parse_size("--cache-size", optarg, &a->arg.cache_bytes);
 	case OPT_DEVICE:
 		return parse_device(optarg, &a->arg.index);
 	case OPT_ALLOW_BACKING:

@@ -90,9 +90,7 @@ static int parse_option(struct bitmap_args *a, int opt)
 	case OPT_MERGE:
 		return add_action(a, QCOW_BITMAP_MERGE, optarg);
 	case 'g':
-		if (!qc_parse_size(optarg, &a->job.granularity) && a->job.granularity)
-			return 0;
-		return qc_fail(QC_USAGE, "--granularity", "'%s' is no size, such as 64K", optarg);
+		return cmd_parse_size("--granularity", optarg, &a->job.granularity);
 	case 'b':
 		a->job.source_file = optarg;
 		return 0;

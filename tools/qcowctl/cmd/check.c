@@ -67,7 +67,7 @@ static int parse_option(struct check_args *a, int opt)
 	case OPT_OUTPUT:
 		return cmd_parse_output(optarg, &a->opts.json);
 	case OPT_RATE:
-		return cmd_parse_rate(optarg, &a->opts.rate);
+		return cmd_parse_size("--rate", optarg, &a->opts.rate);
 	case OPT_FORCE_SHARE:
 		a->opts.force_share = true;
 		return 0;

@@ -52,7 +52,7 @@ static int parse_option(struct commit_options *opts, int opt, bool *wants_help)
 		opts->drop = true;
 		return 0;
 	case OPT_RATE:
-		return cmd_parse_rate(optarg, &opts->progress.rate);
+		return cmd_parse_size("--rate", optarg, &opts->progress.rate);
 	case OPT_PROGRESS:
 		return progress_parse(optarg, &opts->progress.form);
 	case OPT_ALLOW_BACKING:

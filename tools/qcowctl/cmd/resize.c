@@ -25,7 +25,7 @@ static const char help[] =
 	"  -q, --quiet                print nothing but errors\n"
 	"  -h, --help                 this text\n"
 	"\n"
-	"SIZE is in bytes, or with K, M, G, T, P, E (powers of 1024); with + or - it is added to\n"
+	"SIZE is in bytes, or with K, M, G, T, P, E (powers of 1024: 1.5G); with + or - it is added to\n"
 	"the present size, or taken from it.\n";
 
 enum {
@@ -61,15 +61,8 @@ struct resize_args {
 
 static int parse_size(struct resize_args *a, const char *text)
 {
-	int err;
-
 	a->size.sign = *text == '+' || *text == '-' ? *text : 0;
-	err = qc_parse_size(text + !!a->size.sign, &a->size.bytes);
-	if (err == -ERANGE)
-		return qc_fail(QC_USAGE, "resize", "size '%s' is too large", text);
-	if (err)
-		return qc_fail(QC_USAGE, "resize", "'%s' is no size, such as 10G or +512M", text);
-	return 0;
+	return qc_parse_size("resize", text + !!a->size.sign, &a->size.bytes);
 }
 
 /* A size with a minus in front is no option: its words are taken out of the way of getopt(). */

@@ -198,13 +198,16 @@ static int parse_power(const struct create_options *opts, enum create_opt opt, u
 		       u32 max_bits, u32 *bits)
 {
 	u64 number;
+	int err;
 
 	if (!opts->value[opt])
 		return 0;
-	if (!qc_parse_size(opts->value[opt], &number))
-		for (*bits = min_bits; *bits <= max_bits; ++*bits)
-			if (number == BIT_ULL(*bits))
-				return 0;
+	err = qc_parse_size(rules[opt].name, opts->value[opt], &number);
+	if (err)
+		return err;
+	for (*bits = min_bits; *bits <= max_bits; ++*bits)
+		if (number == BIT_ULL(*bits))
+			return 0;
 	return qc_fail(QC_USAGE, rules[opt].name, "'%s' is no power of two from %llu to %llu",
 		       opts->value[opt], BIT_ULL(min_bits), BIT_ULL(max_bits));
 }
@@ -243,10 +246,10 @@ static int parse_size(const struct create_options *opts, struct create_spec *spe
 
 	if (!size)
 		return 0;
-	err = qc_parse_size(size, &spec->size);
-	if (err == -EINVAL)
-		return qc_fail(QC_USAGE, "size", "'%s' is no size", size);
-	if (err || spec->size > (u64)S64_MAX - 511)
+	err = qc_parse_size(rules[OPT_SIZE].name, size, &spec->size);
+	if (err)
+		return err;
+	if (spec->size > (u64)S64_MAX - 511)
 		return qc_fail(QC_USAGE, "size", "'%s' is too large", size);
 	spec->size = round_up(spec->size, 512);
 	spec->has_size = true;

@@ -135,7 +135,7 @@ char *sysfs_read(const char *root, u32 index, const char *attr)
 bool sysfs_read_u64(const char *root, u32 index, const char *attr, u64 *value)
 {
 	char *text = sysfs_read(root, index, attr);
-	bool ok = text && !qc_parse_size(text, value);
+	bool ok = text && !qc_parse_u64(text, U64_MAX, value);
 
 	free(text);
 	return ok;

@@ -27,7 +27,7 @@ expect "$NOT_FOUND" 'absent: cannot open' commit absent
 expect "$NOT_FOUND" 'qcow77: no such device' commit /dev/qcow77
 expect "$USAGE" 'one image is wanted, 2 given' commit a b
 expect "$USAGE" "'vmdk' is none of raw, qcow, qcow2" commit --backing-format vmdk image
-expect "$USAGE" "'0' is no number of bytes" commit --rate 0 image
+expect "$USAGE" "'0' is no size" commit --rate 0 image
 make
 create qcow2 image 1M
 refuse "$NOT_FOUND" 'image: has no backing file'

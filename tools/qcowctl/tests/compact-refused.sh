@@ -15,7 +15,7 @@ refuse() {
 expect "$USAGE" 'one image is wanted, 0 given' compact
 expect "$USAGE" 'one image is wanted, 2 given' compact a b
 expect "$USAGE" "'lzo' is neither zlib nor zstd" compact --compress lzo a
-expect "$USAGE" 'no number of bytes' compact --rate x a
+expect "$USAGE" 'no size' compact --rate x a
 expect "$USAGE" 'none of bar, json, none' compact --progress x a
 expect "$NOT_FOUND" 'no such device, and no attached image' compact absent
 head -c 1M /dev/zero >image

@@ -16,10 +16,10 @@ refused 1 'a size and one image are wanted, 0 words given'
 refused 1 'a size and one image are wanted, 1 words given' 1G
 refused 1 'a size and one image are wanted, 3 words given' 1G a b
 refused 1 'a size and one image are wanted, 1 words given' -1G
-for size in '' 1Q x + -5x 1.5G ++1 0x10; do
-	refused 1 "'$size' is no size" "$size" /dev/qcow0
+for size in '' 1Q x + -5x 1.5 ++1 0x10K; do
+	refused 1 "'${size#[+-]}' is no size" "$size" /dev/qcow0
 done
-refused 1 "size '+16E' is too large" +16E /dev/qcow0
+refused 1 "resize: '16E' is too large" +16E /dev/qcow0
 refused 1 '' --grow 1G /dev/qcow0
 for size in 1G +1G -1G; do
 	refused 9 'no such device, and no attached image' "$size" nothing

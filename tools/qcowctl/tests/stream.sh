@@ -121,8 +121,8 @@ refuse() {
 image qcow2 -
 refuse "$NOT_FOUND" "image: is no backing file of 'image'" --base image
 refuse "$NOT_FOUND" 'absent: cannot be found' --base absent
-refuse "$USAGE" "'0' is no number of bytes" --rate 0
-refuse "$USAGE" "'fast' is no number of bytes" --rate fast
+refuse "$USAGE" "'0' is no size" --rate 0
+refuse "$USAGE" "'fast' is no size" --rate fast
 refuse "$USAGE" "'line' is none of bar, json, none" --progress line
 hold layers/middle
 refuse "$BUSY" 'layers/middle: is in use'

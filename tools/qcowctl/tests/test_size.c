@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The parser of sizes and numbers: a table of texts and what they mean.
+ * The parsers of sizes and numbers: tables of texts and what they mean.
  */
 #include <errno.h>
 
@@ -25,21 +25,48 @@ static const struct {
 	{ "1P", 0, 1ULL << 50 },
 	{ "15E", 0, 15ULL << 60 },
 	{ "18446744073709551615", 0, U64_MAX },
-	{ "18446744073709551616", -ERANGE, 0 },
-	{ "16E", -ERANGE, 0 },
-	{ "17179869184G", -ERANGE, 0 },
-	{ "", -EINVAL, 0 },
-	{ "K", -EINVAL, 0 },
-	{ "-1", -EINVAL, 0 },
-	{ "+1", -EINVAL, 0 },
-	{ " 1", -EINVAL, 0 },
-	{ "1 ", -EINVAL, 0 },
-	{ "1.5G", -EINVAL, 0 },
-	{ "0x10", -EINVAL, 0 },
-	{ "1X", -EINVAL, 0 },
-	{ "1Ki", -EINVAL, 0 },
-	{ "1KiBB", -EINVAL, 0 },
-	{ "1B", -EINVAL, 0 },
+	{ "18446744073709551616", QC_USAGE, 0 },
+	{ "16E", QC_USAGE, 0 },
+	{ "17179869184G", QC_USAGE, 0 },
+	{ "", QC_USAGE, 0 },
+	{ "K", QC_USAGE, 0 },
+	{ "-1", QC_USAGE, 0 },
+	{ "+1", QC_USAGE, 0 },
+	{ " 1", QC_USAGE, 0 },
+	{ "1 ", QC_USAGE, 0 },
+	{ "10m", 0, 10 << 20 },
+	{ "1.5G", 0, 3ULL << 29 },
+	{ ".5k", 0, 512 },
+	{ "1.k", 0, 1024 },
+	{ "1.1K", 0, 1126 },
+	{ "1.5KB", 0, 1500 },
+	{ "0.0009765625K", 0, 1 },
+	{ "0.00097656249999999999999999999K", 0, 0 },
+	{ "15.99999999999999999913E", 0, U64_MAX - 1 },
+	{ "15.99999999999999999914E", 0, U64_MAX },
+	{ "512b", 0, 512 },
+	{ "512B", 0, 512 },
+	{ "1.0", 0, 1 },
+	{ "0x1000", 0, 4096 },
+	{ "0XfF", 0, 255 },
+	{ "0x1b", 0, 27 },
+	{ "0xffffffffffffffff", 0, U64_MAX },
+	{ "0x10000000000000000", QC_USAGE, 0 },
+	{ "0x", QC_USAGE, 0 },
+	{ "0x20M", QC_USAGE, 0 },
+	{ "0x1.8", QC_USAGE, 0 },
+	{ "-0", QC_USAGE, 0 },
+	{ ".", QC_USAGE, 0 },
+	{ ".K", QC_USAGE, 0 },
+	{ "1.5", QC_USAGE, 0 },
+	{ "1.5b", QC_USAGE, 0 },
+	{ "1.5.5K", QC_USAGE, 0 },
+	{ "1e3", QC_USAGE, 0 },
+	{ "15.9999999999999999999999E", 0, U64_MAX },
+	{ "16.0E", QC_USAGE, 0 },
+	{ "1X", QC_USAGE, 0 },
+	{ "1Ki", QC_USAGE, 0 },
+	{ "1KiBB", QC_USAGE, 0 },
 };
 
 static const struct {
@@ -86,7 +113,7 @@ int main(void)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++)
-		if (qc_parse_size(sizes[i].text, &bytes) != sizes[i].err ||
+		if (qc_parse_size("size", sizes[i].text, &bytes) != sizes[i].err ||
 		    (!sizes[i].err && bytes != sizes[i].bytes))
 			failures += report(sizes[i].text);
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
