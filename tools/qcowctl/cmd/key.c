@@ -193,6 +193,24 @@ static int parse_verb(struct key_args *a, const char *word)
 	return qc_fail(QC_USAGE, "key", "'%s' is none of list, add, change, erase, export", word);
 }
 
+static int fail_option(const struct option *o)
+{
+	char *option = qc_printf("--%s", o->name), *words = qc_strdup(""), *longer;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (!(verbs[i].takes & BIT_ULL(o->val - OPT_KEY_FILE)))
+			continue;
+		longer = qc_printf("%s%s%s", words, *words ? ", " : "", verbs[i].name);
+		free(words);
+		words = longer;
+	}
+	qc_fail(0, option, "only with %s", words);
+	free(words);
+	free(option);
+	return QC_USAGE;
+}
+
 static int check_args(const struct key_args *a)
 {
 	const struct key_job *job = &a->job;
@@ -201,7 +219,7 @@ static int check_args(const struct key_args *a)
 	for (o = options; o->name; o++)
 		if (o->val >= OPT_KEY_FILE &&
 		    a->given & ~a->verb->takes & BIT_ULL(o->val - OPT_KEY_FILE))
-			return qc_fail(QC_USAGE, "key", "%s takes no --%s", a->verb->name, o->name);
+			return fail_option(o);
 	if (a->verb->takes & TAKES(VOLUME_KEY_FILE) && !a->volume_key_file)
 		return qc_fail(QC_USAGE, "key", "%s wants a --volume-key-file", a->verb->name);
 	if (job->key_file && job->new_key_file && !strcmp(job->key_file, "-") &&

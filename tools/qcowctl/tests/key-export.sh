@@ -40,7 +40,7 @@ status=0
 	2>/dev/full) || status=$?
 [[ $status -eq 2 && ! -e other ]]
 refuses "$USAGE" 'export wants a --volume-key-file' --key-file key
-refuses "$USAGE" 'export takes no --slot' --slot 1 --volume-key-file other
+refuses "$USAGE" '--slot: only with add, change, erase$' --slot 1 --volume-key-file other
 cmp image before
 
 # the old encryption: the passphrase is the key

@@ -79,9 +79,9 @@ expect "$USAGE" 'one of list, add, change, erase, export and one image are wante
 expect "$USAGE" "'kill' is none of list, add" key kill image
 expect "$USAGE" "--slot: '8' is no number from 0 to 7" key add --slot 8 image
 expect "$USAGE" "--iter-time: '0' is no number of milli" key add --iter-time 0 image
-expect "$USAGE" 'erase takes no --iter-time' key erase --iter-time 1 image
-expect "$USAGE" 'erase takes no --new-key-file' key erase --new-key-file a image
-expect "$USAGE" 'add takes no --force' key add --force image
-expect "$USAGE" 'add takes no --output' key add --output json image
-expect "$USAGE" 'list takes no --slot' key list --slot 1 image
+expect "$USAGE" '--iter-time: only with add, change$' key erase --iter-time 1 image
+expect "$USAGE" '--new-key-file: only with add, change$' key erase --new-key-file a image
+expect "$USAGE" '--force: only with erase$' key add --force image
+expect "$USAGE" '--output: only with list$' key add --output json image
+expect "$USAGE" '--slot: only with add, change, erase$' key list --slot 1 image
 expect "$USAGE" 'standard input cannot be both' key add --key-file - --new-key-file - image
