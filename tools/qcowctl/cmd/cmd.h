@@ -13,7 +13,7 @@
  * @name: as typed
  * @summary: one line for the global help
  * @help: the command's own help
- * @run: argv[0] is the command's name; returns enum qc_exit
+ * @run: argv[0] is what messages of getopt() begin with; returns enum qc_exit
  */
 struct command {
 	const char *name;

@@ -76,6 +76,17 @@ static int finish(int code)
 	return code;
 }
 
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	int code;
+
+	/* What getopt() begins its messages with. */
+	argv[0] = qc_printf("qcowctl: %s", cmd->name);
+	code = cmd->run(cmd, argc, argv);
+	free(argv[0]);
+	return finish(code);
+}
+
 int main(int argc, char **argv)
 {
 	size_t i;
@@ -94,7 +105,7 @@ int main(int argc, char **argv)
 	}
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(argv[1], commands[i]->name))
-			return finish(commands[i]->run(commands[i], argc - 1, argv + 1));
+			return run(commands[i], argc - 1, argv + 1);
 
 	qc_fail(QC_USAGE, argv[1], "no such command");
 	qc_hint("qcowctl --help");

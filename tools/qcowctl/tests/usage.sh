@@ -9,6 +9,11 @@ expect "$USAGE" 'no such command' frobnicate
 expect "$USAGE" 'try: qcowctl attach --help' attach
 expect "$USAGE" 'one image is wanted, 2 given' attach a b
 expect "$USAGE" 'try: qcowctl attach --help' attach --frobnicate a
+for command in attach detach list info map create check snapshot bitmap key overlay fork rename \
+	rebase stream commit resize compact set job; do
+	expect "$USAGE" "^qcowctl: $command: unrecognized option '--frobnicate'$" "$command" --frobnicate
+done
+expect "$USAGE" "^qcowctl: create: option requires an argument -- 'o'$" create -o
 expect "$USAGE" 'none of auto, on, off' attach --direct-io maybe a
 expect "$USAGE" 'no number from 1' attach --nr-queues 0 a
 expect "$USAGE" 'no number from 1' attach --queue-depth -3 a
