@@ -20,6 +20,21 @@ done
 while read -r option; do
 	grep -qw -- "$option" text || die "-o $option is not in the manual"
 done <options
+
+# the examples that can be run here
+example=$(sed -n '/Is it a QCOW image that can be used?/,/\$/s/^[[:space:]]*\$ //p' text)
+create qcow2 image 1M
+cp image disk.img
+[[ $(bash -c "PATH=${QCOWCTL%/*}:\$PATH; $example") == yes ]] || die "an image is none: $example"
+poke disk.img 4 ff
+for what in damaged raw directory absent; do
+	case $what in
+	raw) head -c 1M /dev/zero >disk.img ;;
+	directory) rm disk.img && mkdir disk.img ;;
+	absent) rmdir disk.img ;;
+	esac
+	[[ -z $(bash -c "PATH=${QCOWCTL%/*}:\$PATH; $example") ]] || die "$what is an image: $example"
+done
 for status in 0 1 2 3 4 5 6 7 8 9 10 63; do
 	grep -qE "^ +$status( |$)" text || die "status $status is not in the manual"
 done
