@@ -13,6 +13,7 @@
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/string_helpers.h>
 #include <linux/wait.h>
 #include <linux/xarray.h>
 #include <qcow/report.h>
@@ -616,6 +617,17 @@ int qcow_device_attach(const struct qcow_attach *args, struct qcow_layers *layer
 	return qcow_device_create(args, chain_open, layers, rep);
 }
 
+/* A path may have any bytes but a zero: in the log they are escaped. */
+static void log_attached(const struct qcow_device *dev)
+{
+	char *path = kstrdup_quotable_file(dev->nr_files ? dev->files[0] : NULL, GFP_KERNEL);
+
+	pr_info("%s: %s: version %u, %llu bytes, %u layer%s\n", dev->name, path,
+		dev->chain->header.version, dev->chain->size, dev->depth,
+		dev->depth == 1 ? "" : "s");
+	kfree(path);
+}
+
 int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open, void *data,
 		       struct qcow_report *rep)
 {
@@ -663,8 +675,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 		goto err_disk;
 	if (dev->meta)
 		qcow_image_attached(dev->chain);
-	pr_info("%s: version %u, %llu bytes, %u layer%s\n", dev->name, dev->chain->header.version,
-		dev->chain->size, dev->depth, dev->depth == 1 ? "" : "s");
+	log_attached(dev);
 
 	/* An attached image keeps the module; the open control node holds it until then. */
 	__module_get(THIS_MODULE);

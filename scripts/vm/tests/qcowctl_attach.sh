@@ -11,6 +11,8 @@ qemu-img convert -O qcow2 raw image
 qcowctl attach -r image >out 2>err
 assert_eq "$(cat out)" /dev/qcow0 "standard output"
 [[ ! -s err ]] || fail "it said: $(cat err)"
+dmesg | grep -F "qcow0: $PWD/image: version 3, 67108864 bytes, 1 layer" >/dev/null ||
+	fail "the log does not name the image: $(dmesg | tail -n 5)"
 [[ -b /dev/qcow0p1 && -b /dev/qcow0p2 ]] || fail "no partitions: $(ls /dev/qcow*)"
 detach /dev/qcow0
 [[ ! -e /dev/qcow0p1 ]] || fail "a partition is left"
@@ -24,3 +26,10 @@ assert_eq "$(qcowctl list -n --raw -o QUEUES,QUEUE-DEPTH,CACHE-LIMIT,RO)" \
 assert_fails 'qcow7 is attached already' qcowctl attach -r --device qcow7 image
 assert_status 6 qcowctl attach -r --device qcow7 image
 detach qcow7
+
+# a name cannot write a line of its own into the log
+mv image $'two\nlines'
+qcowctl attach -q -r $'two\nlines' >out 2>err
+[[ ! -s out && ! -s err ]] || fail "-q: it said: $(cat out err)"
+dmesg | grep -F 'two\nlines: version 3' >/dev/null || fail "in the log: $(dmesg | tail -n 5)"
+detach qcow0

@@ -48,6 +48,7 @@ static const char help[] =
 	"                             encrypted or trusted; these two may be given several times,\n"
 	"                             for the layers from the image down; the last one is also\n"
 	"                             for those that remain\n"
+	"  -q, --quiet                do not print the name of the device\n"
 	"  -h, --help                 this text\n";
 
 enum {
@@ -89,6 +90,7 @@ static const struct option options[] = {
 	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
 	{ "key-file", required_argument, NULL, OPT_KEY_FILE },
 	{ "key-description", required_argument, NULL, OPT_KEY_DESCRIPTION },
+	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -104,6 +106,7 @@ struct attach_args {
 	struct key_sources keys;
 	struct qcow_attach arg;
 	bool force_share;
+	bool quiet;
 	bool help;
 };
 
@@ -178,6 +181,9 @@ static int parse_option(struct attach_args *a, int opt)
 	case 'r':
 		a->arg.flags |= QCOW_ATTACH_READ_ONLY;
 		return 0;
+	case 'q':
+		a->quiet = true;
+		return 0;
 	case 'h':
 		a->help = true;
 		return 0;
@@ -231,7 +237,7 @@ static int parse_args(struct attach_args *a, int argc, char **argv)
 	int opt, err;
 
 	a->arg.index = QCOW_INDEX_ANY;
-	while ((opt = getopt_long(argc, argv, "rh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "rqh", options, NULL)) != -1) {
 		err = parse_option(a, opt);
 		if (err)
 			return err;
@@ -378,7 +384,8 @@ static void show_device(const struct attach_args *a)
 
 	settle_device(a->arg.index);
 	device = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", a->arg.index);
-	puts(device);
+	if (!a->quiet)
+		puts(device);
 	hint_block_size(a, device);
 	free(device);
 }
