@@ -14,7 +14,7 @@ static const char help[] =
 	"use.\n"
 	"\n"
 	"  -f, --format FMT           qcow2 (default) or qcow, which is version 1\n"
-	"  -o, --options LIST         NAME=VALUE,...; -o help lists them\n"
+	"  -o, --options LIST         NAME=VALUE,...; they follow, and -o help lists them\n"
 	"  -b, --backing FILE         backing file; SIZE is its size if not given\n"
 	"  -F, --backing-format FMT   its format: raw, qcow or qcow2\n"
 	"  -u, --unsafe               do not look at the backing file; SIZE is needed\n"
@@ -22,7 +22,10 @@ static const char help[] =
 	"                             line that is typed; -: standard input\n"
 	"      --force                replace what is there\n"
 	"  -q, --quiet                for qemu-img's sake: nothing is printed anyway\n"
-	"  -h, --help                 this text\n";
+	"  -h, --help                 this text\n"
+	"\n"
+	"SIZE is in bytes, or with K, M, G, T, P, E (powers of 1024: 1.5G).\n"
+	"\n";
 
 enum {
 	OPT_FORCE = 256,
@@ -122,7 +125,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 
 	if (!err && a.help)
 		cmd_help(cmd);
-	else if (!err && a.help_options)
+	if (!err && (a.help || a.help_options))
 		create_options_print();
 	else if (!err)
 		err = create_image(a.name, &a.opts, a.unsafe, NULL);

@@ -81,6 +81,10 @@ static int write_files(struct target *image, struct target *data, const struct l
 
 	if (spec->data_file && target_same(image, data))
 		return qc_fail(QC_USAGE, "data_file", "'%s' is the image itself", spec->data_file);
+	if (spec->nocow)
+		target_overwrite_in_place(image);
+	if (spec->nocow && spec->data_file)
+		target_overwrite_in_place(data);
 	err = spec->data_file ? write_data_file(data, spec) : 0;
 	if (!err)
 		err = write_image(image, layout, spec);

@@ -36,6 +36,7 @@ enum preallocation {
  * @l2_bits: log2 of the entries of one L2 table
  * @refcount_order: log2 of the refcount width
  * @compression_type: QCOW_COMPRESSION_*
+ * @nocow: a new file on btrfs is overwritten in place
  * @lazy_refcounts: set the compatible feature
  * @extended_l2: entries with subclusters
  * @data_file_raw: the external data file is a raw image by itself
@@ -55,6 +56,7 @@ struct create_spec {
 	u32 l2_bits;
 	u32 refcount_order;
 	u32 compression_type;
+	bool nocow;
 	bool lazy_refcounts;
 	bool extended_l2;
 	bool data_file_raw;
@@ -206,6 +208,14 @@ struct target {
  */
 int target_open(struct target *t, const char *name, enum target_old old,
 		const struct stat *like);
+
+/**
+ * target_overwrite_in_place() - no copy-on-write of a new file by btrfs; before it is written to
+ * @t: the target
+ *
+ * A block device and other file systems have no such thing, and stay as they are, as in QEMU.
+ */
+void target_overwrite_in_place(const struct target *t);
 
 /**
  * target_is_device() - whether a block device, with its old content, is written to

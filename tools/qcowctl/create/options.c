@@ -32,6 +32,10 @@ static const struct option_rule {
 	[OPT_COMPAT] = {
 		.name = "compat", .help = "v1, v2 (0.10) or v3 (1.1, default)", .v1 = true,
 	},
+	[OPT_NOCOW] = {
+		.name = "nocow", .help = "on or off: btrfs overwrites the file in place",
+		.v1 = true, .is_bool = true,
+	},
 	[OPT_CLUSTER_SIZE] = {
 		.name = "cluster_size", .help = "512 to 2M, default 64K",
 	},
@@ -88,7 +92,7 @@ void create_options_print(void)
 {
 	size_t i;
 
-	puts("Options of -o, as qemu-img has them; version 1 has the first four only, and\n"
+	puts("Options of -o, as qemu-img has them; version 1 has the first five only, and\n"
 	     "encrypt.format=aes:");
 	for (i = 0; i < CREATE_NR_OPTS; i++)
 		printf("  %-22s %s\n", rules[i].name, rules[i].help);
@@ -272,6 +276,8 @@ static int parse_numbers(const struct create_options *opts, struct create_spec *
 	if (!err)
 		err = parse_power(opts, OPT_REFCOUNT_BITS, 0, QCOW_MAX_REFCOUNT_ORDER,
 				  &spec->refcount_order);
+	if (!err)
+		err = parse_bool(opts, OPT_NOCOW, &spec->nocow);
 	if (!err)
 		err = parse_bool(opts, OPT_LAZY_REFCOUNTS, &spec->lazy_refcounts);
 	if (!err)

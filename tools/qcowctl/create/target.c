@@ -6,7 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <linux/fs.h>
 
 #include "image/image.h"
 #include "create/internal.h"
@@ -217,6 +220,16 @@ int target_open(struct target *t, const char *name, enum target_old old, const s
 		return open_temp(t, like);
 	t->fd = t->old_fd;
 	return 0;
+}
+
+void target_overwrite_in_place(const struct target *t)
+{
+	int flags;
+
+	if (target_is_device(t) || ioctl(t->fd, FS_IOC_GETFLAGS, &flags))
+		return;
+	flags |= FS_NOCOW_FL;
+	ioctl(t->fd, FS_IOC_SETFLAGS, &flags);
 }
 
 bool target_same(const struct target *a, const struct target *b)
