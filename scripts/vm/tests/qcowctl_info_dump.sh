@@ -1,5 +1,6 @@
 #!/bin/bash
-# info --dump of a device has the tables of its image, while it is attached and by any path.
+# info --dump of a device has the tables of its image, while it is attached and by any path; what is shown of
+# an image that a device writes to comes with a warning.
 # kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
@@ -9,6 +10,27 @@ dev=$(attach image)
 dd if=/dev/urandom of="$dev" bs=64K seek=3 count=2 oflag=direct conv=fsync status=none
 qcowctl info --dump --output json "$dev" >by-device.json
 qcowctl info --dump "$dev" >by-device
+# shown WARNING ARGUMENT...
+shown() {
+	qcowctl "${@:2}" >/dev/null 2>err
+	assert_eq "$(cat err)" "$1" "${*:2}"
+}
+warning="is attached to be written to, as $dev: the file may be behind"
+for command in info 'info --dump' map; do
+	# shellcheck disable=SC2086 # its words
+	shown "qcowctl: image: warning: $warning" $command image
+	# shellcheck disable=SC2086
+	shown '' $command -U image
+done
+shown "qcowctl: $PWD/image: warning: $warning" info --dump "$dev"
+shown "qcowctl: image: warning: is attached to be written to, as $dev: checked as it is at this instant" \
+	check image
+shown '' check -q image
+shown '' check "$dev"
+dev=$(detach "$dev" && attach -r image)
+shown '' info image
+shown '' map image
+dev=$(detach "$dev" && attach image)
 qcowctl rename "$dev" moved
 qcowctl info --dump --output json "${dev#/dev/}" >by-name.json
 qcowctl info --dump --output json "$PWD/moved" >by-path.json

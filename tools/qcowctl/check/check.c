@@ -78,14 +78,19 @@ static int exit_status(const struct check *c, int err)
 /* The image of a device is checked as the driver has it. */
 static int find_device(struct check *c, const char *name, const struct check_options *opts)
 {
+	u32 by_name;
+
 	/* Where there is no sysfs, as in a chroot, there are no devices. */
 	if (access("/sys/block", F_OK))
 		return 0;
 	if (sysfs_find_writer(name, &c->index, &c->is_attached))
 		return CHECK_FAILED;
 	/* Who is not root takes what is only nearly right. */
-	if (opts->force_share && !sysfs_parse_name(name, &c->index))
+	if (opts->force_share && !sysfs_parse_name(name, &by_name))
 		c->is_attached = false;
+	if (c->is_attached && !opts->quiet && !sysfs_parse_name(name, &by_name))
+		qc_warn(name, "is attached to be written to, as /dev/" QCOW_DEVICE_PREFIX
+			"%u: checked as it is at this instant", c->index);
 	if (!c->is_attached || opts->repair != REPAIR_ALL)
 		return 0;
 	qc_fail(0, name, "is attached: only leaks are repaired meanwhile");

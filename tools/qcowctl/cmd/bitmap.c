@@ -26,6 +26,7 @@ static const char help[] =
 	"  -b, --source-file FILE     of --merge: SOURCE is in this image; not of one that is\n"
 	"                             attached\n"
 	"  -F, --source-format FMT    its format: qcow2\n"
+	"  -f, --format FMT           qcow2 or qcow: only if the image is that\n"
 	"  -h, --help                 this text\n";
 
 enum {
@@ -46,6 +47,7 @@ static const struct option options[] = {
 	{ "merge", required_argument, NULL, OPT_MERGE },
 	{ "granularity", required_argument, NULL, 'g' },
 	{ "source-file", required_argument, NULL, 'b' },
+	{ "format", required_argument, NULL, 'f' },
 	{ "source-format", required_argument, NULL, 'F' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -55,13 +57,15 @@ static const struct option options[] = {
  * struct bitmap_args - the command line
  * @what: device or image
  * @job: what is to become of the bitmap
- * @format: of the source file is stated
+ * @format: that the image has to have, or NULL
+ * @has_source_format: that of the source file is stated
  * @help: print the help
  */
 struct bitmap_args {
 	const char *what;
 	struct bitmap_job job;
-	bool format;
+	const char *format;
+	bool has_source_format;
 	bool help;
 };
 
@@ -94,8 +98,10 @@ static int parse_option(struct bitmap_args *a, int opt)
 	case 'b':
 		a->job.source_file = optarg;
 		return 0;
+	case 'f':
+		return cmd_parse_format(optarg, &a->format);
 	case 'F':
-		a->format = true;
+		a->has_source_format = true;
 		if (!strcmp(optarg, "qcow2"))
 			return 0;
 		return qc_fail(QC_USAGE, "--source-format", "'%s' is not qcow2", optarg);
@@ -128,7 +134,7 @@ static int check_args(const struct bitmap_args *a)
 		return qc_fail(QC_USAGE, "--granularity", "only with --add");
 	if (job->source_file && !has_action(job, QCOW_BITMAP_MERGE))
 		return qc_fail(QC_USAGE, "--source-file", "only with --merge");
-	if (a->format && !job->source_file)
+	if (a->has_source_format && !job->source_file)
 		return qc_fail(QC_USAGE, "--source-format", "only with --source-file");
 	if (!*job->name)
 		return qc_fail(QC_USAGE, "bitmap", "the name is empty");
@@ -143,7 +149,7 @@ static int parse_args(struct bitmap_args *a, int argc, char **argv)
 {
 	int opt, err = 0;
 
-	while (!err && (opt = getopt_long(argc, argv, "g:b:F:h", options, NULL)) != -1)
+	while (!err && (opt = getopt_long(argc, argv, "f:g:b:F:h", options, NULL)) != -1)
 		err = parse_option(a, opt);
 	if (err || a->help)
 		return err;
@@ -160,8 +166,10 @@ static int change(const struct bitmap_args *a)
 {
 	bool attached;
 	u32 index;
-	int err = sysfs_find_attached(a->what, "have other bitmaps", &index, &attached);
+	int err = cmd_check_format(a->what, a->format);
 
+	if (!err)
+		err = sysfs_find_attached(a->what, "have other bitmaps", &index, &attached);
 	if (err)
 		return err;
 	return attached ? bitmap_change_attached(index, &a->job) :

@@ -16,7 +16,8 @@ static const char help[] =
 	"  -r, --repair leaks|all     free leaked clusters, or repair all that can be, which no other\n"
 	"                             program may have open, and no device\n"
 	"      --rate BYTES           of a device: read no more than that in a second\n"
-	"      --force-share          also while others write to it, as a virtual machine does:\n"
+	"  -f, --format FMT           qcow2 or qcow: only if it is that\n"
+	"  -U, --force-share          also while others write to it, as a virtual machine does:\n"
 	"                             what is wrong may be so for the moment only\n"
 	"      --output FORMAT        human (default) or json, as qemu-img check\n"
 	"  -p, --progress             a progress bar on the terminal from the start on,\n"
@@ -31,13 +32,13 @@ static const char help[] =
 enum {
 	OPT_OUTPUT = 256,
 	OPT_RATE,
-	OPT_FORCE_SHARE,
 };
 
 static const struct option options[] = {
 	{ "repair", required_argument, NULL, 'r' },
+	{ "format", required_argument, NULL, 'f' },
 	{ "rate", required_argument, NULL, OPT_RATE },
-	{ "force-share", no_argument, NULL, OPT_FORCE_SHARE },
+	{ "force-share", no_argument, NULL, 'U' },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "progress", no_argument, NULL, 'p' },
 	{ "quiet", no_argument, NULL, 'q' },
@@ -48,10 +49,12 @@ static const struct option options[] = {
 /**
  * struct check_args - the command line
  * @opts: how to check
+ * @format: that the image has to have, or NULL
  * @help: print the help
  */
 struct check_args {
 	struct check_options opts;
+	const char *format;
 	bool help;
 };
 
@@ -68,7 +71,9 @@ static int parse_option(struct check_args *a, int opt)
 		return cmd_parse_output(optarg, &a->opts.json);
 	case OPT_RATE:
 		return cmd_parse_size("--rate", optarg, &a->opts.rate);
-	case OPT_FORCE_SHARE:
+	case 'f':
+		return cmd_parse_format(optarg, &a->format);
+	case 'U':
 		a->opts.force_share = true;
 		return 0;
 	case 'p':
@@ -89,7 +94,7 @@ static int parse_args(struct check_args *a, int argc, char **argv)
 {
 	int opt, err;
 
-	while ((opt = getopt_long(argc, argv, "r:pqh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "r:f:Upqh", options, NULL)) != -1) {
 		err = parse_option(a, opt);
 		if (err)
 			return err;
@@ -110,7 +115,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 		return cmd_usage(cmd);
 	if (a.help)
 		return cmd_help(cmd);
-	return check_image(argv[optind], &a.opts);
+	return cmd_check_format(argv[optind], a.format) ? CHECK_FAILED :
+	       check_image(argv[optind], &a.opts);
 }
 
 const struct command cmd_check = {

@@ -8,6 +8,8 @@
 
 #include "qcowctl.h"
 
+struct image;
+
 /**
  * struct command - one command of qcowctl
  * @name: as typed
@@ -86,5 +88,32 @@ int cmd_check_one_image(const char *name, int argc);
  * Return: 0 or QC_USAGE.
  */
 int cmd_parse_size(const char *option, const char *text, u64 *bytes);
+
+/* image.c */
+
+/**
+ * cmd_parse_format() - the argument of -f: the format that an image has to have
+ * @text: the argument; has to stay valid
+ * @format: result
+ *
+ * Return: 0 or QC_USAGE.
+ */
+int cmd_parse_format(const char *text, const char **format);
+
+/**
+ * cmd_check_format() - whether an image has the format that the user named
+ * @what: image or device
+ * @format: from cmd_parse_format(), or NULL: any
+ *
+ * Return: 0; QC_USAGE: another one; as attached_path() and policy_open_named(). That it is an image
+ * at all is for the command to find out.
+ */
+int cmd_check_format(const char *what, const char *format);
+
+/**
+ * cmd_note_writer() - warn of a device or of a process that writes to an image which is shown
+ * @img: the image, open
+ */
+void cmd_note_writer(const struct image *img);
 
 #endif /* QCOWCTL_CMD_H */

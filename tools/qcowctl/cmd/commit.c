@@ -15,6 +15,7 @@ static const char help[] =
 	"and neither root nor the driver is needed. After an interruption the same is read through\n"
 	"the image, and the same command begins again.\n"
 	"\n"
+	"  -f, --format FMT           qcow2 or qcow: only if it is that\n"
 	"      --drop                 remove the image afterwards\n"
 	"      --rate BYTES           copy no more than that in a second\n"
 	"      --progress FORM        bar, json (lines on standard output) or none; a bar is on the\n"
@@ -35,6 +36,7 @@ enum {
 };
 
 static const struct option options[] = {
+	{ "format", required_argument, NULL, 'f' },
 	{ "drop", no_argument, NULL, OPT_DROP },
 	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "progress", required_argument, NULL, OPT_PROGRESS },
@@ -45,55 +47,70 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static int parse_option(struct commit_options *opts, int opt, bool *wants_help)
+/**
+ * struct commit_args - the command line
+ * @opts: how to commit
+ * @format: that the image has to have, or NULL
+ * @help: print the help
+ */
+struct commit_args {
+	struct commit_options opts;
+	const char *format;
+	bool help;
+};
+
+static int parse_option(struct commit_args *a, int opt)
 {
 	switch (opt) {
+	case 'f':
+		return cmd_parse_format(optarg, &a->format);
 	case OPT_DROP:
-		opts->drop = true;
+		a->opts.drop = true;
 		return 0;
 	case OPT_RATE:
-		return cmd_parse_size("--rate", optarg, &opts->progress.rate);
+		return cmd_parse_size("--rate", optarg, &a->opts.progress.rate);
 	case OPT_PROGRESS:
-		return progress_parse(optarg, &opts->progress.form);
+		return progress_parse(optarg, &a->opts.progress.form);
 	case OPT_ALLOW_BACKING:
-		return policy_allow(&opts->chain.policy, optarg);
+		return policy_allow(&a->opts.chain.policy, optarg);
 	case OPT_BACKING_FORMAT:
-		return chain_set_backing_format(&opts->chain, optarg);
+		return chain_set_backing_format(&a->opts.chain, optarg);
 	case 'q':
-		opts->progress.form = PROGRESS_NONE;
+		a->opts.progress.form = PROGRESS_NONE;
 		return 0;
 	case 'h':
-		*wants_help = true;
+		a->help = true;
 		return 0;
 	default:
 		return QC_USAGE;
 	}
 }
 
-static int parse_args(struct commit_options *opts, int argc, char **argv, bool *wants_help)
+static int parse_args(struct commit_args *a, int argc, char **argv)
 {
 	int opt, err = 0;
 
-	while (!err && (opt = getopt_long(argc, argv, "qh", options, NULL)) != -1)
-		err = parse_option(opts, opt, wants_help);
-	if (err || *wants_help)
+	while (!err && (opt = getopt_long(argc, argv, "f:qh", options, NULL)) != -1)
+		err = parse_option(a, opt);
+	if (err || a->help)
 		return err;
 	return cmd_check_one_image("commit", argc);
 }
 
 static int run(const struct command *cmd, int argc, char **argv)
 {
-	struct commit_options opts = { .progress.form = PROGRESS_AUTO };
-	bool wants_help = false;
-	int err = parse_args(&opts, argc, argv, &wants_help);
+	struct commit_args a = { .opts.progress.form = PROGRESS_AUTO };
+	int err = parse_args(&a, argc, argv);
 
 	if (err == QC_USAGE)
 		cmd_usage(cmd);
-	else if (!err && wants_help)
+	else if (!err && a.help)
 		cmd_help(cmd);
 	else if (!err)
-		err = commit(argv[optind], &opts);
-	chain_options_free(&opts.chain);
+		err = cmd_check_format(argv[optind], a.format);
+	if (!err && !a.help)
+		err = commit(argv[optind], &a.opts);
+	chain_options_free(&a.opts.chain);
 	return err;
 }
 

@@ -25,6 +25,8 @@ static const char help[] =
 	"      --backing [N=]FILE     FILE in place of the backing file that the image (or\n"
 	"                             layer N of its chain) names; no image is changed\n"
 	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
+	"  -f, --format FMT           qcow2 or qcow: only if it is that\n"
+	"  -U, --force-share          without a warning if others write to it meanwhile\n"
 	"  -h, --help                 this text\n";
 
 enum {
@@ -43,6 +45,8 @@ static const struct option options[] = {
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
 	{ "backing", required_argument, NULL, OPT_BACKING },
 	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
+	{ "format", required_argument, NULL, 'f' },
+	{ "force-share", no_argument, NULL, 'U' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -52,6 +56,8 @@ static const struct option options[] = {
  */
 struct info_args {
 	struct chain_options chain;
+	const char *format;
+	bool force_share;
 	bool dump;
 	bool json;
 	bool help;
@@ -74,6 +80,11 @@ static int parse_option(struct info_args *a, int opt)
 		return chain_add_backing(&a->chain, optarg);
 	case OPT_BACKING_FORMAT:
 		return chain_set_backing_format(&a->chain, optarg);
+	case 'f':
+		return cmd_parse_format(optarg, &a->format);
+	case 'U':
+		a->force_share = true;
+		return 0;
 	case 'h':
 		a->help = true;
 		return 0;
@@ -86,7 +97,7 @@ static int parse_args(struct info_args *a, int argc, char **argv)
 {
 	int opt, err;
 
-	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "f:Uh", options, NULL)) != -1) {
 		err = parse_option(a, opt);
 		if (err)
 			return err;
@@ -128,6 +139,12 @@ static int print_tree(struct json_object *tree)
 	return 0;
 }
 
+static void note_writer(const struct info_args *a, const struct chain *chain)
+{
+	if (!a->force_share)
+		cmd_note_writer(&chain->images[0]);
+}
+
 static int info(struct info_args *a, const char *name)
 {
 	struct json_object *list = json_object_new_array();
@@ -136,6 +153,7 @@ static int info(struct info_args *a, const char *name)
 
 	err = chain_open(&chain, name, &a->chain);
 	if (!err) {
+		note_writer(a, &chain);
 		err = describe(a, &chain, list);
 		if (a->json)
 			print_err = print_tree(a->chain.top_only ?
@@ -155,11 +173,22 @@ static int dump(struct info_args *a, const char *name)
 	err = attached_path(name, &path);
 	if (!err)
 		err = chain_open(&chain, path ? path : name, &a->chain);
-	if (!err)
+	if (!err) {
+		note_writer(a, &chain);
 		err = dump_image(&chain.images[0], a->json);
+	}
 	chain_close(&chain);
 	free(path);
 	return err;
+}
+
+static int show(struct info_args *a, const char *name)
+{
+	int err = cmd_check_format(name, a->format);
+
+	if (err)
+		return err;
+	return a->dump ? dump(a, name) : info(a, name);
 }
 
 static int run(const struct command *cmd, int argc, char **argv)
@@ -171,10 +200,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cmd_usage(cmd);
 	else if (!err && a.help)
 		cmd_help(cmd);
-	else if (!err && a.dump)
-		err = dump(&a, argv[optind]);
 	else if (!err)
-		err = info(&a, argv[optind]);
+		err = show(&a, argv[optind]);
 	chain_options_free(&a.chain);
 	return err;
 }

@@ -23,6 +23,8 @@ static const char help[] =
 	"      --backing [N=]FILE     FILE in place of the backing file that the image (or\n"
 	"                             layer N of its chain) names; no image is changed\n"
 	"      --backing-format FMT   raw, qcow or qcow2, where an image states none\n"
+	"  -f, --format FMT           qcow2 or qcow: only if it is that\n"
+	"  -U, --force-share          without a warning if others write to it meanwhile\n"
 	"  -h, --help                 this text\n";
 
 enum {
@@ -39,6 +41,8 @@ static const struct option options[] = {
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
 	{ "backing", required_argument, NULL, OPT_BACKING },
 	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
+	{ "format", required_argument, NULL, 'f' },
+	{ "force-share", no_argument, NULL, 'U' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -112,36 +116,20 @@ static int walk(struct extents *ext, bool json)
 	return err;
 }
 
-static int map(const char *name, const struct chain_options *opts, bool json)
-{
-	struct extents *ext = NULL;
-	struct chain chain;
-	int err;
-
-	err = chain_open(&chain, name, opts);
-	if (!err) {
-		ext = extents_open(&chain);
-		if (json)
-			putchar('[');
-		err = walk(ext, json);
-		if (json)
-			puts("]");
-	}
-	extents_close(ext);
-	chain_close(&chain);
-	return err;
-}
-
 /**
  * struct map_args - the command line
  * @chain: which files
  * @bitmap: name of the bitmap that is shown, or NULL
+ * @format: that the image has to have, or NULL
+ * @force_share: no warning of others that write to it
  * @json: as JSON
  * @help: print the help
  */
 struct map_args {
 	struct chain_options chain;
 	const char *bitmap;
+	const char *format;
+	bool force_share;
 	bool json;
 	bool help;
 };
@@ -160,6 +148,11 @@ static int parse_option(struct map_args *a, int opt)
 		return chain_add_backing(&a->chain, optarg);
 	case OPT_BACKING_FORMAT:
 		return chain_set_backing_format(&a->chain, optarg);
+	case 'f':
+		return cmd_parse_format(optarg, &a->format);
+	case 'U':
+		a->force_share = true;
+		return 0;
 	case 'h':
 		a->help = true;
 		return 0;
@@ -172,7 +165,7 @@ static int parse_args(struct map_args *a, int argc, char **argv)
 {
 	int opt, err = 0;
 
-	while (!err && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1)
+	while (!err && (opt = getopt_long(argc, argv, "f:Uh", options, NULL)) != -1)
 		err = parse_option(a, opt);
 	if (err || a->help)
 		return err;
@@ -181,6 +174,37 @@ static int parse_args(struct map_args *a, int argc, char **argv)
 	if (a->bitmap && (a->chain.nr_backings || a->chain.backing_format || a->chain.policy.nr))
 		return qc_fail(QC_USAGE, "--bitmap", "backing files are not looked at");
 	return 0;
+}
+
+static int map(const struct map_args *a, const char *name)
+{
+	struct extents *ext = NULL;
+	struct chain chain;
+	int err;
+
+	err = chain_open(&chain, name, &a->chain);
+	if (!err) {
+		if (!a->force_share)
+			cmd_note_writer(&chain.images[0]);
+		ext = extents_open(&chain);
+		if (a->json)
+			putchar('[');
+		err = walk(ext, a->json);
+		if (a->json)
+			puts("]");
+	}
+	extents_close(ext);
+	chain_close(&chain);
+	return err;
+}
+
+static int show(const struct map_args *a, const char *name)
+{
+	int err = cmd_check_format(name, a->format);
+
+	if (err)
+		return err;
+	return a->bitmap ? bitmap_map(name, a->bitmap, a->json) : map(a, name);
 }
 
 static int run(const struct command *cmd, int argc, char **argv)
@@ -192,10 +216,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cmd_usage(cmd);
 	else if (!err && a.help)
 		cmd_help(cmd);
-	else if (!err && a.bitmap)
-		err = bitmap_map(argv[optind], a.bitmap, a.json);
 	else if (!err)
-		err = map(argv[optind], &a.chain, a.json);
+		err = show(&a, argv[optind]);
 	chain_options_free(&a.chain);
 	return err;
 }

@@ -20,6 +20,7 @@ static const char help[] =
 	"  -u, --unsafe               change the names and nothing else: what is read from the\n"
 	"                             backing file is that of the new one; of a device, from\n"
 	"                             its next attach on\n"
+	"  -f, --format FMT           qcow2 or qcow: only if it is that\n"
 	"      --old-format FMT       format of the old backing file, and of those below either one,\n"
 	"                             where none is stated\n"
 	"      --allow-backing NAME   backing files may be in this directory too, or be this\n"
@@ -48,6 +49,7 @@ static const struct option options[] = {
 	{ "backing", required_argument, NULL, 'b' },
 	{ "backing-format", required_argument, NULL, 'F' },
 	{ "unsafe", no_argument, NULL, 'u' },
+	{ "format", required_argument, NULL, 'f' },
 	{ "old-format", required_argument, NULL, OPT_OLD_FORMAT },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
 	{ "key-file", required_argument, NULL, OPT_KEY_FILE },
@@ -62,11 +64,13 @@ static const struct option options[] = {
 /**
  * struct rebase_args - the command line
  * @opts: which backing file
+ * @format: that the image has to have, or NULL
  * @unsafe: change the names only
  * @help: print the help
  */
 struct rebase_args {
 	struct rebase_options opts;
+	const char *format;
 	bool unsafe;
 	bool help;
 };
@@ -87,6 +91,8 @@ static int parse_option(struct rebase_args *a, int opt)
 		return 0;
 	case 'F':
 		return parse_format("--backing-format", optarg, &a->opts.format);
+	case 'f':
+		return cmd_parse_format(optarg, &a->format);
 	case OPT_OLD_FORMAT:
 		return parse_format("--old-format", optarg, &a->opts.old_format);
 	case OPT_ALLOW_BACKING:
@@ -132,7 +138,7 @@ static int parse_args(struct rebase_args *a, int argc, char **argv)
 {
 	int opt, err;
 
-	while ((opt = getopt_long(argc, argv, "b:F:uqh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "f:b:F:uqh", options, NULL)) != -1) {
 		err = parse_option(a, opt);
 		if (err)
 			return err;
@@ -148,8 +154,10 @@ static int rebase(struct rebase_args *a, const char *what)
 {
 	bool attached;
 	u32 index;
-	int err = sysfs_find_attached(what, "be rebased", &index, &attached);
+	int err = cmd_check_format(what, a->format);
 
+	if (!err)
+		err = sysfs_find_attached(what, "be rebased", &index, &attached);
 	if (err)
 		return err;
 	if (!attached && a->opts.keys.nr)

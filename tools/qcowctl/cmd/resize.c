@@ -17,6 +17,7 @@ static const char help[] =
 	"reads as zeros. Partitions and file systems stay as they are: growpart and resize2fs or\n"
 	"xfs_growfs follow.\n"
 	"\n"
+	"  -f, --format FMT           qcow2 or qcow: only if it is that\n"
 	"      --shrink               SIZE may be less than now: the device must not be open, and\n"
 	"                             nothing may be allocated in what goes\n"
 	"      --allow-backing NAME   of an image that is not attached: backing files may be in\n"
@@ -35,6 +36,7 @@ enum {
 };
 
 static const struct option options[] = {
+	{ "format", required_argument, NULL, 'f' },
 	{ "shrink", no_argument, NULL, OPT_SHRINK },
 	{ "allow-backing", required_argument, NULL, OPT_ALLOW_BACKING },
 	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
@@ -46,6 +48,7 @@ static const struct option options[] = {
 /**
  * struct resize_args - the command line
  * @what: device or image
+ * @format: that the image has to have, or NULL
  * @size: which
  * @opts: for an image that is not attached
  * @quiet: print nothing but errors
@@ -53,6 +56,7 @@ static const struct option options[] = {
  */
 struct resize_args {
 	const char *what;
+	const char *format;
 	struct resize_size size;
 	struct chain_options opts;
 	bool quiet;
@@ -74,6 +78,8 @@ static bool is_size(const char *arg)
 static int parse_option(struct resize_args *a, int opt)
 {
 	switch (opt) {
+	case 'f':
+		return cmd_parse_format(optarg, &a->format);
 	case OPT_SHRINK:
 		a->size.shrink = true;
 		return 0;
@@ -104,7 +110,7 @@ static int parse_args(struct resize_args *a, int argc, char **argv)
 			argv[kept++] = argv[i];
 	}
 	argc = kept;
-	while (!err && (opt = getopt_long(argc, argv, "qh", options, NULL)) != -1)
+	while (!err && (opt = getopt_long(argc, argv, "f:qh", options, NULL)) != -1)
 		err = parse_option(a, opt);
 	if (err || a->help)
 		return err;
@@ -149,8 +155,10 @@ static int resize(struct resize_args *a)
 	u64 from = 0, to = 0;
 	bool attached;
 	u32 index;
-	int err = sysfs_find_attached(a->what, "be resized", &index, &attached);
+	int err = cmd_check_format(a->what, a->format);
 
+	if (!err)
+		err = sysfs_find_attached(a->what, "be resized", &index, &attached);
 	if (!err && attached)
 		err = resize_device(index, a, &from, &to);
 	else if (!err)

@@ -24,6 +24,8 @@ static const char help[] =
 	"      --force            -a of an attached image: though it is in use\n"
 	"      --no-freeze        -c of an attached image: do not freeze its file systems\n"
 	"      --output FORMAT    of -l: human (default) or json\n"
+	"  -f, --format FMT       qcow2 or qcow: only if the image is that\n"
+	"  -U, --force-share      of -l: also while others write to it, as always\n"
 	"  -q, --quiet            print nothing when all is well, as always\n"
 	"  -h, --help             this text\n";
 
@@ -41,6 +43,8 @@ static const struct option options[] = {
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "no-freeze", no_argument, NULL, OPT_NO_FREEZE },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
+	{ "format", required_argument, NULL, 'f' },
+	{ "force-share", no_argument, NULL, 'U' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -50,6 +54,8 @@ static const struct option options[] = {
  * struct snapshot_args - the command line
  * @action: letter of -l, -c, -a or -d; 0: none
  * @what: argument of the action
+ * @format: that the image has to have, or NULL
+ * @force_share: --force-share was given
  * @output: --output was given
  * @json: with json
  * @opts: for an attached image
@@ -58,6 +64,8 @@ static const struct option options[] = {
 struct snapshot_args {
 	int action;
 	const char *what;
+	const char *format;
+	bool force_share;
 	bool output;
 	bool json;
 	struct snapshot_options opts;
@@ -86,6 +94,11 @@ static int parse_option(struct snapshot_args *a, int opt)
 	case OPT_NO_FREEZE:
 		a->opts.no_freeze = true;
 		return 0;
+	case 'f':
+		return cmd_parse_format(optarg, &a->format);
+	case 'U':
+		a->force_share = true;
+		return 0;
 	case 'q':
 		return 0;
 	case 'h':
@@ -100,7 +113,7 @@ static int parse_args(struct snapshot_args *a, int argc, char **argv)
 {
 	int opt, err;
 
-	while ((opt = getopt_long(argc, argv, "lc:a:d:qh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "lc:a:d:f:Uqh", options, NULL)) != -1) {
 		err = parse_option(a, opt);
 		if (err)
 			return err;
@@ -111,6 +124,8 @@ static int parse_args(struct snapshot_args *a, int argc, char **argv)
 		return qc_fail(QC_USAGE, "snapshot", "one of -l, -c, -a and -d is wanted");
 	if (a->output && a->action != 'l')
 		return qc_fail(QC_USAGE, "--output", "only with -l");
+	if (a->force_share && a->action != 'l')
+		return qc_fail(QC_USAGE, "--force-share", "only with -l");
 	if (a->opts.force && a->action != 'a')
 		return qc_fail(QC_USAGE, "--force", "only with -a");
 	if (a->opts.no_freeze && a->action != 'c')
@@ -155,6 +170,9 @@ static int run(const struct command *cmd, int argc, char **argv)
 		return err;
 	if (a.help)
 		return cmd_help(cmd);
+	err = cmd_check_format(argv[optind], a.format);
+	if (err)
+		return err;
 	if (a.action == 'l')
 		return list(&a, argv[optind]);
 	return change_image(&a, argv[optind]);

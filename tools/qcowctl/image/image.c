@@ -348,6 +348,26 @@ const char *image_format(const struct image *img)
 	return img->h.version == 1 ? "qcow" : "qcow2";
 }
 
+int image_check_format(const char *name, const char *format)
+{
+	struct image img;
+	const char *found;
+	__be32 head[2];
+	int err;
+
+	image_init(&img);
+	err = policy_open_named(&img, name, false);
+	if (!err && !image_pread(img.fd, head, sizeof(head), 0) &&
+	    be32_to_cpu(head[0]) == QCOW_MAGIC) {
+		found = be32_to_cpu(head[1]) == 1 ? "qcow" : "qcow2";
+		if (strcmp(found, format))
+			err = qc_fail(QC_USAGE, name, "--format: '%s' is asked for, and it is %s",
+				      format, found);
+	}
+	image_close(&img);
+	return err;
+}
+
 bool image_is_raw_format(const char *format)
 {
 	return !strcmp(format, "raw") || !strcmp(format, "file") || !strcmp(format, "host_device");

@@ -148,6 +148,17 @@ void image_warn_cut(const struct image *img);
 const char *image_format(const struct image *img);
 
 /**
+ * image_check_format() - whether a file has the format that the user named
+ * @name: of the file, which no policy restricts
+ * @format: "qcow" or "qcow2"
+ *
+ * Looks at no more than magic and version, and leaves what is no QCOW image to others.
+ *
+ * Return: 0; QC_USAGE: it has the other one, after a message; as policy_open_named().
+ */
+int image_check_format(const char *name, const char *format);
+
+/**
  * image_is_raw_format() - whether a format that an image states for a file means raw
  * @format: under QEMU's name
  *
@@ -579,6 +590,14 @@ int lock_file(int fd, const char *name, enum image_lock mode);
 
 /* The same on an image that is open, and on its external data file. */
 int lock_image(const struct image *img, enum image_lock mode);
+
+/**
+ * lock_has_writer() - whether another process may write to a file, or resize it, by QEMU's locks
+ * @fd: the file, on which this process has no lock
+ *
+ * Return: true if so; false also where the file system has no locks.
+ */
+bool lock_has_writer(int fd);
 
 /* chain.c: an image and its backing files */
 

@@ -253,6 +253,13 @@ int lock_file(int fd, const char *name, enum image_lock mode)
 	return err ? qc_fail_errno(QC_SYSTEM, -err, name, "cannot lock") : 0;
 }
 
+bool lock_has_writer(int fd)
+{
+	unsigned int bit;
+
+	return test_bytes(fd, USES_BASE, PERM_WRITE | PERM_RESIZE, &bit) == -EBUSY;
+}
+
 int lock_image(const struct image *img, enum image_lock mode)
 {
 	int err = lock_file(img->fd, img->name, mode);
