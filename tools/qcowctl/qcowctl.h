@@ -5,6 +5,7 @@
 #ifndef QCOWCTL_H
 #define QCOWCTL_H
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -126,6 +127,28 @@ size_t qc_utf8(const char *text, size_t left, u32 *code);
  * Return: false when it could not be written.
  */
 bool qc_put_json(const char *text);
+
+/* signals.c */
+
+/**
+ * qc_ending_signals() - the signals by which a user or the system ends a command
+ * @set: result: SIGHUP, SIGINT, SIGQUIT, SIGTERM
+ */
+void qc_ending_signals(sigset_t *set);
+
+/**
+ * qc_hold_signals() - from now on those of qc_ending_signals() wait
+ * @before: result, for qc_release_signals()
+ *
+ * For what takes a moment, and would leave a file behind if the process ended in it.
+ */
+void qc_hold_signals(sigset_t *before);
+
+/**
+ * qc_release_signals() - the process may end again, and does if one of them has come meanwhile
+ * @before: from qc_hold_signals()
+ */
+void qc_release_signals(const sigset_t *before);
 
 /* Memory; the process ends with QC_SYSTEM when there is none. */
 void *qc_alloc(size_t bytes);			/* zeroed */

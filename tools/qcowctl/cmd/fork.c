@@ -227,12 +227,15 @@ static int attach_second(struct fork_args *a, const struct overlay_base *base)
 	return err;
 }
 
-static int fork_base(struct fork_args *a, const struct overlay_base *base, const char *own)
+/* The files have their names before the first device has its own: a signal waits until then. */
+static int make_overlays(struct fork_args *a, const struct overlay_base *base, const char *own)
 {
 	struct image first, second;
+	sigset_t before;
 	int err;
 
 	image_init(&second);
+	qc_hold_signals(&before);
 	err = overlay_create(base, own, &first);
 	if (!err) {
 		err = overlay_create(base, a->file, &second);
@@ -247,6 +250,14 @@ static int fork_base(struct fork_args *a, const struct overlay_base *base, const
 	}
 	image_close(&second);
 	image_close(&first);
+	qc_release_signals(&before);
+	return err;
+}
+
+static int fork_base(struct fork_args *a, const struct overlay_base *base, const char *own)
+{
+	int err = make_overlays(a, base, own);
+
 	if (err)
 		return err;
 	qc_fail(0, base->device, "goes on in %s", own);

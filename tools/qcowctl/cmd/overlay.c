@@ -31,24 +31,35 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static int overlay(const char *what, const char *name, const char *key_file, bool no_freeze)
+/* The file is there before the device has it: a signal waits until it has. */
+static int put_overlay(const struct overlay_base *base, const char *name, bool no_freeze)
 {
-	struct overlay_base base;
 	struct image top;
+	sigset_t before;
 	int err;
 
-	image_init(&top);
-	err = overlay_open_base(&base, what);
-	if (!err)
-		err = overlay_encrypt(&base, key_file, name);
-	if (!err)
-		err = overlay_create(&base, name, &top);
+	qc_hold_signals(&before);
+	err = overlay_create(base, name, &top);
 	if (!err) {
-		err = overlay_put(&base, &top, no_freeze);
+		err = overlay_put(base, &top, no_freeze);
 		if (err)
 			overlay_remove(&top);
 	}
 	image_close(&top);
+	qc_release_signals(&before);
+	return err;
+}
+
+static int overlay(const char *what, const char *name, const char *key_file, bool no_freeze)
+{
+	struct overlay_base base;
+	int err;
+
+	err = overlay_open_base(&base, what);
+	if (!err)
+		err = overlay_encrypt(&base, key_file, name);
+	if (!err)
+		err = put_overlay(&base, name, no_freeze);
 	overlay_close_base(&base);
 	return err;
 }

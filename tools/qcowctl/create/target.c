@@ -165,18 +165,17 @@ static int open_temp(struct target *t, const struct stat *like)
 {
 	char *dir = path_dirname(t->path);
 	char *temp = qc_printf("%s/.qcowctl-XXXXXX", strcmp(dir, "/") ? dir : "");
-	sigset_t all, old;
+	sigset_t before;
 	int err;
 
 	catch_signals();
 	/* The handler has to know of the file as soon as there is one. */
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &old);
+	qc_hold_signals(&before);
 	t->fd = mkostemp(temp, O_CLOEXEC);
 	err = errno;
 	if (t->fd >= 0)
 		replace_temp(NULL, temp);
-	sigprocmask(SIG_SETMASK, &old, NULL);
+	qc_release_signals(&before);
 	if (t->fd < 0) {
 		qc_fail_errno(0, err, t->name, "cannot create a file in %s", dir);
 		free(dir);

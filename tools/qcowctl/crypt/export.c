@@ -20,7 +20,7 @@ static int write_key(const struct volume_key *key, int fd, const char *name)
 			     "cannot write the volume key");
 }
 
-static int write_new_file(const struct volume_key *key, const char *name)
+static int write_file(const struct volume_key *key, const char *name)
 {
 	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int err;
@@ -33,6 +33,17 @@ static int write_new_file(const struct volume_key *key, const char *name)
 		err = qc_fail_errno(QC_SYSTEM, errno, name, "cannot write the volume key");
 	if (err)
 		unlink(name);
+	return err;
+}
+
+static int write_new_file(const struct volume_key *key, const char *name)
+{
+	sigset_t before;
+	int err;
+
+	qc_hold_signals(&before);
+	err = write_file(key, name);
+	qc_release_signals(&before);
 	return err;
 }
 

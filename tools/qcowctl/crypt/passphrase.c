@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -16,9 +15,6 @@
 #include "crypt/secret.h"
 
 #define AGENT	"systemd-ask-password"
-
-/* What ends the process while a terminal does not echo. */
-static const int ending[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
 
 static int read_all(struct passphrase *p, int fd, const char *name)
 {
@@ -60,7 +56,7 @@ static void drop_line_feed(struct passphrase *p)
 		p->len--;
 }
 
-/* @signals: becomes readable when one of ending[] waits. */
+/* @signals: becomes readable when one that ends the process waits. */
 static ssize_t read_line(struct passphrase *p, int signals)
 {
 	struct pollfd inputs[] = {
@@ -100,18 +96,16 @@ static int ask_terminal(struct passphrase *p, const char *prompt)
 {
 	sigset_t blocked, before;
 	int signals, err;
-	size_t i;
 
-	sigemptyset(&blocked);
-	for (i = 0; i < ARRAY_SIZE(ending); i++)
-		sigaddset(&blocked, ending[i]);
-	sigprocmask(SIG_BLOCK, &blocked, &before);
+	/* While the terminal does not echo. */
+	qc_hold_signals(&before);
+	qc_ending_signals(&blocked);
 	signals = signalfd(-1, &blocked, SFD_CLOEXEC);
 	err = signals < 0 ? -1 : read_quietly(p, prompt, signals);
 	if (signals >= 0)
 		close(signals);
 	/* Now the process ends, if that is what it was. */
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	qc_release_signals(&before);
 	if (err)
 		return qc_fail(QC_SYSTEM, NULL, "no passphrase has been typed");
 	drop_line_feed(p);

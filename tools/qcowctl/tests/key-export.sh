@@ -39,6 +39,14 @@ status=0
 (trap '' XFSZ && ulimit -f 0 && exec "$QCOWCTL" key export --key-file key --volume-key-file other image \
 	2>/dev/full) || status=$?
 [[ $status -eq 2 && ! -e other ]]
+# interrupted, its file is whole
+cc -O1 -shared -fPIC -D_GNU_SOURCE -o signalled.so "$here/signalled.c"
+status=0
+ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 LD_PRELOAD=$PWD/signalled.so \
+	"$QCOWCTL" key export --key-file key --volume-key-file other image || status=$?
+[[ $status -eq 143 ]] || die "not interrupted: status $status"
+cmp other want || die "half of the volume key is left"
+rm other
 refuses "$USAGE" 'export wants a --volume-key-file' --key-file key
 refuses "$USAGE" '--slot: only with add, change, erase$' --slot 1 --volume-key-file other
 cmp image before
