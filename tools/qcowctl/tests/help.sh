@@ -11,5 +11,10 @@ for command in '' attach detach list info map create check snapshot bitmap key o
 	grep -q '^Usage: qcowctl' out
 	[[ ! -s err ]]
 done
+# the forms of what -o takes
+"$QCOWCTL" create --help >out
+"$QCOWCTL" create -o help >forms
+tail -n "$(wc -l <forms)" out | cmp - forms
+grep -q 'preallocation .*off .*metadata.*full' forms
 version=$(sed -n 's/^#define QCOW_VERSION "\(.*\)"$/\1/p' "$(dirname "$0")/../../../include/qcow/version.h")
 [[ $("$QCOWCTL" --version) == "qcowctl ${version:?}" ]]
