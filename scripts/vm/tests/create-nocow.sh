@@ -1,6 +1,6 @@
 #!/bin/bash
-# create -o nocow=on has btrfs overwrite a new image and its data file in place, as with qemu-img; another
-# file system has nothing of the kind.
+# create -o nocow=on has btrfs overwrite a new image and its data file in place, as with qemu-img;
+# another file system has nothing of the kind.
 # kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"

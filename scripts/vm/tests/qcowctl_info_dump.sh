@@ -1,6 +1,6 @@
 #!/bin/bash
-# info --dump of a device has the tables of its image, while it is attached and by any path; what is shown of
-# an image that a device writes to comes with a warning.
+# info --dump of a device has the tables of its image, while it is attached and by any path; what is
+# shown of an image that a device writes to comes with a warning.
 # kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
@@ -15,7 +15,8 @@ shown() {
 	qcowctl "${@:2}" >/dev/null 2>err
 	assert_eq "$(cat err)" "$1" "${*:2}"
 }
-warning="is attached to be written to, as $dev: the file may be behind"
+written="is attached to be written to, as $dev:"
+warning="$written the file may be behind"
 for command in info 'info --dump' map; do
 	# shellcheck disable=SC2086 # its words
 	shown "qcowctl: image: warning: $warning" $command image
@@ -23,8 +24,7 @@ for command in info 'info --dump' map; do
 	shown '' $command -U image
 done
 shown "qcowctl: $PWD/image: warning: $warning" info --dump "$dev"
-shown "qcowctl: image: warning: is attached to be written to, as $dev: checked as it is at this instant" \
-	check image
+shown "qcowctl: image: warning: $written checked as it is at this instant" check image
 shown '' check -q image
 shown '' check "$dev"
 dev=$(detach "$dev" && attach -r image)

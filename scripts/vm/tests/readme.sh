@@ -1,11 +1,10 @@
 #!/bin/bash
-# The quick start of the README, run as it stands there: each command succeeds, and prints the line that
-# follows it.
+# The quick start of the README, run as it stands there: each command succeeds, and prints the line
+# that follows it.
 # kernels: 6.12
 # timeout: 60
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
-# A file of its own: a command that reads its input would take the rest.
 sed -n '/^## Quick start$/,/^## /s/^    //p' "$QCOW_ROOT/README.md" >lines
 mkdir -p /mnt
 modprobe ext4
@@ -20,5 +19,5 @@ while IFS= read -r line <&3; do
 		answers=$((answers + 1))
 	fi
 done 3<lines
-[[ $commands -gt 5 && $answers -gt 2 ]] || fail "$commands commands and $answers answers in: $(cat lines)"
+[[ $commands -gt 5 && $answers -gt 2 ]] || fail "$commands commands, $answers answers: $(cat lines)"
 assert_eq "$(qcowctl list -n)" ""

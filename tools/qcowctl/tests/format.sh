@@ -1,6 +1,6 @@
 #!/bin/bash
-# -f names the format that an image has to have, where qemu-img takes it; of another one, it is left as it
-# is. -U is taken where nothing is written.
+# -f names the format that an image has to have, where qemu-img takes it; one of another format is
+# left as it is. -U is taken where nothing is written.
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"

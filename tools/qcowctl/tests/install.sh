@@ -4,9 +4,10 @@ set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# make takes the program of a build without sanitizers, and no variables of the make that runs the tests
+# The program of a build without sanitizers, and no variables of the make that runs the tests.
 tool() {
-	env -u MAKEFLAGS -u MAKELEVEL -u SAN make -s -C "$here/.." DESTDIR="$PWD/root" PREFIX=/usr "$@" >out
+	env -u MAKEFLAGS -u MAKELEVEL -u SAN \
+		make -s -C "$here/.." DESTDIR="$PWD/root" PREFIX=/usr "$@" >out
 }
 tool install
 find root -type f -printf '%m /%P\n' | sort >got

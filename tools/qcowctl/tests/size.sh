@@ -1,6 +1,6 @@
 #!/bin/bash
-# Sizes and numbers of the command line mean what the manual says: in every option that takes a size what
-# they mean for qemu-img, and what is none is refused with the reason.
+# Sizes and numbers of the command line mean what the manual says: in every option that takes a size
+# what they mean for qemu-img, and what is none is refused with the reason.
 set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"
