@@ -681,6 +681,12 @@ static int call_wait(void *data, void __user *user, struct qcow_report *rep)
 {
 	const struct qcow_wait *args = data;
 
+	if (args->flags == (QCOW_WAIT_CANCEL | QCOW_WAIT_DETACH)) {
+		qcow_report(rep, "a detach that has begun cannot be cancelled");
+		return -EINVAL;
+	}
+	if (args->flags & QCOW_WAIT_DETACH)
+		return qcow_device_wait_detach(args->index);
 	return qcow_device_wait(args->index, args->flags & QCOW_WAIT_CANCEL, rep);
 }
 
@@ -729,7 +735,7 @@ static const struct call calls[] = {
 	[_IOC_NR(QCOW_OVERLAY)] = CALL(overlay, 0),
 	[_IOC_NR(QCOW_SET_ACCESS)] = CALL(set_access, ACCESS_FLAGS),
 	[_IOC_NR(QCOW_REBASE)] = CALL(rebase, REBASE_FLAGS),
-	[_IOC_NR(QCOW_WAIT)] = CALL(wait, QCOW_WAIT_CANCEL),
+	[_IOC_NR(QCOW_WAIT)] = CALL(wait, QCOW_WAIT_CANCEL | QCOW_WAIT_DETACH),
 	[_IOC_NR(QCOW_COMMIT_BACKING)] = CALL(commit_backing, 0),
 	[_IOC_NR(QCOW_CHANGE_BITMAP)] = CALL(change_bitmap, 0),
 	[_IOC_NR(QCOW_MAP_BITMAP)] = CALL(map_bitmap, 0),

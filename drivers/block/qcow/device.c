@@ -53,12 +53,18 @@ static DEFINE_XARRAY_ALLOC(qcow_devices);
 /* Held from the look-up of a device to the decision that this caller detaches it. */
 static DEFINE_MUTEX(detach_lock);
 
-/* Where detaches wait for an operation, and how many have ended, of all devices. */
+/* Where tasks wait for an operation, attach or detach to end; how many have, of all devices. */
 static DECLARE_WAIT_QUEUE_HEAD(operation_wait);
 static atomic_t operations_ended = ATOMIC_INIT(0);
 
 /* Runs lazy detaches; its end is the end of the module's code in them. */
 static struct workqueue_struct *detach_wq;
+
+static void operation_ended(void)
+{
+	atomic_inc(&operations_ended);
+	wake_up_all(&operation_wait);
+}
 
 static int disk_open(struct gendisk *disk, blk_mode_t mode)
 {
@@ -552,6 +558,12 @@ static int device_teardown(struct qcow_device *dev)
 	return err;
 }
 
+static void index_free(unsigned int index)
+{
+	xa_erase(&qcow_devices, index);
+	operation_ended();
+}
+
 static int device_remove(struct qcow_device *dev)
 {
 	struct gendisk *disk = dev->disk;
@@ -564,7 +576,7 @@ static int device_remove(struct qcow_device *dev)
 	err = device_teardown(dev);
 	/* The last reference to the disk frees the device. */
 	put_disk(disk);
-	xa_erase(&qcow_devices, index);
+	index_free(index);
 	module_put(THIS_MODULE);
 	return err;
 }
@@ -680,6 +692,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	/* An attached image keeps the module; the open control node holds it until then. */
 	__module_get(THIS_MODULE);
 	xa_store(&qcow_devices, index, dev, GFP_KERNEL);
+	operation_ended();
 	/* Its partitions may not have been read; and no caller is left that wants it. */
 	if (fatal_signal_pending(current)) {
 		qcow_device_detach(index, true, rep);
@@ -694,7 +707,7 @@ err_disk:
 err_setup:
 	device_teardown(dev);
 err_index:
-	xa_erase(&qcow_devices, index);
+	index_free(index);
 err_free:
 	kfree(dev);
 	return err;
@@ -891,8 +904,7 @@ void qcow_device_put(struct qcow_device *dev)
 	lazy_detach_locked(dev);
 	mutex_unlock(&disk->open_mutex);
 	put_device(disk_to_dev(disk));
-	atomic_inc(&operations_ended);
-	wake_up_all(&operation_wait);
+	operation_ended();
 }
 
 /**
@@ -951,6 +963,35 @@ int qcow_device_wait(unsigned int index, bool cancel, struct qcow_report *rep)
 		ended = atomic_read(&operations_ended);
 	} while (!running_look(&running, index, false));
 	return 0;
+}
+
+/* A number that is taken without a device is that of one which is being detached, or attached. */
+static bool is_detaching(unsigned int index)
+{
+	XA_STATE(xas, &qcow_devices, index);
+	struct qcow_device *dev;
+	bool detaching;
+
+	mutex_lock(&detach_lock);
+	xa_lock(&qcow_devices);
+	dev = xas_load(&xas);
+	xa_unlock(&qcow_devices);
+	detaching = xa_is_zero(dev) || (dev && READ_ONCE(dev->detaching));
+	mutex_unlock(&detach_lock);
+	return detaching;
+}
+
+int qcow_device_wait_detach(unsigned int index)
+{
+	int ended;
+
+	do {
+		ended = atomic_read(&operations_ended);
+		if (!is_detaching(index))
+			return 0;
+	} while (!wait_event_state(operation_wait, atomic_read(&operations_ended) != ended,
+				   (TASK_KILLABLE | TASK_FREEZABLE)));
+	return -EINTR;
 }
 
 int qcow_device_module_init(void)

@@ -242,6 +242,17 @@ void qcow_device_put(struct qcow_device *dev);
 int qcow_device_wait(unsigned int index, bool cancel, struct qcow_report *rep);
 
 /**
+ * qcow_device_wait_detach() - wait for a detach that has begun
+ * @index: of the device, which may be gone
+ *
+ * Afterwards the driver has no file of it any more. One that is being attached is waited for, too.
+ *
+ * Context: process context, may sleep.
+ * Return: 0; -EINTR: the task is being killed.
+ */
+int qcow_device_wait_detach(unsigned int index);
+
+/**
  * qcow_device_get_files() - the files of a layer
  * @files: an image and a data file, or NULL, of each layer, of those above already
  * @depth: of this one; its files are set, also after an error

@@ -371,6 +371,7 @@ struct qcow_rebase {
 };
 
 #define QCOW_WAIT_CANCEL	(1U << 0)	/* have it end soon */
+#define QCOW_WAIT_DETACH	(1U << 1)	/* wait for a detach that has begun, and no more */
 
 /**
  * struct qcow_wait - argument of QCOW_WAIT
@@ -382,7 +383,9 @@ struct qcow_rebase {
  *
  * Waits for the end of the operation that is running on the device, if one is. With
  * QCOW_WAIT_CANCEL an operation that takes long is cancelled, whose own call then fails, as a rule
- * with -ECANCELED; -ENOENT: none is running, or it has come to its end.
+ * with -ECANCELED; -ENOENT: none is running, or it has come to its end. With QCOW_WAIT_DETACH, and
+ * without the former, the call waits until a device that is just going, as after the last close of
+ * one that is detached lazily, has let go of its files; it does not fail where there is none.
  */
 struct qcow_wait {
 	__u32 size;

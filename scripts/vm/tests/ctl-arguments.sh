@@ -225,12 +225,15 @@ for size in (0, 3, 4097, 0xffffffff):
     expect(f"wait: size {size}", q.wait(index, size=size), errno.EINVAL)
 expect("wait: longer, not all zeros", q.wait(index, size=q.WAIT_BYTES + 8,
                                              tail=b"\0\0\0\0\1\0\0\0"), errno.E2BIG)
-for bit in range(1, 32):
+for bit in range(2, 32):
     expect(f"wait: flag {bit}", q.wait(index, 1 << bit), errno.EINVAL, "unknown flags")
 for other in (0, 1048576, q.ANY):
     expect(f"wait: number {other}", q.wait(other), errno.ENXIO, "is not attached")
 expect("wait: for nothing", q.wait(index), 0)
 expect("wait: cancel nothing", q.wait(index, 1), errno.ENOENT, "no job is running")
+for other in (index, 0, 1048576, q.ANY):
+    expect(f"wait: detach of {other}", q.wait(other, 2), 0)
+expect("wait: cancel a detach", q.wait(index, 3), errno.EINVAL, "cannot be cancelled")
 expect("wait: longer, zeros", q.wait(index, size=q.WAIT_BYTES + 8, tail=bytes(8)), 0)
 
 # snapshots, changed
