@@ -179,6 +179,9 @@ bool qc_is_zero(const void *buf, size_t len);
  */
 int qc_parse_size(const char *subject, const char *text, u64 *bytes);
 
+/* The same of a size, or a rate, that must not be zero. */
+int qc_parse_some_size(const char *subject, const char *text, u64 *bytes);
+
 /**
  * qc_parse_u64() - a number without sign or suffix
  * @text: decimal

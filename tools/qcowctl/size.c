@@ -142,6 +142,15 @@ int qc_parse_u32(const char *text, u32 max, u32 *value)
 	return err;
 }
 
+int qc_parse_some_size(const char *subject, const char *text, u64 *bytes)
+{
+	int err = qc_parse_size(subject, text, bytes);
+
+	if (!err && !*bytes)
+		err = qc_fail(QC_USAGE, subject, "'%s' is no size: at least one byte", text);
+	return err;
+}
+
 const char *qc_human_size(u64 bytes, char *buf, size_t len)
 {
 	static const char units[] = "BKMGTPE";

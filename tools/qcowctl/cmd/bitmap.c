@@ -94,7 +94,7 @@ static int parse_option(struct bitmap_args *a, int opt)
 	case OPT_MERGE:
 		return add_action(a, QCOW_BITMAP_MERGE, optarg);
 	case 'g':
-		return cmd_parse_size("--granularity", optarg, &a->job.granularity);
+		return qc_parse_some_size("--granularity", optarg, &a->job.granularity);
 	case 'b':
 		a->job.source_file = optarg;
 		return 0;

@@ -70,7 +70,7 @@ static int parse_option(struct check_args *a, int opt)
 	case OPT_OUTPUT:
 		return cmd_parse_output(optarg, &a->opts.json);
 	case OPT_RATE:
-		return cmd_parse_size("--rate", optarg, &a->opts.rate);
+		return qc_parse_some_size("--rate", optarg, &a->opts.rate);
 	case 'f':
 		return cmd_parse_format(optarg, &a->format);
 	case 'U':

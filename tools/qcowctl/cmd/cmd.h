@@ -79,16 +79,6 @@ int cmd_parse_output(const char *text, bool *json);
  */
 int cmd_check_one_image(const char *name, int argc);
 
-/**
- * cmd_parse_size() - the argument of an option that takes a size, or a rate, and not zero
- * @option: its name
- * @text: the argument, as qc_parse_size() takes it
- * @bytes: result
- *
- * Return: 0 or QC_USAGE.
- */
-int cmd_parse_size(const char *option, const char *text, u64 *bytes);
-
 /* image.c */
 
 /**

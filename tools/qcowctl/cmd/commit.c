@@ -68,7 +68,7 @@ static int parse_option(struct commit_args *a, int opt)
 		a->opts.drop = true;
 		return 0;
 	case OPT_RATE:
-		return cmd_parse_size("--rate", optarg, &a->opts.progress.rate);
+		return qc_parse_some_size("--rate", optarg, &a->opts.progress.rate);
 	case OPT_PROGRESS:
 		return progress_parse(optarg, &a->opts.progress.form);
 	case OPT_ALLOW_BACKING:

@@ -56,7 +56,7 @@ static int parse_option(struct compact_options *opts, int opt, bool *wants_help)
 	case OPT_COMPRESS:
 		return parse_type(opts, optarg);
 	case OPT_RATE:
-		return cmd_parse_size("--rate", optarg, &opts->progress.rate);
+		return qc_parse_some_size("--rate", optarg, &opts->progress.rate);
 	case OPT_PROGRESS:
 		return progress_parse(optarg, &opts->progress.form);
 	case 'q':

@@ -59,15 +59,6 @@ int cmd_check_one_image(const char *name, int argc)
 	return qc_fail(QC_USAGE, name, "one image is wanted, %d given", argc - optind);
 }
 
-int cmd_parse_size(const char *option, const char *text, u64 *bytes)
-{
-	int err = qc_parse_size(option, text, bytes);
-
-	if (!err && !*bytes)
-		err = qc_fail(QC_USAGE, option, "'%s' is no size: at least one byte", text);
-	return err;
-}
-
 /* A redirected stdout on a full disk is an error of the command. */
 static int finish(int code)
 {

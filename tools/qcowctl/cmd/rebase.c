@@ -102,7 +102,7 @@ static int parse_option(struct rebase_args *a, int opt)
 	case OPT_KEY_DESCRIPTION:
 		return key_sources_add_name(&a->opts.keys, optarg);
 	case OPT_RATE:
-		return cmd_parse_size("--rate", optarg, &a->opts.progress.rate);
+		return qc_parse_some_size("--rate", optarg, &a->opts.progress.rate);
 	case OPT_PROGRESS:
 		return progress_parse(optarg, &a->opts.progress.form);
 	case 'u':

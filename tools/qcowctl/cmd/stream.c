@@ -53,7 +53,7 @@ static int parse_option(struct stream_options *opts, int opt, bool *wants_help)
 		opts->base = optarg;
 		return 0;
 	case OPT_RATE:
-		return cmd_parse_size("--rate", optarg, &r->progress.rate);
+		return qc_parse_some_size("--rate", optarg, &r->progress.rate);
 	case OPT_PROGRESS:
 		return progress_parse(optarg, &r->progress.form);
 	case OPT_ALLOW_BACKING:

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Attaches an image: opens and locks the files of its chain and hands them to the driver.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "attach/attach.h"
+#include "driver/driver.h"
+
+/* A snapshot of an image that is attached to be written to is attached beside that. */
+static int choose_lock(struct attach_request *a)
+{
+	bool written = false;
+	u32 index;
+	int err = 0;
+
+	a->chain.lock = a->force_share ? IMAGE_LOCK_SHARE :
+			a->chain.write ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
+	if (a->snapshot && !a->force_share)
+		err = sysfs_find_image_writer(a->image, &index, &written);
+	if (!err && written) {
+		a->chain.lock = IMAGE_LOCK_BESIDE;
+		a->arg.flags |= QCOW_ATTACH_BESIDE;
+	}
+	return err;
+}
+
+static int open_chain(const struct attach_request *a, struct chain *chain)
+{
+	int err = chain_open(chain, a->image, &a->chain);
+
+	if (err == QC_SYSTEM && a->chain.write && eaccess(a->image, W_OK) &&
+	    !eaccess(a->image, R_OK))
+		qc_hint("qcowctl attach -r %s", a->image);
+	else if (err == QC_BUSY && !a->force_share)
+		qc_hint("qcowctl attach -r --force-share %s, to read it while it changes",
+			a->image);
+	else if (!err && a->force_share)
+		qc_warn(a->image,
+			"others may write to it meanwhile: what is read may be neither old nor new");
+	return err;
+}
+
+/* An image has one method for all of its clusters. */
+static int check_compress(const struct attach_request *a, const struct image *img)
+{
+	const char *method = img->h.compression_type == QCOW_COMPRESSION_ZSTD ? "zstd" : "zlib";
+
+	if (!a->compress || !strcmp(a->compress, method))
+		return 0;
+	return qc_fail(QC_UNSUPPORTED, img->name, "compression_type is %s, %s is asked for",
+		       method, a->compress);
+}
+
+/* The driver says what is wrong, not what helps. */
+static void hint_refused(const struct attach_request *a, const struct chain *chain,
+			 const struct attach_refusal *refusal)
+{
+	u64 cluster_bytes = 1ULL << chain->images[0].h.cluster_bits;
+	int err = refusal->err;
+
+	if (refusal->bitmaps && a->chain.write && !(a->arg.flags & QCOW_ATTACH_DROP_BITMAPS))
+		qc_hint("qcowctl attach -r %s, or --drop-bitmaps, which loses them", a->image);
+	else if (err == EOPNOTSUPP && a->compress)
+		qc_hint("qcowctl attach %s, without --compress", a->image);
+	else if (err == EUCLEAN && a->chain.write)
+		qc_hint("qcowctl attach -r %s, or qcowctl check -r all %s", a->image,
+			a->image);
+	/* Direct I/O needs whole blocks, of a page at most, and a cluster is written by itself. */
+	else if (err == EOPNOTSUPP && a->chain.write &&
+		 cluster_bytes < (u64)sysconf(_SC_PAGESIZE))
+		qc_hint("qcowctl attach -r %s, or --direct-io off", a->image);
+	else if (err == EOPNOTSUPP && a->arg.flags & QCOW_ATTACH_DIRECT)
+		qc_hint("--direct-io auto");
+}
+
+static int call_driver(struct attach_request *a, const struct chain *chain, const s32 *keys)
+{
+	struct attach_refusal refusal;
+	int fd = control_open(true), err;
+
+	if (fd < 0)
+		return -fd;
+	a->arg.keys = (uintptr_t)keys;
+	err = control_attach(fd, chain, &a->arg, &refusal);
+	close(fd);
+	if (err)
+		hint_refused(a, chain, &refusal);
+	return err;
+}
+
+/* A wrong key is told before the driver hears of the image. */
+static int hand_over(struct attach_request *a, const struct chain *chain)
+{
+	struct layer_keys keys;
+	int err = layer_keys_open(&keys, chain->images, chain->nr, &a->keys);
+
+	if (!err)
+		err = call_driver(a, chain, keys.serials);
+	layer_keys_close(&keys);
+	return err;
+}
+
+int attach_image(struct attach_request *a)
+{
+	struct chain chain;
+	u32 index;
+	int err;
+
+	err = choose_lock(a);
+	if (err)
+		return err;
+	err = open_chain(a, &chain);
+	if (!err)
+		err = check_compress(a, &chain.images[0]);
+	if (!err && a->snapshot) {
+		err = snapshots_find(&chain.images[0], a->snapshot, &index);
+		a->arg.snapshot = index;
+		a->arg.flags |= QCOW_ATTACH_SNAPSHOT;
+	}
+	if (!err)
+		err = hand_over(a, &chain);
+	if (!err)
+		settle_device(a->arg.index);
+	chain_close(&chain);
+	return err;
+}
