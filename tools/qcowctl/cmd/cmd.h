@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The commands of qcowctl. Each parses its arguments in a file of its own and leaves the work
- * to image/, check/, create/, snapshot/, bitmap/, crypt/, overlay/, compact/ and driver/.
+ * to attach/, mount/, image/, check/, create/, snapshot/, bitmap/, crypt/, overlay/, compact/ and
+ * driver/.
  */
 #ifndef QCOWCTL_CMD_H
 #define QCOWCTL_CMD_H
@@ -35,6 +36,7 @@ extern const struct command cmd_job;
 extern const struct command cmd_key;
 extern const struct command cmd_list;
 extern const struct command cmd_map;
+extern const struct command cmd_mount;
 extern const struct command cmd_overlay;
 extern const struct command cmd_snapshot;
 extern const struct command cmd_rebase;
@@ -44,6 +46,18 @@ extern const struct command cmd_set;
 extern const struct command cmd_stream;
 extern const struct command cmd_commit;
 extern const struct command cmd_compact;
+
+/**
+ * cmd_mount_helper() - mount.qcow2 and mount.qcow
+ * @argc: of the arguments that mount(8) has for them, with the program's name
+ * @argv: those
+ *
+ * Return: exit status, as mount(8) has it
+ */
+int cmd_mount_helper(int argc, char **argv);
+
+/* umount.qcow2, likewise for umount(8). */
+int cmd_umount_helper(int argc, char **argv);
 
 /**
  * cmd_usage() - after a wrong command line, say where the help is

@@ -9,9 +9,9 @@
 #include "cmd/cmd.h"
 
 static const struct command *const commands[] = {
-	&cmd_attach, &cmd_detach, &cmd_list, &cmd_info, &cmd_map, &cmd_create, &cmd_check,
-	&cmd_snapshot, &cmd_bitmap, &cmd_key, &cmd_overlay, &cmd_fork, &cmd_rename, &cmd_rebase,
-	&cmd_stream, &cmd_commit, &cmd_resize, &cmd_compact, &cmd_set, &cmd_job,
+	&cmd_attach, &cmd_detach, &cmd_mount, &cmd_list, &cmd_info, &cmd_map, &cmd_create,
+	&cmd_check, &cmd_snapshot, &cmd_bitmap, &cmd_key, &cmd_overlay, &cmd_fork, &cmd_rename,
+	&cmd_rebase, &cmd_stream, &cmd_commit, &cmd_resize, &cmd_compact, &cmd_set, &cmd_job,
 };
 
 static void print_usage(FILE *out)
@@ -78,10 +78,24 @@ static int run(const struct command *cmd, int argc, char **argv)
 	return finish(code);
 }
 
+/* mount(8) and umount(8) look for programs by the type: other names of this one. */
+static int (*find_helper(const char *program))(int argc, char **argv)
+{
+	const char *name = strrchr(program, '/');
+
+	name = name ? name + 1 : program;
+	if (!strcmp(name, "mount.qcow2") || !strcmp(name, "mount.qcow"))
+		return cmd_mount_helper;
+	return strcmp(name, "umount.qcow2") ? NULL : cmd_umount_helper;
+}
+
 int main(int argc, char **argv)
 {
+	int (*helper)(int argc, char **argv) = find_helper(argc ? argv[0] : "");
 	size_t i;
 
+	if (helper)
+		return finish(helper(argc, argv));
 	if (argc < 2) {
 		print_usage(stderr);
 		return QC_USAGE;

@@ -231,7 +231,8 @@ int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg,
 	return exit_code(err);
 }
 
-int control_detach(int fd, u32 index, u32 flags)
+/* Return: 0 or errno; EBUSY and EINPROGRESS are left to the caller to tell. */
+static int call_detach(int fd, u32 index, u32 flags, const char *name)
 {
 	char *text = qc_alloc(QCOW_MAX_MESSAGE);
 	struct qcow_detach arg = {
@@ -241,21 +242,37 @@ int control_detach(int fd, u32 index, u32 flags)
 		.message_size = QCOW_MAX_MESSAGE,
 		.message = (uintptr_t)text,
 	};
-	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
 	int err = ioctl(fd, QCOW_DETACH, &arg) ? errno : 0;
+
+	if (err == ENODEV || err == ENXIO || err == ENOENT)
+		qc_fail(0, name, "no such device");
+	else if (err && err != EBUSY && err != EINPROGRESS && !qc_lines(name, text))
+		qc_fail_errno(0, err, name, "cannot detach");
+	free(text);
+	return err;
+}
+
+int control_detach(int fd, u32 index, u32 flags)
+{
+	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
+	int err = call_detach(fd, index, flags, name);
 
 	if (err == EINPROGRESS) {
 		/* Lazy, and the device is open: that is what the user asked for. */
 		qc_fail(0, name, "is in use, goes away at its last close");
 		err = 0;
-	} else if (err == ENODEV || err == ENXIO || err == ENOENT) {
-		qc_fail(0, name, "no such device");
-	} else if (err && err != EBUSY && !qc_lines(name, text)) {
-		qc_fail_errno(0, err, name, "cannot detach");
 	}
 	free(name);
-	free(text);
 	return exit_code(err);
+}
+
+int control_autoclear(int fd, u32 index)
+{
+	char *name = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
+	int err = call_detach(fd, index, QCOW_DETACH_LAZY, name);
+
+	free(name);
+	return err == EINPROGRESS ? 0 : exit_code(err);
 }
 
 /*

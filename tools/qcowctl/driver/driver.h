@@ -61,6 +61,15 @@ int control_attach(int fd, const struct chain *chain, struct qcow_attach *arg,
 int control_detach(int fd, u32 index, u32 flags);
 
 /**
+ * control_autoclear() - have a device go away at its last close
+ * @fd: control node
+ * @index: of the device, which this process has open
+ *
+ * Return: 0; or any other code after a message.
+ */
+int control_autoclear(int fd, u32 index);
+
+/**
  * control_change_snapshot() - QCOW_CHANGE_SNAPSHOT
  * @fd: control node
  * @arg: all but the message buffer
@@ -345,6 +354,15 @@ char *sysfs_job(const char *root, u32 index);
  * Return: false for any other text.
  */
 bool sysfs_parse_name(const char *text, u32 *index);
+
+/**
+ * sysfs_parse_node() - the number in "/dev/qcowN" or "/dev/qcowNpM"
+ * @node: of a disk or a partition
+ * @index: result
+ *
+ * Return: false for any other text, or NULL.
+ */
+bool sysfs_parse_node(const char *node, u32 *index);
 
 /**
  * sysfs_file_id() - a file as the driver's attributes image_id and data_file_id show it

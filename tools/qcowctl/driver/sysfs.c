@@ -33,6 +33,14 @@ bool sysfs_parse_name(const char *text, u32 *index)
 	return !qc_parse_u32(text + strlen(QCOW_DEVICE_PREFIX), QCOW_INDEX_ANY - 1, index);
 }
 
+bool sysfs_parse_node(const char *node, u32 *index)
+{
+	int len = 0;
+
+	return node && sscanf(node, "/dev/" QCOW_DEVICE_PREFIX "%u%n", index, &len) == 1 &&
+	       (!node[len] || node[len] == 'p');
+}
+
 int sysfs_devices(const char *root, u32 **list, size_t *nr)
 {
 	char *path = qc_printf("%s/sys/block", root);

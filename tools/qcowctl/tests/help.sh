@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=tools/qcowctl/tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-for command in '' attach detach list info map create check snapshot bitmap key overlay fork rename \
+for command in '' attach detach mount list info map create check snapshot bitmap key overlay fork rename \
 	rebase stream commit resize compact set job; do
 	# shellcheck disable=SC2086 # no command is no argument
 	"$QCOWCTL" $command --help >out 2>err

@@ -7,7 +7,7 @@ set -euo pipefail
 page=$here/../../../Documentation/man/qcowctl.8
 man -l -Tutf8 --warnings=w "$page" 2>warnings | col -b >text
 [[ ! -s warnings ]] || die "$(cat warnings)"
-for command in attach detach list info map create check snapshot bitmap key overlay fork rename \
+for command in attach detach mount list info map create check snapshot bitmap key overlay fork rename \
 	rebase stream commit resize compact set job; do
 	"$QCOWCTL" "$command" --help >help
 	grep -q "qcowctl $command" text

@@ -24,6 +24,16 @@ expect "$USAGE" 'no device and no image' detach
 expect "$USAGE" 'exclude each other' detach --all qcow0
 expect "$USAGE" '--delete and --lazy exclude each other' detach --delete --lazy qcow0
 expect "$USAGE" '--delete and --all exclude each other' detach --delete --all
+expect "$USAGE" 'an image and a directory are wanted, 1 given' mount a
+expect "$USAGE" 'a number and the root exclude each other' mount --root -o partition=1 a b
+expect "$USAGE" "'0' is no number from 1 to 65535" mount -p 0 a b
+expect "$USAGE" "'' is no number" mount -o partition a b
+expect "$USAGE" 'key-file: needs a value' mount -o ro,key-file a b
+expect "$USAGE" 'no-partscan: takes no value' mount -o no-partscan=1 a b
+expect "$USAGE" "'a,b' is neither zlib nor zstd" mount -o 'qcow-compress="a,b"' a b
+expect "$USAGE" 'not of a device that is read-only' mount -o snapshot=1,qcow-compress=zlib a b
+expect "$USAGE" 'not of a device that is read-only' mount -o ro,drop-bitmaps a b
+expect "$NOT_FOUND" 'No such file' mount -o compress=lzo,device=/dev/sda,rw,defaults absent b
 expect "$USAGE" 'the new name are wanted, 1 given' rename a
 expect "$USAGE" 'the new name is empty' rename a ''
 expect "$USAGE" 'no number of seconds' detach --wait soon qcow0
