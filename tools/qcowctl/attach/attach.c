@@ -3,6 +3,7 @@
  * Attaches an image: opens and locks the files of its chain and hands them to the driver.
  */
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attach/attach.h"
@@ -26,10 +27,40 @@ static int choose_lock(struct attach_request *a)
 	return err;
 }
 
+static void name_devices(const char *name, int fd, const char *attr)
+{
+	size_t i, nr = 0;
+	u32 *list = NULL;
+	struct stat st;
+	char *id;
+
+	if (fd < 0 || fstat(fd, &st))
+		return;
+	id = sysfs_file_id(&st);
+	if (!sysfs_find_value("", attr, id, &list, &nr))
+		for (i = 0; i < nr; i++) {
+			qc_fail(0, name, "is attached as /dev/" QCOW_DEVICE_PREFIX "%u", list[i]);
+			qc_hint("qcowctl detach /dev/" QCOW_DEVICE_PREFIX "%u", list[i]);
+		}
+	free(list);
+	free(id);
+}
+
+/* Which devices have the last layer that has been opened: another process has it. */
+static void name_holders(const struct chain *chain)
+{
+	const struct image *img = &chain->images[chain->nr - 1];
+
+	name_devices(img->name, img->fd, "qcow/image_id");
+	name_devices(img->data_path, img->data_fd, "qcow/data_file_id");
+}
+
 static int open_chain(const struct attach_request *a, struct chain *chain)
 {
 	int err = chain_open(chain, a->image, &a->chain);
 
+	if (err == QC_BUSY)
+		name_holders(chain);
 	if (err == QC_SYSTEM && a->chain.write && eaccess(a->image, W_OK) &&
 	    !eaccess(a->image, R_OK))
 		qc_hint("qcowctl attach -r %s", a->image);

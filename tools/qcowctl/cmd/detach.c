@@ -16,6 +16,8 @@
 #include "image/image.h"
 
 #define RETRY_MS	100
+/* udev looks at a device that has been closed after writing: that is no use of it. */
+#define UDEV_MS		500
 #define MAX_WAIT_SEC	(24 * 60 * 60)
 
 static const char help[] =
@@ -94,7 +96,7 @@ static int parse_args(struct detach_args *a, int argc, char **argv)
 	return 0;
 }
 
-static bool time_left(const struct timespec *start, u32 sec)
+static bool time_left(const struct timespec *start, u32 max_ms)
 {
 	struct timespec now;
 	s64 ms;
@@ -102,19 +104,20 @@ static bool time_left(const struct timespec *start, u32 sec)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	ms = (s64)(now.tv_sec - start->tv_sec) * 1000 +
 	     (now.tv_nsec - start->tv_nsec) / 1000000;
-	return ms < (s64)sec * 1000;
+	return ms < max_ms;
 }
 
 static int detach_one(int fd, u32 index, const struct detach_args *a)
 {
 	struct timespec start, pause = { .tv_nsec = RETRY_MS * 1000000L };
+	u32 max_ms = a->wait_sec ? a->wait_sec * 1000 : UDEV_MS;
 	char *name, *job;
 	int err;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (;;) {
 		err = control_detach(fd, index, a->flags);
-		if (err != QC_BUSY || !time_left(&start, a->wait_sec))
+		if (err != QC_BUSY || !time_left(&start, max_ms))
 			break;
 		nanosleep(&pause, NULL);
 	}
@@ -130,7 +133,7 @@ static int detach_one(int fd, u32 index, const struct detach_args *a)
 	}
 	busy_explain(index);
 	if (!job)
-		qc_hint("umount it, --wait SEC, or --lazy");
+		qc_hint("--wait SEC, or --lazy");
 	free(job);
 	free(name);
 	return err;

@@ -49,10 +49,8 @@ static int set_read_only(int fd, u32 index, const struct image *img)
 	int err;
 
 	err = busy_check_mounts(index);
-	if (err) {
-		qc_hint("umount it");
+	if (err)
 		return err;
-	}
 	err = lock_image(img, IMAGE_LOCK_BESIDE);
 	if (!err)
 		err = nodes_open(&nodes, index);

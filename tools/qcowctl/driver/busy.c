@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What keeps a device busy: mounts in any namespace, swap, devices stacked on it, loop devices,
- * images on it, processes.
+ * images on it, processes; of devices that are stacked on it, too. Each with the command that ends
+ * it, in an order in which those can be run.
  *
  * Nothing but what is in /dev is looked at: a name elsewhere may be on a file system whose server
  * does not answer, and who looks there waits for it.
@@ -21,16 +22,18 @@
 #define MAX_NAMESPACES 20
 
 /**
- * struct part - the disk or one of its partitions
- * @name: "qcowN" or "qcowNpM"
- * @node: /dev/NAME
+ * struct part - the disk, one of its partitions, or what is stacked on one
+ * @name: "qcowN" or "qcowNpM", or another device's
+ * @node: /dev/NAME; of device-mapper /dev/mapper/NAME with the name that it is known by
  * @sysfs: its directory
+ * @below: the part that it is stacked on, in the list; itself: on none
  * @dev: device number
  */
 struct part {
 	char *name;
 	char *node;
 	char *sysfs;
+	size_t below;
 	dev_t dev;
 };
 
@@ -38,6 +41,17 @@ struct parts {
 	struct part *list;
 	size_t nr;
 };
+
+/* @path: its directory in sysfs; allocated. */
+static char *node_of(const char *name, const char *path)
+{
+	char *attr = qc_printf("%s/dm/name", path), *known = sysfs_read_file(attr);
+	char *node = known ? qc_printf("/dev/mapper/%s", known) : qc_printf("/dev/%s", name);
+
+	free(known);
+	free(attr);
+	return node;
+}
 
 static int parts_add(const char *name, const char *path, void *data)
 {
@@ -55,9 +69,10 @@ static int parts_add(const char *name, const char *path, void *data)
 	}
 	fclose(f);
 	parts->list = qc_grow(parts->list, parts->nr + 1, sizeof(*parts->list));
-	part = &parts->list[parts->nr++];
+	part = &parts->list[parts->nr];
+	part->below = parts->nr++;
 	part->name = qc_strdup(name);
-	part->node = qc_printf("/dev/%s", name);
+	part->node = node_of(name, path);
 	part->sysfs = qc_strdup(path);
 	part->dev = makedev(major_nr, minor_nr);
 	return 0;
@@ -112,13 +127,43 @@ static bool is_read_only(struct libmnt_fs *fs)
 	return options && !mnt_optstr_get_option(options, "ro", NULL, NULL);
 }
 
+/* "PID (COMMAND)", allocated. */
+static char *process_name(const char *pid)
+{
+	char *path = qc_printf("/proc/%s/comm", pid);
+	FILE *f = fopen(path, "re");
+	char comm[64] = "?";
+
+	if (f) {
+		if (fgets(comm, sizeof(comm), f))
+			comm[strcspn(comm, "\n")] = '\0';
+		fclose(f);
+	}
+	free(path);
+	return qc_printf("%s (%s)", pid, comm);
+}
+
+static void explain_mount(const struct part *part, const char *dir, const char *pid, bool written)
+{
+	char *name = pid ? process_name(pid) : NULL;
+
+	qc_fail(0, part->node, "is mounted on %s%s%s%s", dir,
+		written ? " and may be written to" : "",
+		name ? " in the mount namespace of process " : "", name ? name : "");
+	if (pid)
+		qc_hint("nsenter --target %s --mount umount %s", pid, dir);
+	else
+		qc_hint("umount %s", dir);
+	free(name);
+}
+
 /*
- * @file: mountinfo of a namespace; @where: which one, or ""; @written: only those that may be
+ * Of the mount namespace of a process. @pid: NULL: this one; @written: only those that may be
  * written to. Return: lines printed.
  */
-static unsigned int explain_mounts(const struct parts *parts, const char *file, const char *where,
-				   bool written)
+static unsigned int explain_mounts(const struct parts *parts, const char *pid, bool written)
 {
+	char *file = qc_printf("/proc/%s/mountinfo", pid ? pid : "self");
 	struct libmnt_table *table = mnt_new_table_from_file(file);
 	unsigned int shown = 0;
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
@@ -131,11 +176,12 @@ static unsigned int explain_mounts(const struct parts *parts, const char *file, 
 			part = by_node(parts, mnt_fs_get_srcpath(fs));
 		if (!part || (written && is_read_only(fs)))
 			continue;
-		qc_fail(0, part->node, "is mounted on %s%s", mnt_fs_get_target(fs), where);
+		explain_mount(part, mnt_fs_get_target(fs), pid, written);
 		shown++;
 	}
 	mnt_free_iter(iter);
 	mnt_unref_table(table);
+	free(file);
 	return shown;
 }
 
@@ -149,25 +195,69 @@ static void explain_swaps(const struct parts *parts)
 		while (!mnt_table_next_fs(table, iter, &fs)) {
 			const struct part *part = by_node(parts, mnt_fs_get_source(fs));
 
-			if (part)
+			if (part) {
 				qc_fail(0, part->node, "is used as swap");
+				qc_hint("swapoff %s", part->node);
+			}
 		}
 	mnt_free_iter(iter);
 	mnt_unref_table(table);
 }
 
-static void explain_holders(const struct part *part)
+/* Add the devices that are stacked on one of the list. */
+static void add_holders(struct parts *parts, size_t below)
 {
-	char *path = qc_printf("%s/holders", part->sysfs);
+	char *path = qc_printf("%s/holders", parts->list[below].sysfs);
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 
-	while (dir && (entry = readdir(dir)))
-		if (*entry->d_name != '.')
-			qc_fail(0, part->node, "is used by /dev/%s", entry->d_name);
+	while (dir && (entry = readdir(dir))) {
+		size_t nr = parts->nr;
+		char *holder;
+
+		if (*entry->d_name == '.')
+			continue;
+		holder = qc_printf("/sys/class/block/%s", entry->d_name);
+		parts_add(entry->d_name, holder, parts);
+		if (parts->nr > nr)
+			parts->list[nr].below = below;
+		free(holder);
+	}
 	if (dir)
 		closedir(dir);
 	free(path);
+}
+
+/* How a device that is stacked on another goes away. */
+static void hint_stacked(const struct part *part)
+{
+	char *attr = qc_printf("%s/dm/uuid", part->sysfs), *uuid = sysfs_read_file(attr);
+
+	if (uuid && !strncmp(uuid, "LVM-", 4))
+		qc_hint("lvchange --activate n %s", part->node);
+	else if (uuid && !strncmp(uuid, "CRYPT-", 6))
+		qc_hint("cryptsetup close %s", part->node);
+	else if (uuid)
+		qc_hint("dmsetup remove %s", part->node);
+	else if (!strncmp(part->name, "md", 2))
+		qc_hint("mdadm --stop %s", part->node);
+	free(uuid);
+	free(attr);
+}
+
+/* Those on top come first. */
+static void explain_holders(const struct parts *parts)
+{
+	size_t i;
+
+	for (i = parts->nr; i--;) {
+		const struct part *part = &parts->list[i];
+
+		if (part->below == i)
+			continue;
+		qc_fail(0, parts->list[part->below].node, "is used by %s", part->node);
+		hint_stacked(part);
+	}
 }
 
 /* A loop device keeps its file open in the kernel, where no process shows it. */
@@ -181,8 +271,10 @@ static void explain_loops(const struct parts *parts)
 		char *file = sysfs_read_file(path);
 		const struct part *part = by_node(parts, file);
 
-		if (part)
+		if (part) {
 			qc_fail(0, part->node, "is used by /dev/%s", entry->d_name);
+			qc_hint("losetup --detach /dev/%s", entry->d_name);
+		}
 		free(file);
 		free(path);
 	}
@@ -204,29 +296,15 @@ static void explain_images(const struct parts *parts)
 			char *file = sysfs_read("", list[i], attrs[j]);
 			const struct part *part = by_node(parts, file);
 
-			if (part)
+			if (part) {
 				qc_fail(0, part->node, "is used by /dev/" QCOW_DEVICE_PREFIX "%u",
 					list[i]);
+				qc_hint("qcowctl detach /dev/" QCOW_DEVICE_PREFIX "%u", list[i]);
+			}
 			free(file);
 		}
 	}
 	free(list);
-}
-
-/* "PID (COMMAND)", allocated. */
-static char *process_name(const char *pid)
-{
-	char *path = qc_printf("/proc/%s/comm", pid);
-	FILE *f = fopen(path, "re");
-	char comm[64] = "?";
-
-	if (f) {
-		if (fgets(comm, sizeof(comm), f))
-			comm[strcspn(comm, "\n")] = '\0';
-		fclose(f);
-	}
-	free(path);
-	return qc_printf("%s (%s)", pid, comm);
 }
 
 /* The device that a descriptor of a process is open on, or NULL. */
@@ -262,6 +340,7 @@ static bool explain_process(const struct parts *parts, const char *pid)
 		return false;
 	name = process_name(pid);
 	qc_fail(0, part->node, "is open in process %s", name);
+	qc_hint("kill %s", pid);
 	free(name);
 	return true;
 }
@@ -294,18 +373,6 @@ static bool is_new(struct namespaces *seen, const char *pid)
 	return true;
 }
 
-static unsigned int explain_namespace(const struct parts *parts, const char *pid)
-{
-	char *file = qc_printf("/proc/%s/mountinfo", pid), *name = process_name(pid);
-	char *where = qc_printf(" in the mount namespace of process %s", name);
-	unsigned int shown = explain_mounts(parts, file, where, false);
-
-	free(where);
-	free(name);
-	free(file);
-	return shown;
-}
-
 static void explain_processes(const struct parts *parts)
 {
 	unsigned int open = 0, mounts = 0;
@@ -318,7 +385,7 @@ static void explain_processes(const struct parts *parts)
 		if (!isdigit((unsigned char)*entry->d_name))
 			continue;
 		if (mounts < MAX_NAMESPACES && is_new(&seen, entry->d_name))
-			mounts += explain_namespace(parts, entry->d_name);
+			mounts += explain_mounts(parts, entry->d_name, false);
 		if (open < MAX_PROCESSES)
 			open += explain_process(parts, entry->d_name);
 	}
@@ -333,7 +400,7 @@ int busy_check_mounts(u32 index)
 	unsigned int nr;
 
 	sysfs_each_node(index, parts_add, &parts);
-	nr = explain_mounts(&parts, "/proc/self/mountinfo", " and may be written to", true);
+	nr = explain_mounts(&parts, NULL, true);
 	parts_free(&parts);
 	return nr ? QC_BUSY : 0;
 }
@@ -344,12 +411,13 @@ void busy_explain(u32 index)
 	size_t i;
 
 	sysfs_each_node(index, parts_add, &parts);
-	explain_mounts(&parts, "/proc/self/mountinfo", "", false);
-	explain_swaps(&parts);
 	for (i = 0; i < parts.nr; i++)
-		explain_holders(&parts.list[i]);
+		add_holders(&parts, i);
+	explain_mounts(&parts, NULL, false);
+	explain_processes(&parts);
+	explain_swaps(&parts);
 	explain_loops(&parts);
 	explain_images(&parts);
-	explain_processes(&parts);
+	explain_holders(&parts);
 	parts_free(&parts);
 }
