@@ -154,6 +154,8 @@ int attach_image(struct attach_request *a)
 		err = hand_over(a, &chain);
 	if (!err)
 		settle_device(a->arg.index);
+	if (!err && a->activate)
+		settle_activate(a->arg.index);
 	chain_close(&chain);
 	return err;
 }

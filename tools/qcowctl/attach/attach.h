@@ -21,6 +21,7 @@
  * @keys: of its encrypted layers
  * @arg: the driver's argument; after attach_image() with the number of the device
  * @force_share: others may write to it meanwhile
+ * @activate: logical volumes and arrays that are on it may be activated by udev
  */
 struct attach_request {
 	const char *image;
@@ -30,6 +31,7 @@ struct attach_request {
 	struct key_sources keys;
 	struct qcow_attach arg;
 	bool force_share;
+	bool activate;
 };
 
 /* options.c */
@@ -65,8 +67,8 @@ int attach_check_options(struct attach_request *a);
  * attach_image() - attach it
  * @a: the request, after attach_check_options()
  *
- * Waits until the nodes of the device are there, and asks for passphrases. Prints what is wrong, and
- * what helps.
+ * Asks for passphrases, and waits until the nodes of the device are there. Prints what is wrong,
+ * and what helps.
  *
  * Return: enum qc_exit.
  */

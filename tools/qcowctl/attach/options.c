@@ -26,6 +26,7 @@ enum {
 	OPT_BACKING_FORMAT,
 	OPT_KEY_FILE,
 	OPT_KEY_DESCRIPTION,
+	OPT_ACTIVATE,
 };
 
 const struct option attach_options[] = {
@@ -47,6 +48,7 @@ const struct option attach_options[] = {
 	{ "backing-format", required_argument, NULL, OPT_BACKING_FORMAT },
 	{ "key-file", required_argument, NULL, OPT_KEY_FILE },
 	{ "key-description", required_argument, NULL, OPT_KEY_DESCRIPTION },
+	{ "activate", no_argument, NULL, OPT_ACTIVATE },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -168,6 +170,9 @@ int attach_set_option(struct attach_request *a, int opt, const char *value)
 		return key_sources_add_file(&a->keys, value);
 	case OPT_KEY_DESCRIPTION:
 		return key_sources_add_name(&a->keys, value);
+	case OPT_ACTIVATE:
+		a->activate = true;
+		return 0;
 	default:
 		return QC_USAGE;
 	}

@@ -43,6 +43,7 @@ static const char help[] =
 	"                             encrypted or trusted; these two may be given several times,\n"
 	"                             for the layers from the image down; the last one is also\n"
 	"                             for those that remain\n"
+	"      --activate             have udev activate logical volumes and arrays that are on it\n"
 	"  -q, --quiet                do not print the name of the device\n"
 	"  -h, --help                 this text\n";
 

@@ -267,6 +267,15 @@ void nodes_close(struct nodes *nodes);
 void settle_device(u32 index);
 
 /**
+ * settle_activate() - have udev do with a disk and its partitions what it does with the host's
+ * @index: of the device
+ *
+ * The rules leave physical volumes and members of arrays alone, which are those of another machine,
+ * until this. Without udev nothing happens.
+ */
+void settle_activate(u32 index);
+
+/**
  * settle_partitions() - have the partitions that are on a disk now
  * @index: of the device, whose contents or size have changed
  *

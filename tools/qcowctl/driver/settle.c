@@ -2,7 +2,7 @@
 /*
  * Waits after an attach until the nodes of the disk and its partitions are usable: where udev
  * runs, until it has processed their events; else (initramfs) until devtmpfs has the nodes. A
- * timeout is no error: the device works.
+ * timeout is no error: the device works. And what is told to udev of it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +102,32 @@ void settle_device(u32 index)
 	}
 	if (udev)
 		udev_unref(udev);
+}
+
+/* @path: of the node in sysfs. */
+static int announce(const char *name, const char *path, void *data)
+{
+	char *attr = qc_printf("%s/uevent", path);
+	const char *event = data;
+	int fd = open(attr, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, event, strlen(event)) < 0)
+		qc_warn(name, "udev cannot be told to activate what is on it");
+	if (fd >= 0)
+		close(fd);
+	free(attr);
+	return 0;
+}
+
+void settle_activate(u32 index)
+{
+	char *uuid = sysfs_read_file("/proc/sys/kernel/random/uuid");
+	/* The kernel makes SYNTH_ARG_ACTIVATE=1 of it; rules for devices ask for their addition. */
+	char *event = qc_printf("add %s ACTIVATE=1", uuid ? uuid : "");
+
+	sysfs_each_node(index, announce, event);
+	free(event);
+	free(uuid);
 }
 
 void settle_partitions(u32 index)

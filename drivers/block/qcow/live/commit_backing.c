@@ -402,6 +402,9 @@ int qcow_device_commit_backing(const struct qcow_commit_backing *args, struct qc
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	err = commit_backing(dev, args, rep);
+	/* udev has names for the device by its image. */
+	if (!err)
+		kobject_uevent(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE);
 	qcow_device_put(dev);
 	return err;
 }

@@ -254,6 +254,9 @@ int qcow_device_overlay(const struct qcow_overlay *args, const struct qcow_freez
 	err = PTR_ERR_OR_ZERO(dev);
 	if (!err) {
 		err = overlay(dev, args, qcow_keys_of(key, 0), freeze, rep);
+		/* udev has names for the device by its image. */
+		if (!err)
+			kobject_uevent(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE);
 		qcow_device_put(dev);
 	}
 	qcow_keys_put(key, 1);
