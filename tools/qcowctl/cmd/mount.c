@@ -16,7 +16,7 @@ static const char help[] =
 	"root partition. umount detaches the image.\n"
 	"\n"
 	"  -p, --partition N     this partition\n"
-	"      --root            the root partition, and not the only file system there is\n"
+	"      --root            the root partition, and no other file system\n"
 	"  -r, --read-only       change no byte of the image\n"
 	"  -t, --types TYPE      the type of the file system\n"
 	"  -o, --options LIST    options of the file system, as for mount; and of attach by their\n"

@@ -42,7 +42,8 @@ static const struct option *find_attach_option(const char *name)
 	else if (is_of_file_systems(name))
 		return NULL;
 	for (option = attach_options; option->name; option++)
-		if (!strchr("hqr", option->val) && !strcmp(option->name, name))
+		if (option->val != 'h' && option->val != 'q' && option->val != 'r' &&
+		    !strcmp(option->name, name))
 			return option;
 	return NULL;
 }
