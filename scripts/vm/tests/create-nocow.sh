@@ -29,6 +29,6 @@ in_place tree/data || fail "data file: $(lsattr tree/data)"
 dev=$(attach tree/image)
 dd if=/dev/urandom of="$dev" bs=64K count=4 oflag=direct conv=fsync status=none
 detach "$dev"
-qemu-img check -q tree/image
+(cd tree && qemu-img check -q image)
 qcowctl create -o nocow=on image 1M
 qemu-img check -q image
