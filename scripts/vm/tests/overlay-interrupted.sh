@@ -29,7 +29,7 @@ owned() {
 	for file in top*; do
 		[[ -e $file ]] || continue
 		qcowctl info -U --backing-chain "$(attr "$dev" image)" |
-			grep -E "^image: +(.*/)?$file\$" >/dev/null || fail "$file is nobody's, after: $*"
+			grep -E "^ *image: (.*/)?$file\$" >/dev/null || fail "$file is nobody's, after: $*"
 	done
 	[[ -z $(find . -name '.qcowctl-*') ]] || fail "a temporary file is left: $(ls -A)"
 }
