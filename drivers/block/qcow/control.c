@@ -36,7 +36,7 @@
 			 QCOW_ATTACH_NO_PARTSCAN | QCOW_ATTACH_DIRECT | QCOW_ATTACH_BUFFERED |	\
 			 QCOW_ATTACH_BESIDE | QCOW_ATTACH_DROP_BITMAPS |			\
 			 QCOW_ATTACH_DETECT_ZEROES | QCOW_ATTACH_UNMAP_ZEROES |	\
-			 QCOW_ATTACH_COMPRESS)
+			 QCOW_ATTACH_COMPRESS | QCOW_ATTACH_NO_DISCARD)
 #define DETACH_FLAGS	QCOW_DETACH_LAZY
 #define RESIZE_FLAGS	QCOW_RESIZE_SHRINK
 #define SNAPSHOT_FLAGS	QCOW_SNAPSHOT_FORCE
@@ -113,6 +113,10 @@ static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 	if ((args->flags & QCOW_ATTACH_UNMAP_ZEROES) &&
 	    !(args->flags & QCOW_ATTACH_DETECT_ZEROES)) {
 		qcow_report(rep, "zeros give their space back only where they are detected");
+		return -EINVAL;
+	}
+	if ((args->flags & QCOW_ATTACH_UNMAP_ZEROES) && (args->flags & QCOW_ATTACH_NO_DISCARD)) {
+		qcow_report(rep, "zeros cannot both give their space back and keep it");
 		return -EINVAL;
 	}
 	if (!args->nr_layers || args->nr_layers > QCOW_MAX_LAYERS) {

@@ -464,7 +464,7 @@ static int disk_create(struct qcow_device *dev, const struct qcow_attach *args,
 	}
 	qcow_limits_write_cache(&lim);
 	/* Version 1 and 2 cannot hide what is below, as QEMU does not either. */
-	if (top->geo.version > 2 || !top->backing)
+	if (!dev->keep_space && (top->geo.version > 2 || !top->backing))
 		lim.max_hw_discard_sectors = MAX_DISCARD_BYTES >> SECTOR_SHIFT;
 	err = tags_create(dev, min(args->nr_queues ?: num_possible_cpus(), nr_cpu_ids),
 			  args->queue_depth ?: QCOW_DEFAULT_QUEUE_DEPTH);
@@ -661,6 +661,7 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	INIT_WORK(&dev->detach_work, detach_work);
 	dev->zeroes = wanted_zeroes(args);
 	dev->compress = args->flags & QCOW_ATTACH_COMPRESS;
+	dev->keep_space = args->flags & QCOW_ATTACH_NO_DISCARD;
 
 	err = index_reserve(dev, args->index, rep);
 	if (err)

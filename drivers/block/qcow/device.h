@@ -57,6 +57,7 @@ enum qcow_zeroes {
  * @track: where requests are noted that have written, while the layer below the active image is
  *         written to as well, or NULL; it changes in a pause
  * @zeroes: what becomes of a write of zeros
+ * @keep_space: nothing that is written or discarded gives space of the active image back
  * @compress: whole clusters that are written are stored compressed, where the active image can
  *            have such
  * @source: of a device without a name, made to copy to @chain: what it reads is copied; else NULL
@@ -91,6 +92,7 @@ struct qcow_device {
 	struct qcow_meta *meta;
 	struct qcow_track *track;
 	enum qcow_zeroes zeroes;
+	bool keep_space;
 	bool compress;
 	struct qcow_image *source;
 	struct workqueue_struct *wq;

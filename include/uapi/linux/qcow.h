@@ -67,6 +67,7 @@ struct qcow_layer {
 #define QCOW_ATTACH_DETECT_ZEROES (1U << 7)	/* writes of zeros are as REQ_OP_WRITE_ZEROES */
 #define QCOW_ATTACH_UNMAP_ZEROES (1U << 8)	/* and give their space back; with the former */
 #define QCOW_ATTACH_COMPRESS	(1U << 9)	/* clusters written as a whole are compressed */
+#define QCOW_ATTACH_NO_DISCARD	(1U << 10)	/* no discards, and zeros keep their space */
 
 /**
  * struct qcow_attach - argument of QCOW_ATTACH

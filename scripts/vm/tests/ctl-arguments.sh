@@ -48,13 +48,15 @@ expect("detach: longer, zeros", q.detach(0, size=q.DETACH_BYTES + 8, tail=bytes(
        errno.ENXIO, "is not attached")
 
 # fields of attach
-for bit in range(10, 32):
+for bit in range(11, 32):
     refused(f"flag {bit}", errno.EINVAL, image, flags=q.READ_ONLY | 1 << bit,
             text=f"unknown flags 0x{1 << bit:x}")
 refused("direct and buffered", errno.EINVAL, image,
         flags=q.READ_ONLY | q.DIRECT | q.BUFFERED, text="exclude each other")
 refused("zeros given back, and not looked for", errno.EINVAL, image,
         flags=q.READ_ONLY | 256, text="only where they are detected")
+refused("zeros given back and kept", errno.EINVAL, image,
+        flags=q.READ_ONLY | 128 | 256 | 1024, text="both give their space back and keep it")
 refused("read-write", errno.EBADF, image, flags=0, text="not open for writing")
 refused("no layers", errno.EINVAL, text="layers: 0")
 refused("too many layers", errno.EINVAL, image, nr_layers=4097, text="layers: 4097")

@@ -8,6 +8,7 @@
 
 #include "attach/attach.h"
 #include "driver/driver.h"
+#include "overlay/overlay.h"
 
 /* A snapshot of an image that is attached to be written to is attached beside that. */
 static int choose_lock(struct attach_request *a)
@@ -91,6 +92,8 @@ static void hint_refused(const struct attach_request *a, const struct chain *cha
 	u64 cluster_bytes = 1ULL << chain->images[0].h.cluster_bits;
 	int err = refusal->err;
 
+	if (a->wants_overlay)
+		return;
 	if (refusal->bitmaps && a->chain.write && !(a->arg.flags & QCOW_ATTACH_DROP_BITMAPS))
 		qc_hint("qcowctl attach -r %s, or --drop-bitmaps, which loses them", a->image);
 	else if (err == EOPNOTSUPP && a->compress)
@@ -133,29 +136,71 @@ static int hand_over(struct attach_request *a, const struct chain *chain)
 	return err;
 }
 
-int attach_image(struct attach_request *a)
+/* What is attached is an overlay from now on; the user counts the layers from the image. */
+static int put_overlay(struct attach_request *a, struct overlay_file *file)
 {
-	struct chain chain;
-	u32 index;
+	size_t i;
 	int err;
 
-	err = choose_lock(a);
-	if (err)
-		return err;
-	err = open_chain(a, &chain);
+	err = overlay_make(file, a->image, a->overlay, a->compress, &a->chain);
 	if (!err)
-		err = check_compress(a, &chain.images[0]);
+		err = policy_allow(&a->chain.policy, a->image);
+	for (i = 0; i < a->chain.nr_backings; i++)
+		a->chain.backings[i].layer++;
+	return err;
+}
+
+/* An overlay without a name loses it as soon as it is open, whatever happens meanwhile. */
+static int open_overlay_chain(struct attach_request *a, struct overlay_file *file,
+			      struct chain *chain)
+{
+	sigset_t before;
+	int err;
+
+	qc_hold_signals(&before);
+	err = put_overlay(a, file);
+	if (!err)
+		err = chain_open(chain, file->name, &a->chain);
+	if (err == QC_BUSY)
+		name_holders(chain);
+	if (!a->overlay)
+		overlay_file_remove(file);
+	qc_release_signals(&before);
+	return err;
+}
+
+static int attach_chain(struct attach_request *a, const struct chain *chain)
+{
+	int err = check_compress(a, &chain->images[0]);
+	u32 index;
+
 	if (!err && a->snapshot) {
-		err = snapshots_find(&chain.images[0], a->snapshot, &index);
+		err = snapshots_find(&chain->images[0], a->snapshot, &index);
 		a->arg.snapshot = index;
 		a->arg.flags |= QCOW_ATTACH_SNAPSHOT;
 	}
+	return err ? err : hand_over(a, chain);
+}
+
+int attach_image(struct attach_request *a)
+{
+	struct overlay_file overlay = { 0 };
+	struct chain chain = { 0 };
+	int err;
+
+	err = choose_lock(a);
 	if (!err)
-		err = hand_over(a, &chain);
+		err = a->wants_overlay ? open_overlay_chain(a, &overlay, &chain) :
+					 open_chain(a, &chain);
+	if (!err)
+		err = attach_chain(a, &chain);
+	if (err && a->overlay)
+		overlay_file_remove(&overlay);
 	if (!err)
 		settle_device(a->arg.index);
 	if (!err && a->activate)
 		settle_activate(a->arg.index);
 	chain_close(&chain);
+	overlay_file_free(&overlay);
 	return err;
 }

@@ -16,20 +16,24 @@
  * struct attach_request - what is to be attached, and how
  * @image: its path
  * @snapshot: id or name of an internal snapshot, or NULL
+ * @overlay: name that the overlay is to have, or NULL: it is to have none
  * @compress: the method, or NULL
  * @chain: how its files are opened
  * @keys: of its encrypted layers
  * @arg: the driver's argument; after attach_image() with the number of the device
+ * @wants_overlay: what is written goes to an overlay, and not to the image
  * @force_share: others may write to it meanwhile
  * @activate: logical volumes and arrays that are on it may be activated by udev
  */
 struct attach_request {
 	const char *image;
 	const char *snapshot;
+	const char *overlay;
 	const char *compress;
 	struct chain_options chain;
 	struct key_sources keys;
 	struct qcow_attach arg;
+	bool wants_overlay;
 	bool force_share;
 	bool activate;
 };

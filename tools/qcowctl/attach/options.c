@@ -11,9 +11,11 @@
 enum {
 	OPT_FORCE_SHARE = 256,
 	OPT_SNAPSHOT,
+	OPT_OVERLAY,
 	OPT_DROP_BITMAPS,
 	OPT_DIRECT_IO,
 	OPT_DETECT_ZEROES,
+	OPT_DISCARD,
 	OPT_COMPRESS,
 	OPT_NO_PARTSCAN,
 	OPT_LOGICAL_BLOCK_SIZE,
@@ -33,9 +35,11 @@ const struct option attach_options[] = {
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "force-share", no_argument, NULL, OPT_FORCE_SHARE },
 	{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
+	{ "overlay", optional_argument, NULL, OPT_OVERLAY },
 	{ "drop-bitmaps", no_argument, NULL, OPT_DROP_BITMAPS },
 	{ "direct-io", required_argument, NULL, OPT_DIRECT_IO },
 	{ "detect-zeroes", required_argument, NULL, OPT_DETECT_ZEROES },
+	{ "discard", required_argument, NULL, OPT_DISCARD },
 	{ "compress", required_argument, NULL, OPT_COMPRESS },
 	{ "no-partscan", no_argument, NULL, OPT_NO_PARTSCAN },
 	{ "logical-block-size", required_argument, NULL, OPT_LOGICAL_BLOCK_SIZE },
@@ -81,6 +85,18 @@ static int parse_detect_zeroes(struct attach_request *a, const char *text)
 		a->arg.flags |= QCOW_ATTACH_UNMAP_ZEROES;
 	else if (strcmp(text, "on"))
 		return qc_fail(QC_USAGE, "--detect-zeroes", "'%s' is neither off, on nor unmap",
+			       text);
+	return 0;
+}
+
+/* The words are qemu-nbd's, which has them twice. */
+static int parse_discard(struct attach_request *a, const char *text)
+{
+	a->arg.flags &= ~QCOW_ATTACH_NO_DISCARD;
+	if (!strcmp(text, "ignore") || !strcmp(text, "off"))
+		a->arg.flags |= QCOW_ATTACH_NO_DISCARD;
+	else if (strcmp(text, "unmap") && strcmp(text, "on"))
+		return qc_fail(QC_USAGE, "--discard", "'%s' is neither unmap (on) nor ignore (off)",
 			       text);
 	return 0;
 }
@@ -137,6 +153,10 @@ int attach_set_option(struct attach_request *a, int opt, const char *value)
 		a->snapshot = value;
 		a->arg.flags |= QCOW_ATTACH_READ_ONLY;
 		return 0;
+	case OPT_OVERLAY:
+		a->wants_overlay = true;
+		a->overlay = value;
+		return 0;
 	case OPT_DROP_BITMAPS:
 		a->arg.flags |= QCOW_ATTACH_DROP_BITMAPS;
 		return 0;
@@ -144,6 +164,8 @@ int attach_set_option(struct attach_request *a, int opt, const char *value)
 		return parse_direct_io(a, value);
 	case OPT_DETECT_ZEROES:
 		return parse_detect_zeroes(a, value);
+	case OPT_DISCARD:
+		return parse_discard(a, value);
 	case OPT_COMPRESS:
 		return parse_compress(a, value);
 	case OPT_NO_PARTSCAN:
@@ -185,6 +207,10 @@ int attach_check_options(struct attach_request *a)
 		return qc_fail(QC_USAGE, "--force-share", "only with --read-only");
 	if (a->arg.flags & QCOW_ATTACH_DETECT_ZEROES && !a->chain.write)
 		return qc_fail(QC_USAGE, "--detect-zeroes", "not of a device that is read-only");
+	if (a->arg.flags & QCOW_ATTACH_UNMAP_ZEROES && a->arg.flags & QCOW_ATTACH_NO_DISCARD)
+		return qc_fail(QC_USAGE, "--detect-zeroes", "unmap, with --discard ignore");
+	if (a->wants_overlay && !a->chain.write)
+		return qc_fail(QC_USAGE, "--overlay", "not of a device that is read-only");
 	if (a->compress && !a->chain.write)
 		return qc_fail(QC_USAGE, "--compress", "not of a device that is read-only");
 	if (a->arg.flags & QCOW_ATTACH_DROP_BITMAPS && !a->chain.write)

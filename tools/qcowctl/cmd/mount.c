@@ -21,7 +21,8 @@ static const char help[] =
 	"  -t, --types TYPE      the type of the file system\n"
 	"  -o, --options LIST    options of the file system, as for mount; and of attach by their\n"
 	"                        names: key-file=FILE, snapshot=NAME, backing=FILE; those that\n"
-	"                        btrfs has, too, as qcow-compress=METHOD and qcow-device=qcowN;\n"
+	"                        file systems have, too, as qcow-discard=MODE,\n"
+	"                        qcow-compress=METHOD and qcow-device=qcowN;\n"
 	"                        partition=N, root\n"
 	"  -h, --help            this text\n";
 

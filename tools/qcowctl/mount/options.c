@@ -26,10 +26,10 @@ void mount_free(struct mount_request *m)
 	attach_free(&m->attach);
 }
 
-/* btrfs has options of these names. */
+/* btrfs has options of these names, and most file systems have the first. */
 static bool is_of_file_systems(const char *name)
 {
-	return !strcmp(name, "compress") || !strcmp(name, "device");
+	return !strcmp(name, "discard") || !strcmp(name, "compress") || !strcmp(name, "device");
 }
 
 /* The option of attach, or NULL: it is another's. */

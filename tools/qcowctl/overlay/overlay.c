@@ -13,16 +13,11 @@
 
 #include <libmount.h>
 
-#include <qcow/luks.h>
-
-#include "create/create.h"
 #include "crypt/keyring.h"
 #include "crypt/keys.h"
 #include "driver/driver.h"
+#include "overlay/internal.h"
 #include "overlay/overlay.h"
-
-/* Direct I/O takes whole blocks, of a page at most, and a cluster is written by itself. */
-#define LEAST_CLUSTER_BITS	12
 
 static int find_device(struct overlay_base *base, const char *what)
 {
@@ -73,23 +68,6 @@ int overlay_encrypt(struct overlay_base *base, const char *key_file, const char 
 	if (!key_file && !image_is_encrypted(base->chain.images))
 		return 0;
 	return passphrase_read_new(&base->passphrase, key_file, name);
-}
-
-/* As the overlay names it: so that both can move together where they are in one directory. */
-static char *backing_name(const struct overlay_base *base, const char *name)
-{
-	char *dir = path_dirname(base->path), *own = path_dirname(name);
-	const char *last = strrchr(base->path, '/') + 1;
-	char *backing;
-	struct stat a, b;
-
-	if (stat(dir, &a) || stat(own, &b) || !image_same_file(&a, &b))
-		backing = qc_strdup(base->path);
-	else
-		backing = qc_printf("%s%s", path_has_protocol(last) ? "./" : "", last);
-	free(own);
-	free(dir);
-	return backing;
 }
 
 /* @data: a struct stat. Whether that file is on the node. */
@@ -143,71 +121,20 @@ static int check_directory(const struct overlay_base *base, const char *name)
 	return err;
 }
 
-/* By the same ciphers, if the image has some that are known by name. */
-static int set_encryption(struct create_options *opts, const struct image *img)
-{
-	struct qcow_luks_place place;
-	struct qcow_luks_mode mode;
-	struct qcow_luks luks;
-	char *alg;
-	int err;
-
-	create_options_set(opts, OPT_ENCRYPT_FORMAT, "luks");
-	if (img->h.crypt_method != QCOW_CRYPT_LUKS)
-		return 0;
-	err = image_read_luks(img, &place, &luks);
-	if (err)
-		return err;
-	qcow_luks_split_mode(luks.mode, &mode);
-	alg = qc_printf("%s-%u", luks.cipher, luks.key_bytes * (strcmp(mode.chain, "xts") ? 8 : 4));
-	create_options_set(opts, OPT_ENCRYPT_CIPHER_ALG, alg);
-	create_options_set(opts, OPT_ENCRYPT_CIPHER_MODE, mode.chain);
-	create_options_set(opts, OPT_ENCRYPT_IVGEN_ALG, mode.ivgen);
-	if (*mode.ivgen_hash)
-		create_options_set(opts, OPT_ENCRYPT_IVGEN_HASH_ALG, mode.ivgen_hash);
-	create_options_set(opts, OPT_ENCRYPT_HASH_ALG, luks.hash);
-	free(alg);
-	return 0;
-}
-
-static int create_file(const struct overlay_base *base, const char *name, int *made)
-{
-	const struct image *img = base->chain.images;
-	/* Users who may not read the image may not read what is written from now on. */
-	struct create_options opts = {
-		.exclusive = true, .like = &img->st, .passphrase = &base->passphrase,
-	};
-	char *backing = backing_name(base, name);
-	char *size = qc_printf("%llu", base->bytes);
-	char *cluster = qc_printf("%llu", 1ULL << img->h.cluster_bits);
-	int err = 0;
-
-	create_options_set(&opts, OPT_BACKING_FILE, backing);
-	create_options_set(&opts, OPT_BACKING_FMT, image_format(img));
-	create_options_set(&opts, OPT_SIZE, size);
-	if (img->h.cluster_bits >= LEAST_CLUSTER_BITS)
-		create_options_set(&opts, OPT_CLUSTER_SIZE, cluster);
-	if (img->h.incompatible & QCOW_INCOMPAT_EXTENDED_L2)
-		create_options_set(&opts, OPT_EXTENDED_L2, "on");
-	if (base->passphrase.bytes)
-		err = set_encryption(&opts, img);
-	if (!err)
-		err = create_image(name, &opts, true, made);
-	create_options_free(&opts);
-	free(cluster);
-	free(size);
-	free(backing);
-	return err;
-}
-
 int overlay_create(const struct overlay_base *base, const char *name, struct image *top)
 {
+	const struct overlay_spec spec = {
+		.img = base->chain.images,
+		.path = base->path,
+		.bytes = base->bytes,
+		.passphrase = &base->passphrase,
+	};
 	int made, err;
 
 	image_init(top);
 	err = check_directory(base, name);
 	if (!err)
-		err = create_file(base, name, &made);
+		err = overlay_create_file(&spec, name, &made);
 	if (err)
 		return err;
 	err = policy_open_made(top, name, made);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Overlays on the image of a device in use: made here, put on top by the driver.
+ * Overlays on the image of a device in use: made here, put on top by the driver. And such on an
+ * image that no device has, for an attach.
  *
  * All functions may block; those that return int return enum qc_exit.
  */
@@ -82,5 +83,37 @@ int overlay_put(const struct overlay_base *base, const struct image *top, bool n
  * Return: as layer_key_put().
  */
 int overlay_key(const struct overlay_base *base, const struct image *top, s32 *serial);
+
+/**
+ * struct overlay_file - an overlay that is attached in place of its image
+ * @name: of the file; allocated
+ * @dir: the directory that has been made for it, or NULL; allocated
+ * @st: which file it is
+ */
+struct overlay_file {
+	char *name;
+	char *dir;
+	struct stat st;
+};
+
+/**
+ * overlay_make() - make an empty overlay on an image that is not attached
+ * @file: result; overlay_file_free() it also after an error
+ * @image: name of the image
+ * @name: of the file, which must not exist; NULL: one below $TMPDIR, or /var/tmp, that no other user
+ *        can open, for the caller to remove
+ * @compression_type: of the overlay, or NULL
+ * @opts: how the image is opened, but for the lock and what is written to
+ *
+ * An encrypted image is refused: what is written would not be encrypted.
+ *
+ * Return: enum qc_exit; after an error there is no such file.
+ */
+int overlay_make(struct overlay_file *file, const char *image, const char *name,
+		 const char *compression_type, const struct chain_options *opts);
+
+/* Remove what overlay_make() has made. */
+void overlay_file_remove(const struct overlay_file *file);
+void overlay_file_free(struct overlay_file *file);
 
 #endif /* QCOWCTL_OVERLAY_H */

@@ -47,6 +47,10 @@ expect "$USAGE" 'human nor json' info --output xml a
 expect "$USAGE" 'one image is wanted, 0 given' info --dump
 expect "$USAGE" 'not of a device that is read-only' attach --drop-bitmaps -r a
 expect "$USAGE" 'not of a device that is read-only' attach --drop-bitmaps --snapshot 1 a
+expect "$USAGE" 'not of a device that is read-only' attach --overlay --snapshot 1 a
+expect "$USAGE" 'neither unmap' attach --discard maybe a
+expect "$USAGE" 'unmap, with --discard ignore' attach --discard ignore --detect-zeroes unmap a
+expect "$USAGE" 'not of a device that is read-only' attach --overlay=b -r a
 expect "$USAGE" 'backing files are not looked at' map --bitmap b --backing a a
 expect "$USAGE" 'one image is wanted, 2 given' map --bitmap b a c
 expect "$USAGE" 'one of --add, --remove' bitmap a b

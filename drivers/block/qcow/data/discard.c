@@ -75,7 +75,7 @@ static struct discard_effect discard_effect(struct qcow_request *req)
 {
 	const struct request *rq = blk_mq_rq_from_pdu(req);
 	const struct qcow_image *image = req->dev->chain;
-	bool keep = rq->cmd_flags & REQ_NOUNMAP;
+	bool keep = rq->cmd_flags & REQ_NOUNMAP || req->dev->keep_space;
 
 	/* A write of zeros. */
 	if (req_op(rq) == REQ_OP_WRITE)
