@@ -475,7 +475,12 @@ static void meta_drained(struct qcow_inflight *inflight)
 
 static int meta_create_queues(struct qcow_meta *meta)
 {
-	meta->wq = alloc_ordered_workqueue("%s-meta", WQ_MEM_RECLAIM, meta->image->name);
+	/*
+	 * Freezable: what a machine that hibernates has in memory is what is in the image. None of
+	 * its items waits for anything, so that it can always be frozen.
+	 */
+	meta->wq = alloc_ordered_workqueue("%s-meta", WQ_MEM_RECLAIM | WQ_FREEZABLE,
+					   meta->image->name);
 	if (!meta->wq)
 		return -ENOMEM;
 	meta->io_wq = alloc_workqueue("%s-io", WQ_UNBOUND | WQ_MEM_RECLAIM, 0,
