@@ -5,7 +5,9 @@
 # timeout: 120
 . "$QCOW_ROOT/scripts/vm/lib.sh"
 
-left() { find /var/tmp -name 'qcow-*'; }
+mkdir tmp
+export TMPDIR=$PWD/tmp
+left() { ls -A tmp; }
 
 fill content 4M 7
 qemu-img convert -O qcow2 content bottom.qcow2
