@@ -12,7 +12,7 @@ DEPMOD := PATH=$$PATH:/usr/sbin:/sbin depmod
 
 TOOL := tools/qcowctl
 
-.PHONY: all modules tool install uninstall demo check bench clean help
+.PHONY: all modules tool install uninstall deb demo check bench clean help
 
 all: modules tool
 
@@ -46,6 +46,9 @@ uninstall:
 	done
 	$(MAKE) -C $(TOOL) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) uninstall
 
+deb:
+	scripts/deb
+
 demo:
 	scripts/demo
 
@@ -65,6 +68,7 @@ help:
 	@echo "make            the module for the running kernel, or KDIR=, and qcowctl"
 	@echo "make install    both, the manual page and completion (DESTDIR=, PREFIX=)"
 	@echo "make uninstall"
+	@echo "make deb        Debian packages of both in build/deb"
 	@echo "make demo       attach an image in a VM and look into it"
 	@echo "make check      all tests (scripts/check/all)"
 	@echo "make bench      figures beside loop and qemu-nbd"
