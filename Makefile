@@ -26,10 +26,11 @@ tool:
 	$(MAKE) -C $(TOOL)
 
 install: all
-	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_STRIP=1 INSTALL_MOD_PATH=$(DESTDIR) \
-		modules_install
+	@# older kernels have another directory by default, which uninstall does not know
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_STRIP=1 INSTALL_MOD_DIR=updates \
+		INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	@# modules_install runs depmod for a kernel that was built in KDIR, and not for headers
-	@release=$$($(MAKE) -s -C $(KDIR) kernelrelease) && \
+	@release=$$($(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease) && \
 		$(if $(DESTDIR),,$(DEPMOD) $$release &&) \
 		echo "qcow: installed for $$release; the running kernel is $(RUNNING)"
 	$(MAKE) -C $(TOOL) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
