@@ -30,7 +30,9 @@ install: all
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_STRIP=1 INSTALL_MOD_DIR=updates \
 		INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	@# modules_install runs depmod for a kernel that was built in KDIR, and not for headers
-	@release=$$($(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease) && \
+	@# nor does its kernelrelease, with those of Debian's 6.1, know the name of the directory
+	@release=$$(sed -n 's/^.define UTS_RELEASE "\(.*\)"$$/\1/p' \
+			$(KDIR)/include/generated/utsrelease.h) && \
 		$(if $(DESTDIR),,$(DEPMOD) $$release &&) \
 		echo "qcow: installed for $$release; the running kernel is $(RUNNING)"
 	$(MAKE) -C $(TOOL) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
