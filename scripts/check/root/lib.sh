@@ -38,7 +38,7 @@ module_is() {
 	[[ $(modinfo -k "$1" -F version qcow) == "$2" ]]
 	[[ $(modinfo -k "$1" -F vermagic qcow) == "$1 "* ]]
 	modprobe -n -S "$1" qcow
-	[[ $(stat -c %s "$(modinfo -k "$1" -F filename qcow)") -lt 1000000 ]]
+	[[ $(stat -c %s "$(modinfo -k "$1" -F filename qcow)") -lt 2000000 ]]
 }
 
 # no_module RELEASE: neither a file nor a line of depmod's is left, nor a directory that was made
