@@ -52,7 +52,7 @@ unchanged
 cp content wanted
 truncate -s 8M wanted
 dd if=other of=wanted bs=64K seek=100 conv=notrunc status=none
-assert_same_content wanted dir/over.qcow2
+assert_image_is wanted dir/over.qcow2 qcow2
 sum=$(sha256sum dir/over.qcow2)
 assert_fails "over.qcow2" qcowctl attach --overlay=dir/over.qcow2 image.qcow2
 assert_eq "$(sha256sum dir/over.qcow2)" "$sum" "overlay that was there"
