@@ -8,6 +8,7 @@
 #include <linux/blkdev.h>
 #include <linux/file.h>
 #include <linux/hdreg.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -683,11 +684,12 @@ int qcow_device_create(const struct qcow_attach *args, qcow_chain_open_fn *open,
 	if (err)
 		goto err_setup;
 
+	dev->attached_ns = ktime_get_ns();
 	err = device_add_disk(NULL, dev->disk, qcow_sysfs_groups);
 	if (err)
 		goto err_disk;
 	if (dev->meta)
-		qcow_image_attached(dev->chain);
+		qcow_image_attached(dev->chain, disk_devt(dev->disk));
 	log_attached(dev);
 
 	/* An attached image keeps the module; the open control node holds it until then. */

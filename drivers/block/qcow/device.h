@@ -67,6 +67,7 @@ enum qcow_zeroes {
  *             this driver: so each has a queue, and a rescuer, of its own
  * @submit_local_wq: the same, on the CPU that submits
  * @error_lock: the bad range of every request
+ * @attached_ns: ktime_get_ns() when it was attached
  * @tag_set: of the queue
  * @disk: the disk; a device without a name has none
  * @queue: of @disk, or its own
@@ -99,6 +100,7 @@ struct qcow_device {
 	struct workqueue_struct *submit_wq;
 	struct workqueue_struct *submit_local_wq;
 	spinlock_t error_lock;	/* bad_start, bad_end and status of every request */
+	u64 attached_ns;
 	struct blk_mq_tag_set tag_set;
 	struct gendisk *disk;
 	struct request_queue *queue;

@@ -14,6 +14,7 @@
 #include "layer/cache.h"
 #include "layer/image.h"
 #include "layer/layer.h"
+#include "meta/worker.h"
 #include "store/store.h"
 
 static struct qcow_device *to_device(struct device *dev)
@@ -105,6 +106,7 @@ static DEVICE_ATTR_RO(data_file_id);
  * @misses: slices read
  * @evictions: slices dropped
  * @inflated: bytes of decompressed clusters
+ * @decompressed: clusters that have been decompressed
  */
 struct chain_figures {
 	u64 limit;
@@ -112,6 +114,7 @@ struct chain_figures {
 	u64 misses;
 	u64 evictions;
 	u64 inflated;
+	u64 decompressed;
 };
 
 static struct chain_figures chain_figures(const struct qcow_device *qdev)
@@ -127,8 +130,35 @@ static struct chain_figures chain_figures(const struct qcow_device *qdev)
 		sum.misses += atomic64_read(&image->cache->misses);
 		sum.evictions += atomic64_read(&image->cache->evictions);
 		sum.inflated += qcow_decompress_bytes(image);
+		sum.decompressed += qcow_decompress_count(image);
 	}
 	return sum;
+}
+
+/**
+ * struct writer_figures - what has been done since the active image is written to
+ * @allocated: clusters for data
+ * @copied: bytes, beside those of requests
+ * @commits: of metadata
+ */
+struct writer_figures {
+	u64 allocated;
+	u64 copied;
+	u64 commits;
+};
+
+/* The metadata worker counts, alone; of a device that is read-only there is none. */
+static struct writer_figures writer_figures(const struct qcow_device *qdev)
+{
+	const struct qcow_meta *meta = qdev->meta;
+
+	if (!meta)
+		return (struct writer_figures) {};
+	return (struct writer_figures) {
+		.allocated = READ_ONCE(meta->space.allocated),
+		.copied = READ_ONCE(meta->copied),
+		.commits = READ_ONCE(meta->commit.seq),
+	};
 }
 
 /* QEMU's words for it. */
@@ -200,6 +230,7 @@ QCOW_ATTR(detect_zeroes, "%s", zeroes_name(qdev));
 QCOW_ATTR(encryption, "%s", encryption_name(qdev->chain));
 QCOW_ATTR(compress, "%s", compress_name(qdev));
 QCOW_ATTR(lazy, "%d", qdev->lazy);
+QCOW_ATTR(attached_ns, "%llu", qdev->attached_ns);
 QCOW_ATTR(nr_queues, "%u", qdev->tag_set.map[HCTX_TYPE_DEFAULT].nr_queues);
 QCOW_ATTR(queue_depth, "%u", qdev->tag_set.queue_depth);
 QCOW_ATTR(shared_layers, "%u", qcow_layer_shared(qdev->chain));
@@ -208,6 +239,10 @@ QCOW_ATTR(cache_used, "%llu", chain_figures(qdev).used);
 QCOW_ATTR(cache_misses, "%llu", chain_figures(qdev).misses);
 QCOW_ATTR(cache_evictions, "%llu", chain_figures(qdev).evictions);
 QCOW_ATTR(inflated_bytes, "%llu", chain_figures(qdev).inflated);
+QCOW_ATTR(decompressed, "%llu", chain_figures(qdev).decompressed);
+QCOW_ATTR(allocated, "%llu", writer_figures(qdev).allocated);
+QCOW_ATTR(copied_bytes, "%llu", writer_figures(qdev).copied);
+QCOW_ATTR(commits, "%llu", writer_figures(qdev).commits);
 QCOW_ATTR(job, "%s", qcow_progress_job(&qdev->progress));
 QCOW_ATTR(job_total, "%llu", READ_ONCE(qdev->progress.total));
 QCOW_ATTR(job_done, "%llu", READ_ONCE(qdev->progress.done));
@@ -231,6 +266,7 @@ static struct attribute *qcow_attrs[] = {
 	&dev_attr_compress.attr,
 	&dev_attr_encryption.attr,
 	&dev_attr_lazy.attr,
+	&dev_attr_attached_ns.attr,
 	&dev_attr_nr_queues.attr,
 	&dev_attr_queue_depth.attr,
 	&dev_attr_cache_limit.attr,
@@ -238,6 +274,10 @@ static struct attribute *qcow_attrs[] = {
 	&dev_attr_cache_misses.attr,
 	&dev_attr_cache_evictions.attr,
 	&dev_attr_inflated_bytes.attr,
+	&dev_attr_decompressed.attr,
+	&dev_attr_allocated.attr,
+	&dev_attr_copied_bytes.attr,
+	&dev_attr_commits.attr,
 	&dev_attr_job.attr,
 	&dev_attr_job_total.attr,
 	&dev_attr_job_done.attr,

@@ -36,7 +36,8 @@ import os
 
 names = {"SIZE": "size", "RO": "ro", "MAJ:MIN": "dev", "CLUSTER": "qcow/cluster_size",
          "DIO": "qcow/direct_io", "SNAPSHOT-ID": "qcow/snapshot_id",
-         "SNAPSHOT": "qcow/snapshot_name", "QUEUES": "qcow/nr_queues", "INFLATED": "qcow/inflated_bytes"}
+         "SNAPSHOT": "qcow/snapshot_name", "QUEUES": "qcow/nr_queues", "INFLATED": "qcow/inflated_bytes",
+         "COPIED": "qcow/copied_bytes", "ATTACHED": "qcow/attached_ns"}
 booleans = ("RO", "DIO", "LAZY")
 texts = ("NAME", "SNAPSHOT-ID", "SNAPSHOT", "IMAGE", "IMAGE-ID", "BACKING", "BACKING-FORMAT", "DATA-FILE",
          "DATA-FILE-ID", "DETECT-ZEROES", "COMPRESS", "ENCRYPTION", "STORE", "JOB", "MAJ:MIN")
@@ -72,6 +73,8 @@ for device, row in zip(devices, rows):
         assert value == (want if want != "" else None), (device["name"], head, value, want)
 assert devices[2]["queue-depth"] == 64 and devices[2]["cache-limit"] == 2 << 20
 assert devices[1]["inflated"] > 0 and devices[1]["cache-misses"] > 0, devices
+assert devices[1]["decompressed"] > 0 and devices[0]["decompressed"] == 0, devices
+assert devices[0]["attached"] < devices[2]["attached"] < devices[1]["attached"], devices
 assert devices[2]["data-file"].endswith("/data.raw") and devices[0]["depth"] == 2
 assert [d["backing-format"] for d in devices] == ["raw", None, None], devices
 PY

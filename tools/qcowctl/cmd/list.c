@@ -7,6 +7,7 @@
 #include <libsmartcols.h>
 
 #include "cmd/cmd.h"
+#include "cmd/devices.h"
 #include "driver/driver.h"
 
 enum column_type {
@@ -67,6 +68,14 @@ static const struct column columns[] = {
 	  "L2 slices dropped for others" },
 	{ "INFLATED", "qcow/inflated_bytes", BYTES, SCOLS_FL_RIGHT,
 	  "memory that decompressed clusters hold" },
+	{ "DECOMPRESSED", "qcow/decompressed", NUMBER, SCOLS_FL_RIGHT,
+	  "clusters decompressed" },
+	{ "ALLOCATED", "qcow/allocated", NUMBER, SCOLS_FL_RIGHT,
+	  "clusters allocated for data" },
+	{ "COPIED", "qcow/copied_bytes", BYTES, SCOLS_FL_RIGHT, "copied for writes to a part" },
+	{ "COMMITS", "qcow/commits", NUMBER, SCOLS_FL_RIGHT, "commits of metadata" },
+	{ "ATTACHED", "qcow/attached_ns", NUMBER, SCOLS_FL_RIGHT,
+	  "when it was attached, in nanoseconds of CLOCK_MONOTONIC" },
 	{ "JOB", "", JOB, 0, "what is running that takes long, and how much of it is done" },
 	{ "MAJ:MIN", "dev", TEXT, 0, "device number" },
 };
@@ -260,14 +269,11 @@ static struct libscols_table *make_table(const struct list_args *a)
 	struct libscols_table *table;
 	size_t i;
 
-	scols_init_debug(0);
-	table = scols_new_table();
+	table = devices_table(a->json);
 	if (!table)
 		return NULL;
-	scols_table_enable_json(table, a->json);
 	scols_table_enable_raw(table, a->raw);
 	scols_table_enable_noheadings(table, !a->headings);
-	scols_table_set_name(table, "qcowdevices");
 	for (i = 0; i < a->nr_shown; i++) {
 		struct libscols_column *col =
 			scols_table_new_column(table, a->shown[i]->name, 0, a->shown[i]->flags);
@@ -297,87 +303,23 @@ static int add_device(struct libscols_table *table, const struct list_args *a, u
 	return 0;
 }
 
-/**
- * struct wanted - the devices to list
- * @list: their numbers
- * @nr: of them
- */
-struct wanted {
-	u32 *list;
-	size_t nr;
-};
-
-static bool is_wanted(const struct wanted *wanted, u32 index)
-{
-	size_t i;
-
-	for (i = 0; i < wanted->nr; i++)
-		if (wanted->list[i] == index)
-			return true;
-	return false;
-}
-
-/* What is found of all that is named, also when something is not. */
-static int find_wanted(const struct list_args *a, int argc, char **argv, struct wanted *wanted)
-{
-	int i, err, first = 0;
-
-	for (i = optind; i < argc; i++) {
-		u32 *list;
-		size_t nr;
-
-		err = sysfs_find(a->root, argv[i], &list, &nr);
-		if (nr) {
-			wanted->list = qc_grow(wanted->list, wanted->nr + nr, sizeof(*list));
-			memcpy(wanted->list + wanted->nr, list, nr * sizeof(*list));
-			wanted->nr += nr;
-		}
-		free(list);
-		if (!first)
-			first = err;
-	}
-	return first;
-}
-
-/* libsmartcols leaves nothing to a terminal in a table, but in JSON. */
-static bool print_table(struct libscols_table *table, bool json)
-{
-	char *text;
-	bool good;
-
-	if (!json)
-		return !scols_print_table(table);
-	if (scols_print_table_to_string(table, &text))
-		return false;
-	good = qc_put_json(text);
-	free(text);
-	return good;
-}
-
 static int list(const struct list_args *a, int argc, char **argv)
 {
-	struct wanted wanted = { 0 };
-	struct libscols_table *table;
+	struct libscols_table *table = make_table(a);
+	int err, find_err;
 	u32 *devices;
 	size_t i, nr;
-	int err, find_err;
 
-	err = sysfs_devices(a->root, &devices, &nr);
-	if (err)
-		return err;
-	find_err = find_wanted(a, argc, argv, &wanted);
-	table = make_table(a);
 	if (!table)
-		err = qc_fail(QC_SYSTEM, "list", "out of memory");
+		return qc_fail(QC_SYSTEM, "list", "out of memory");
+	find_err = devices_find(a->root, argv + optind, argc - optind, &devices, &nr);
+	err = find_err == QC_NOT_FOUND ? 0 : find_err;
 	for (i = 0; !err && i < nr; i++)
-		if (optind == argc || is_wanted(&wanted, devices[i]))
-			err = add_device(table, a, devices[i]);
-	/* An empty table prints nothing but, in JSON, its name. */
-	if (!err && (a->json || !scols_table_is_empty(table)) && !print_table(table, a->json))
-		err = qc_fail(QC_SYSTEM, "list", "cannot print");
+		err = add_device(table, a, devices[i]);
+	if (!err)
+		err = devices_print(table);
 	scols_unref_table(table);
 	free(devices);
-	free(wanted.list);
 	return err ? err : find_err;
 }
 

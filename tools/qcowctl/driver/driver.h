@@ -460,6 +460,81 @@ int sysfs_find(const char *root, const char *what, u32 **list, size_t *nr);
  */
 int sysfs_find_attached(const char *what, const char *cannot, u32 *index, bool *found);
 
+/* events.c: what the kernel tells of devices */
+
+struct events;
+
+/**
+ * struct event - something has happened to a device
+ * @index: of the device
+ * @name: attach, detach, resize, read-only, read-write, or the name of an operation: overlay,
+ *        commit, stream, rebase, snapshot, compact; allocated
+ */
+struct event {
+	u32 index;
+	char *name;
+};
+
+/* Begin to listen. Return: for events_close(), or NULL after a message. */
+struct events *events_open(void);
+void events_close(struct events *events);
+
+/**
+ * events_next() - wait for an event
+ * @events: from events_open()
+ * @event: result
+ *
+ * Return: 0 or QC_SYSTEM.
+ */
+int events_next(struct events *events, struct event *event);
+
+/* figures.c: what is counted for a device */
+
+enum figure {
+	FIGURE_READS,
+	FIGURE_READ_SECTORS,
+	FIGURE_READ_MS,
+	FIGURE_WRITES,
+	FIGURE_WRITE_SECTORS,
+	FIGURE_WRITE_MS,
+	FIGURE_IN_FLIGHT,
+	FIGURE_DISCARDS,
+	FIGURE_FLUSHES,
+	FIGURE_MISSES,
+	FIGURE_ALLOCATED,
+	FIGURE_COPIED,
+	FIGURE_DECOMPRESSED,
+	FIGURE_COMMITS,
+	NR_FIGURES,
+};
+
+/**
+ * struct figures - what has been counted for a device until an instant
+ * @index: of the device
+ * @attached_ns: when it was attached, by CLOCK_MONOTONIC
+ * @taken_ns: the instant, likewise
+ * @v: by enum figure; of what is in flight, how much that is
+ */
+struct figures {
+	u32 index;
+	u64 attached_ns;
+	u64 taken_ns;
+	u64 v[NR_FIGURES];
+};
+
+/* Nanoseconds of CLOCK_MONOTONIC. */
+u64 figures_now(void);
+
+/**
+ * figures_read() - read them now
+ * @root: as sysfs_devices()
+ * @index: of the device
+ * @f: result
+ *
+ * Return: false: the device is gone.
+ */
+bool figures_read(const char *root, u32 index, struct figures *f);
+
 /* files.c: the files of an attached image, or of one that this process has open */
 
 /**

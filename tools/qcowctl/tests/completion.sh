@@ -22,7 +22,7 @@ words compact --compress '' | paste -sd' ' | grep -x 'zlib zstd' >/dev/null
 words info --output j | grep -x json >/dev/null
 words check -r '' | paste -sd' ' | grep -x 'leaks all' >/dev/null
 for command in attach detach list info map create check snapshot bitmap key overlay fork rename \
-	rebase stream commit resize compact set job; do
+	rebase stream commit resize compact set job stat monitor; do
 	for option in $("$QCOWCTL" "$command" --help | grep -oE -- '--[a-z-]+' | sort -u); do
 		words "$command" "$option" | grep -x -- "$option" >/dev/null ||
 			die "$command $option is not offered"

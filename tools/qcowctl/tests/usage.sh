@@ -42,6 +42,8 @@ expect "$USAGE" 'one of --read-only and --read-write' set -r -w a
 expect "$USAGE" 'one device is wanted, 2 given' set -r a b
 expect "$USAGE" 'no column' list -o NAME,COLOUR
 expect "$USAGE" 'exclude each other' list -J --raw
+expect "$USAGE" 'no arguments are wanted, 1 given' monitor a
+expect "$USAGE" 'try: qcowctl monitor --help' monitor --raw
 expect "$USAGE" 'human nor json' map --output xml a
 expect "$USAGE" 'human nor json' info --output xml a
 expect "$USAGE" 'one image is wanted, 0 given' info --dump

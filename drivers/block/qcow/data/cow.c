@@ -11,6 +11,7 @@
 #include "layer/decompress.h"
 #include "layer/map.h"
 #include "store/store.h"
+#include "trace.h"
 
 static int cow_read_compressed(const struct qcow_mapping *map, u64 guest, void *buf)
 {
@@ -39,6 +40,7 @@ int qcow_cow_read(struct qcow_image *top, u64 guest, void *buf, u64 len)
 		err = qcow_map_wait(top, guest, min(len, top->size - guest), NULL, &map);
 		if (err)
 			break;
+		trace_qcow_copy(top, guest, &map);
 		if (map.ext.kind == QCOW_EXTENT_ZERO)
 			memset(buf, 0, map.ext.len);
 		else if (map.ext.kind == QCOW_EXTENT_COMPRESSED)

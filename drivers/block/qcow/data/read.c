@@ -20,6 +20,7 @@
 #include "layer/decompress.h"
 #include "data/crypt.h"
 #include "data/request.h"
+#include "trace.h"
 
 /* Bytes that fragment_copy() moves at once. */
 #define COPY_BYTES		(64U << 10)
@@ -188,7 +189,10 @@ static void read_run(struct qcow_request *req, bool may_wait)
 			return;
 		if (unlikely(err)) {
 			read_bad(req, map.ext.len, err);
-		} else if (map.ext.kind == QCOW_EXTENT_ZERO) {
+			continue;
+		}
+		trace_qcow_map(req, map.ext.len, map.ext.kind, map.image, map.ext.host);
+		if (map.ext.kind == QCOW_EXTENT_ZERO) {
 			iov_iter_zero(map.ext.len, &req->iter);
 			req->pos += map.ext.len;
 		} else if (read_fragment(req, &map)) {

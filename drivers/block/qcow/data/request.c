@@ -16,6 +16,7 @@
 #include "data/submit.h"
 #include "meta/track.h"
 #include "meta/worker.h"
+#include "trace.h"
 
 static struct kmem_cache *fragment_slab;
 
@@ -51,6 +52,7 @@ void qcow_request_fail(struct qcow_request *req, u64 guest, u64 len, int err)
 {
 	unsigned long flags;
 
+	trace_qcow_error(req, guest, len, err);
 	/* To the submitter of a request a corrupt or truncated image is an I/O error. */
 	if (err == -EUCLEAN || err == -ENODATA)
 		err = -EIO;

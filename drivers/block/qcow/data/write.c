@@ -36,6 +36,7 @@
 #include "layer/image.h"
 #include "message.h"
 #include "meta/worker.h"
+#include "trace.h"
 
 /* Bytes that a fill moves at once. */
 #define FILL_BYTES	SZ_256K
@@ -127,6 +128,7 @@ static int write_in_place(struct qcow_request *req, const struct qcow_extent *ex
 	frag = qcow_fragment_get(req);
 	if (unlikely(!frag))
 		return QCOW_STEP_GONE;
+	trace_qcow_map(req, len, QCOW_EXTENT_DATA, req->dev->chain, ext->host);
 	last = qcow_fragment_take(frag, len);
 	frag->fill = false;
 	frag->io.complete = in_place_complete;
@@ -303,7 +305,7 @@ static int place_moved(struct qcow_meta *meta, struct qcow_change *change,
 
 	if (ext->kind == QCOW_EXTENT_COMPRESSED)
 		return place_compressed(meta, change, ext, below);
-	err = qcow_space_alloc_below(&meta->space, below, 1, &run);
+	err = qcow_space_alloc_below(&meta->space, QCOW_USE_DATA, below, 1, &run);
 	if (err)
 		return err;
 	change->fresh = run.first;
@@ -399,6 +401,7 @@ static int fill_gather(struct qcow_fragment *frag, u64 pos, void *buf, u64 len)
 	err = qcow_cow_read(meta->image, pos, buf, begin - pos);
 	if (!err)
 		err = qcow_cow_read(meta->image, end, buf + (end - pos), pos + len - end);
+	frag->change.copied += len - (end - begin);
 	if (err || begin == end)
 		return err;
 	return fill_bring(frag, begin, buf + (begin - pos), end - begin);
@@ -573,8 +576,11 @@ static int submit_change(struct qcow_request *req, struct qcow_fragment *frag,
 	bool compressed = frag->change.compressed_len && !frag->change.from;
 	bool direct = !p->fill && !compressed && !qcow_own_copies(req->own) &&
 		      write_fits(req, p->host, p->len);
-	bool last = qcow_fragment_take(frag, p->len);
+	bool last;
 
+	trace_qcow_map(req, p->len, frag->change.compressed_len ? QCOW_EXTENT_COMPRESSED :
+		       QCOW_EXTENT_DATA, req->dev->chain, p->host);
+	last = qcow_fragment_take(frag, p->len);
 	frag->fill = p->fill;
 	frag->change.msg = (struct qcow_meta_msg) { .run = write_link, .urgent = true };
 	frag->io.complete = change_complete;

@@ -201,7 +201,7 @@ struct qcow_cache_ops {
  * @shrinker: gives entries back
  * @refs: the owner's, and one for each entry that waits for its RCU grace period
  * @starved: a test wants no memory to be there
- * @misses: slices read from a store, statistics
+ * @misses: slices read from a store, clusters decompressed, statistics
  * @evictions: entries dropped for room or under pressure, statistics
  *
  * Progress is certain without memory: qcow_cache_get() then fills a private entry. There is one

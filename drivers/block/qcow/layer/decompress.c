@@ -18,6 +18,7 @@
 #include "layer/image.h"
 #include "message.h"
 #include "store/store.h"
+#include "trace.h"
 
 /**
  * struct span - what to read of the store for one cluster
@@ -107,9 +108,11 @@ static int cluster_decompress(struct qcow_cluster *cluster, const struct span *s
 		memset(cluster->src + span->len, 0, end - span->len);
 
 	workspace = qcow_workspaces_get(pool);
+	trace_qcow_decompress_begin(image->store, cluster->cached.idx, span->compressed_len);
 	err = codec->decompress(workspace->memory, cluster->src + span->head,
 				span->compressed_len, cluster->data,
 				qcow_cluster_bytes(&image->geo));
+	trace_qcow_decompress_end(image->store, cluster->cached.idx, err);
 	qcow_workspaces_put(pool, workspace);
 	if (err)
 		qcow_message(image, "compressed cluster at 0x%llx: no valid %s data in %zu bytes",
@@ -121,6 +124,8 @@ static int cluster_fill(struct qcow_cached *cached, const void *arg)
 {
 	struct qcow_cluster *cluster = to_cluster(cached);
 	int err = cluster_decompress(cluster, arg);
+
+	atomic64_inc(&cached->cache->misses);
 
 	if (cached->state != QCOW_CACHED_PRIVATE) {
 		kvfree(cluster->src);
@@ -235,6 +240,13 @@ void qcow_decompress_clear(struct qcow_image *image)
 
 	if (cache)
 		qcow_cache_clear(cache, &image->cluster_index);
+}
+
+u64 qcow_decompress_count(const struct qcow_image *image)
+{
+	struct qcow_cache *cache = decompress_cache(image);
+
+	return cache ? atomic64_read(&cache->misses) : 0;
 }
 
 u64 qcow_decompress_bytes(const struct qcow_image *image)

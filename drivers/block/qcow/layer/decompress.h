@@ -85,6 +85,9 @@ void qcow_decompress_forget(struct qcow_image *image, u64 host);
 /* Forget all clusters of a layer that no caller uses. Context: process context, may sleep. */
 void qcow_decompress_clear(struct qcow_image *image);
 
+/* Clusters that have been decompressed, for sysfs. */
+u64 qcow_decompress_count(const struct qcow_image *image);
+
 /* Bytes of decompressed clusters held now, for sysfs. */
 u64 qcow_decompress_bytes(const struct qcow_image *image);
 

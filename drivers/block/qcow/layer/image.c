@@ -618,8 +618,9 @@ void qcow_image_replace_stores(struct qcow_image *image, struct qcow_store *stor
 	image->l2.store = store;
 }
 
-void qcow_image_attached(struct qcow_image *image)
+void qcow_image_attached(struct qcow_image *image, dev_t devt)
 {
+	image->devt = devt;
 	qcow_store_attached(image->store);
 	if (image->data != image->store)
 		qcow_store_attached(image->data);

@@ -57,6 +57,7 @@ struct qcow_volume_key;
  * @clusters_lock: making @clusters
  * @readahead: of slices, into @l2
  * @inflight: I/O of the device, of the active image of a writable one; or NULL
+ * @devt: that writes to it, or has, for tracing
  * @backing: the next layer, or NULL
  * @next_below_bytes: size of the layer that is to be the next one, while it is made so; or 0
  * @shared: what counts the devices that use the layer; layer.c's
@@ -86,6 +87,7 @@ struct qcow_image {
 	struct mutex clusters_lock;	/* making @clusters */
 	struct qcow_readahead readahead;
 	struct qcow_inflight *inflight;
+	dev_t devt;
 	struct qcow_image *backing;
 	u64 next_below_bytes;
 	struct qcow_shared *shared;
@@ -137,8 +139,8 @@ static inline __be64 *qcow_image_replace_l1(struct qcow_image *image, __be64 *l1
 	return old;
 }
 
-/* It is written to, and its device is there. Context: process context. */
-void qcow_image_attached(struct qcow_image *image);
+/* It is written to, and its device is there: @devt. Context: process context. */
+void qcow_image_attached(struct qcow_image *image, dev_t devt);
 
 /* It has another size. Context: the metadata worker. */
 static inline void qcow_image_set_size(struct qcow_image *image, u64 bytes)

@@ -12,6 +12,7 @@
 #include "layer/cache.h"
 #include "inject.h"
 #include "store/store.h"
+#include "trace.h"
 
 #define QCOW_SLICE_MIN_BYTES	512U
 #define QCOW_SLICE_CLASSES	4
@@ -100,6 +101,7 @@ static int slice_fill(struct qcow_cached *cached, const void *arg)
 	if (err)
 		return err;
 	atomic64_inc(&cached->cache->misses);
+	trace_qcow_miss(tables->store, host, tables->slice_bytes);
 	/* Of an image that is written to, no table is beyond the end. */
 	return qcow_store_read_padded(tables->store, slice->entries, host, tables->slice_bytes);
 }
@@ -188,6 +190,7 @@ static int slice_read_row(struct qcow_slice **slices, unsigned int nr,
 	if (!buf)
 		return -ENOMEM;
 	atomic64_add(nr, &slices[0]->cached.cache->misses);
+	trace_qcow_miss(tables->store, host, bytes);
 	err = qcow_store_read_padded(tables->store, buf, host, bytes);
 	for (i = 0; i < nr && !err; i++)
 		memcpy(slices[i]->entries, buf + i * tables->slice_bytes, tables->slice_bytes);

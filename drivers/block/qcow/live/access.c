@@ -133,7 +133,7 @@ static void replace_top(struct qcow_device *dev, struct qcow_image *image, struc
 	dev->meta = meta;
 	swap_files_locked(dev, layer);
 	up_write(&dev->chain_lock);
-	qcow_image_attached(image);
+	qcow_image_attached(image, disk_devt(dev->disk));
 	qcow_device_resume(dev, noio);
 }
 

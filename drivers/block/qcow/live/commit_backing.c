@@ -302,7 +302,7 @@ int qcow_commit_backing_run(struct qcow_device *dev, struct qcow_commit_parts *p
 		qcow_meta_destroy(c.meta);
 	if (err)
 		return err;
-	qcow_image_attached(c.base);
+	qcow_image_attached(c.base, disk_devt(dev->disk));
 	/* It shows what is written to the base from now on, which they do not. */
 	qcow_bitmaps_stop(&old_meta->bitmaps);
 	err = qcow_meta_retire(old_meta);
@@ -402,9 +402,8 @@ int qcow_device_commit_backing(const struct qcow_commit_backing *args, struct qc
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	err = commit_backing(dev, args, rep);
-	/* udev has names for the device by its image. */
 	if (!err)
-		kobject_uevent(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE);
+		qcow_device_announce(dev);
 	qcow_device_put(dev);
 	return err;
 }

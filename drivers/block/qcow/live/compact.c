@@ -262,6 +262,8 @@ int qcow_device_compact(const struct qcow_compact *args, struct qcow_report *rep
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	err = compact(dev, rep);
+	if (!err)
+		qcow_device_announce(dev);
 	qcow_device_put(dev);
 	return err;
 }

@@ -121,6 +121,14 @@ void qcow_device_thaw(const struct qcow_freeze *freeze)
 	nodes_thaw(freeze, freeze->nr);
 }
 
+void qcow_device_announce(const struct qcow_device *dev)
+{
+	char event[32], *env[2] = { event };
+
+	snprintf(event, sizeof(event), "QCOW_EVENT=%s", dev->progress.what);
+	kobject_uevent_env(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE, env);
+}
+
 static int snapshot_check(struct qcow_device *dev, struct qcow_snapshot_change *change,
 			  bool force, struct qcow_report *rep)
 {
@@ -147,8 +155,7 @@ static void device_changed(struct qcow_device *dev, bool is_shut)
 	invalidate_bdev(dev->disk->part0);
 	if (is_shut)
 		set_bit(GD_NEED_PART_SCAN, &dev->disk->state);
-	if (!set_capacity_and_notify(dev->disk, dev->chain->size >> SECTOR_SHIFT))
-		kobject_uevent(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE);
+	set_capacity_and_notify(dev->disk, dev->chain->size >> SECTOR_SHIFT);
 }
 
 /* In the pause. */
@@ -214,6 +221,8 @@ int qcow_device_snapshot(unsigned int index, struct qcow_snapshot_change *change
 		err = qcow_device_check_nodes(dev, freeze, rep);
 	if (!err)
 		err = snapshot_run(dev, change, freeze, rep);
+	if (!err)
+		qcow_device_announce(dev);
 	qcow_device_put(dev);
 	return err;
 }

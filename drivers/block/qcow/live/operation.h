@@ -86,6 +86,17 @@ int qcow_device_check_align(const struct qcow_device *dev, const struct qcow_ima
 			    struct qcow_report *rep);
 
 /**
+ * qcow_device_announce() - tell user space what an operation has done
+ * @dev: from qcow_device_get(), where the operation has its name from
+ *
+ * A change event of the disk has that name as QCOW_EVENT. A disk that gets another size, or becomes
+ * read-only or writable, has events of the block layer.
+ *
+ * Context: process context, may sleep.
+ */
+void qcow_device_announce(const struct qcow_device *dev);
+
+/**
  * qcow_device_snapshot() - create, apply or delete a snapshot of the active image
  * @index: of the device
  * @change: what is to be done

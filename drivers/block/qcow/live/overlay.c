@@ -79,7 +79,7 @@ static void replace_top(struct qcow_device *dev, struct qcow_overlay_parts *part
 	swap(dev->nr_files, parts->nr_files);
 	memcpy(dev->ids, parts->ids, sizeof(dev->ids));
 	up_write(&dev->chain_lock);
-	qcow_image_attached(parts->top);
+	qcow_image_attached(parts->top, disk_devt(dev->disk));
 }
 
 /* The first pause. Return: 0, or -errno: all is as before. */
@@ -254,9 +254,8 @@ int qcow_device_overlay(const struct qcow_overlay *args, const struct qcow_freez
 	err = PTR_ERR_OR_ZERO(dev);
 	if (!err) {
 		err = overlay(dev, args, qcow_keys_of(key, 0), freeze, rep);
-		/* udev has names for the device by its image. */
 		if (!err)
-			kobject_uevent(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE);
+			qcow_device_announce(dev);
 		qcow_device_put(dev);
 	}
 	qcow_keys_put(key, 1);

@@ -194,6 +194,8 @@ int qcow_device_rebase(const struct qcow_rebase *args, const struct qcow_layers 
 	if (!err)
 		err = names_only ? qcow_backing_set(dev->meta, names, rep) :
 				   rebase(dev, args, layers, names, rep);
+	if (!err)
+		qcow_device_announce(dev);
 	qcow_device_put(dev);
 	return err;
 }

@@ -114,7 +114,7 @@ static int backing_set_apart_v1(struct qcow_meta *meta, const char *name, u32 le
 	if (!buf)
 		return -ENOMEM;
 	memcpy(buf, name, len);
-	err = qcow_space_alloc(&meta->space, bytes >> g->cluster_bits, &run);
+	err = qcow_space_alloc(&meta->space, QCOW_USE_METADATA, bytes >> g->cluster_bits, &run);
 	if (!err) {
 		err = backing_put_v1(meta, buf, run.first << g->cluster_bits, bytes, len);
 		if (err)

@@ -116,7 +116,8 @@ static int store_put(struct bitmaps_store *s, const void *buf, u64 bytes, u64 *h
 	struct qcow_run run;
 	int err;
 
-	err = qcow_space_alloc(&s->meta->space, (bytes + BIT_ULL(bits) - 1) >> bits, &run);
+	err = qcow_space_alloc(&s->meta->space, QCOW_USE_METADATA,
+			       (bytes + BIT_ULL(bits) - 1) >> bits, &run);
 	if (err)
 		return err;
 	*host = run.first << bits;

@@ -36,9 +36,9 @@ static int bytes_in_new_cluster(struct qcow_space *space, u64 left, u64 below, u
 	int err;
 
 	if (below == U64_MAX)
-		err = qcow_space_alloc(space, 1, &run);
+		err = qcow_space_alloc(space, QCOW_USE_DATA, 1, &run);
 	else
-		err = qcow_space_alloc_below(space, below, 1, &run);
+		err = qcow_space_alloc_below(space, QCOW_USE_DATA, below, 1, &run);
 	if (err)
 		return err;
 	first = run.first << g->cluster_bits;

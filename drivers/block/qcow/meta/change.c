@@ -112,6 +112,7 @@ int qcow_change_begin(struct qcow_meta *meta, struct qcow_change *change, u64 gu
 	change->from = 0;
 	change->compressed_len = 0;
 	change->whole = false;
+	change->copied = 0;
 	change->nr_fresh = 0;
 	change->freed = NULL;
 	err = change_load_slice(meta, change, guest, make_table, msg);
@@ -262,6 +263,8 @@ void qcow_change_end(struct qcow_meta *meta, struct qcow_change *change, int err
 		qcow_space_release(&meta->space, change->fresh, change->nr_fresh);
 	if (err && change->compressed_len)
 		qcow_reclaim_drop_leak(&meta->reclaim, change->host, change->compressed_len);
+	if (!err)
+		WRITE_ONCE(meta->copied, meta->copied + change->copied);
 	if (change->from)
 		meta->moves--;
 	if (change->slice)

@@ -40,6 +40,7 @@ struct qcow_slice;
  * @compressed_len: one cluster is compressed, in so many bytes at @host, which it gives back when
  *                  it fails; 0: they are not
  * @whole: their clusters hold nothing else: subclusters beside them are replaced, too
+ * @copied: bytes that have been read to be written beside those of its request
  * @fresh: first host cluster that was allocated for it
  * @nr_fresh: how many; they are given back when the change fails
  * @freed: host space that nothing refers to afterwards, or NULL
@@ -60,6 +61,7 @@ struct qcow_change {
 	u64 from;
 	u32 compressed_len;
 	bool whole;
+	u64 copied;
 	u64 fresh;
 	u64 nr_fresh;
 	struct qcow_freed *freed;

@@ -22,6 +22,7 @@
 #include "meta/worker.h"
 #include "meta/writeback.h"
 #include "store/store.h"
+#include "trace.h"
 
 /* After a failure it is unknown what the store has, and it reports that from then on. */
 static int commit_flush_stores(struct qcow_meta *meta)
@@ -79,6 +80,7 @@ static void commit_start(struct qcow_meta *meta)
 
 	commit->wanted = false;
 	commit->state = QCOW_COMMIT_WRITING;
+	WRITE_ONCE(commit->seq, commit->seq + 1);
 	list_splice_init(&commit->flushes, &commit->flushing);
 	/* The copies have it dropped. */
 	list_splice_init(&meta->reclaim.dropped, &commit->dropped);
@@ -86,6 +88,7 @@ static void commit_start(struct qcow_meta *meta)
 	qcow_writeback_collect(&image->l2, &commit->l2);
 	if (meta->space.counted)
 		qcow_writeback_collect(&meta->space.counts.tables, &commit->counts);
+	trace_qcow_commit_begin(meta);
 	queue_work(meta->io_wq, &commit->work);
 }
 
@@ -143,6 +146,7 @@ static void commit_end(struct qcow_meta_msg *msg)
 	int err = commit->err;
 	LIST_HEAD(flushes);
 
+	trace_qcow_commit_end(meta, err);
 	if (err && list_empty(&commit->flushing))
 		qcow_message(image, "metadata cannot be written: error %d", err);
 

@@ -46,6 +46,7 @@ enum qcow_commit_state {
 /**
  * struct qcow_commit - commits of one image, one at a time
  * @state: see there
+ * @seq: number of the one that is running, or of the last one; read anywhere
  * @wanted: a message is parked until a commit has ended
  * @flushes: wait for the next commit
  * @flushing: wait for the one that is running
@@ -64,6 +65,7 @@ enum qcow_commit_state {
  */
 struct qcow_commit {
 	enum qcow_commit_state state;
+	u64 seq;
 	bool wanted;
 	struct list_head flushes;
 	struct list_head flushing;

@@ -185,7 +185,7 @@ static int move_table(struct qcow_meta *meta, u32 l1_idx, u64 table, u64 below)
 		if (turns++ == FEW_TURNS)
 			return -ENOSPC;
 		qcow_space_begin_turn(&meta->space);
-		err = qcow_space_alloc_below(&meta->space, below, 1, &run);
+		err = qcow_space_alloc_below(&meta->space, QCOW_USE_METADATA, below, 1, &run);
 	} while (err == -EAGAIN);
 	if (err)
 		return err;

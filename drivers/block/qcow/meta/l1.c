@@ -202,7 +202,8 @@ static int l1_start_fill(struct qcow_meta *meta, u64 l1_idx, u64 from, struct qc
 		return -ENOMEM;
 	fill->sector = kzalloc(sizeof(*fill->sector), GFP_NOIO);
 	if (fill->sector)
-		err = qcow_space_alloc(&meta->space, bytes_to_clusters(image, table_bytes(image)),
+		err = qcow_space_alloc(&meta->space, QCOW_USE_METADATA,
+				       bytes_to_clusters(image, table_bytes(image)),
 				       &fill->run);
 	if (err) {
 		kfree(fill->sector);
@@ -325,7 +326,7 @@ static int l1_grow_table(struct qcow_meta *meta)
 		qcow_l1_release_longer(meta);
 	}
 	if (l1->state == QCOW_L1_FITS) {
-		err = qcow_space_alloc(&meta->space, nr, &l1->longer);
+		err = qcow_space_alloc(&meta->space, QCOW_USE_METADATA, nr, &l1->longer);
 		if (err)
 			return err;
 		l1->state = QCOW_L1_COUNTED;

@@ -90,8 +90,9 @@ int qcow_shadow_alloc(struct qcow_shadow *shadow, u64 bytes, u64 *host)
 		if (err)
 			return err;
 		qcow_space_begin_turn(&meta->space);
-		err = is_low ? qcow_space_alloc_below(&meta->space, shadow->below, nr, &run) :
-			       qcow_space_alloc(&meta->space, nr, &run);
+		err = is_low ? qcow_space_alloc_below(&meta->space, QCOW_USE_METADATA,
+						      shadow->below, nr, &run) :
+			       qcow_space_alloc(&meta->space, QCOW_USE_METADATA, nr, &run);
 	} while (err == -EAGAIN);
 	if (err)
 		return err;

@@ -23,6 +23,7 @@
 #include "meta/worker.h"
 #include "meta/writeback.h"
 #include "store/store.h"
+#include "trace.h"
 
 /* Bytes that are reserved at once, and a cluster at least. */
 #define BATCH_BYTES	SZ_4M
@@ -519,7 +520,19 @@ static int space_open_window(struct qcow_space *space, u64 guest, u64 max)
 	return 0;
 }
 
-int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run)
+/* An allocation has succeeded, unless @err. */
+static int space_account(struct qcow_space *space, enum qcow_use use, const struct qcow_run *run,
+			 int err)
+{
+	if (err)
+		return err;
+	if (use == QCOW_USE_DATA)
+		WRITE_ONCE(space->allocated, space->allocated + run->nr);
+	trace_qcow_alloc(space, run, use == QCOW_USE_DATA);
+	return 0;
+}
+
+static int space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run)
 {
 	struct qcow_windows *windows = &space->windows;
 	int err;
@@ -535,14 +548,20 @@ int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct 
 	return err;
 }
 
-int qcow_space_alloc(struct qcow_space *space, u64 nr, struct qcow_run *run)
+int qcow_space_alloc_guest(struct qcow_space *space, u64 guest, u64 max, struct qcow_run *run)
 {
-	return space_alloc(space, nr, nr, run);
+	return space_account(space, QCOW_USE_DATA, run, space_alloc_guest(space, guest, max, run));
 }
 
-int qcow_space_alloc_below(struct qcow_space *space, u64 below, u64 nr, struct qcow_run *run)
+int qcow_space_alloc(struct qcow_space *space, enum qcow_use use, u64 nr, struct qcow_run *run)
 {
-	return space_alloc_reserved(space, nr, nr, below, run);
+	return space_account(space, use, run, space_alloc(space, nr, nr, run));
+}
+
+int qcow_space_alloc_below(struct qcow_space *space, enum qcow_use use, u64 below, u64 nr,
+			   struct qcow_run *run)
+{
+	return space_account(space, use, run, space_alloc_reserved(space, nr, nr, below, run));
 }
 
 void qcow_space_release(struct qcow_space *space, u64 first, u64 nr)

@@ -38,6 +38,16 @@ void qcow_space_run_add(struct list_head *list, const struct qcow_run *run);
 void qcow_space_runs_free(struct list_head *list);
 
 /**
+ * enum qcow_use - what clusters are allocated for
+ * @QCOW_USE_DATA: the guest's, compressed or not
+ * @QCOW_USE_METADATA: tables
+ */
+enum qcow_use {
+	QCOW_USE_DATA,
+	QCOW_USE_METADATA,
+};
+
+/**
  * struct qcow_space - the clusters of one image
  * @image: the image
  * @overlap: where its metadata is
@@ -55,6 +65,7 @@ void qcow_space_runs_free(struct list_head *list);
  * @budget: slices of counts that may be read still, in this turn of the worker
  * @next_byte: host offset behind the compressed data that was allocated last, in a cluster that
  *             has room for more; a multiple of the cluster size: none has
+ * @allocated: clusters that have been allocated for data, statistics; read anywhere
  * @full: the store has refused to grow
  * @news: a request that has found no space may find some if it tries again
  */
@@ -73,6 +84,7 @@ struct qcow_space {
 	u64 scanned;
 	u32 budget;
 	u64 next_byte;
+	u64 allocated;
 	bool full;
 	bool news;
 };
@@ -106,8 +118,9 @@ static inline bool qcow_space_is_full(int err)
 }
 
 /**
- * qcow_space_alloc() - clusters for metadata
+ * qcow_space_alloc() - clusters, wherever they are
  * @space: the space
+ * @use: what for
  * @nr: so many, one after the other
  * @run: result; their count is 1, and it is durable before the commit writes what refers
  *       to them
@@ -116,11 +129,12 @@ static inline bool qcow_space_is_full(int err)
  * worker; an error of qcow_space_is_full(): there is none but what is being reclaimed; -EUCLEAN:
  * free clusters turned out to hold metadata; -EIO, ...
  */
-int qcow_space_alloc(struct qcow_space *space, u64 nr, struct qcow_run *run);
+int qcow_space_alloc(struct qcow_space *space, enum qcow_use use, u64 nr, struct qcow_run *run);
 
 /**
  * qcow_space_alloc_below() - clusters that lie low
  * @space: the space, counted
+ * @use: what for
  * @below: in front of this cluster
  * @nr: so many, one after the other
  * @run: result, as of qcow_space_alloc()
@@ -129,7 +143,8 @@ int qcow_space_alloc(struct qcow_space *space, u64 nr, struct qcow_run *run);
  *
  * Return: as qcow_space_alloc().
  */
-int qcow_space_alloc_below(struct qcow_space *space, u64 below, u64 nr, struct qcow_run *run);
+int qcow_space_alloc_below(struct qcow_space *space, enum qcow_use use, u64 below, u64 nr,
+			   struct qcow_run *run);
 
 /**
  * qcow_space_alloc_guest() - clusters for data, in the order of guest clusters where they are

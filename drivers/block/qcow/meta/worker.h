@@ -67,12 +67,13 @@ struct qcow_v1_pack;
  *             them that the worker does not know of; U64_MAX: none is. Changed while no request is
  *             under way
  * @moves: changes in flight that move a cluster, which has space twice
+ * @copied: bytes that changes have copied beside those of their requests, statistics
  * @begun: the header says that the image has been written to
  * @closing: the image is being detached
  * @failed: nothing is written any more: the image is corrupt, or its store has lost writes
  *
- * All but the constant members, @inbox, @overlap (read anywhere), @begun and @failed is the
- * worker's.
+ * All but the constant members, @inbox, @overlap and @copied (read anywhere), @begun and
+ * @failed is the worker's.
  */
 struct qcow_meta {
 	struct qcow_image *image;
@@ -104,6 +105,7 @@ struct qcow_meta {
 	struct qcow_meta_msg corrupt_msg;
 	u64 move_from;
 	u32 moves;
+	u64 copied;
 	bool begun;
 	bool closing;
 	bool failed;
