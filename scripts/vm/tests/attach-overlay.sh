@@ -76,7 +76,7 @@ for image in v1.qcow small.qcow2; do
 done
 
 echo "what fails leaves nothing"
-assert_status 5 qcowctl attach --overlay content
+assert_status 3 qcowctl attach --overlay content
 dev=$(attach image.qcow2)
 assert_fails "" qcowctl attach --overlay image.qcow2
 assert_fails "" qcowctl attach --overlay=dir/new.qcow2 image.qcow2

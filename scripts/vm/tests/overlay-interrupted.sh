@@ -26,15 +26,15 @@ interrupt() {
 # owned: every file but those below is an image of a device, or below one
 owned() {
 	local file
+	qcowctl info -U --backing-chain "$(attr "$dev" image)" >chain
 	for file in top*; do
 		[[ -e $file ]] || continue
-		qcowctl info -U --backing-chain "$(attr "$dev" image)" |
-			grep -E "^ *image: (.*/)?$file\$" >/dev/null || fail "$file is nobody's, after: $*"
+		grep -qE "^ *image: (.*/)?$file\$" chain || fail "$file is nobody's, after: $*"
 	done
 	[[ -z $(find . -name '.qcowctl-*') ]] || fail "a temporary file is left: $(ls -A)"
 }
-for ((i = 1; i <= 30; i++)); do
-	interrupt $((took * (i + 5) / 25)) overlay "$dev" "top$i" && done=$((done + 1))
+for ((i = 1; i <= 15; i++)); do
+	interrupt $((took * (i + 3) / 12)) overlay "$dev" "top$i" && done=$((done + 1))
 	owned "overlay $i"
 done
 [[ $interrupted -gt 0 && $done -gt 0 ]] || fail "$interrupted interrupted, $done not: of $took us"
