@@ -49,6 +49,16 @@ umount -l bound
 exec {fd}<&-
 wait_for 20 test ! -e "$dev"
 
+echo "written to an overlay, and thrown away"
+sum=$(sha256sum image)
+mount -t qcow2 -o overlay image mnt
+mount -t qcow2 -o overlay image mnt
+assert_eq "$(grep -c " $PWD/mnt " /proc/self/mounts)" 1 mounts
+echo thrown >mnt/data
+umount mnt
+no_device overlay
+assert_eq "$(sha256sum image)" "$sum" image
+
 echo "what fails leaves nothing"
 qcowctl create -q empty 8M
 assert_refused 9 'empty: has no file system that can be mounted' qcowctl mount empty mnt

@@ -194,6 +194,18 @@ static int mount_attached(const struct mount_request *m)
 	return err;
 }
 
+/* Whether the device has an overlay on the image. */
+static bool is_overlay_on(u32 index, const char *image)
+{
+	char *backing = sysfs_read("", index, "qcow/backing");
+	char *path = realpath(image, NULL);
+	bool same = backing && path && !strcmp(backing, path);
+
+	free(path);
+	free(backing);
+	return same;
+}
+
 /* Whether what is mounted there is this image: then mount -a has been there before. */
 static bool is_mounted_there(const struct mount_request *m)
 {
@@ -207,8 +219,11 @@ static bool is_mounted_there(const struct mount_request *m)
 
 	if (table && dir)
 		fs = mnt_table_find_target(table, dir, MNT_ITER_BACKWARD);
-	if (fs && sysfs_parse_node(mnt_fs_get_srcpath(fs), &index) &&
-	    !sysfs_lookup("", m->attach.image, &list, &nr))
+	if (!fs || !sysfs_parse_node(mnt_fs_get_srcpath(fs), &index))
+		found = false;
+	else if (m->attach.wants_overlay)
+		found = is_overlay_on(index, m->attach.image);
+	else if (!sysfs_lookup("", m->attach.image, &list, &nr))
 		for (i = 0; i < nr && !found; i++)
 			found = list[i] == index;
 	free(list);
