@@ -39,3 +39,4 @@ for ((i = 1; i <= 15; i++)); do
 done
 [[ $interrupted -gt 0 && $done -gt 0 ]] || fail "$interrupted interrupted, $done not: of $took us"
 echo "$interrupted interrupted, $done not"
+detach "$dev"
