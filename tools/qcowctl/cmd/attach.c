@@ -64,18 +64,18 @@ struct attach_args {
 
 static int parse_args(struct attach_args *a, int argc, char **argv)
 {
-	int opt, err;
+	int opt, err = 0;
 
-	while ((opt = getopt_long(argc, argv, "rqh", attach_options, NULL)) != -1) {
+	while (!err && (opt = getopt_long(argc, argv, "rqh", attach_options, NULL)) != -1) {
 		if (opt == 'h')
 			a->help = true;
 		else if (opt == 'q')
 			a->quiet = true;
-		else if ((err = attach_set_option(&a->request, opt, optarg)))
-			return err;
+		else
+			err = attach_set_option(&a->request, opt, optarg);
 	}
-	if (a->help)
-		return 0;
+	if (err || a->help)
+		return err;
 	if (cmd_check_one_image("attach", argc))
 		return QC_USAGE;
 	a->request.image = argv[optind];

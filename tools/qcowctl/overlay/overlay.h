@@ -100,8 +100,8 @@ struct overlay_file {
  * overlay_make() - make an empty overlay on an image that is not attached
  * @file: result; overlay_file_free() it also after an error
  * @image: name of the image
- * @name: of the file, which must not exist; NULL: one below $TMPDIR, or /var/tmp, that no other user
- *        can open, for the caller to remove
+ * @name: of the file, which must not exist; NULL: one below $TMPDIR, or /var/tmp, that no other
+ *        user can open, for the caller to remove
  * @compression_type: of the overlay, or NULL
  * @opts: how the image is opened, but for the lock and what is written to
  *
