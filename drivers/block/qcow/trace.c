@@ -12,6 +12,7 @@
 #include "layer/map.h"
 #include "meta/worker.h"
 #include "store/store.h"
+#include "trace.h"
 
 /* Of a device without a name 0:0. */
 static dev_t trace_dev(const struct qcow_request *req)
@@ -19,9 +20,20 @@ static dev_t trace_dev(const struct qcow_request *req)
 	return req->dev->disk ? disk_devt(req->dev->disk) : 0;
 }
 
-static unsigned int trace_op(const struct qcow_request *req)
+static enum qcow_trace_op trace_op(const struct qcow_request *req)
 {
-	return req_op(blk_mq_rq_from_pdu((void *)req));
+	switch (req_op(blk_mq_rq_from_pdu((void *)req))) {
+	case REQ_OP_READ:
+		return QCOW_TRACE_READ;
+	case REQ_OP_WRITE:
+		return QCOW_TRACE_WRITE;
+	case REQ_OP_DISCARD:
+		return QCOW_TRACE_DISCARD;
+	case REQ_OP_WRITE_ZEROES:
+		return QCOW_TRACE_WRITE_ZEROES;
+	default:
+		return QCOW_TRACE_OWN;
+	}
 }
 
 /* The place of a layer in its chain, or -1. */

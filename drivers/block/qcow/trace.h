@@ -39,20 +39,41 @@ TRACE_DEFINE_ENUM(QCOW_EXTENT_COMPRESSED);
 			 { QCOW_EXTENT_DATA, "data" },			\
 			 { QCOW_EXTENT_COMPRESSED, "compressed" })
 
-TRACE_DEFINE_ENUM(REQ_OP_READ);
-TRACE_DEFINE_ENUM(REQ_OP_WRITE);
-TRACE_DEFINE_ENUM(REQ_OP_DISCARD);
-TRACE_DEFINE_ENUM(REQ_OP_WRITE_ZEROES);
-TRACE_DEFINE_ENUM(REQ_OP_DRV_OUT);
+/* This header is read several times. */
+#ifndef _QCOW_TRACE_OP
+#define _QCOW_TRACE_OP
 
-/* "own" are requests of the driver: what is copied by its jobs. */
+/**
+ * enum qcow_trace_op - what a request does; those of the block layer are no plain numbers
+ * @QCOW_TRACE_READ: read
+ * @QCOW_TRACE_WRITE: write
+ * @QCOW_TRACE_DISCARD: discard
+ * @QCOW_TRACE_WRITE_ZEROES: write zeros
+ * @QCOW_TRACE_OWN: copy, for a job of the driver
+ */
+enum qcow_trace_op {
+	QCOW_TRACE_READ,
+	QCOW_TRACE_WRITE,
+	QCOW_TRACE_DISCARD,
+	QCOW_TRACE_WRITE_ZEROES,
+	QCOW_TRACE_OWN,
+};
+
+#endif /* _QCOW_TRACE_OP */
+
+TRACE_DEFINE_ENUM(QCOW_TRACE_READ);
+TRACE_DEFINE_ENUM(QCOW_TRACE_WRITE);
+TRACE_DEFINE_ENUM(QCOW_TRACE_DISCARD);
+TRACE_DEFINE_ENUM(QCOW_TRACE_WRITE_ZEROES);
+TRACE_DEFINE_ENUM(QCOW_TRACE_OWN);
+
 #define show_qcow_op(op)						\
 	__print_symbolic(op,						\
-			 { REQ_OP_READ, "read" },			\
-			 { REQ_OP_WRITE, "write" },			\
-			 { REQ_OP_DISCARD, "discard" },			\
-			 { REQ_OP_WRITE_ZEROES, "write_zeroes" },	\
-			 { REQ_OP_DRV_OUT, "own" })
+			 { QCOW_TRACE_READ, "read" },			\
+			 { QCOW_TRACE_WRITE, "write" },			\
+			 { QCOW_TRACE_DISCARD, "discard" },		\
+			 { QCOW_TRACE_WRITE_ZEROES, "write_zeroes" },	\
+			 { QCOW_TRACE_OWN, "own" })
 
 /* The next @len bytes of a request are at @host of a layer; NULL: no layer has them. */
 TRACE_EVENT(qcow_map,
