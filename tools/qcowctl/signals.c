@@ -9,6 +9,7 @@ void qc_ending_signals(sigset_t *set)
 	sigemptyset(set);
 	sigaddset(set, SIGHUP);
 	sigaddset(set, SIGINT);
+	sigaddset(set, SIGPIPE);
 	sigaddset(set, SIGQUIT);
 	sigaddset(set, SIGTERM);
 }

@@ -119,6 +119,10 @@ static int check_attach(const struct qcow_attach *args, struct qcow_report *rep)
 		qcow_report(rep, "zeros cannot both give their space back and keep it");
 		return -EINVAL;
 	}
+	if ((args->flags & QCOW_ATTACH_COMPRESS) && (args->flags & QCOW_ATTACH_NO_DISCARD)) {
+		qcow_report(rep, "clusters that are compressed give their space back");
+		return -EINVAL;
+	}
 	if (!args->nr_layers || args->nr_layers > QCOW_MAX_LAYERS) {
 		qcow_report(rep, "layers: %u, must be 1 to %u", args->nr_layers, QCOW_MAX_LAYERS);
 		return -EINVAL;

@@ -577,6 +577,8 @@ static int device_remove(struct qcow_device *dev)
 	err = device_teardown(dev);
 	/* The last reference to the disk frees the device. */
 	put_disk(disk);
+	/* What a work item has let go of is closed by another one; who waits wants it closed. */
+	flush_delayed_fput();
 	index_free(index);
 	module_put(THIS_MODULE);
 	return err;
@@ -635,9 +637,9 @@ static void log_attached(const struct qcow_device *dev)
 {
 	char *path = kstrdup_quotable_file(dev->nr_files ? dev->files[0] : NULL, GFP_KERNEL);
 
-	pr_info("%s: %s: version %u, %llu bytes, %u layer%s\n", dev->name, path,
+	pr_info("%s: version %u, %llu bytes, %u layer%s: %s\n", dev->name,
 		dev->chain->header.version, dev->chain->size, dev->depth,
-		dev->depth == 1 ? "" : "s");
+		dev->depth == 1 ? "" : "s", path ?: "?");
 	kfree(path);
 }
 
@@ -894,18 +896,32 @@ int qcow_device_stop_writers(struct qcow_device *dev, struct qcow_report *rep)
 	return err;
 }
 
+/* Tell user space what an operation has done. */
+static void announce(struct gendisk *disk, const char *what)
+{
+	char event[32], *env[2] = { event };
+
+	snprintf(event, sizeof(event), "QCOW_EVENT=%s", what);
+	kobject_uevent_env(&disk_to_dev(disk)->kobj, KOBJ_CHANGE, env);
+}
+
 void qcow_device_put(struct qcow_device *dev)
 {
 	struct gendisk *disk = dev->disk;
+	const char *what;
 
 	/* With open_mutex dropped a detach may take the device, and its disk, away. */
 	get_device(disk_to_dev(disk));
 	mutex_lock(&disk->open_mutex);
+	what = dev->progress.announced ? dev->progress.what : NULL;
 	qcow_progress_end(&dev->progress);
 	dev->shut = false;
 	dev->no_writers = false;
 	lazy_detach_locked(dev);
 	mutex_unlock(&disk->open_mutex);
+	/* Who hears of it may open the disk, and begin another operation. */
+	if (what)
+		announce(disk, what);
 	put_device(disk_to_dev(disk));
 	operation_ended();
 }

@@ -19,6 +19,7 @@ void qcow_progress_begin(struct qcow_progress *progress, const char *what, u64 t
 	progress->nr++;
 	progress->rate = rate;
 	progress->due = ktime_get_ns();
+	progress->announced = false;
 	WRITE_ONCE(progress->done, 0);
 	WRITE_ONCE(progress->total, total);
 	WRITE_ONCE(progress->cancelled, false);

@@ -17,6 +17,7 @@
  * @rate: bytes that it may copy in a second; 0: as many as it can
  * @due: when, at that rate, it would have copied what it has; nanoseconds of the monotonic clock
  * @cancelled: it is to end soon
+ * @announced: it has done what it was to do, which is told of when it has ended; its own task's
  * @wait: for @cancelled
  *
  * @total, @done and @cancelled are read and set without a lock, and @what is read without.
@@ -29,6 +30,7 @@ struct qcow_progress {
 	u64 rate;
 	u64 due;
 	bool cancelled;
+	bool announced;
 	wait_queue_head_t wait;
 };
 

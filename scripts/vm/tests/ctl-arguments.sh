@@ -57,6 +57,8 @@ refused("zeros given back, and not looked for", errno.EINVAL, image,
         flags=q.READ_ONLY | 256, text="only where they are detected")
 refused("zeros given back and kept", errno.EINVAL, image,
         flags=q.READ_ONLY | 128 | 256 | 1024, text="both give their space back and keep it")
+refused("compressed, and space kept", errno.EINVAL, image,
+        flags=q.READ_ONLY | 512 | 1024, text="compressed give their space back")
 refused("read-write", errno.EBADF, image, flags=0, text="not open for writing")
 refused("no layers", errno.EINVAL, text="layers: 0")
 refused("too many layers", errno.EINVAL, image, nr_layers=4097, text="layers: 4097")

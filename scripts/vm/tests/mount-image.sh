@@ -32,6 +32,7 @@ mount -t qcow2 image mnt
 assert_eq "$(grep -c " $PWD/mnt " /proc/self/mounts)" 1 mounts
 assert_fails 'image: is in use' mount -t qcow2 image bound
 assert_refused 6 'image: is in use' qcowctl mount image bound
+assert_fails 'image: is in use' mount -t qcow2 -o ro image mnt
 mount -o remount,ro mnt
 assert_fails 'Read-only' touch mnt/more
 mount -o remount,rw mnt
@@ -55,6 +56,10 @@ mount -t qcow2 -o overlay image mnt
 mount -t qcow2 -o overlay image mnt
 assert_eq "$(grep -c " $PWD/mnt " /proc/self/mounts)" 1 mounts
 echo thrown >mnt/data
+printf '%s\n' "$PWD/image $PWD/mnt qcow2 overlay 0 0" "$PWD/none $PWD/bound qcow2 nofail 0 0" >/etc/fstab
+mount -o remount,ro "$PWD/mnt"
+assert_fails 'Read-only' touch mnt/more
+mount -a
 umount mnt
 no_device overlay
 assert_eq "$(sha256sum image)" "$sum" image

@@ -11,7 +11,7 @@ qemu-img convert -O qcow2 raw image
 qcowctl attach -r image >out 2>err
 assert_eq "$(cat out)" /dev/qcow0 "standard output"
 [[ ! -s err ]] || fail "it said: $(cat err)"
-dmesg | grep -F "qcow0: $PWD/image: version 3, 67108864 bytes, 1 layer" >/dev/null ||
+dmesg | grep -F "qcow0: version 3, 67108864 bytes, 1 layer: $PWD/image" >/dev/null ||
 	fail "the log does not name the image: $(dmesg | tail -n 5)"
 [[ -b /dev/qcow0p1 && -b /dev/qcow0p2 ]] || fail "no partitions: $(ls /dev/qcow*)"
 detach /dev/qcow0

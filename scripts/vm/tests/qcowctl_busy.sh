@@ -58,7 +58,7 @@ detach "$upper"
 unshare -m bash -c "mount -o ro ${dev}p1 mnt && touch mounted && exec sleep 120" &
 holder=$!
 wait_for 20 test -e mounted
-assert_fails "${dev}p1: is mounted on $PWD/mnt in the mount namespace of process $holder \(sleep\).*nsenter --target $holder --mount umount $PWD/mnt" \
+assert_fails "${dev}p1: is mounted on $PWD/mnt in the mount namespace of process $holder \(sleep\).*umount --namespace $holder $PWD/mnt" \
 	qcowctl detach "$dev"
 kill "$holder"
 wait "$holder" || true

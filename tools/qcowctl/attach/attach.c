@@ -3,6 +3,7 @@
  * Attaches an image: opens and locks the files of its chain and hands them to the driver.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,17 +110,46 @@ static void hint_refused(const struct attach_request *a, const struct chain *cha
 		qc_hint("--direct-io auto");
 }
 
+/* As one that nobody has open it goes away at once: then there was no node. */
+static int hold_device(struct attach_request *a, int control)
+{
+	char *node = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", a->arg.index);
+	int err = 0;
+
+	a->held = open(node, O_RDONLY | O_CLOEXEC);
+	if (a->held < 0) {
+		settle_device(a->arg.index);
+		a->held = open(node, O_RDONLY | O_CLOEXEC);
+	}
+	if (a->held < 0)
+		err = qc_fail_errno(QC_SYSTEM, errno, node, "cannot open");
+	if (control_autoclear(control, a->arg.index))
+		err = QC_SYSTEM;
+	if (err && a->held >= 0) {
+		close(a->held);
+		a->held = -1;
+	}
+	free(node);
+	return err;
+}
+
 static int call_driver(struct attach_request *a, const struct chain *chain, const s32 *keys)
 {
-	struct attach_refusal refusal;
+	struct attach_refusal refusal = { 0 };
 	int fd = control_open(true), err;
+	sigset_t before;
 
 	if (fd < 0)
 		return -fd;
 	a->arg.keys = (uintptr_t)keys;
+	/* What ends the command does not leave a device that was to go away by itself. */
+	qc_hold_signals(&before);
 	err = control_attach(fd, chain, &a->arg, &refusal);
+	if (!err && a->autoclear)
+		err = hold_device(a, fd);
+	qc_release_signals(&before);
 	close(fd);
-	if (err)
+	if (refusal.err)
 		hint_refused(a, chain, &refusal);
 	return err;
 }
@@ -161,7 +191,10 @@ static int open_overlay_chain(struct attach_request *a, struct overlay_file *fil
 	err = put_overlay(a, file);
 	if (!err)
 		err = chain_open(chain, file->name, &a->chain);
-	if (err == QC_BUSY)
+	/* $TMPDIR may be a place where others can exchange a directory. */
+	if (!err && !image_same_file(&chain->images[0].st, &file->st))
+		err = qc_fail(QC_POLICY, file->name, "is not the file that has just been made");
+	if (err == QC_BUSY && chain->nr)
 		name_holders(chain);
 	if (!a->overlay)
 		overlay_file_remove(file);

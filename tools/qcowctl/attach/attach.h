@@ -21,6 +21,8 @@
  * @chain: how its files are opened
  * @keys: of its encrypted layers
  * @arg: the driver's argument; after attach_image() with the number of the device
+ * @autoclear: the device goes away at its last close, as a loop device that mount(8) sets up
+ * @held: after attach_image(), with @autoclear, a descriptor of it, for the caller to close
  * @wants_overlay: what is written goes to an overlay, and not to the image
  * @force_share: others may write to it meanwhile
  * @activate: logical volumes and arrays that are on it may be activated by udev
@@ -33,6 +35,8 @@ struct attach_request {
 	struct chain_options chain;
 	struct key_sources keys;
 	struct qcow_attach arg;
+	bool autoclear;
+	int held;
 	bool wants_overlay;
 	bool force_share;
 	bool activate;

@@ -60,7 +60,7 @@ const struct option attach_options[] = {
 
 void attach_init(struct attach_request *a)
 {
-	*a = (struct attach_request) { .arg.index = QCOW_INDEX_ANY };
+	*a = (struct attach_request) { .arg.index = QCOW_INDEX_ANY, .held = -1 };
 }
 
 static int parse_direct_io(struct attach_request *a, const char *mode)
@@ -209,6 +209,8 @@ int attach_check_options(struct attach_request *a)
 		return qc_fail(QC_USAGE, "--detect-zeroes", "not of a device that is read-only");
 	if (a->arg.flags & QCOW_ATTACH_UNMAP_ZEROES && a->arg.flags & QCOW_ATTACH_NO_DISCARD)
 		return qc_fail(QC_USAGE, "--detect-zeroes", "unmap, with --discard ignore");
+	if (a->compress && a->arg.flags & QCOW_ATTACH_NO_DISCARD)
+		return qc_fail(QC_USAGE, "--compress", "not with --discard ignore");
 	if (a->wants_overlay && !a->chain.write)
 		return qc_fail(QC_USAGE, "--overlay", "not of a device that is read-only");
 	if (a->compress && !a->chain.write)

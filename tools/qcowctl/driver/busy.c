@@ -53,6 +53,16 @@ static char *node_of(const char *name, const char *path)
 	return node;
 }
 
+static const struct part *by_dev(const struct parts *parts, dev_t dev)
+{
+	size_t i;
+
+	for (i = 0; i < parts->nr; i++)
+		if (parts->list[i].dev == dev)
+			return &parts->list[i];
+	return NULL;
+}
+
 static int parts_add(const char *name, const char *path, void *data)
 {
 	struct parts *parts = data;
@@ -68,6 +78,9 @@ static int parts_add(const char *name, const char *path, void *data)
 		return 0;
 	}
 	fclose(f);
+	/* Stacked on two of them. */
+	if (by_dev(parts, makedev(major_nr, minor_nr)))
+		return 0;
 	parts->list = qc_grow(parts->list, parts->nr + 1, sizeof(*parts->list));
 	part = &parts->list[parts->nr];
 	part->below = parts->nr++;
@@ -93,16 +106,6 @@ static void parts_free(struct parts *parts)
 static bool in_dev(const char *name)
 {
 	return !strncmp(name, "/dev/", 5);
-}
-
-static const struct part *by_dev(const struct parts *parts, dev_t dev)
-{
-	size_t i;
-
-	for (i = 0; i < parts->nr; i++)
-		if (parts->list[i].dev == dev)
-			return &parts->list[i];
-	return NULL;
 }
 
 /* By name: for btrfs, mountinfo has another device number. */
@@ -151,7 +154,7 @@ static void explain_mount(const struct part *part, const char *dir, const char *
 		written ? " and may be written to" : "",
 		name ? " in the mount namespace of process " : "", name ? name : "");
 	if (pid)
-		qc_hint("nsenter --target %s --mount umount %s", pid, dir);
+		qc_hint("umount --namespace %s %s", pid, dir);
 	else
 		qc_hint("umount %s", dir);
 	free(name);
@@ -171,8 +174,10 @@ static unsigned int explain_mounts(const struct parts *parts, const char *pid, b
 
 	while (table && iter && !mnt_table_next_fs(table, iter, &fs)) {
 		const struct part *part = by_dev(parts, mnt_fs_get_devno(fs));
+		const char *type = mnt_fs_get_fstype(fs);
 
-		if (!part)
+		/* The source of other file systems may be any text. */
+		if (!part && type && !strcmp(type, "btrfs"))
 			part = by_node(parts, mnt_fs_get_srcpath(fs));
 		if (!part || (written && is_read_only(fs)))
 			continue;

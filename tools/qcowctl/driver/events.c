@@ -59,6 +59,9 @@ static const char *event_name(struct udev_device *dev)
 {
 	const char *action = udev_device_get_action(dev);
 
+	/* Written to a file uevent: nothing has happened. */
+	if (udev_device_get_property_value(dev, "SYNTH_UUID"))
+		return NULL;
 	if (!strcmp(action, "add"))
 		return "attach";
 	if (!strcmp(action, "remove"))

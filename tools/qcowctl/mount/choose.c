@@ -179,9 +179,19 @@ static int find_candidates(struct candidates *all, const char *disk)
 	return err;
 }
 
+/* A member of a pool, such as ZFS has, is for libblkid a file system, too. */
 static bool is_file_system(const struct candidate *c)
 {
-	return c->fs.type && c->usage && !strcmp(c->usage, "filesystem");
+	size_t len = c->fs.type ? strlen(c->fs.type) : 0;
+
+	return len && c->usage && !strcmp(c->usage, "filesystem") &&
+	       (len < 7 || strcmp(c->fs.type + len - 7, "_member"));
+}
+
+/* What libblkid calls ntfs is for the kernel, where nothing else mounts it, ntfs3. */
+static const char *mount_type(const char *type)
+{
+	return !strcmp(type, "ntfs") && access("/sbin/mount.ntfs", X_OK) ? "ntfs3" : type;
 }
 
 /* The only file system of at least that kind, or NULL; @nr: how many there are. */
@@ -282,7 +292,7 @@ int choose_file_system(struct file_system *fs, const struct mount_request *m, u3
 	}
 	if (!err) {
 		fs->node = qc_strdup(chosen->fs.node);
-		fs->type = qc_strdup(m->type ? m->type : chosen->fs.type);
+		fs->type = qc_strdup(m->type ? m->type : mount_type(chosen->fs.type));
 	}
 	candidates_free(&all);
 	free(disk);

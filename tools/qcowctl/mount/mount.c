@@ -9,7 +9,6 @@
  * reason it was shows when it works: the kernel has no more than an error number for it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <libmount.h>
@@ -160,73 +159,84 @@ static int mount_device(const struct mount_request *m, u32 index)
 	return err;
 }
 
-/* Have the device open, as one that goes away when nobody has. Return: a descriptor, or -1. */
-static int hold(int control, u32 index)
-{
-	char *node = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%u", index);
-	int fd = open(node, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0) {
-		qc_fail_errno(0, errno, node, "cannot open");
-		control_detach(control, index, 0);
-	} else if (control_autoclear(control, index)) {
-		close(fd);
-		fd = -1;
-	}
-	free(node);
-	return fd;
-}
-
 static int mount_attached(const struct mount_request *m)
 {
 	u32 index = m->attach.arg.index;
-	int control = control_open(false), fd, err;
+	int err = mount_device(m, index), control;
 
-	if (control < 0)
-		return -control;
-	fd = hold(control, index);
-	err = fd < 0 ? QC_SYSTEM : mount_device(m, index);
-	if (fd >= 0)
-		close(fd);
-	if (err)
+	close(m->attach.held);
+	if (!err)
+		return 0;
+	control = control_open(false);
+	if (control >= 0) {
 		control_wait(control, index, QCOW_WAIT_DETACH);
-	close(control);
+		close(control);
+	}
 	return err;
 }
 
-/* Whether the device has an overlay on the image. */
-static bool is_overlay_on(u32 index, const char *image)
+static bool has_value(u32 index, const char *attr, const char *wanted)
 {
-	char *backing = sysfs_read("", index, "qcow/backing");
-	char *path = realpath(image, NULL);
-	bool same = backing && path && !strcmp(backing, path);
+	char *value = sysfs_read("", index, attr);
+	bool same = value && wanted && !strcmp(value, wanted);
 
-	free(path);
-	free(backing);
+	free(value);
 	return same;
 }
 
-/* Whether what is mounted there is this image: then mount -a has been there before. */
+/* Whether the device has the image, or the overlay on it that is wanted. */
+static bool has_image(const struct mount_request *m, u32 index)
+{
+	char *path = realpath(m->attach.image, NULL);
+	char *overlay = m->attach.overlay ? realpath(m->attach.overlay, NULL) : NULL;
+	bool found = false;
+	size_t i, nr = 0;
+	u32 *list = NULL;
+
+	if (m->attach.wants_overlay)
+		found = has_value(index, "qcow/backing", path) &&
+			(!m->attach.overlay || has_value(index, "qcow/image", overlay));
+	else if (!sysfs_lookup("", m->attach.image, &list, &nr))
+		for (i = 0; i < nr && !found; i++)
+			found = list[i] == index;
+	free(list);
+	free(overlay);
+	free(path);
+	return found;
+}
+
+/* Whether it shows of that what is wanted. */
+static bool has_state(const struct mount_request *m, u32 index, const char *node)
+{
+	bool read_only = m->attach.arg.flags & QCOW_ATTACH_READ_ONLY;
+	const char *snapshot = m->attach.snapshot;
+	char *part = qc_printf("/dev/" QCOW_DEVICE_PREFIX "%up%u", index, m->partition);
+	bool same = !m->partition || !strcmp(node, part);
+
+	free(part);
+	if (snapshot)
+		same &= has_value(index, "qcow/snapshot_id", snapshot) ||
+			has_value(index, "qcow/snapshot_name", snapshot);
+	else
+		same &= has_value(index, "qcow/snapshot_id", "");
+	return same && has_value(index, "ro", read_only ? "1" : "0");
+}
+
+/* Whether what is mounted there is what is wanted: then mount -a has been there before. */
 static bool is_mounted_there(const struct mount_request *m)
 {
 	struct libmnt_table *table = mnt_new_table_from_file("/proc/self/mountinfo");
 	char *dir = mnt_resolve_path(m->dir, NULL);
 	struct libmnt_fs *fs = NULL;
-	bool found = false;
-	size_t i, nr = 0;
-	u32 *list = NULL;
+	const char *node = NULL;
+	bool found;
 	u32 index;
 
 	if (table && dir)
 		fs = mnt_table_find_target(table, dir, MNT_ITER_BACKWARD);
-	if (!fs || !sysfs_parse_node(mnt_fs_get_srcpath(fs), &index))
-		found = false;
-	else if (m->attach.wants_overlay)
-		found = is_overlay_on(index, m->attach.image);
-	else if (!sysfs_lookup("", m->attach.image, &list, &nr))
-		for (i = 0; i < nr && !found; i++)
-			found = list[i] == index;
-	free(list);
+	if (fs)
+		node = mnt_fs_get_srcpath(fs);
+	found = sysfs_parse_node(node, &index) && has_image(m, index) && has_state(m, index, node);
 	free(dir);
 	mnt_unref_table(table);
 	return found;
@@ -244,6 +254,9 @@ int mount_image(struct mount_request *m)
 			printf("qcowctl: %s is mounted on %s already\n", m->attach.image, m->dir);
 		return 0;
 	}
+	if (m->nofail && access(m->attach.image, F_OK) && errno == ENOENT)
+		return 0;
+	m->attach.autoclear = true;
 	err = attach_image(&m->attach);
 	return err ? err : mount_attached(m);
 }

@@ -17,6 +17,8 @@
  * @partition: its number, or 0: is chosen
  * @root: the root partition is wanted
  * @remount: @dir has it, and gets other options
+ * @read_only: no option makes image and file system writable
+ * @nofail: that there is no image is no error
  * @sloppy: options that the file system does not know do not matter
  * @no_mtab: leave no entry in the tables of mount(8)
  * @verbose: say what is mounted
@@ -32,6 +34,8 @@ struct mount_request {
 	u32 partition;
 	bool root;
 	bool remount;
+	bool read_only;
+	bool nofail;
 	bool sloppy;
 	bool no_mtab;
 	bool verbose;

@@ -58,6 +58,7 @@ int mount_set_partition(struct mount_request *m, const char *text)
 
 void mount_set_read_only(struct mount_request *m)
 {
+	m->read_only = true;
 	m->attach.arg.flags |= QCOW_ATTACH_READ_ONLY;
 }
 
@@ -87,10 +88,12 @@ static int add_option(struct mount_request *m, const char *name, const char *val
 	}
 	if (!strcmp(name, "ro"))
 		m->attach.arg.flags |= QCOW_ATTACH_READ_ONLY;
-	else if (!strcmp(name, "rw"))
+	else if (!strcmp(name, "rw") && !m->read_only && !m->attach.snapshot)
 		m->attach.arg.flags &= ~QCOW_ATTACH_READ_ONLY;
 	else if (!strcmp(name, "remount"))
 		m->remount = true;
+	else if (!strcmp(name, "nofail"))
+		m->nofail = true;
 	if (mnt_optstr_append_option(&m->options, text, NULL))
 		return qc_fail(QC_SYSTEM, "-o", "out of memory");
 	return 0;
@@ -131,6 +134,9 @@ int mount_add_options(struct mount_request *m, const char *text)
 
 int mount_check_options(struct mount_request *m)
 {
+	/* The image is attached already. */
+	if (m->remount)
+		return 0;
 	if (m->partition && m->root)
 		return qc_fail(QC_USAGE, "partition", "a number and the root exclude each other");
 	/* Also where a snapshot is mounted. */

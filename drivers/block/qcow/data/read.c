@@ -145,6 +145,7 @@ static bool read_fragment(struct qcow_request *req, const struct qcow_mapping *m
 	frag->map = *map;
 	if (map->ext.kind == QCOW_EXTENT_DATA)
 		len = qcow_crypt_piece(map->image, len);
+	trace_qcow_map(req, len, map->ext.kind, map->image, map->ext.host);
 	last = qcow_fragment_take(frag, len);
 
 	if (map->ext.kind == QCOW_EXTENT_COMPRESSED)
@@ -189,10 +190,8 @@ static void read_run(struct qcow_request *req, bool may_wait)
 			return;
 		if (unlikely(err)) {
 			read_bad(req, map.ext.len, err);
-			continue;
-		}
-		trace_qcow_map(req, map.ext.len, map.ext.kind, map.image, map.ext.host);
-		if (map.ext.kind == QCOW_EXTENT_ZERO) {
+		} else if (map.ext.kind == QCOW_EXTENT_ZERO) {
+			trace_qcow_map(req, map.ext.len, map.ext.kind, map.image, map.ext.host);
 			iov_iter_zero(map.ext.len, &req->iter);
 			req->pos += map.ext.len;
 		} else if (read_fragment(req, &map)) {

@@ -125,8 +125,8 @@ static int cluster_fill(struct qcow_cached *cached, const void *arg)
 	struct qcow_cluster *cluster = to_cluster(cached);
 	int err = cluster_decompress(cluster, arg);
 
-	atomic64_inc(&cached->cache->misses);
-
+	if (!err)
+		atomic64_inc(&cached->cache->misses);
 	if (cached->state != QCOW_CACHED_PRIVATE) {
 		kvfree(cluster->src);
 		cluster->src = NULL;

@@ -57,7 +57,7 @@ struct qcow_volume_key;
  * @clusters_lock: making @clusters
  * @readahead: of slices, into @l2
  * @inflight: I/O of the device, of the active image of a writable one; or NULL
- * @devt: that writes to it, or has, for tracing
+ * @devt: the disk that it is written to through, or has been, for tracing
  * @backing: the next layer, or NULL
  * @next_below_bytes: size of the layer that is to be the next one, while it is made so; or 0
  * @shared: what counts the devices that use the layer; layer.c's

@@ -289,6 +289,7 @@ int qcow_commit_backing_run(struct qcow_device *dev, struct qcow_commit_parts *p
 	c.meta = qcow_meta_create(c.base, false, rep);
 	if (IS_ERR(c.meta))
 		return PTR_ERR(c.meta);
+	c.base->devt = disk_devt(dev->disk);
 	c.inner = qcow_device_create_inner(dev, c.base, c.meta, rep);
 	if (IS_ERR(c.inner)) {
 		qcow_meta_destroy(c.meta);

@@ -121,14 +121,6 @@ void qcow_device_thaw(const struct qcow_freeze *freeze)
 	nodes_thaw(freeze, freeze->nr);
 }
 
-void qcow_device_announce(const struct qcow_device *dev)
-{
-	char event[32], *env[2] = { event };
-
-	snprintf(event, sizeof(event), "QCOW_EVENT=%s", dev->progress.what);
-	kobject_uevent_env(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE, env);
-}
-
 static int snapshot_check(struct qcow_device *dev, struct qcow_snapshot_change *change,
 			  bool force, struct qcow_report *rep)
 {

@@ -86,15 +86,18 @@ int qcow_device_check_align(const struct qcow_device *dev, const struct qcow_ima
 			    struct qcow_report *rep);
 
 /**
- * qcow_device_announce() - tell user space what an operation has done
+ * qcow_device_announce() - have user space told what an operation has done
  * @dev: from qcow_device_get(), where the operation has its name from
  *
- * A change event of the disk has that name as QCOW_EVENT. A disk that gets another size, or becomes
- * read-only or writable, has events of the block layer.
+ * When it has ended, a change event of the disk has that name as QCOW_EVENT. A disk that gets
+ * another size, or becomes read-only or writable, has events of the block layer.
  *
- * Context: process context, may sleep.
+ * Context: the task of the operation.
  */
-void qcow_device_announce(const struct qcow_device *dev);
+static inline void qcow_device_announce(struct qcow_device *dev)
+{
+	dev->progress.announced = true;
+}
 
 /**
  * qcow_device_snapshot() - create, apply or delete a snapshot of the active image

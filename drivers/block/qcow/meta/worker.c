@@ -476,8 +476,9 @@ static void meta_drained(struct qcow_inflight *inflight)
 static int meta_create_queues(struct qcow_meta *meta)
 {
 	/*
-	 * Freezable: what a machine that hibernates has in memory is what is in the image. Its
-	 * items wait for the stores alone, so that it can be frozen.
+	 * Freezable: no change begins when a machine that hibernates has written its memory. Its
+	 * items wait for the stores alone; where one of these is on another device of this driver
+	 * that is frozen already, the machine stays awake, as with any file system.
 	 */
 	meta->wq = alloc_ordered_workqueue("%s-meta", WQ_MEM_RECLAIM | WQ_FREEZABLE,
 					   meta->image->name);
