@@ -34,7 +34,7 @@ owned() {
 	[[ -z $(find . -name '.qcowctl-*') ]] || fail "a temporary file is left: $(ls -A)"
 }
 for ((i = 1; i <= 15; i++)); do
-	interrupt $((took * (i + 3) / 12)) overlay "$dev" "top$i" && done=$((done + 1))
+	interrupt $((took * (i - 1) / 12)) overlay "$dev" "top$i" && done=$((done + 1))
 	owned "overlay $i"
 done
 [[ $interrupted -gt 0 && $done -gt 0 ]] || fail "$interrupted interrupted, $done not: of $took us"
