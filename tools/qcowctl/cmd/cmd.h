@@ -30,6 +30,7 @@ extern const struct command cmd_bitmap;
 extern const struct command cmd_check;
 extern const struct command cmd_create;
 extern const struct command cmd_detach;
+extern const struct command cmd_doctor;
 extern const struct command cmd_fork;
 extern const struct command cmd_info;
 extern const struct command cmd_job;

@@ -12,7 +12,7 @@ static const struct command *const commands[] = {
 	&cmd_attach, &cmd_detach, &cmd_mount, &cmd_list, &cmd_info, &cmd_map, &cmd_create,
 	&cmd_check, &cmd_snapshot, &cmd_bitmap, &cmd_key, &cmd_overlay, &cmd_fork, &cmd_rename,
 	&cmd_rebase, &cmd_stream, &cmd_commit, &cmd_resize, &cmd_compact, &cmd_set, &cmd_job,
-	&cmd_stat, &cmd_monitor,
+	&cmd_stat, &cmd_monitor, &cmd_doctor,
 };
 
 static void print_usage(FILE *out)

@@ -8,13 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <libkmod.h>
-
 #include "driver/driver.h"
 #include "image/image.h"
 
 #define NODE		"/dev/" QCOW_CONTROL_NODE
-#define MODULE		"qcow"
 #define NODE_WAIT_MS	2000
 #define POLL_MS		10
 
@@ -23,53 +20,6 @@ static void sleep_ms(unsigned int ms)
 	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000L };
 
 	nanosleep(&ts, NULL);
-}
-
-static int insert_found(struct kmod_list *list)
-{
-	struct kmod_list *item;
-	int err = -ENOENT;
-
-	kmod_list_foreach(item, list) {
-		struct kmod_module *mod = kmod_module_get_module(item);
-
-		err = kmod_module_probe_insert_module(mod, KMOD_PROBE_IGNORE_LOADED, NULL, NULL,
-						      NULL, NULL);
-		kmod_module_unref(mod);
-		if (err)
-			break;
-	}
-	return err;
-}
-
-/* libkmod would print messages of its own: the user gets the error instead. */
-static void no_log(void *data, int priority, const char *file, int line, const char *fn,
-		   const char *format, va_list args)
-{
-	(void)data;
-	(void)priority;
-	(void)file;
-	(void)line;
-	(void)fn;
-	(void)format;
-	(void)args;
-}
-
-static int load_module(void)
-{
-	struct kmod_ctx *ctx = kmod_new(NULL, NULL);
-	struct kmod_list *list = NULL;
-	int err;
-
-	if (!ctx)
-		return -ENOMEM;
-	kmod_set_log_fn(ctx, no_log, NULL);
-	err = kmod_module_new_from_lookup(ctx, MODULE, &list);
-	if (!err)
-		err = insert_found(list);
-	kmod_module_unref_list(list);
-	kmod_unref(ctx);
-	return err;
 }
 
 static int open_node(unsigned int wait_ms)
@@ -93,7 +43,7 @@ int control_open(bool load)
 
 	fd = open_node(0);
 	if ((fd == -ENOENT || fd == -ENXIO || fd == -ENODEV) && load) {
-		err = load_module();
+		err = module_load();
 		fd = open_node(err ? 0 : NODE_WAIT_MS);
 	}
 	if (fd >= 0)
@@ -106,8 +56,8 @@ int control_open(bool load)
 	}
 	qc_fail_errno(0, -fd, NODE, "the driver is not there");
 	if (err)
-		qc_fail_errno(0, -err, NULL, "cannot load module '" MODULE "'");
-	qc_hint("'make install' or the package qcow-dkms installs it");
+		qc_fail_errno(0, -err, NULL, "cannot load module '" MODULE_NAME "'");
+	qc_hint("qcowctl doctor");
 	return -QC_NO_DRIVER;
 }
 

@@ -18,6 +18,40 @@ struct chain;
 struct image;
 struct job_watch;
 
+/* module.c: the driver's module, as modprobe finds it */
+
+#define MODULE_NAME "qcow"
+
+/**
+ * module_load() - load the driver's module, and what it needs
+ *
+ * Return: 0; -errno, of which -ENOENT: it is not installed for the running kernel.
+ */
+int module_load(void);
+
+/**
+ * struct module_file - the module of a kernel
+ * @path: of the file, allocated
+ * @version: allocated, or NULL
+ * @signer: who has signed it, allocated, or NULL
+ */
+struct module_file {
+	char *path;
+	char *version;
+	char *signer;
+};
+
+/**
+ * module_find() - find the module that modprobe would load
+ * @root: directory that stands for /, or ""
+ * @release: of the kernel
+ * @file: result; module_file_free() it, also when there is none
+ *
+ * Return: false: there is none.
+ */
+bool module_find(const char *root, const char *release, struct module_file *file);
+void module_file_free(struct module_file *file);
+
 /* control.c: the control node and its ioctls */
 
 /**

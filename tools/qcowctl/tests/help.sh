@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 for command in '' attach detach mount list info map create check snapshot bitmap key overlay fork rename \
-	rebase stream commit resize compact set job stat monitor; do
+	rebase stream commit resize compact set job stat monitor doctor; do
 	# shellcheck disable=SC2086 # no command is no argument
 	"$QCOWCTL" $command --help >out 2>err
 	grep -q '^Usage: qcowctl' out

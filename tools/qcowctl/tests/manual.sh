@@ -9,7 +9,7 @@ man -l -Tutf8 --warnings=w "$page" 2>warnings | col -b >text
 man -l -Tutf8 --warnings=w "${page%/*}/mount.qcow2.8" 2>>warnings >/dev/null
 [[ ! -s warnings ]] || die "$(cat warnings)"
 for command in attach detach mount list info map create check snapshot bitmap key overlay fork rename \
-	rebase stream commit resize compact set job stat monitor; do
+	rebase stream commit resize compact set job stat monitor doctor; do
 	"$QCOWCTL" "$command" --help >help
 	grep -q "qcowctl $command" text
 	grep -oE -- '--[a-z-]+' help | sort -u >options
