@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The parts that have to be there: a kernel, the module for it, its signature where one is asked for,
- * the control node and the right to open it, the rules of udev, the helper of mount(8).
+ * The parts that have to be there: a kernel, the module for it, its signature where one is asked
+ * for, the control node and the right to open it, the rules of udev, the helper of mount(8).
  */
 #include <fcntl.h>
 #include <sys/utsname.h>
@@ -40,16 +40,16 @@ struct examination {
 };
 
 /* @text: allocated; what is found. @help: allocated, or NULL. Both are freed. */
-static void tell(struct examination *e, enum finding finding, const char *part, char *text,
+static void tell(struct examination *e, enum finding what, const char *part, char *text,
 		 char *help)
 {
 	static const char *const words[] = { "ok", "wanting", "missing" };
 
-	printf("%-8s %-10s %s\n", words[finding], part, text);
+	printf("%-8s %-10s %s\n", words[what], part, text);
 	if (help)
 		printf("%-8s %-10s try: %s\n", "", "", help);
-	if (finding > e->worst)
-		e->worst = finding;
+	if (what > e->worst)
+		e->worst = what;
 	free(text);
 	free(help);
 }
@@ -73,14 +73,14 @@ static char *read_line(const struct examination *e, const char *path)
 
 static void examine_kernel(struct examination *e)
 {
-	unsigned int major = 0, minor = 0;
+	unsigned int version, patch;
 
-	sscanf(e->release, "%u.%u", &major, &minor);
-	if (major > 6 || (major == 6 && minor >= 1))
+	if (sscanf(e->release, "%u.%u", &version, &patch) == 2 &&
+	    (version > 6 || (version == 6 && patch >= 1)))
 		tell(e, FINE, "kernel", qc_strdup(e->release), NULL);
 	else
-		tell(e, MISSING, "kernel", qc_printf("%s: Linux 6.1 or later is needed", e->release),
-		     NULL);
+		tell(e, MISSING, "kernel",
+		     qc_printf("%s: Linux 6.1 or later is needed", e->release), NULL);
 }
 
 /* Whether the kernel takes signed modules alone. */
@@ -128,13 +128,10 @@ static void examine_signature(struct examination *e, const struct module_file *f
 static void examine_absent_module(struct examination *e)
 {
 	char *headers = qc_printf("lib/modules/%s/build", e->release);
-	char *help;
+	char *help = is_there(e, headers) ?
+		     qc_printf("apt-get install qcow-dkms, or dkms autoinstall -k %s", e->release) :
+		     qc_printf("apt-get install linux-headers-%s, and then qcow-dkms", e->release);
 
-	if (!is_there(e, headers))
-		help = qc_printf("apt-get install linux-headers-%s, and then qcow-dkms", e->release);
-	else
-		help = qc_printf("apt-get install qcow-dkms; where it is installed: "
-				 "dkms autoinstall -k %s", e->release);
 	tell(e, MISSING, "module", qc_printf("not installed for %s", e->release), help);
 	free(headers);
 }
@@ -175,8 +172,8 @@ static void examine_node(struct examination *e)
 		     qc_strdup("attach as root"));
 	else if (is_there(e, "sys/module/qcow"))
 		tell(e, MISSING, "node",
-		     qc_strdup("/dev/" QCOW_CONTROL_NODE ": not there, though the module is loaded"),
-		     qc_strdup("mount -t devtmpfs devtmpfs /dev"));
+		     qc_strdup("/dev/" QCOW_CONTROL_NODE ": not there, but the module is"),
+		     qc_strdup("mount -t devtmpfs none /dev"));
 	free(node);
 }
 

@@ -24,7 +24,7 @@ says "$NO_DRIVER" "ok +kernel +$release" "missing +module +not installed for $re
 	" +try: apt-get install linux-headers-$release, and then qcow-dkms" \
 	'ok +udev +does not run: .*' 'wanting +mount +no /sbin/mount.qcow2: .*'
 mkdir -p "root/lib/modules/$release/build"
-says "$NO_DRIVER" " +try: apt-get install qcow-dkms; where it is installed: dkms autoinstall -k $release"
+says "$NO_DRIVER" " +try: apt-get install qcow-dkms, or dkms autoinstall -k $release"
 
 # one that is loaded
 mkdir -p root/sys/module/qcow root/dev root/run/udev root/sbin root/etc/udev/rules.d
@@ -34,7 +34,7 @@ touch root/dev/qcow-control root/run/udev/control root/sbin/mount.qcow2
 says 0 'ok +node +/dev/qcow-control' 'wanting +udev +no rules: .*' 'ok +mount +/sbin/mount.qcow2'
 touch root/etc/udev/rules.d/60-qcow.rules
 says 0 'ok +udev +/etc/udev/rules.d/60-qcow.rules'
-! grep -qE '^(wanting|missing)' out
+[[ $(grep -cE '^(wanting|missing)' out) -eq 0 ]] || die "$(cat out)"
 echo 0.0 >root/sys/module/qcow/version
 says 0 "wanting +module +version 0.0 is loaded, this is qcowctl $version"
 
