@@ -8,14 +8,6 @@
 #include "cmd/devices.h"
 #include "driver/driver.h"
 
-static bool has_device(const u32 *list, size_t nr, u32 index)
-{
-	while (nr)
-		if (list[--nr] == index)
-			return true;
-	return false;
-}
-
 /* What is found of all that is named, also when something is not. */
 static int find_named(const char *root, char **names, int nr_names, u32 **list, size_t *nr)
 {
@@ -50,7 +42,7 @@ int devices_find(const char *root, char **names, int nr_names, u32 **list, size_
 		return err;
 	err = find_named(root, names, nr_names, &named, &nr_named);
 	for (i = 0; i < *nr; i++)
-		if (has_device(named, nr_named, (*list)[i]))
+		if (sysfs_list_has(named, nr_named, (*list)[i]))
 			(*list)[kept++] = (*list)[i];
 	*nr = kept;
 	free(named);

@@ -8,16 +8,6 @@
 #include "driver/driver.h"
 #include "image/image.h"
 
-static bool contains(const u32 *list, size_t nr, u32 index)
-{
-	size_t i;
-
-	for (i = 0; i < nr; i++)
-		if (list[i] == index)
-			return true;
-	return false;
-}
-
 /* Refuse a file that a device has which is not to be detached. @attr: how it would have it. */
 static int check_others(const struct attached_file *file, const char *attr, const u32 *list,
 			size_t nr)
@@ -30,7 +20,7 @@ static int check_others(const struct attached_file *file, const char *attr, cons
 		return 0;
 	err = sysfs_find_value("", attr, file->id, &others, &others_nr);
 	for (i = 0; !err && i < others_nr; i++) {
-		if (contains(list, nr, others[i]))
+		if (sysfs_list_has(list, nr, others[i]))
 			continue;
 		err = qc_fail(QC_BUSY, file->path, "/dev/" QCOW_DEVICE_PREFIX "%u has it, too",
 			      others[i]);

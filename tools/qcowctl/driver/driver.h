@@ -97,7 +97,7 @@ int control_detach(int fd, u32 index, u32 flags);
 /**
  * control_autoclear() - have a device go away at its last close
  * @fd: control node
- * @index: of the device, which this process has open
+ * @index: of the device; one that nobody has open goes at once
  *
  * Return: 0; or any other code after a message.
  */
@@ -388,6 +388,9 @@ bool sysfs_job_progress(const char *root, u32 index, u64 *done, u64 *total);
  * Return: its name and how much of it is done, "stream 42%", allocated; NULL: nothing is.
  */
 char *sysfs_job(const char *root, u32 index);
+
+/* Whether a device is in a list, as the functions below make them. */
+bool sysfs_list_has(const u32 *list, size_t nr, u32 index);
 
 /**
  * sysfs_parse_name() - the number in "qcowN" or "/dev/qcowN"

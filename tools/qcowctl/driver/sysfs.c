@@ -33,6 +33,14 @@ bool sysfs_parse_name(const char *text, u32 *index)
 	return !qc_parse_u32(text + strlen(QCOW_DEVICE_PREFIX), QCOW_INDEX_ANY - 1, index);
 }
 
+bool sysfs_list_has(const u32 *list, size_t nr, u32 index)
+{
+	while (nr)
+		if (list[--nr] == index)
+			return true;
+	return false;
+}
+
 bool sysfs_parse_node(const char *node, u32 *index)
 {
 	int len = 0;

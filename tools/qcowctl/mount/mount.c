@@ -2,7 +2,7 @@
 /*
  * Mounts the file system in an image. The device is this process's until the file system is
  * mounted, and from the start one that goes away at its last close, as a loop device that mount(8)
- * sets up is: so whatever fails or is killed, nothing is left.
+ * sets up is: so whatever fails, and where a signal ends the command, nothing is left.
  *
  * A file system that the kernel refuses for a reason that is known, and with an option would not,
  * is mounted with that option; the user is told. What is known is in the table of remedies. Which
@@ -190,15 +190,14 @@ static bool has_image(const struct mount_request *m, u32 index)
 	char *path = realpath(m->attach.image, NULL);
 	char *overlay = m->attach.overlay ? realpath(m->attach.overlay, NULL) : NULL;
 	bool found = false;
-	size_t i, nr = 0;
 	u32 *list = NULL;
+	size_t nr = 0;
 
 	if (m->attach.wants_overlay)
 		found = has_value(index, "qcow/backing", path) &&
 			(!m->attach.overlay || has_value(index, "qcow/image", overlay));
 	else if (!sysfs_lookup("", m->attach.image, &list, &nr))
-		for (i = 0; i < nr && !found; i++)
-			found = list[i] == index;
+		found = sysfs_list_has(list, nr, index);
 	free(list);
 	free(overlay);
 	free(path);
@@ -222,23 +221,29 @@ static bool has_state(const struct mount_request *m, u32 index, const char *node
 	return same && has_value(index, "ro", read_only ? "1" : "0");
 }
 
+char *mounted_node(const char *dir, u32 *index)
+{
+	struct libmnt_table *table = mnt_new_table_from_file("/proc/self/mountinfo");
+	char *path = mnt_resolve_path(dir, NULL), *node = NULL;
+	struct libmnt_fs *fs = NULL;
+
+	if (table && path)
+		fs = mnt_table_find_target(table, path, MNT_ITER_BACKWARD);
+	if (fs && sysfs_parse_node(mnt_fs_get_srcpath(fs), index))
+		node = qc_strdup(mnt_fs_get_srcpath(fs));
+	free(path);
+	mnt_unref_table(table);
+	return node;
+}
+
 /* Whether what is mounted there is what is wanted: then mount -a has been there before. */
 static bool is_mounted_there(const struct mount_request *m)
 {
-	struct libmnt_table *table = mnt_new_table_from_file("/proc/self/mountinfo");
-	char *dir = mnt_resolve_path(m->dir, NULL);
-	struct libmnt_fs *fs = NULL;
-	const char *node = NULL;
-	bool found;
 	u32 index;
+	char *node = mounted_node(m->dir, &index);
+	bool found = node && has_image(m, index) && has_state(m, index, node);
 
-	if (table && dir)
-		fs = mnt_table_find_target(table, dir, MNT_ITER_BACKWARD);
-	if (fs)
-		node = mnt_fs_get_srcpath(fs);
-	found = sysfs_parse_node(node, &index) && has_image(m, index) && has_state(m, index, node);
-	free(dir);
-	mnt_unref_table(table);
+	free(node);
 	return found;
 }
 

@@ -117,6 +117,15 @@ void file_system_free(struct file_system *fs);
  */
 int mount_image(struct mount_request *m);
 
+/**
+ * mounted_node() - the node of an attached image that is mounted somewhere
+ * @dir: where, in this mount namespace
+ * @index: result, of the device
+ *
+ * Return: allocated; NULL: there is none.
+ */
+char *mounted_node(const char *dir, u32 *index);
+
 /* umount.c */
 
 /**

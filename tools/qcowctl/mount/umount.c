@@ -12,22 +12,6 @@
 
 #define MESSAGE_BYTES 1024
 
-/* The device that is mounted there. */
-static bool find_device(const struct umount_request *u, u32 *index)
-{
-	struct libmnt_table *table = mnt_new_table_from_file("/proc/self/mountinfo");
-	char *dir = mnt_resolve_path(u->dir, NULL);
-	struct libmnt_fs *fs = NULL;
-	bool found;
-
-	if (table && dir && !u->mount_ns)
-		fs = mnt_table_find_target(table, dir, MNT_ITER_BACKWARD);
-	found = fs && sysfs_parse_node(mnt_fs_get_srcpath(fs), index);
-	free(dir);
-	mnt_unref_table(table);
-	return found;
-}
-
 static int call_umount(const struct umount_request *u)
 {
 	struct libmnt_context *cxt = mnt_new_context();
@@ -55,11 +39,16 @@ static int call_umount(const struct umount_request *u)
 
 int umount_dir(const struct umount_request *u)
 {
-	bool found;
+	bool found = false;
 	u32 index;
 	int err, fd;
 
-	found = find_device(u, &index);
+	if (!u->mount_ns) {
+		char *node = mounted_node(u->dir, &index);
+
+		found = node;
+		free(node);
+	}
 	err = call_umount(u);
 	if (err || !found)
 		return err;

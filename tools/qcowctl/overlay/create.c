@@ -3,6 +3,7 @@
  * The file of an overlay.
  */
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <qcow/luks.h>
 
@@ -88,4 +89,12 @@ int overlay_create_file(const struct overlay_spec *spec, const char *name, int *
 	free(size);
 	free(backing);
 	return err;
+}
+
+void overlay_remove_file(const char *name, const struct stat *made)
+{
+	struct stat st;
+
+	if (name && !lstat(name, &st) && image_same_file(&st, made))
+		unlink(name);
 }

@@ -91,10 +91,7 @@ int overlay_make(struct overlay_file *file, const char *image, const char *name,
 
 void overlay_file_remove(const struct overlay_file *file)
 {
-	struct stat st;
-
-	if (file->name && !lstat(file->name, &st) && image_same_file(&st, &file->st))
-		unlink(file->name);
+	overlay_remove_file(file->name, &file->st);
 	if (file->dir)
 		rmdir(file->dir);
 }

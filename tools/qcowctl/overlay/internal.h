@@ -35,4 +35,7 @@ struct overlay_spec {
  */
 int overlay_create_file(const struct overlay_spec *spec, const char *name, int *made);
 
+/* Remove it, if what has the name is still that file. @name: or NULL; @made: which file it is. */
+void overlay_remove_file(const char *name, const struct stat *made);
+
 #endif /* QCOWCTL_OVERLAY_INTERNAL_H */

@@ -150,10 +150,7 @@ int overlay_create(const struct overlay_base *base, const char *name, struct ima
 
 void overlay_remove(const struct image *top)
 {
-	struct stat st;
-
-	if (top->name && !lstat(top->name, &st) && image_same_file(&st, &top->st))
-		unlink(top->name);
+	overlay_remove_file(top->name, &top->st);
 }
 
 int overlay_key(const struct overlay_base *base, const struct image *top, s32 *serial)
