@@ -53,7 +53,7 @@ wait_for 20 test ! -e /sys/block/nbd0/pid
 qcowctl attach -q disk
 mount /dev/qcow0 mnt
 assert_status 6 qcowctl detach disk
-sysctl -q vm.drop_caches=3
+echo 3 >/proc/sys/vm/drop_caches
 assert_eq "$(<mnt/file)" kept
 umount mnt
 qcowctl detach disk

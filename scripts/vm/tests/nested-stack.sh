@@ -28,7 +28,7 @@ for ((level = 0; level < LEVELS; level++)); do
 	devices=("$dev" "${devices[@]}")
 done
 
-sysctl -q kernel.stack_tracer_enabled=1
+echo 1 >/proc/sys/kernel/stack_tracer_enabled
 # the first time tables are read in workers
 for ((times = 0; times < 3; times++)); do
 	echo 1 >/proc/sys/vm/drop_caches
@@ -36,7 +36,7 @@ for ((times = 0; times < 3; times++)); do
 	dd if="$dev" of=read bs=64K iflag=direct status=none
 	cmp -n "$(stat -c %s content)" read content
 done
-sysctl -q kernel.stack_tracer_enabled=0
+echo 0 >/proc/sys/kernel/stack_tracer_enabled
 most=$(<"$tracing/stack_max_size")
 echo "at most $most bytes of the stack"
 [[ $most -gt 0 ]] || fail "nothing was measured"
